@@ -1,0 +1,246 @@
+//! The wiring: builds what the threads share, recovers, starts them, and waits for the end. Nothing is decided here.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread::{self, Scope};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
+use serde_json::json;
+
+use crate::effects::process::{Processes, find_program};
+use crate::effects::store::Store;
+use crate::effects::{clock, error};
+use crate::pure::agent::DRIVERS;
+use crate::pure::cli::Flags;
+use crate::pure::config::{self, Settings};
+use crate::threads::heartbeat::{self, Board};
+use crate::threads::intake::{Intake, Wires};
+use crate::threads::recover::recover;
+use crate::threads::signals::{self, Level};
+use crate::threads::{Context, Event, Job, courier, worker};
+
+/// A heartbeat older than this is not that of a living daemon.
+const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
+/// How long a finished daemon waits for its last callbacks to have had their first try.
+const LAST_CALLBACKS_MAX: Duration = Duration::from_secs(2);
+
+/// Runs the daemon to its end. The error is one line for the user.
+pub fn run(flags: &Flags) -> Result<ExitCode, String> {
+    // Before anything else can be interrupted half-way.
+    let signals = signals::register().map_err(|e| format!("cannot watch for signals: {e}"))?;
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    let store = Store::new(&gstack_home(home.as_ref())?);
+    let settings = read_settings(&store, flags)?;
+    let tightened = store.make_directories().map_err(text)?;
+    let Some(_lock) = store.lock(settings.lock_wait).map_err(text)? else {
+        return second_daemon(&store);
+    };
+    let programs = find_agents(&settings, home.as_deref().map(Path::new))?;
+    let (outbox_changed, outbox_news) = bounded(1);
+    let context = Context {
+        audit: store.open_audit().map_err(text)?,
+        processes: Processes::new(),
+        level: Level::default(),
+        store,
+        settings,
+        programs,
+        home,
+        outbox_changed,
+    };
+    let board = Board::default();
+    heartbeat::write(&context, &board, "run");
+    for dir in tightened {
+        log::warn!("{} was open to others and is private now (0700)", dir.display());
+    }
+    announce(&context);
+    let code = thread::scope(|scope| {
+        Daemon { context: &context, board: &board, scope }.run(signals, outbox_news)
+    });
+    Ok(ExitCode::from(code?))
+}
+
+fn text(e: error::Error) -> String {
+    e.to_string()
+}
+
+fn gstack_home(home: Option<&OsString>) -> Result<PathBuf, String> {
+    let named = std::env::var_os("GSTACK_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let dir = named.or_else(|| home.map(|home| Path::new(home).join(".gstack")));
+    let dir =
+        dir.ok_or("neither GSTACK_HOME nor HOME is set: cannot tell where the dispatches are")?;
+    std::path::absolute(&dir).map_err(|e| format!("cannot use {}: {e}", dir.display()))
+}
+
+/// Defaults, then `config.json`, then the environment, then the flags.
+fn read_settings(store: &Store, flags: &Flags) -> Result<Settings, String> {
+    let mut settings = Settings::default();
+    if let Some(bytes) = store.read_config().map_err(text)? {
+        let path = store.config_path();
+        let wrong = |e: String| format!("{}: {e}", path.display());
+        let config = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+        config::apply_config(&mut settings, &config).map_err(wrong)?;
+    }
+    let lookup = |name: &str| std::env::var(name).ok();
+    config::apply_environment(&mut settings, &lookup)?;
+    flags.apply(&mut settings)?;
+    Ok(settings)
+}
+
+/// Cron's "make sure that it runs": quiet, unless the one that holds the lock looks dead.
+fn second_daemon(store: &Store) -> Result<ExitCode, String> {
+    let age_ms = store.heartbeat_at_ms().map(|at| clock::unix_ms() - at);
+    match age_ms {
+        Some(age_ms) if age_ms > STALE_HEARTBEAT_MS => Err(format!(
+            "another daemon holds the lock, but its last heartbeat is {} minutes old: is it hanging?",
+            age_ms / 60_000
+        )),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Where each agent's program is, absolute. Without Claude Code there is nothing to do (the seed's start-up error).
+fn find_agents(
+    settings: &Settings,
+    home: Option<&Path>,
+) -> Result<HashMap<&'static str, PathBuf>, String> {
+    let path = std::env::var_os("PATH");
+    // Where its installers put it; cron's and systemd's PATH have none of these.
+    let user_places = [".local/bin", ".claude/local", "bin", ".npm-global/bin", ".bun/bin"];
+    let mut places: Vec<PathBuf> =
+        home.into_iter().flat_map(|h| user_places.map(|p| h.join(p))).collect();
+    places.extend(["/usr/local/bin", "/opt/homebrew/bin"].map(PathBuf::from));
+    let mut programs = HashMap::new();
+    for driver in DRIVERS {
+        let named = (driver.name == "claude").then_some(settings.claude.as_deref()).flatten();
+        if let Some(program) =
+            find_program(named.unwrap_or(driver.program), path.as_deref(), &places)
+        {
+            programs.insert(driver.name, program);
+        } else if let Some(named) = named {
+            return Err(format!("claude binary not found: {named} is no executable file"));
+        }
+    }
+    if programs.is_empty() {
+        return Err(
+            "claude binary not found in PATH or the usual places; name it with --claude PATH"
+                .into(),
+        );
+    }
+    Ok(programs)
+}
+
+fn announce(context: &Context) {
+    let Context { settings, store, programs, .. } = context;
+    log::info!(
+        "started {} (max_concurrent={}, local_only={})",
+        env!("CARGO_PKG_VERSION"),
+        settings.max_concurrent,
+        settings.local_only
+    );
+    for (name, program) in programs {
+        log::info!("{name} is {}", program.display());
+    }
+    if rustix::process::geteuid().is_root() {
+        log::warn!("running as root: every dispatch runs with root's rights");
+    }
+    log::info!("watching {}", store.drop_zone().display());
+    let details =
+        [("pid", json!(std::process::id())), ("version", json!(env!("CARGO_PKG_VERSION")))];
+    context.audit.record("daemon_started", "", &details);
+}
+
+struct Daemon<'scope, 'env> {
+    context: &'env Context,
+    board: &'env Board,
+    scope: &'scope Scope<'scope, 'env>,
+}
+
+impl<'env> Daemon<'_, 'env> {
+    fn run(
+        self,
+        signals: signal_hook::iterator::Signals,
+        outbox_news: Receiver<()>,
+    ) -> Result<u8, String> {
+        let (context, board) = (self.context, self.board);
+        let signals_handle = signals.handle();
+        // Nothing is ever sent on these two: that their one sender is gone is the message.
+        let (running, stopping) = bounded::<Infallible>(0);
+        let (alive, ended) = bounded::<Infallible>(0);
+        let (changed, news) = bounded(1);
+        let (events_in, events) = unbounded::<Event>();
+        let (jobs_in, jobs) = bounded::<Job>(0);
+        let (ready_in, ready) = bounded(1);
+        let (done_in, done) = bounded::<Infallible>(0);
+        let (last_in, last) = bounded::<Infallible>(0);
+
+        self.spawn("signals", move || signals::run(signals, &context.level, running))?;
+        let beat_until = ended.clone();
+        self.spawn("heartbeat", move || heartbeat::run(context, board, news, beat_until))?;
+
+        let recovered = recover(context).map_err(text)?;
+        context.store.put_back_answered().map_err(text)?;
+        let wires = Wires { jobs: jobs_in, events, running: stopping.clone(), changed };
+        let mut intake = Intake::new(context, board, wires);
+        for claim in recovered.waiting {
+            intake.recall(claim);
+        }
+        for (claim, step) in recovered.taken_up {
+            let cancel = intake.occupy(&claim);
+            let (events, stopping) = (events_in.clone(), stopping.clone());
+            self.spawn("adopter", move || {
+                worker::take_up(context, claim, step, &cancel, &events, &stopping)
+            })?;
+        }
+        for number in 1..=context.settings.max_concurrent {
+            let (jobs, events, stopping) = (jobs.clone(), events_in.clone(), stopping.clone());
+            let name = format!("worker-{number}");
+            self.spawn(&name, move || worker::run(context, &jobs, &events, &stopping))?;
+        }
+        drop((jobs, events_in));
+        self.spawn("intake", move || {
+            intake.run(ready_in);
+            drop(done_in);
+        })?;
+        self.spawn("courier", move || {
+            courier::run(context, outbox_news, ended);
+            drop(last_in);
+        })?;
+        if ready.recv().is_ok() {
+            log::info!("ready");
+        }
+        self.wait(&stopping, &done);
+
+        drop(alive);
+        let _ = last.recv_timeout(LAST_CALLBACKS_MAX);
+        signals_handle.close();
+        heartbeat::write(context, board, "stopped");
+        context.audit.record("daemon_stopped", "", &[("pid", json!(std::process::id()))]);
+        log::info!("stopped");
+        let code = u8::from(context.level.is_kill());
+        // A callback that hangs must not keep us: its entry is still in the outbox.
+        std::process::exit(code.into());
+    }
+
+    fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'env) -> Result<(), String> {
+        let builder = thread::Builder::new().name(name.into());
+        builder
+            .spawn_scoped(self.scope, body)
+            .map_err(|e| format!("cannot start thread {name}: {e}"))?;
+        Ok(())
+    }
+
+    /// Until intake has nothing left: that is when the last session has ended.
+    fn wait(&self, stopping: &Receiver<Infallible>, done: &Receiver<Infallible>) {
+        let _ = stopping.recv();
+        let timeout = self.context.settings.drain_timeout;
+        if done.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("sessions still run after {timeout:?}: ending them");
+            self.context.level.raise_to_kill();
+            let _ = done.recv();
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The clocks: wall time for what people read, monotonic time for what is decided, ticks since boot for what /proc says.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Milliseconds since 1970. Can jump; decide nothing by it.
+pub fn unix_ms() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_millis() as i64,
+        Err(before) => -(before.duration().as_millis() as i64),
+    }
+}
+
+/// Now, as the files write it.
+pub fn stamp() -> String {
+    crate::pure::time::rfc3339(unix_ms())
+}
+
+/// Milliseconds on a clock that never jumps and is the same for every process until the next boot.
+pub fn monotonic_ms() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+}
+
+/// Clock ticks since boot, the unit of a process's start time in /proc/PID/stat (100 a second on every Linux).
+#[cfg(target_os = "linux")]
+pub fn ticks_since_boot() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec as u64 * 100 + now.tv_nsec as u64 / 10_000_000
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn ticks_since_boot() -> u64 {
+    0
+}
+
+/// Names this boot of the machine; a pid from another one means nothing. Constant where the system does not tell.
+pub fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.map_or_else(|_| "unknown".into(), |id| id.trim().to_string())
+}

@@ -1,0 +1,171 @@
+//! What git knows of a project: before a session from its files alone, after it with git itself.
+//!
+//! A repository's own configuration can name programs to run (file-system monitor, hooks); git is called with those off,
+//! without optional locks and with a time limit, and only after the session.
+
+use std::fs;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::process::{Helper, Processes};
+use super::project;
+use super::store::Attempt;
+use crate::pure::report::GitFacts;
+
+/// HEAD, refs and packed refs are read up to this size, in bytes.
+const REF_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A symbolic ref that points further than this is a loop.
+const SYMREF_DEPTH_MAX: usize = 5;
+
+/// Branch and commit, without a process. `None`: no repository.
+pub fn before(dir: &Path) -> Option<GitFacts> {
+    let (branch, head) = read_head(project::work_tree(dir)?)?;
+    Some(GitFacts { branch, head_before: head, ..GitFacts::default() })
+}
+
+/// Completes what [`before`] saw.
+pub fn after(
+    processes: &Processes,
+    attempt: &Attempt,
+    dir: &Path,
+    before: &GitFacts,
+    timeout: Duration,
+) -> Option<GitFacts> {
+    let tree = project::work_tree(dir)?;
+    let git = |arguments: &[&str]| run_git(processes, attempt, tree, arguments, timeout);
+    let (branch, head) = read_head(tree)
+        .filter(|(_, head)| head.is_some())
+        .or_else(|| Some((None, git(&["rev-parse", "--verify", "HEAD"]).and_then(|t| line(&t)))))?;
+    let commits = match (&before.head_before, &head) {
+        (Some(before), Some(after)) if before == after => Some(0),
+        (Some(before), Some(after)) => {
+            let range = format!("{before}..{after}");
+            git(&["rev-list", "--count", &range, "--"]).and_then(|t| line(&t)?.parse().ok())
+        }
+        // The first commits of a new repository.
+        (None, Some(after)) if before.branch.is_some() => {
+            git(&["rev-list", "--count", after, "--"]).and_then(|t| line(&t)?.parse().ok())
+        }
+        _ => None,
+    };
+    let status = git(&["status", "--porcelain=v1", "--no-renames", "-z"]);
+    Some(GitFacts {
+        branch: branch.or_else(|| before.branch.clone()),
+        head_before: before.head_before.clone(),
+        head_after: head,
+        commits,
+        dirty_files: status.map(|s| s.iter().filter(|b| **b == 0).count() as u64),
+    })
+}
+
+fn run_git(
+    processes: &Processes,
+    attempt: &Attempt,
+    tree: &Path,
+    arguments: &[&str],
+    timeout: Duration,
+) -> Option<Vec<u8>> {
+    let mut out = attempt.scratch_file("git.out").ok()?;
+    let careful =
+        ["--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
+    let helper = Helper {
+        program: "git",
+        arguments: &[&careful, arguments].concat(),
+        directory: tree,
+        variables: &[("GIT_TERMINAL_PROMPT", "0"), ("LC_ALL", "C")],
+        removed_prefix: "GIT_",
+        stdout: out.try_clone().ok()?,
+        timeout,
+    };
+    match processes.run(helper) {
+        Ok(true) => {}
+        Ok(false) => return None,
+        Err(e) => {
+            log::debug!("cannot run git in {}: {e}", tree.display());
+            return None;
+        }
+    }
+    let mut bytes = Vec::new();
+    out.rewind().ok()?;
+    out.take(REF_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn line(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().next()?.trim();
+    (!line.is_empty()).then(|| line.to_string())
+}
+
+/// `(branch, commit)` as the files of `.git` have it; a detached HEAD has no branch, a new repository no commit.
+fn read_head(tree: &Path) -> Option<(Option<String>, Option<String>)> {
+    let git_dir = git_dir(tree)?;
+    let common = common_dir(&git_dir);
+    let head = read_line(&git_dir.join("HEAD"))?;
+    let Some(target) = head.strip_prefix("ref: ") else { return Some((None, commit_id(&head))) };
+    let branch = target.strip_prefix("refs/heads/").map(str::to_string);
+    // With reftable HEAD is a stub; only git can read the rest.
+    if branch.as_deref() == Some(".invalid") {
+        return Some((None, None));
+    }
+    Some((branch, read_ref(&git_dir, &common, target, 0)))
+}
+
+/// `.git` is a directory, or in a worktree or submodule a file that names one (gitrepository-layout(5)).
+fn git_dir(tree: &Path) -> Option<PathBuf> {
+    let dot_git = tree.join(".git");
+    if dot_git.is_dir() {
+        return Some(dot_git);
+    }
+    let pointer = read_line(&dot_git)?;
+    Some(tree.join(pointer.strip_prefix("gitdir: ")?))
+}
+
+/// Where a worktree's shared refs are.
+fn common_dir(git_dir: &Path) -> PathBuf {
+    read_line(&git_dir.join("commondir")).map_or_else(|| git_dir.into(), |to| git_dir.join(to))
+}
+
+fn read_ref(git_dir: &Path, common: &Path, name: &str, depth: usize) -> Option<String> {
+    if depth > SYMREF_DEPTH_MAX || name.split('/').any(|part| part == "..") {
+        return None;
+    }
+    let loose = read_line(&git_dir.join(name)).or_else(|| read_line(&common.join(name)));
+    match loose {
+        Some(text) => match text.strip_prefix("ref: ") {
+            Some(target) => read_ref(git_dir, common, target, depth + 1),
+            None => commit_id(&text),
+        },
+        None => packed_ref(common, name),
+    }
+}
+
+fn packed_ref(common: &Path, name: &str) -> Option<String> {
+    let packed = read_capped(&common.join("packed-refs"))?;
+    let found = packed.lines().filter(|l| !l.starts_with(['#', '^'])).find_map(|line| {
+        let (id, of) = line.split_once(' ')?;
+        (of == name).then_some(id)
+    });
+    commit_id(found?)
+}
+
+/// A SHA-1 or SHA-256 object name.
+fn commit_id(text: &str) -> Option<String> {
+    let legal = matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    legal.then(|| text.to_string())
+}
+
+fn read_line(path: &Path) -> Option<String> {
+    read_capped(path)?.lines().next().map(|line| line.trim().to_string())
+}
+
+fn read_capped(path: &Path) -> Option<String> {
+    // A FIFO planted as HEAD would block for ever.
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path).ok()?.take(REF_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}

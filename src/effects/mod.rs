@@ -1,0 +1,14 @@
+//! Layer 2, effects: one module per kind of effect, each the only one of its kind.
+//!
+//! `store` is the only module that names a path of ours, `process` the only one that spawns, waits for and signals
+//! processes, `callback` the only one that knows HTTP, `clock` the only one that asks for the time. Effects decide nothing:
+//! they do what they are told and say what happened.
+
+pub mod callback;
+pub mod clock;
+pub mod error;
+pub mod git;
+pub mod process;
+pub mod project;
+pub mod random;
+pub mod store;

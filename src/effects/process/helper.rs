@@ -1,0 +1,73 @@
+//! Short programs that we need an answer from (git): a time limit, no shell, and no pipe that could fill up.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use wait_timeout::ChildExt;
+
+use super::Processes;
+
+pub struct Helper<'a> {
+    pub program: &'a str,
+    pub arguments: &'a [&'a str],
+    pub directory: &'a Path,
+    pub variables: &'a [(&'a str, &'a str)],
+    pub removed_prefix: &'a str,
+    pub stdout: File,
+    pub timeout: Duration,
+}
+
+impl Processes {
+    /// True: it ran and exited with 0. At the time limit its whole group is killed.
+    pub fn run(&self, helper: Helper) -> io::Result<bool> {
+        let mut command = Command::new(helper.program);
+        command
+            .args(helper.arguments)
+            .current_dir(helper.directory)
+            .stdin(Stdio::null())
+            .stdout(helper.stdout)
+            .stderr(Stdio::null())
+            .process_group(0);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with(helper.removed_prefix) {
+                command.env_remove(name);
+            }
+        }
+        command.envs(helper.variables.iter().copied());
+        let mut child = self.spawn(&mut command)?;
+        drop(command);
+        let pid = child.id() as i32;
+        let mut status = child.wait_timeout(helper.timeout)?;
+        if status.is_none() {
+            log::warn!("{} took over {:?} and is ended", helper.program, helper.timeout);
+            if let Some(pid) = Pid::from_raw(pid) {
+                let _ = kill_process_group(pid, Signal::KILL);
+            }
+            status = Some(child.wait()?);
+        }
+        self.forget(pid);
+        Ok(status.is_some_and(|status| status.success()))
+    }
+}
+
+/// A regular file with an execute bit.
+pub fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+/// Looks a program up as a shell would, then in `more` places. Absolute, so that a later change of directory is nothing.
+pub fn find_program(name: &str, path: Option<&OsStr>, more: &[PathBuf]) -> Option<PathBuf> {
+    if name.contains('/') {
+        return std::path::absolute(name).ok().filter(|path| is_executable(path));
+    }
+    let in_path = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>());
+    let dirs = in_path.unwrap_or_default().into_iter().filter(|dir| dir.is_absolute());
+    dirs.chain(more.iter().cloned()).map(|dir| dir.join(name)).find(|path| is_executable(path))
+}

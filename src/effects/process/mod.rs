@@ -1,0 +1,90 @@
+//! The only module that spawns, waits for and signals processes.
+//!
+//! A session is a whole tree: Claude's tools run in process groups and sessions of their own, so that ending the agent's
+//! group leaves them behind. `session` starts, waits for and ends the agent itself; `sweep` finds and ends what it left;
+//! `procfs` reads /proc for both; `helper` runs short programs (git). Only the thread that owns a session signals it.
+
+mod helper;
+mod procfs;
+mod session;
+mod sweep;
+
+use std::collections::HashSet;
+use std::io;
+use std::process::{Child, Command};
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, waitpid};
+
+pub use helper::{Helper, find_program, is_executable};
+pub use session::{Session, Spawn};
+pub use sweep::{Mark, Swept};
+
+/// Knows which of our children we started ourselves; the others are orphans of sessions that the kernel gave to us.
+///
+/// As a child subreaper (Linux) we become the parent of every orphan below us. That makes them findable at no cost, and it
+/// makes us responsible for reaping them: one by one, by pid, since `waitpid(-1)` would steal the status of our own.
+pub struct Processes {
+    subreaper: bool,
+    /// Children that we started and have not reaped.
+    ours: Mutex<HashSet<i32>>,
+    /// Read-locked from before a fork until the child is in `ours`: under the write lock every stranger is one.
+    forking: RwLock<()>,
+}
+
+impl Processes {
+    /// Once for the process, before any thread of ours spawns something.
+    pub fn new() -> Processes {
+        let subreaper = cfg!(target_os = "linux") && set_child_subreaper(Some(getpid())).is_ok();
+        Processes { subreaper, ours: Mutex::default(), forking: RwLock::default() }
+    }
+
+    fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        let _forking = self.forking.read().unwrap_or_else(PoisonError::into_inner);
+        let child = command.spawn()?;
+        self.ours().insert(child.id() as i32);
+        Ok(child)
+    }
+
+    /// The child was reaped: its pid may belong to anybody from now on.
+    fn forget(&self, pid: i32) {
+        self.ours().remove(&pid);
+    }
+
+    fn ours(&self) -> std::sync::MutexGuard<'_, HashSet<i32>> {
+        self.ours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Our children that we did not start and that are alive; the dead among them are reaped. `None`: this system does not
+    /// tell.
+    fn strangers(&self) -> Option<Vec<i32>> {
+        if !self.subreaper {
+            return None;
+        }
+        let _no_fork = self.forking.write().unwrap_or_else(PoisonError::into_inner);
+        let mut children = procfs::own_children()?;
+        {
+            let ours = self.ours();
+            children.retain(|pid| !ours.contains(pid));
+        }
+        children.retain(|&pid| !reap(pid));
+        Some(children)
+    }
+
+    /// Reaps the dead orphans that sessions left to us.
+    pub fn reap_strangers(&self) {
+        self.strangers();
+    }
+}
+
+impl Default for Processes {
+    fn default() -> Processes {
+        Processes::new()
+    }
+}
+
+/// True if it was dead and is reaped now (or gone already).
+fn reap(pid: i32) -> bool {
+    let Some(pid) = Pid::from_raw(pid) else { return true };
+    !matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None))
+}

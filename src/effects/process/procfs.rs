@@ -1,0 +1,124 @@
+//! What /proc says of other processes (proc(5)). Everything here can be stale by the time it is read: a pid is only
+//! trusted together with its start time. Where there is no /proc every function says so by giving nothing.
+
+/// The part of /proc/PID/stat that we need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub name: String,
+    pub state: char,
+    pub parent: i32,
+    pub group: i32,
+    /// In clock ticks since boot.
+    pub start_time: u64,
+}
+
+impl Stat {
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// `812 (name with ) in it) S 1 812 … start_time …`: fields are counted from the last parenthesis.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let (head, tail) = text.rsplit_once(')')?;
+    let name = head.split_once('(')?.1.to_string();
+    let mut fields = tail.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    // The state is field 3, parent and group are 4 and 5, the start time is field 22.
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let start_time = fields.nth(16)?.parse().ok()?;
+    Some(Stat { name, state, parent, group, start_time })
+}
+
+#[cfg(target_os = "linux")]
+pub(super) use linux::*;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    use super::{Stat, parse_stat};
+
+    pub fn stat(pid: i32) -> Option<Stat> {
+        let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        parse_stat(&String::from_utf8_lossy(&bytes))
+    }
+
+    pub fn all_pids() -> Vec<i32> {
+        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+        entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// Whether the environment that the process was started with has `variable` (`NAME=value`).
+    pub fn has_variable(pid: i32, variable: &str) -> bool {
+        let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+        environ.split(|b| *b == 0).any(|entry| entry == variable.as_bytes())
+    }
+
+    /// Whether the process has this very file open.
+    pub fn holds(pid: i32, file: &Path) -> bool {
+        let Ok(wanted) = fs::metadata(file) else { return false };
+        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+        let same = |m: fs::Metadata| (m.dev(), m.ino()) == (wanted.dev(), wanted.ino());
+        entries.flatten().any(|entry| fs::metadata(entry.path()).is_ok_and(same))
+    }
+
+    /// Children of all our threads. `None`: the kernel does not list them (CONFIG_PROC_CHILDREN).
+    pub fn own_children() -> Option<Vec<i32>> {
+        let mut children = Vec::new();
+        for task in fs::read_dir("/proc/self/task").ok()?.flatten() {
+            match fs::read_to_string(task.path().join("children")) {
+                Ok(list) => {
+                    children.extend(list.split_ascii_whitespace().flat_map(str::parse::<i32>))
+                }
+                // A thread that has just ended has handed its children on; a file that is missing everywhere is the kernel's.
+                Err(_) if task.path().exists() => return None,
+                Err(_) => {}
+            }
+        }
+        Some(children)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) use elsewhere::*;
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    use std::path::Path;
+
+    use super::Stat;
+
+    pub fn stat(_pid: i32) -> Option<Stat> {
+        None
+    }
+    pub fn all_pids() -> Vec<i32> {
+        Vec::new()
+    }
+    pub fn has_variable(_pid: i32, _variable: &str) -> bool {
+        false
+    }
+    pub fn holds(_pid: i32, _file: &Path) -> bool {
+        false
+    }
+    pub fn own_children() -> Option<Vec<i32>> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let line = "812 (a) b (c)) S 1 812 812 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 0 0";
+        let stat = parse_stat(line).expect("a stat line");
+        assert_eq!((stat.name.as_str(), stat.state, stat.start_time), ("a) b (c)", 'S', 987_654));
+        assert_eq!((stat.parent, stat.group), (1, 812));
+        assert_eq!(parse_stat("812 (x"), None);
+    }
+}

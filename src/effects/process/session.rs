@@ -1,0 +1,224 @@
+//! The agent's own process: started by us, or found running at start and adopted.
+//!
+//! Its outputs are files, so that it outlives us and nobody has to drain it. It leads a process group of its own. All
+//! signals come from the one thread that owns this value; others ask that thread.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process};
+use wait_timeout::ChildExt;
+
+use super::{Processes, procfs};
+use crate::pure::claim::ChildRecord;
+use crate::pure::environment;
+use crate::pure::outcome::Exit;
+
+/// How often a process is looked at that is not our child, where the kernel cannot tell us of its end.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// After SIGKILL only a process in uninterruptible sleep lives on; it is waited for this long.
+const KILLED_WAIT_MAX: Duration = Duration::from_secs(60);
+
+pub struct Spawn<'a> {
+    pub program: &'a Path,
+    pub arguments: Vec<OsString>,
+    pub directory: &'a Path,
+    /// Set on top of what is inherited ([`environment::is_inherited`]).
+    pub variables: Vec<(&'static str, OsString)>,
+    pub stdin: File,
+    pub stdout: File,
+    pub stderr: File,
+}
+
+pub struct Session<'p> {
+    processes: &'p Processes,
+    leader: Leader,
+    pid: i32,
+    start_time: Option<u64>,
+}
+
+enum Leader {
+    Ours(Child),
+    Adopted(Option<OwnedFd>),
+    Ended,
+}
+
+impl<'p> Session<'p> {
+    pub fn spawn(processes: &'p Processes, spawn: Spawn) -> io::Result<Session<'p>> {
+        let mut command = Command::new(spawn.program);
+        command
+            .args(spawn.arguments)
+            .current_dir(spawn.directory)
+            .stdin(spawn.stdin)
+            .stdout(spawn.stdout)
+            .stderr(spawn.stderr)
+            .process_group(0);
+        for (name, _) in std::env::vars_os() {
+            if !environment::is_inherited(&name.to_string_lossy()) {
+                command.env_remove(name);
+            }
+        }
+        command.envs(spawn.variables);
+        let child = processes.spawn(&mut command)?;
+        // The command holds copies of the locked stdout: they must go, or the lock would be ours.
+        drop(command);
+        let pid = child.id() as i32;
+        let start_time = procfs::stat(pid).map(|stat| stat.start_time);
+        Ok(Session { processes, leader: Leader::Ours(child), pid, start_time })
+    }
+
+    /// Takes up a session that another daemon started, if its agent is still that very process.
+    pub fn adopt(processes: &'p Processes, record: &ChildRecord) -> Option<Session<'p>> {
+        let pidfd = open_pidfd(record.pid);
+        // Looked at after the descriptor was opened: from here on it cannot be another process.
+        is_alive(record).then_some(Session {
+            processes,
+            leader: Leader::Adopted(pidfd),
+            pid: record.pid,
+            start_time: record.start_time,
+        })
+    }
+
+    pub fn record(&self) -> ChildRecord {
+        ChildRecord { pid: self.pid, start_time: self.start_time }
+    }
+
+    /// Waits at most `slice` for the agent's end. The inner `None`: it ended, and we could not see how.
+    pub fn wait(&mut self, slice: Duration) -> Option<Option<Exit>> {
+        let record = self.record();
+        let ended = match &mut self.leader {
+            Leader::Ours(child) => match wait_child(child, slice) {
+                Ok(status) => status.map(|status| Some(exit_of(status))),
+                Err(e) => {
+                    log::error!("cannot wait for process {}: {e}", self.pid);
+                    Some(None)
+                }
+            },
+            Leader::Adopted(pidfd) => {
+                wait_stranger(pidfd.as_ref(), slice, &|| is_alive(&record)).then_some(None)
+            }
+            Leader::Ended => Some(None),
+        };
+        if ended.is_some() {
+            if matches!(self.leader, Leader::Ours(_)) {
+                self.processes.forget(self.pid);
+                // Where /proc is, the sweep finds the rest of the group and treats it more gently.
+                if !cfg!(target_os = "linux") {
+                    self.signal_group(Signal::KILL);
+                }
+            }
+            self.leader = Leader::Ended;
+        }
+        ended
+    }
+
+    /// The kill ladder for the agent itself: SIGTERM to its group, `grace`, SIGKILL. Calls `wait` to the end.
+    pub fn stop(&mut self, grace: Duration) -> Option<Exit> {
+        self.signal(Signal::TERM);
+        // A stopped process must run again to see it.
+        self.signal(Signal::CONT);
+        if let Some(exit) = self.wait(grace) {
+            return exit;
+        }
+        self.signal(Signal::KILL);
+        match self.wait(KILLED_WAIT_MAX) {
+            Some(exit) => exit,
+            None => {
+                log::error!("process {} does not end, even by SIGKILL", self.pid);
+                None
+            }
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match &self.leader {
+            Leader::Ours(_) => self.signal_group(signal),
+            Leader::Adopted(_) if is_alive(&self.record()) => self.signal_group(signal),
+            Leader::Adopted(_) | Leader::Ended => {}
+        }
+    }
+
+    fn signal_group(&self, signal: Signal) {
+        if let Some(pid) = Pid::from_raw(self.pid) {
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+}
+
+/// The one place where a child of ours is waited for.
+fn wait_child(child: &mut Child, slice: Duration) -> io::Result<Option<ExitStatus>> {
+    child.wait_timeout(slice)
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    Exit { code: status.code(), signal: status.signal() }
+}
+
+/// Whether the recorded process lives. Without start times (no /proc) a process of that number must do.
+pub(super) fn is_alive(record: &ChildRecord) -> bool {
+    match (procfs::stat(record.pid), record.start_time) {
+        (Some(stat), Some(start_time)) => stat.start_time == start_time && !stat.is_dead(),
+        (Some(stat), None) => !stat.is_dead(),
+        (None, _) if cfg!(target_os = "linux") => false,
+        (None, _) => Pid::from_raw(record.pid).is_some_and(|pid| test_kill_process(pid).is_ok()),
+    }
+}
+
+/// True once it has ended, false after `slice`.
+fn wait_stranger(pidfd: Option<&OwnedFd>, slice: Duration, is_alive: &dyn Fn() -> bool) -> bool {
+    if let Some(pidfd) = pidfd {
+        return wait_pidfd(pidfd, slice);
+    }
+    let began = Instant::now();
+    loop {
+        if !is_alive() {
+            return true;
+        }
+        let left = slice.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return false;
+        }
+        thread::sleep(left.min(LOOK_EVERY));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn open_pidfd(pid: i32) -> Option<OwnedFd> {
+    rustix::process::pidfd_open(Pid::from_raw(pid)?, rustix::process::PidfdFlags::empty()).ok()
+}
+
+#[cfg(target_os = "linux")]
+fn wait_pidfd(pidfd: &OwnedFd, slice: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let began = Instant::now();
+    loop {
+        let left = slice.saturating_sub(began.elapsed());
+        let timeout =
+            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&timeout)) {
+            Ok(ready) => return ready > 0,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => {
+                thread::sleep(left);
+                return false;
+            }
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_pidfd(_pid: i32) -> Option<OwnedFd> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wait_pidfd(_pidfd: &OwnedFd, _slice: Duration) -> bool {
+    false
+}

@@ -1,0 +1,204 @@
+//! What a session left running: found by its run token or by who still holds its stdout, and ended.
+//!
+//! A kill of the agent's group misses its tools, which lead sessions of their own; so every end of a session, a clean one
+//! too, is followed by a sweep. Each signal goes through a pidfd that is opened first and checked after, so that a pid
+//! which was reused in between is never hit.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+
+use super::Processes;
+use super::procfs::{self, Stat};
+use crate::pure::claim::ChildRecord;
+use crate::pure::environment::RUN_TOKEN;
+use crate::pure::report::Leftover;
+
+/// How long a held stdout lock may be a fork of ours that has not reached its exec and so holds a copy of everything.
+const FORK_TO_EXEC_MAX: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// After SIGKILL: what is still there then is reported as not ended.
+const KILLED_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A start time is in hundredths of a second, and our own note of it was taken a moment earlier or later.
+const START_SLACK_TICKS: u64 = 2;
+/// Leftovers in a report; the rest is only counted.
+const LEFTOVERS_MAX: usize = 50;
+
+/// How a session's processes are told from all others.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    pub run_token: String,
+    pub stdout: PathBuf,
+    /// The agent's process group, if it is known.
+    pub group: Option<i32>,
+    pub started_ticks: u64,
+    /// We started it ourselves and it has no launcher: every orphan of it became our child.
+    pub is_below_us: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Swept {
+    pub leftovers: Vec<Leftover>,
+    /// Something that we cannot see still holds the session's stdout.
+    pub unseen_holder: bool,
+}
+
+struct Found {
+    pid: i32,
+    start_time: u64,
+    name: String,
+}
+
+impl Processes {
+    /// Whether any process of the session is left: by token, or by the lock on its stdout.
+    pub fn has_traces(&self, mark: &Mark) -> bool {
+        !probe_unlocked(&mark.stdout) || !self.scan(mark, false).is_empty()
+    }
+
+    /// The oldest process that carries the token: the agent, if nobody wrote its pid down.
+    pub fn find_leader(&self, mark: &Mark) -> Option<ChildRecord> {
+        let oldest = self.scan(mark, false).into_iter().min_by_key(|found| found.start_time)?;
+        Some(ChildRecord { pid: oldest.pid, start_time: Some(oldest.start_time) })
+    }
+
+    pub fn is_alive(&self, record: &ChildRecord) -> bool {
+        super::session::is_alive(record)
+    }
+
+    /// Ends everything that is left of the session: SIGTERM, `grace`, SIGKILL, until two looks in a row find nothing.
+    /// Processes named in `spare` are left alone and reported.
+    pub fn sweep(&self, mark: &Mark, grace: Duration, spare: &[String]) -> Swept {
+        let mut seen: BTreeMap<(i32, u64), Leftover> = BTreeMap::new();
+        let began = Instant::now();
+        let mut quiet_looks = 0;
+        while quiet_looks < 2 {
+            let (found, unlocked) = self.look(mark);
+            let mut left = 0;
+            for process in &found {
+                let key = (process.pid, process.start_time);
+                let is_new = !seen.contains_key(&key);
+                let leftover = seen.entry(key).or_insert_with(|| Leftover {
+                    pid: process.pid,
+                    name: process.name.clone(),
+                    ended: true,
+                });
+                if spare.contains(&process.name) {
+                    leftover.ended = false;
+                    continue;
+                }
+                left += 1;
+                let killing = began.elapsed() >= grace;
+                if is_new && !killing {
+                    signal(process, mark, Signal::TERM);
+                    signal(process, mark, Signal::CONT);
+                } else if killing {
+                    signal(process, mark, Signal::KILL);
+                }
+            }
+            let holder_spared = !unlocked && left == 0 && !found.is_empty();
+            if left == 0 && (unlocked || holder_spared) {
+                quiet_looks += 1;
+                continue;
+            }
+            quiet_looks = 0;
+            if began.elapsed() >= grace + KILLED_WAIT_MAX {
+                mark_unended(&mut seen, &found);
+                return result(seen, left == 0);
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        result(seen, false)
+    }
+
+    /// What is there now, and whether the session's stdout is free.
+    fn look(&self, mark: &Mark) -> (Vec<Found>, bool) {
+        let strangers = self.strangers();
+        let unlocked = probe_unlocked(&mark.stdout);
+        if mark.is_below_us && unlocked {
+            let ours =
+                |&pid: &i32| procfs::stat(pid).is_some_and(|stat| belongs(pid, &stat, mark, false));
+            if strangers.is_some_and(|strangers| !strangers.iter().any(ours)) {
+                return (Vec::new(), true);
+            }
+        }
+        (self.scan(mark, !unlocked), unlocked)
+    }
+
+    /// Looks at every process that is young enough.
+    fn scan(&self, mark: &Mark, by_stdout: bool) -> Vec<Found> {
+        let look = |pid: i32| {
+            let stat = procfs::stat(pid)?;
+            let ours = belongs(pid, &stat, mark, by_stdout);
+            ours.then_some(Found { pid, start_time: stat.start_time, name: stat.name })
+        };
+        procfs::all_pids().into_iter().filter_map(look).collect()
+    }
+}
+
+/// Whether a process is of the session: by its token, as an orphan out of the agent's group, or by the stdout it holds.
+fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bool {
+    let me = std::process::id() as i32;
+    let oldest = mark.started_ticks.saturating_sub(START_SLACK_TICKS);
+    if pid == me || stat.start_time < oldest || stat.is_dead() {
+        return false;
+    }
+    procfs::has_variable(pid, &variable(mark))
+        || stat.parent == me && Some(stat.group) == mark.group
+        || by_stdout && procfs::holds(pid, &mark.stdout)
+}
+
+fn variable(mark: &Mark) -> String {
+    format!("{RUN_TOKEN}={}", mark.run_token)
+}
+
+/// True if nobody holds the session's stdout: the lock on it lives as long as any process has that open file. A missing
+/// file is nobody's.
+fn probe_unlocked(stdout: &Path) -> bool {
+    let Ok(file) = File::open(stdout) else { return true };
+    let began = Instant::now();
+    loop {
+        match file.try_lock_shared() {
+            Ok(()) => return true,
+            Err(TryLockError::Error(e)) => {
+                log::warn!("cannot probe the lock of {}: {e}", stdout.display());
+                return true;
+            }
+            Err(TryLockError::WouldBlock) if began.elapsed() >= FORK_TO_EXEC_MAX => return false,
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+fn mark_unended(seen: &mut BTreeMap<(i32, u64), Leftover>, found: &[Found]) {
+    for process in found {
+        if let Some(leftover) = seen.get_mut(&(process.pid, process.start_time)) {
+            leftover.ended = false;
+        }
+    }
+}
+
+fn result(seen: BTreeMap<(i32, u64), Leftover>, unseen_holder: bool) -> Swept {
+    Swept { leftovers: seen.into_values().take(LEFTOVERS_MAX).collect(), unseen_holder }
+}
+
+/// Signals exactly the process that was found.
+#[cfg(target_os = "linux")]
+fn signal(found: &Found, mark: &Mark, signal: Signal) {
+    use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+    let Some(pid) = Pid::from_raw(found.pid) else { return };
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    // Looked at again now that the descriptor pins it.
+    let same =
+        |stat: &Stat| stat.start_time == found.start_time && belongs(found.pid, stat, mark, true);
+    if procfs::stat(found.pid).is_some_and(|stat| same(&stat)) {
+        let _ = pidfd_send_signal(&pidfd, signal);
+    }
+}
+
+/// Nothing is ever found here: without /proc there is the group only.
+#[cfg(not(target_os = "linux"))]
+fn signal(_found: &Found, _mark: &Mark, _signal: Signal) {}

@@ -1,0 +1,208 @@
+//! One attempt's folder, `active/<id>/attempt-<n>/`: its records, each created once, and the files of its session.
+//!
+//! `attempt.json` is the line between "never ran" and "may have run"; it is durable, with every folder above it, before
+//! the agent starts. The session's stdout is locked before it is handed to the child: the lock belongs to the open file
+//! and so outlives us with the child.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::claims::remove_tree;
+use super::files::{self, Durable, Record};
+use super::{Store, identity};
+use crate::effects::error::{At, Error, Result};
+use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, StopRecord};
+use crate::pure::dispatch::DispatchId;
+
+/// How much of stderr's end is looked at, in bytes.
+const STDERR_TAIL_BYTES: u64 = 16 * 1024;
+
+/// One attempt's place on disk.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub number: u32,
+    dir: PathBuf,
+}
+
+/// The session's ends of its files. Drop it as soon as the child has them.
+pub struct AttemptFiles {
+    pub stdin: File,
+    /// Locked: the lock lives as long as any process of the session holds the file.
+    pub stdout: File,
+    pub stderr: File,
+}
+
+impl Store {
+    /// Makes the attempt durable and its files ready. When this returns the agent may be started.
+    pub fn begin_attempt(
+        &self,
+        id: &DispatchId,
+        start: &AttemptStart,
+        prompt: &str,
+    ) -> Result<(Attempt, AttemptFiles)> {
+        let claim = self.claim_dir(id);
+        let dir = claim.join(format!("attempt-{}", start.attempt));
+        // Without attempt.json it never began.
+        remove_tree(&dir)?;
+        fs::create_dir(&dir).at("make", &dir)?;
+        files::create(&dir.join("prompt.txt"), prompt.as_bytes(), Durable::No)?;
+        let files = AttemptFiles {
+            stdin: File::open(dir.join("prompt.txt")).at("open", &dir)?,
+            stdout: open_output(&dir.join("stdout.jsonl"))?,
+            stderr: open_output(&dir.join("stderr.log"))?,
+        };
+        files
+            .stdout
+            .try_lock()
+            .map_err(|e| Error::new("lock", dir.join("stdout.jsonl"), e.into()))?;
+        let record = files::to_json(start, &dir)?;
+        files::replace(&dir, "attempt.json", &record, Durable::Yes)?;
+        files::sync_dir(&claim)?;
+        if start.attempt == 1 {
+            files::sync_dir(&self.active)?;
+        }
+        Ok((Attempt { number: start.attempt, dir }, files))
+    }
+
+    /// The agent of this attempt was never started: takes the attempt back.
+    pub fn undo_attempt(&self, attempt: &Attempt) -> Result<()> {
+        files::remove(&attempt.dir.join("attempt.json"))?;
+        files::sync_dir(&attempt.dir)?;
+        remove_tree(&attempt.dir)
+    }
+
+    /// The newest attempt that began, if any did.
+    pub fn last_attempt(&self, id: &DispatchId) -> Option<Attempt> {
+        let claim = self.claim_dir(id);
+        let number = numbers(&claim).pop()?;
+        Some(Attempt { number, dir: claim.join(format!("attempt-{number}")) })
+    }
+
+    /// All attempts that began, first to last.
+    pub fn attempts(&self, id: &DispatchId) -> Vec<Attempt> {
+        let claim = self.claim_dir(id);
+        let attempt = |number| Attempt { number, dir: claim.join(format!("attempt-{number}")) };
+        numbers(&claim).into_iter().map(attempt).collect()
+    }
+
+    /// Counts how often the daemon died between [`Store::enter_reading`] and [`Store::leave_reading`] of this dispatch.
+    pub fn reading_deaths(&self, id: &DispatchId) -> u64 {
+        identity::of_path(&self.claim_dir(id).join("reading")).map_or(0, |stamp| stamp.size)
+    }
+
+    /// Marks that we begin to read what a session left; each entry adds a byte, so that deaths inside add up.
+    pub fn enter_reading(&self, id: &DispatchId) -> Result<()> {
+        let path = self.claim_dir(id).join("reading");
+        let mut options = OpenOptions::new();
+        let opened = options.append(true).create(true).mode(0o600).open(&path);
+        opened.and_then(|mut f| io::Write::write_all(&mut f, b"x")).at("mark", &path)
+    }
+
+    pub fn leave_reading(&self, id: &DispatchId) -> Result<()> {
+        files::remove(&self.claim_dir(id).join("reading"))
+    }
+}
+
+impl Attempt {
+    pub fn start(&self) -> Record<AttemptStart> {
+        files::read_record(&self.dir.join("attempt.json"))
+    }
+
+    pub fn child(&self) -> Record<ChildRecord> {
+        files::read_record(&self.dir.join("child.json"))
+    }
+
+    pub fn stop(&self) -> Record<StopRecord> {
+        files::read_record(&self.dir.join("stop.json"))
+    }
+
+    pub fn end(&self) -> Record<AttemptEnd> {
+        files::read_record(&self.dir.join("end.json"))
+    }
+
+    pub fn write_child(&self, record: &ChildRecord) -> Result<()> {
+        let path = self.dir.join("child.json");
+        files::create(&path, &files::to_json(record, &path)?, Durable::No)
+    }
+
+    /// Why we end the session, durable before our first signal. The first reason stays.
+    pub fn write_stop(&self, record: &StopRecord) -> Result<()> {
+        let path = self.dir.join("stop.json");
+        if identity::of_path(&path).is_ok() {
+            return Ok(());
+        }
+        files::replace(&self.dir, "stop.json", &files::to_json(record, &path)?, Durable::Yes)
+    }
+
+    pub fn write_end(&self, record: &AttemptEnd) -> Result<()> {
+        let path = self.dir.join("end.json");
+        files::replace(&self.dir, "end.json", &files::to_json(record, &path)?, Durable::Yes)
+    }
+
+    pub fn stdout_path(&self) -> PathBuf {
+        self.dir.join("stdout.jsonl")
+    }
+
+    pub fn stdout_bytes(&self) -> u64 {
+        identity::of_path(&self.stdout_path()).map_or(0, |stamp| stamp.size)
+    }
+
+    /// Feeds the stream to `each`, in pieces.
+    pub fn read_stdout(&self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let path = self.stdout_path();
+        let mut file = files::open_no_follow(&path).at("open", &path)?;
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(n) => each(&piece[..n]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e).at("read", &path),
+            }
+        }
+    }
+
+    /// The end of stderr, as text.
+    pub fn stderr_tail(&self) -> String {
+        let read = || -> io::Result<Vec<u8>> {
+            let mut file = files::open_no_follow(&self.dir.join("stderr.log"))?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(STDERR_TAIL_BYTES)))?;
+            let mut tail = Vec::new();
+            file.take(STDERR_TAIL_BYTES).read_to_end(&mut tail)?;
+            Ok(tail)
+        };
+        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+    }
+
+    /// A file in the attempt's folder for the output of a helper program.
+    pub fn scratch_file(&self, name: &str) -> Result<File> {
+        let path = self.dir.join(name);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        let file = options.open(&path).at("create", &path)?;
+        // Only the descriptor is needed.
+        files::remove(&path)?;
+        Ok(file)
+    }
+}
+
+fn open_output(path: &Path) -> Result<File> {
+    // O_APPEND: a session that is resumed or a child that reopens its output cannot overwrite what is there.
+    OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).at("create", path)
+}
+
+/// Numbers of the attempts that have an `attempt.json`, ascending.
+pub(super) fn numbers(claim: &Path) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(claim) else { return Vec::new() };
+    let number = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let number = entry.file_name().to_str()?.strip_prefix("attempt-")?.parse().ok()?;
+        identity::of_path(&entry.path().join("attempt.json")).ok().map(|_| number)
+    };
+    let mut numbers: Vec<u32> = entries.filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}

@@ -1,0 +1,165 @@
+//! Accepted dispatches: `active/<id>/`, from the rename that accepts to the rename that retires.
+//!
+//! A [`Claim`] is the right to work on one of them. It is made when the folder is accepted or found at start, it moves
+//! through queue and channel, and it cannot be copied: two threads never work on one dispatch.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::files::{self, Durable, Record};
+use super::inbox::Dropped;
+use super::{Store, identity};
+use crate::effects::clock;
+use crate::effects::error::{At, Error, Result};
+use crate::pure::claim::{Accepted, AttemptStart, Identity, name_from_text, name_to_text};
+use crate::pure::digest::sha256_hex;
+use crate::pure::dispatch::{Dispatch, DispatchId, FILE_BYTES_MAX};
+use crate::pure::queue::{Lane, Seq};
+use crate::pure::report::{ErrorType, Report};
+
+/// The one right to work on an accepted dispatch. Not `Clone`.
+#[derive(Debug)]
+pub struct Claim {
+    pub id: DispatchId,
+    pub seq: Seq,
+    pub lane: Lane,
+    pub inbox_name: OsString,
+    /// As the dispatch names it: for people.
+    pub project: String,
+}
+
+/// What an accepted dispatch's folder says of it.
+pub struct ClaimFiles {
+    pub accepted: Accepted,
+    pub bytes: Vec<u8>,
+}
+
+impl Accepted {
+    pub fn inbox_name(&self) -> OsString {
+        OsString::from_vec(name_from_text(&self.inbox_name))
+    }
+}
+
+impl Store {
+    pub(super) fn claim_dir(&self, id: &DispatchId) -> PathBuf {
+        self.active.join(id.as_str())
+    }
+
+    /// Our own copy of the dispatch, which the session may read.
+    pub fn copy_path(&self, id: &DispatchId) -> PathBuf {
+        self.claim_dir(id).join("dispatch.json")
+    }
+
+    /// Accepts: builds the folder aside and renames it in. Nothing is durable yet, and need not be: the inbox file stays
+    /// until the dispatch is answered, and a folder that does not match its digest counts for nothing at the next start.
+    pub fn accept(
+        &self,
+        dropped: &Dropped,
+        dispatch: &Dispatch,
+        seq: Seq,
+        dir: Identity,
+    ) -> Result<Accepted> {
+        let accepted = Accepted {
+            seq,
+            accepted_at: clock::stamp(),
+            sha256: dropped.sha256.clone(),
+            inbox_name: name_to_text(dropped.name.as_bytes()),
+            inbox_file: dropped.stamp.identity,
+            inbox_dir: dir,
+        };
+        let building = self.active.join(format!(".tmp.{}", dispatch.id));
+        remove_tree(&building)?;
+        fs::create_dir(&building).at("make", &building)?;
+        files::create(&building.join("dispatch.json"), &dropped.bytes, Durable::No)?;
+        let record = building.join("accepted.json");
+        files::create(&record, &files::to_json(&accepted, &record)?, Durable::No)?;
+        let place = self.claim_dir(&dispatch.id);
+        fs::rename(&building, &place).at("accept into", &place)?;
+        Ok(accepted)
+    }
+
+    /// Whether a report or an accepted dispatch exists under this id; with the digest of its bytes, if it is known. The
+    /// report of a rejection does not count: a rejected id is not spent.
+    pub fn taken(&self, id: &DispatchId) -> Result<Option<Option<String>>> {
+        for parent in [&self.active, &self.pending, &self.finished] {
+            let dir = parent.join(id.as_str());
+            if identity::of_path(&dir).is_ok() {
+                return Ok(Some(read_accepted(&dir).map(|a| a.sha256)));
+            }
+        }
+        let path = self.completed.join(format!("{id}.json"));
+        let Some(bytes) = files::read(&path, files::RECORD_BYTES_MAX)? else { return Ok(None) };
+        let report = serde_json::from_slice::<Report>(&bytes);
+        let rejected = report.is_ok_and(|r| r.error_type == Some(ErrorType::InvalidDispatch));
+        Ok(if rejected { None } else { Some(None) })
+    }
+
+    /// The report of an earlier rejection goes when a valid dispatch takes the id.
+    pub fn remove_rejection_report(&self, id: &DispatchId) -> Result<()> {
+        files::remove(&self.completed.join(format!("{id}.json")))
+    }
+
+    /// Ids in `active/`, in no order. Folders that were being built are removed.
+    pub fn list_active(&self) -> Result<Vec<DispatchId>> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.active).at("read", &self.active)? {
+            let name = entry.at("read", &self.active)?.file_name();
+            match name.to_str().and_then(DispatchId::parse) {
+                Some(id) => ids.push(id),
+                None if name.as_bytes().starts_with(b".tmp.") => {
+                    remove_tree(&self.active.join(&name))?;
+                }
+                None => log::warn!("{} is not ours", self.active.join(&name).display()),
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Reads an accepted dispatch back. `None`: the folder holds no acceptance (a power cut took it).
+    pub fn read_claim(&self, id: &DispatchId) -> Option<ClaimFiles> {
+        let dir = self.claim_dir(id);
+        let accepted = files::read_record::<Accepted>(&dir.join("accepted.json"));
+        let bytes = files::read(&dir.join("dispatch.json"), FILE_BYTES_MAX).ok().flatten();
+        if let (Record::Read(accepted), Some(bytes)) = (accepted, bytes)
+            && sha256_hex(&bytes) == accepted.sha256
+        {
+            return Some(ClaimFiles { accepted, bytes });
+        }
+        // Once an attempt began, its durable record holds both.
+        let start = newest_start(&dir)?;
+        Some(ClaimFiles { accepted: start.accepted, bytes: start.dispatch.into_bytes() })
+    }
+
+    /// Removes a folder that turned out to be no acceptance.
+    pub fn discard(&self, id: &DispatchId) -> Result<()> {
+        remove_tree(&self.claim_dir(id))
+    }
+}
+
+fn read_accepted(dir: &Path) -> Option<Accepted> {
+    match files::read_record::<Accepted>(&dir.join("accepted.json")) {
+        Record::Read(accepted) => Some(accepted),
+        Record::Absent | Record::Unreadable => newest_start(dir).map(|start| start.accepted),
+    }
+}
+
+fn newest_start(dir: &Path) -> Option<AttemptStart> {
+    let numbers = super::attempts::numbers(dir).into_iter().rev();
+    let mut records = numbers.map(|n| {
+        files::read_record::<AttemptStart>(&dir.join(format!("attempt-{n}")).join("attempt.json"))
+    });
+    records.find_map(|record| match record {
+        Record::Read(start) => Some(start),
+        Record::Absent | Record::Unreadable => None,
+    })
+}
+
+pub(super) fn remove_tree(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|e| Error::new("remove", dir, e)),
+    }
+}

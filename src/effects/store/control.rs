@@ -1,0 +1,87 @@
+//! Requests as files: `cancel-<id>` in the drop zone or in `control/`; `pause` and `resume` in `control/` only, since the
+//! drop zone may belong to an orchestrator that should not be able to stop the daemon.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Store, files, identity};
+use crate::effects::error::{At, Result};
+use crate::pure::dispatch::DispatchId;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The id as it was typed, if it is none: such a file is removed when its time is over.
+    Cancel(std::result::Result<DispatchId, String>),
+    Pause,
+    Resume,
+}
+
+pub fn is_cancel_name(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"cancel-")
+}
+
+/// `cancel-<id>`
+pub fn cancel_request(name: &OsStr) -> Option<Request> {
+    let id = name.to_string_lossy().strip_prefix("cancel-")?.to_string();
+    Some(Request::Cancel(DispatchId::parse(&id).ok_or(id)))
+}
+
+fn control_request(name: &OsStr) -> Option<Request> {
+    match name.to_str() {
+        Some("pause") => Some(Request::Pause),
+        Some("resume") => Some(Request::Resume),
+        _ => cancel_request(name),
+    }
+}
+
+impl Store {
+    /// Calls `each` with every request in `control/`.
+    pub fn scan_control(&self, each: &mut dyn FnMut(Request)) -> Result<()> {
+        for entry in fs::read_dir(&self.control).at("read", &self.control)? {
+            let entry = entry.at("read", &self.control)?;
+            if let Some(request) = control_request(&entry.file_name()) {
+                each(request);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody asks to cancel this dispatch.
+    pub fn is_cancel_asked(&self, id: &str) -> bool {
+        self.cancel_paths(id).iter().any(|path| is_request(path))
+    }
+
+    /// The request is on record, or its time is over.
+    pub fn remove_cancel(&self, id: &str) -> Result<()> {
+        self.cancel_paths(id)
+            .iter()
+            .filter(|path| is_request(path))
+            .try_for_each(|p| files::remove(p))
+    }
+
+    fn cancel_paths(&self, id: &str) -> [PathBuf; 2] {
+        let name = format!("cancel-{id}");
+        [self.dispatch.join(&name), self.control.join(&name)]
+    }
+
+    /// Paused as long as the file is there: a restart changes nothing.
+    pub fn is_paused(&self) -> bool {
+        is_request(&self.control.join("pause"))
+    }
+
+    pub fn is_resume_asked(&self) -> bool {
+        is_request(&self.control.join("resume"))
+    }
+
+    /// Ends a pause; the request goes last, so that a crash in between repeats it.
+    pub fn resume(&self) -> Result<()> {
+        files::remove(&self.control.join("pause"))?;
+        files::remove(&self.control.join("resume"))
+    }
+}
+
+/// A directory of that name is no request (and could not be removed like one).
+fn is_request(path: &Path) -> bool {
+    identity::of_path(path).is_ok_and(|stamp| stamp.kind != identity::Kind::Directory)
+}

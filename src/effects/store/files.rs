@@ -1,0 +1,127 @@
+//! The few ways in which a file of ours comes into being or is read. Nobody else in the store opens a file for writing.
+//!
+//! Why each fsync: after a power cut a file that was renamed without fsync can be empty under its final name, and without
+//! the directory's fsync the rename itself is gone (both seen on ext4 and xfs). An fsync that failed is never tried again
+//! on the same file: the kernel may have dropped the pages and would then report success.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::effects::error::{At, Error, Result};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    Yes,
+    No,
+}
+
+/// Creates a file that must not exist yet. Its directory is the caller's to sync.
+pub(super) fn create(path: &Path, bytes: &[u8], durable: Durable) -> Result<()> {
+    let mut file = create_new(path).at("create", path)?;
+    file.write_all(bytes).at("write", path)?;
+    if durable == Durable::Yes {
+        file.sync_all().at("sync", path)?;
+    }
+    Ok(())
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path)
+}
+
+/// Puts a file in place of whatever stands there, at once and whole. The rename never follows a planted link.
+pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) -> Result<()> {
+    let temporary = dir.join(format!(".tmp.{name}"));
+    // A remainder of a crash, or something planted.
+    match fs::remove_file(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at("remove", &temporary),
+        _ => {}
+    }
+    create(&temporary, bytes, durable)?;
+    let path = dir.join(name);
+    fs::rename(&temporary, &path).at("put in place", &path)?;
+    if durable == Durable::Yes {
+        sync_dir(dir)?;
+    }
+    Ok(())
+}
+
+pub(super) fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|dir| dir.sync_all()).at("sync", dir)
+}
+
+/// Reads a file of ours, at most `bytes_max` of it. `None`: there is none.
+pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
+    let file = match open_no_follow(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.at("open", path)?,
+    };
+    let mut bytes = Vec::new();
+    file.take(bytes_max).read_to_end(&mut bytes).at("read", path)?;
+    Ok(Some(bytes))
+}
+
+pub(super) fn open_no_follow(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)
+}
+
+/// Largest record of ours. An attempt record holds a whole dispatch, escaped once more.
+pub(super) const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// What a record's file says. A record that cannot be read is not the same as none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record<T> {
+    Absent,
+    Unreadable,
+    Read(T),
+}
+
+impl<T> Record<T> {
+    pub fn read(&self) -> Option<&T> {
+        match self {
+            Record::Read(value) => Some(value),
+            Record::Absent | Record::Unreadable => None,
+        }
+    }
+}
+
+pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Record<T> {
+    match read(path, RECORD_BYTES_MAX) {
+        Ok(None) => Record::Absent,
+        Ok(Some(bytes)) => match serde_json::from_slice(&bytes) {
+            Ok(value) => Record::Read(value),
+            Err(e) => {
+                log::warn!("{} is damaged: {e}", path.display());
+                Record::Unreadable
+            }
+        },
+        Err(e) => {
+            log::warn!("{e}");
+            Record::Unreadable
+        }
+    }
+}
+
+pub(super) fn to_json<T: Serialize>(value: &T, path: &Path) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|e| Error::new("encode", path, e.into()))
+}
+
+/// Removes a file; that it was gone already is as good.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.at("remove", path),
+    }
+}

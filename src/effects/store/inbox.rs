@@ -1,0 +1,268 @@
+//! The drop zone's files: seen once, opened once, read once; rejected or removed by rename.
+//!
+//! Everything here is written against a hostile or merely careless writer: links, FIFOs, devices, files that grow while
+//! they are read, names that change hands between two calls. Only the bytes that one descriptor gave are ever used.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirEntryExt;
+use std::path::PathBuf;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::process::geteuid;
+use serde_json::json;
+
+use super::files::{self, Durable};
+use super::identity::{self, Kind, Stamp};
+use super::{Claim, Store};
+use crate::effects::clock;
+use crate::effects::error::{At, Result};
+use crate::pure::claim::{Accepted, Identity};
+use crate::pure::digest::sha256_hex;
+use crate::pure::dispatch::{FILE_BYTES_MAX, Reason, Rejection};
+use crate::pure::time::file_stamp;
+
+/// A dispatch file's bytes, and which file they came from.
+pub struct Dropped {
+    pub name: OsString,
+    pub bytes: Vec<u8>,
+    pub sha256: String,
+    pub stamp: Stamp,
+}
+
+/// What one look at a name in the drop zone gives.
+pub enum Inspected {
+    Gone,
+    Read(Dropped),
+    /// It changed while it was being read.
+    Changing(Stamp),
+    Refused(Rejection, Stamp),
+}
+
+/// The seed's pattern: `dispatch-*.json`.
+pub fn is_inbox_name(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.starts_with(b"dispatch-") && name.ends_with(b".json")
+}
+
+impl Store {
+    /// Calls `each` with the name and inode number of everything in the drop zone.
+    pub fn scan_drop_zone(&self, each: &mut dyn FnMut(OsString, u64)) -> Result<()> {
+        for entry in fs::read_dir(&self.dispatch).at("read", &self.dispatch)? {
+            let entry = entry.at("read", &self.dispatch)?;
+            each(entry.file_name(), entry.ino());
+        }
+        Ok(())
+    }
+
+    pub fn drop_zone_identity(&self) -> Result<Identity> {
+        Ok(identity::of_path(&self.dispatch).at("look at", &self.dispatch)?.identity)
+    }
+
+    /// `None`: there is nothing under that name.
+    pub fn stamp_inbox(&self, name: &OsStr) -> Option<Stamp> {
+        identity::of_path(&self.dispatch.join(name)).ok()
+    }
+
+    /// Opens, checks and reads a dispatch file. Never blocks, whatever stands there.
+    pub fn inspect(&self, name: &OsStr) -> Inspected {
+        let path = self.dispatch.join(name);
+        let Ok(seen) = identity::of_path(&path) else { return Inspected::Gone };
+        if let Some(rejection) = self.refuse(&seen) {
+            return Inspected::Refused(rejection, seen);
+        }
+        let opened = files::open_no_follow(&path).and_then(|f| Ok((identity::of_file(&f)?, f)));
+        let (before, file) = match opened {
+            Ok(opened) => opened,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Inspected::Gone,
+            Err(e) => return Inspected::Refused(unreadable(&path, &e), seen),
+        };
+        // Again on the descriptor: the name may have been given to something else in between.
+        if let Some(rejection) = self.refuse(&before) {
+            return Inspected::Refused(rejection, before);
+        }
+        let mut bytes = Vec::with_capacity(before.size as usize + 1);
+        if let Err(e) = (&file).take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes) {
+            return Inspected::Refused(unreadable(&path, &e), before);
+        }
+        match identity::of_file(&file) {
+            Ok(after) if after == before && bytes.len() as u64 == after.size => {
+                let sha256 = sha256_hex(&bytes);
+                Inspected::Read(Dropped { name: name.into(), bytes, sha256, stamp: after })
+            }
+            Ok(after) => Inspected::Changing(after),
+            Err(e) => Inspected::Refused(unreadable(&path, &e), before),
+        }
+    }
+
+    /// The checks that need no content: cron's and sshd's.
+    fn refuse(&self, stamp: &Stamp) -> Option<Rejection> {
+        let no = |reason, error: String| Some(Rejection::new(reason, error));
+        match stamp.kind {
+            Kind::File => {}
+            Kind::Symlink => return no(Reason::Symlink, "it is a symbolic link".into()),
+            Kind::Directory => return no(Reason::NotAFile, "it is a directory".into()),
+            Kind::Special => {
+                return no(Reason::NotAFile, "it is a FIFO, a socket or a device".into());
+            }
+        }
+        let me = geteuid().as_raw();
+        if stamp.uid != me && stamp.uid != 0 {
+            let error = format!("it belongs to user {}, the daemon runs as {me}", stamp.uid);
+            return no(Reason::ForeignOwner, error);
+        }
+        if stamp.mode & 0o022 != 0 && !self.is_drop_zone_private() {
+            let mode = stamp.mode & 0o7777;
+            let error = format!("others may write to it (mode {mode:o}): chmod go-w");
+            return no(Reason::WritableByOthers, error);
+        }
+        if stamp.size > FILE_BYTES_MAX {
+            let error = format!("it has {} bytes, at most {FILE_BYTES_MAX} are read", stamp.size);
+            return no(Reason::TooLarge, error);
+        }
+        None
+    }
+
+    /// Nobody else can reach into the directory, so that a file's own mode (umask 002) does not matter.
+    fn is_drop_zone_private(&self) -> bool {
+        identity::of_path(&self.dispatch).is_ok_and(|dir| dir.mode & 0o077 == 0)
+    }
+
+    /// Whether the sender still wants it: its inbox file is there, or at least the same bytes under its name, or the whole
+    /// directory has been replaced (which withdraws nothing).
+    pub fn is_wanted(&self, accepted: &Accepted) -> bool {
+        if self.drop_zone_identity().ok() != Some(accepted.inbox_dir) {
+            return true;
+        }
+        let name = accepted.inbox_name();
+        match self.stamp_inbox(&name) {
+            None => false,
+            Some(stamp) if stamp.identity == accepted.inbox_file => true,
+            Some(_) => self.holds_bytes(&name, &accepted.sha256),
+        }
+    }
+
+    fn holds_bytes(&self, name: &OsStr, sha256: &str) -> bool {
+        matches!(self.inspect(name), Inspected::Read(dropped) if dropped.sha256 == sha256)
+    }
+
+    /// Removes the inbox file of an answered dispatch, only if it is still the recorded one or has the same bytes. It is
+    /// moved aside first, so that a file which takes its name at that moment is not the one that goes.
+    pub fn remove_answered(&self, claim: &Claim, accepted: &Accepted) -> Result<()> {
+        let name = accepted.inbox_name();
+        let path = self.dispatch.join(&name);
+        let ours = |stamp: &Stamp| stamp.identity == accepted.inbox_file;
+        match self.stamp_inbox(&name) {
+            None => return Ok(()),
+            Some(stamp) if ours(&stamp) => {}
+            Some(_) if self.holds_bytes(&name, &accepted.sha256) => return files::remove(&path),
+            Some(_) => return Ok(()),
+        }
+        let aside = self.dispatch.join(format!(".answered.{}", claim.id));
+        match fs::rename(&path, &aside) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed.at("move aside", &path)?,
+        }
+        if identity::of_path(&aside).is_ok_and(|stamp| ours(&stamp)) {
+            return files::remove(&aside);
+        }
+        // It had just been replaced: what we hold is a new drop.
+        let back = renameat_with(CWD, &aside, CWD, &path, RenameFlags::NOREPLACE);
+        if back.is_err() {
+            let free = format!("dispatch-returned-{}.json", file_stamp(clock::unix_ms()));
+            return fs::rename(&aside, self.dispatch.join(free)).at("put back", &aside);
+        }
+        Ok(())
+    }
+
+    /// Removes a file that brought bytes which are known already.
+    pub fn remove_redelivered(&self, name: &OsStr) -> Result<()> {
+        files::remove(&self.dispatch.join(name))
+    }
+
+    /// Files that a crash left moved aside: back under a name that is looked at, where the digest decides.
+    pub fn put_back_answered(&self) -> Result<()> {
+        let mut left = Vec::new();
+        self.scan_drop_zone(&mut |name, _| {
+            if name.as_bytes().starts_with(b".answered.") {
+                left.push(name);
+            }
+        })?;
+        for name in left {
+            let id = String::from_utf8_lossy(&name.as_bytes()[".answered.".len()..]).into_owned();
+            let back = self.dispatch.join(format!("{id}.json"));
+            let path = self.dispatch.join(&name);
+            // A name in use keeps its file; ours waits for the next start.
+            if renameat_with(CWD, &path, CWD, &back, RenameFlags::NOREPLACE).is_err() {
+                log::warn!("cannot put back {}", path.display());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the folder of a rejection and writes why. The file itself follows with [`Store::move_rejected`], after the
+    /// sender has been answered.
+    pub fn note_rejection(
+        &self,
+        name: &OsStr,
+        rejection: &Rejection,
+        sha256: Option<&str>,
+    ) -> Result<PathBuf> {
+        let tag = sha256.map_or_else(|| sha256_hex(name.as_bytes()), str::to_string);
+        let now = clock::unix_ms();
+        let base = format!("{}-{}", file_stamp(now), &tag[..8]);
+        let dir = self.make_free_dir(&base)?;
+        let mut reason = json!({
+            "reason": rejection.reason.name(),
+            "error": rejection.error,
+            "file": name.to_string_lossy(),
+            "at": crate::pure::time::rfc3339(now),
+        });
+        if let Some(id) = &rejection.id {
+            reason["dispatch_id"] = json!(id.as_str());
+        }
+        if let Some(sha256) = sha256 {
+            reason["sha256"] = json!(sha256);
+        }
+        let bytes = serde_json::to_vec_pretty(&reason).unwrap_or_default();
+        files::replace(&dir, "reason.json", &bytes, Durable::Yes)?;
+        Ok(dir)
+    }
+
+    fn make_free_dir(&self, base: &str) -> Result<PathBuf> {
+        let mut number = 0;
+        loop {
+            let suffix = if number == 0 { String::new() } else { format!("-{number}") };
+            let dir = self.rejected.join(format!("{base}{suffix}"));
+            match fs::create_dir(&dir) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                made => return made.at("make", &dir).map(|()| dir),
+            }
+        }
+    }
+
+    /// Moves the file, whatever it is, untouched beside its reason. Where the drop zone is a file system of its own it
+    /// stays there, under a name that nothing looks at.
+    pub fn move_rejected(&self, name: &OsStr, dir: &std::path::Path) -> Result<()> {
+        let from = self.dispatch.join(name);
+        match fs::rename(&from, dir.join(name)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                let tag = dir.file_name().unwrap_or_default().to_string_lossy();
+                let hidden = self.dispatch.join(format!(".rejected-{tag}"));
+                fs::rename(&from, &hidden).at("set aside", &from)
+            }
+            renamed => renamed.at("move to rejected", &from),
+        }
+    }
+}
+
+fn unreadable(path: &std::path::Path, e: &io::Error) -> Rejection {
+    // O_NOFOLLOW on a link that took the file's place.
+    if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+        return Rejection::new(Reason::Symlink, "it is a symbolic link");
+    }
+    Rejection::new(Reason::Unreadable, format!("cannot read {}: {e}", path.display()))
+}

@@ -1,0 +1,142 @@
+//! All state on disk, and the only module that names a path of it.
+//!
+//! `$GSTACK_HOME/dispatch` is the drop zone, shared with the orchestrator; `$GSTACK_HOME/dispatchd` is ours alone and
+//! decides. A change of state is one rename or one file created once; redoing any step is harmless. What must be durable
+//! before what is written beside each step; a reader of these modules should be able to ask at every line: if the process
+//! died here, would the next start reach the same answer?
+
+mod attempts;
+mod audit;
+mod claims;
+mod control;
+mod files;
+mod heartbeat;
+mod identity;
+mod inbox;
+mod lock;
+mod outbox;
+mod publish;
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::effects::error::{At, Result};
+
+pub use attempts::{Attempt, AttemptFiles};
+pub use audit::{Audit, Details};
+pub use claims::{Claim, ClaimFiles};
+pub use control::{Request, cancel_request, is_cancel_name};
+pub use files::Record;
+pub use identity::Stamp;
+pub use inbox::{Dropped, Inspected, is_inbox_name};
+pub use lock::DaemonLock;
+pub use outbox::OutboxEntry;
+
+/// The layout. Cheap to share: every thread borrows the one that the daemon opened.
+pub struct Store {
+    home: PathBuf,
+    /// The drop zone.
+    dispatch: PathBuf,
+    completed: PathBuf,
+    /// Ours alone.
+    own: PathBuf,
+    active: PathBuf,
+    finished: PathBuf,
+    pending: PathBuf,
+    rejected: PathBuf,
+    outbox: PathBuf,
+    control: PathBuf,
+}
+
+impl Store {
+    /// Names the layout under `home` (`$GSTACK_HOME`). Touches nothing.
+    pub fn new(home: &Path) -> Store {
+        let (dispatch, own) = (home.join("dispatch"), home.join("dispatchd"));
+        Store {
+            home: home.to_path_buf(),
+            completed: dispatch.join("completed"),
+            active: own.join("active"),
+            finished: own.join("finished"),
+            pending: own.join("pending"),
+            rejected: own.join("rejected"),
+            outbox: own.join("outbox"),
+            control: own.join("control"),
+            dispatch,
+            own,
+        }
+    }
+
+    /// Makes what is missing and tightens what is too open (the seed made its directory 0755). Gives the directories that
+    /// had to be tightened. Called at start, and again whenever the drop zone may have been taken away.
+    pub fn make_directories(&self) -> Result<Vec<PathBuf>> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.home)
+            .at("make", &self.home)?;
+        let mut tightened = Vec::new();
+        for dir in [
+            &self.dispatch,
+            &self.completed,
+            &self.own,
+            &self.active,
+            &self.finished,
+            &self.pending,
+            &self.rejected,
+            &self.outbox,
+            &self.control,
+        ] {
+            if make_private(dir)? {
+                tightened.push(dir.clone());
+            }
+        }
+        Ok(tightened)
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    pub fn drop_zone(&self) -> &Path {
+        &self.dispatch
+    }
+
+    pub fn control_dir(&self) -> &Path {
+        &self.control
+    }
+
+    /// `dispatchd/config.json`, if there is one.
+    pub fn read_config(&self) -> Result<Option<Vec<u8>>> {
+        let path = self.config_path();
+        match fs::read(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some).at("read", &path),
+        }
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.own.join("config.json")
+    }
+}
+
+/// True: it was there and had to be tightened.
+fn make_private(dir: &Path) -> Result<bool> {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => return Ok(false),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(e).at("make", dir),
+    }
+    // Not through a symlink: what stands there must be the directory itself.
+    let meta = fs::symlink_metadata(dir).at("look at", dir)?;
+    if !meta.is_dir() {
+        let source =
+            std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is not a directory");
+        return Err(source).at("use", dir);
+    }
+    let open = meta.mode() & 0o077 != 0;
+    if open {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).at("tighten", dir)?;
+    }
+    Ok(open)
+}

@@ -1,0 +1,68 @@
+//! `outbox/<id>.json`: a callback that has not been answered with 2xx yet. It outlives restarts; the courier empties it.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+use super::files::{self, Durable, Record};
+use crate::effects::error::{At, Result};
+use crate::pure::dispatch::DispatchId;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    pub dispatch_id: String,
+    pub url: String,
+    /// The same for every try, so that a receiver can tell a repetition.
+    pub idempotency_key: String,
+    /// The exact bytes to send: ASCII JSON.
+    pub body: String,
+    pub tries: u32,
+    /// Wall clock, in milliseconds since 1970.
+    pub created_at_ms: i64,
+    pub next_at_ms: i64,
+}
+
+impl Store {
+    /// Durable: the dispatch is retired next, and the callback must not be lost with a power cut.
+    pub fn put_outbox(&self, entry: &OutboxEntry) -> Result<()> {
+        self.write_outbox(entry, Durable::Yes)
+    }
+
+    /// After a failed try. Not durable: an entry that goes back to its earlier state is tried once more.
+    pub fn update_outbox(&self, entry: &OutboxEntry) -> Result<()> {
+        self.write_outbox(entry, Durable::No)
+    }
+
+    fn write_outbox(&self, entry: &OutboxEntry, durable: Durable) -> Result<()> {
+        let bytes = files::to_json(entry, &self.outbox)?;
+        files::replace(&self.outbox, &format!("{}.json", entry.dispatch_id), &bytes, durable)
+    }
+
+    pub fn remove_outbox(&self, entry: &OutboxEntry) -> Result<()> {
+        files::remove(&self.outbox.join(format!("{}.json", entry.dispatch_id)))
+    }
+
+    /// Everything that waits. A damaged entry is set aside: it can be read by people, not by us.
+    pub fn list_outbox(&self) -> Result<Vec<OutboxEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.outbox).at("read", &self.outbox)? {
+            let name = entry.at("read", &self.outbox)?.file_name();
+            let id =
+                name.to_str().and_then(|n| n.strip_suffix(".json")).and_then(DispatchId::parse);
+            if id.is_none() {
+                continue;
+            }
+            let path = self.outbox.join(&name);
+            match files::read_record::<OutboxEntry>(&path) {
+                Record::Read(entry) => entries.push(entry),
+                Record::Absent => {}
+                Record::Unreadable => {
+                    let aside = path.with_extension("damaged");
+                    fs::rename(&path, &aside).at("set aside", &path)?;
+                }
+            }
+        }
+        Ok(entries)
+    }
+}

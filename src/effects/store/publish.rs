@@ -1,0 +1,55 @@
+//! From a finished session to an answer: the commit, and the steps after it, each harmless when it is done again.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::files::{self, Durable};
+use super::{Claim, Store, identity};
+use crate::effects::error::{At, Error, Result};
+use crate::pure::dispatch::DispatchId;
+use crate::pure::report::Report;
+
+impl Store {
+    /// THE COMMIT POINT: once this returns, this is the dispatch's report for ever.
+    pub fn commit(&self, claim: &Claim, report: &Report) -> Result<Vec<u8>> {
+        let dir = self.claim_dir(&claim.id);
+        let bytes = report_bytes(report)?;
+        files::replace(&dir, "report.json", &bytes, Durable::Yes)?;
+        Ok(bytes)
+    }
+
+    pub fn is_committed(&self, id: &DispatchId) -> bool {
+        identity::of_path(&self.claim_dir(id).join("report.json")).is_ok()
+    }
+
+    pub fn read_committed(&self, id: &DispatchId) -> Result<Option<Vec<u8>>> {
+        files::read(&self.claim_dir(id).join("report.json"), files::RECORD_BYTES_MAX)
+    }
+
+    /// Publishes a copy, never a link: the drop zone must not reach our file. Durable, since the inbox file goes next.
+    pub fn publish(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
+        files::replace(&self.completed, &format!("{id}.json"), report, Durable::Yes)
+    }
+
+    /// The answer to a file that never became a dispatch.
+    pub fn publish_rejection(&self, id: &DispatchId, report: &Report) -> Result<()> {
+        self.publish(id, &report_bytes(report)?)
+    }
+
+    /// The last step: `active/<id>` becomes `finished/<id>`. The claim ends here.
+    pub fn retire(&self, claim: Claim) -> Result<()> {
+        let from = self.claim_dir(&claim.id);
+        fs::rename(&from, self.finished_dir(&claim.id)).at("retire", &from)
+    }
+
+    /// Where the session's prompt, stream and stderr will stay.
+    pub fn finished_dir(&self, id: &DispatchId) -> PathBuf {
+        self.finished.join(id.as_str())
+    }
+}
+
+/// Two-space JSON, as the seed wrote it.
+fn report_bytes(report: &Report) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(report)
+        .map_err(|e| Error::new("encode the report of", &report.dispatch_id, e.into()))
+}

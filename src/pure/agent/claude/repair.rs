@@ -1,0 +1,108 @@
+//! Lines that are not quite JSON: what can be read of them all the same.
+//!
+//! Owns two repairs, both only tried on a line that does not parse. (1) Text that JavaScript writes and serde_json
+//! refuses (lone surrogates), and bad UTF-8 or raw control characters. (2) An event written into the middle of another
+//! line (claude-code issues 49640, 81843). Must not let a *nested* object pass for an event: a tool's input, which the
+//! model chooses, can be any object, and it is a line cut by a kill that would lay it open.
+
+use serde_json::Value;
+
+/// Objects tried in one broken line.
+const TRIES_MAX: usize = 64;
+
+/// The object of a line.
+pub fn parse(line: &[u8]) -> Option<Value> {
+    let value = match serde_json::from_slice(line) {
+        Ok(value) => value,
+        Err(_) => serde_json::from_str(&mend(line)).ok()?,
+    };
+    Some(value).filter(Value::is_object)
+}
+
+/// The same text without what serde_json refuses in strings.
+fn mend(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let mut rest = text.trim_start_matches('\u{feff}');
+    let mut mended = String::with_capacity(rest.len());
+    let special = |char: char| char == '\\' || char < ' ';
+    while let Some(at) = rest.find(special) {
+        mended.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (length, replacement) = match (half(rest), rest.get(6..).and_then(half)) {
+            (Some(Half::High), Some(Half::Low)) => (12, None),
+            (Some(_), _) => (6, Some("\u{fffd}")),
+            (None, _) if !rest.starts_with('\\') => (1, Some(" ")),
+            (None, _) => (1 + rest[1..].chars().next().map_or(0, char::len_utf8), None),
+        };
+        mended.push_str(replacement.unwrap_or(&rest[..length]));
+        rest = &rest[length..];
+    }
+    mended.push_str(rest);
+    mended
+}
+
+enum Half {
+    High,
+    Low,
+}
+
+/// The half of a surrogate pair that a text begins with, if it does.
+fn half(text: &str) -> Option<Half> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    match u16::from_str_radix(digits, 16).ok()? {
+        0xD800..=0xDBFF => Some(Half::High),
+        0xDC00..=0xDFFF => Some(Half::Low),
+        _ => None,
+    }
+}
+
+/// The whole `result` and `rate_limit_event` objects inside a broken line.
+///
+/// One stands where the outer line was in a string, or follows something other than `:`, `,` or `[`. A nested object
+/// stands in no such place, and the quotes of one that is quoted in a string are escaped.
+pub fn embedded_events(line: &[u8], session_id: Option<&str>) -> Vec<Value> {
+    let (mut at, mut in_string, mut tries) = (0, false, 0);
+    let mut events = Vec::new();
+    while at < line.len() && tries < TRIES_MAX {
+        let rest = &line[at..];
+        let follows = at.checked_sub(1).map(|before| line[before]);
+        let is_place = in_string || !matches!(follows, Some(b':' | b',' | b'['));
+        if is_place && rest.starts_with(b"{\"") {
+            tries += 1;
+            if let Some((event, length)) = first_object(rest)
+                && is_event(&event, session_id)
+            {
+                events.push(event);
+                at += length;
+                continue;
+            }
+        }
+        match rest[0] {
+            b'\\' if in_string => at += 1,
+            b'"' => in_string = !in_string,
+            _ => {}
+        }
+        at += 1;
+    }
+    events
+}
+
+fn first_object(bytes: &[u8]) -> Option<(Value, usize)> {
+    let mut objects = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
+    let object = objects.next()?.ok()?;
+    Some((object, objects.byte_offset()))
+}
+
+fn is_event(event: &Value, session_id: Option<&str>) -> bool {
+    let id = event["session_id"].as_str();
+    match event["type"].as_str() {
+        Some("result") => {
+            event["is_error"].is_boolean() && event["subtype"].is_string() && id.is_some() && {
+                // Before the first id is known, nothing can be compared.
+                session_id.is_none() || id == session_id
+            }
+        }
+        Some("rate_limit_event") => event["rate_limit_info"].is_object(),
+        _ => false,
+    }
+}

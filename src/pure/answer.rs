@@ -1,0 +1,130 @@
+//! The report, put together: from the dispatch and the ends of its attempts, or from the dispatch alone where no session ran.
+//!
+//! A pure function of what stands on disk, so that a report which is made again after a crash is the same report.
+
+use super::claim::AttemptEnd;
+use super::dispatch::{Dispatch, DispatchId};
+use super::redact::redact;
+use super::report::{AttemptReport, ERROR_CHARS_MAX, ErrorType, GitFacts, Report, Status};
+use super::time::rfc3339;
+
+/// The answer to a dispatch whose last attempt ended with `last`. `earlier` are the attempts before it, `logs` the folder
+/// that will hold their files.
+pub fn from_attempts(
+    dispatch: &Dispatch,
+    earlier: Vec<AttemptReport>,
+    last: AttemptEnd,
+    logs: String,
+) -> Report {
+    let mut warnings = last.ending.warnings;
+    if !last.leftovers.is_empty() {
+        warnings.push(format!(
+            "{} processes outlived the agent: see leftover_processes",
+            last.leftovers.len()
+        ));
+    }
+    let mut attempts = earlier;
+    attempts.push(last.attempt.clone());
+    let commits = last.git.commits;
+    Report {
+        duration: (last.elapsed_ms + 500) / 1000,
+        output_length: Some(last.output_length),
+        error: last.ending.error.map(|e| short(&redact(&e))),
+        error_type: last.ending.error_type,
+        retry_count: Some(last.retries),
+        started_at: Some(rfc3339(last.first.at_ms)),
+        finished_at: Some(rfc3339(last.finished_at_ms)),
+        exit_code: last.attempt.exit_code,
+        signal: last.attempt.signal,
+        session_id: last.attempt.session_id,
+        result: last.result.map(|text| redact(&text)),
+        num_turns: last.attempt.num_turns,
+        total_cost_usd: last.attempt.total_cost_usd,
+        attempts,
+        usage: last.usage,
+        permission_denials: last.permission_denials,
+        git: Some(last.git).filter(|git| *git != GitFacts::default()),
+        commits,
+        leftover_processes: last.leftovers,
+        warnings: warnings.iter().map(|w| redact(w)).collect(),
+        logs: Some(logs),
+        ..blank(dispatch, last.ending.status)
+    }
+}
+
+/// The answer to a dispatch that ended without a session.
+pub fn without_session(
+    dispatch: &Dispatch,
+    status: Status,
+    error_type: ErrorType,
+    error: &str,
+    retries: u32,
+    now_ms: i64,
+) -> Report {
+    Report {
+        error: Some(short(&redact(error))),
+        error_type: Some(error_type),
+        retry_count: Some(retries),
+        finished_at: Some(rfc3339(now_ms)),
+        ..blank(dispatch, status)
+    }
+}
+
+/// The answer to a file that is no valid dispatch, under the id that it names.
+pub fn to_rejection(id: &DispatchId, error: &str, now_ms: i64) -> Report {
+    Report {
+        dispatch_id: id.to_string(),
+        error: Some(short(&redact(error))),
+        error_type: Some(ErrorType::InvalidDispatch),
+        retry_count: Some(0),
+        finished_at: Some(rfc3339(now_ms)),
+        ..Report::empty(Status::Failed)
+    }
+}
+
+fn blank(dispatch: &Dispatch, status: Status) -> Report {
+    Report {
+        dispatch_id: dispatch.id.to_string(),
+        target_agent: dispatch.target_agent.clone(),
+        project: Some(dispatch.project.clone()),
+        ..Report::empty(status)
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(ERROR_CHARS_MAX).collect()
+}
+
+/// ASCII JSON in one line, for the callback: receivers that decode a body piece by piece break on a character that two
+/// packets share.
+pub fn ascii_json(report: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(report).ok()?;
+    let text = value.to_string();
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_body_is_ascii_and_means_the_same() {
+        let report = "{\"error\": \"caf\u{e9} \u{1F600}\\n\"}".as_bytes();
+        let body = ascii_json(report).expect("JSON");
+        assert_eq!(body, r#"{"error":"caf\u00e9 \ud83d\ude00\n"}"#);
+        let parse =
+            |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).expect("JSON");
+        assert_eq!(parse(body.as_bytes()), parse(report));
+    }
+}

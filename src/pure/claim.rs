@@ -1,0 +1,173 @@
+//! What we write down about an accepted dispatch: the records in `active/<id>/`, each created once.
+//!
+//! These files are the only truth after a crash, so a record holds all that the next daemon needs to go on, and its absence
+//! means something too (see [`super::recovery`]). Fields may be added; none may change its meaning.
+
+use serde::{Deserialize, Serialize};
+
+use super::outcome::{Ending, StopCause};
+use super::policy::Mode;
+use super::report::{AttemptReport, Denial, GitFacts, Leftover};
+
+/// A file or directory, recognised whatever name it has. `born_ns` (nanoseconds since 1970, where the file system knows it)
+/// tells a new file from an old one whose inode number it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub dev: u64,
+    pub ino: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born_ns: Option<i64>,
+}
+
+/// `accepted.json`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    pub seq: u64,
+    pub accepted_at: String,
+    /// Of the exact bytes in `dispatch.json`, in hex.
+    pub sha256: String,
+    /// The inbox file's name, as [`name_to_text`] writes it.
+    pub inbox_name: String,
+    pub inbox_file: Identity,
+    pub inbox_dir: Identity,
+}
+
+/// `attempt.json`: durable before the agent is started. From here on it may have run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptStart {
+    pub attempt: u32,
+    pub run_token: String,
+    pub session_id: String,
+    pub mode: Mode,
+    /// Whether the prompt held learnings.
+    pub had_learnings: bool,
+    /// Retries counted before this attempt.
+    pub retries: u32,
+    pub started_at_ms: i64,
+    /// When the first attempt of the dispatch started.
+    pub first: FirstStart,
+    /// On the machine's monotonic clock, of the boot named beside it.
+    pub started_monotonic_ms: i64,
+    pub deadline_monotonic_ms: i64,
+    pub boot_id: String,
+    /// When the session started, in clock ticks since boot as /proc counts them (0: this system has none). A process that
+    /// is older cannot be this session's.
+    pub started_ticks: u64,
+    #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
+    pub git: GitFacts,
+    pub project_dir: String,
+    /// What `accepted.json` and `dispatch.json` hold: neither was made durable, this record is.
+    pub accepted: Accepted,
+    pub dispatch: String,
+}
+
+/// The start of a dispatch's first attempt, on both clocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstStart {
+    pub at_ms: i64,
+    pub monotonic_ms: i64,
+    pub boot_id: String,
+}
+
+impl FirstStart {
+    /// Milliseconds from then to a later moment: by the monotonic clock within one boot, else by the wall clock.
+    pub fn elapsed_ms(&self, now_ms: i64, now_monotonic_ms: i64, boot_id: &str) -> u64 {
+        let elapsed = if self.boot_id == boot_id {
+            now_monotonic_ms - self.monotonic_ms
+        } else {
+            now_ms - self.at_ms
+        };
+        elapsed.max(0) as u64
+    }
+}
+
+/// `child.json`: the agent's process. Need not be durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildRecord {
+    pub pid: i32,
+    /// In clock ticks since boot (field 22 of /proc/PID/stat); with the pid it names one process of this boot.
+    pub start_time: Option<u64>,
+}
+
+/// `stop.json`: written before our first signal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRecord {
+    pub cause: StopCause,
+    pub at: String,
+}
+
+/// What comes after an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum NextStep {
+    Report,
+    Retry {
+        mode: Mode,
+        /// Retries counted once this one has started.
+        retries: u32,
+        /// Wall clock; clamped to `delay_ms` from now when it is read back.
+        not_before_ms: i64,
+        delay_ms: u64,
+    },
+}
+
+/// `end.json`: how the attempt ended and what comes next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptEnd {
+    pub ending: Ending,
+    pub next: NextStep,
+    pub finished_at_ms: i64,
+    /// From the first attempt's start to this attempt's end.
+    pub elapsed_ms: u64,
+    /// Retries counted so far.
+    pub retries: u32,
+    pub first: FirstStart,
+    /// Exit, session and use, as the report lists them.
+    pub attempt: AttemptReport,
+    pub output_length: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permission_denials: Vec<Denial>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Leftover>,
+    #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
+    pub git: GitFacts,
+}
+
+/// A file name as text, without loss: UTF-8 as it is, anything else as `hex:` and its bytes. Inbox names begin with
+/// `dispatch-`, so that the two cannot be confused.
+pub fn name_to_text(name: &[u8]) -> String {
+    match std::str::from_utf8(name) {
+        Ok(text) => text.to_string(),
+        Err(_) => format!("hex:{}", hex(name)),
+    }
+}
+
+pub fn name_from_text(text: &str) -> Vec<u8> {
+    let digits = text.strip_prefix("hex:").map(str::as_bytes);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits
+        .and_then(|digits| digits.chunks(2).map(byte).collect())
+        .unwrap_or_else(|| text.as_bytes().to_vec())
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_name_survives_the_way_through_json() {
+        for name in
+            [&b"dispatch-x.json"[..], b"dispatch-\xff\x00.json", "dispatch-é.json".as_bytes()]
+        {
+            assert_eq!(name_from_text(&name_to_text(name)), name);
+        }
+    }
+}

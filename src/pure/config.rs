@@ -1,0 +1,449 @@
+//! Every setting: one row each, which gives its flag, its environment variable, its key in `config.json` and its line in
+//! `--help`. Precedence: flags, then environment, then `config.json`, then the defaults here.
+//!
+//! All durations and limits that a user may need to change live in [`Settings`]; what can never sensibly change is a
+//! constant beside the code that it protects. Values come in as JSON (a flag is a JSON string), so that one setter serves
+//! all three sources.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnShutdown {
+    /// Wait for running sessions, end them at the drain timeout.
+    End,
+    /// Leave them running for the next daemon.
+    Leave,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInterrupt {
+    Report,
+    Retry,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub max_concurrent: usize,
+    /// 0 = no limit.
+    pub max_per_project: usize,
+    pub local_only: bool,
+    /// Path or name of the Claude Code program; `None` = look it up.
+    pub claude: Option<String>,
+    pub allow_tools: Vec<String>,
+    pub claude_args: Vec<String>,
+    pub on_shutdown: OnShutdown,
+    pub on_interrupt: OnInterrupt,
+    pub drain_timeout: Duration,
+    pub kill_grace: Duration,
+    pub rate_limit_backoff: Duration,
+    pub min_ttl_seconds: u64,
+    pub settle: Duration,
+    pub heartbeat: Duration,
+    pub poll: Duration,
+    pub cancel_keep: Duration,
+    pub lock_wait: Duration,
+    pub git_timeout: Duration,
+    pub callback_timeout: Duration,
+    pub callback_delays: Vec<Duration>,
+    /// Process names that a session may leave behind.
+    pub spare: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            max_concurrent: 2,
+            max_per_project: 1,
+            local_only: false,
+            claude: None,
+            allow_tools: Vec::new(),
+            claude_args: Vec::new(),
+            on_shutdown: OnShutdown::End,
+            on_interrupt: OnInterrupt::Report,
+            drain_timeout: Duration::from_secs(60),
+            kill_grace: Duration::from_secs(5),
+            rate_limit_backoff: Duration::from_secs(30),
+            min_ttl_seconds: 60,
+            settle: Duration::from_secs(2),
+            heartbeat: Duration::from_secs(30),
+            poll: Duration::from_secs(2),
+            cancel_keep: Duration::from_secs(600),
+            lock_wait: Duration::from_secs(3),
+            git_timeout: Duration::from_secs(10),
+            callback_timeout: Duration::from_secs(30),
+            callback_delays: [0, 5, 30, 120, 600, 3600].map(Duration::from_secs).to_vec(),
+            spare: ["gpg-agent", "ssh-agent"].map(String::from).to_vec(),
+        }
+    }
+}
+
+/// One setting. `key` is its name in `config.json`; see [`Setting::flag`] and [`Setting::variable`] for the other two.
+pub struct Setting {
+    pub key: &'static str,
+    /// What `--help` shows for the value; empty: the flag takes none.
+    pub value: &'static str,
+    pub help: &'static str,
+    pub default: &'static str,
+    set: fn(&mut Settings, &Value) -> Result<(), String>,
+}
+
+impl Setting {
+    /// `max_concurrent` → `--max-concurrent`; the unit is left out: `drain_timeout_seconds` → `--drain-timeout`.
+    pub fn flag(&self) -> String {
+        let short = self.key.strip_suffix("_seconds").unwrap_or(self.key);
+        format!("--{}", short.replace('_', "-"))
+    }
+
+    /// `GSTACK_DISPATCHD_MAX_CONCURRENT`
+    pub fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.key.to_uppercase())
+    }
+
+    pub fn apply(&self, settings: &mut Settings, value: &Value) -> Result<(), String> {
+        (self.set)(settings, value)
+    }
+}
+
+pub const VARIABLE_PREFIX: &str = "GSTACK_DISPATCHD_";
+
+macro_rules! setting {
+    ($key:literal, $value:literal, $default:literal, $help:literal, $field:ident = $read:expr) => {
+        Setting {
+            key: $key,
+            value: $value,
+            default: $default,
+            help: $help,
+            set: |settings, value| {
+                settings.$field = $read(value)?;
+                Ok(())
+            },
+        }
+    };
+}
+
+pub static SETTINGS: &[Setting] = &[
+    setting!("max_concurrent", "N", "2", "sessions at once", max_concurrent = at_least_one),
+    setting!(
+        "max_per_project",
+        "N",
+        "1",
+        "sessions at once in one project (git repository), 0 = no limit",
+        max_per_project = count
+    ),
+    setting!(
+        "local_only",
+        "",
+        "off",
+        "send no callbacks; reports stay on disk",
+        local_only = switch
+    ),
+    setting!("claude", "PATH", "looked up", "the Claude Code program", claude = optional_text),
+    setting!(
+        "allow_tools",
+        "LIST",
+        "none",
+        "what the agent may use without asking, e.g. 'Bash(cargo:*),Bash(git:*)'",
+        allow_tools = tool_list
+    ),
+    setting!(
+        "claude_args",
+        "LIST",
+        "none",
+        "more arguments for Claude Code, comma separated",
+        claude_args = list
+    ),
+    setting!(
+        "drain_timeout_seconds",
+        "S",
+        "60",
+        "how long a stop waits for running sessions",
+        drain_timeout = seconds
+    ),
+    setting!(
+        "on_shutdown",
+        "WHAT",
+        "end",
+        "end = end sessions at the drain timeout, leave = leave them to the next daemon",
+        on_shutdown = on_shutdown
+    ),
+    setting!(
+        "on_interrupt",
+        "WHAT",
+        "report",
+        "a session whose end nobody saw: report = it failed, retry = run it once more",
+        on_interrupt = on_interrupt
+    ),
+    setting!(
+        "kill_grace_seconds",
+        "S",
+        "5",
+        "from SIGTERM to SIGKILL when a session is ended",
+        kill_grace = seconds
+    ),
+    setting!(
+        "rate_limit_backoff_seconds",
+        "S",
+        "30",
+        "wait before the retry after a rate limit",
+        rate_limit_backoff = seconds
+    ),
+    setting!(
+        "min_ttl_seconds",
+        "S",
+        "60",
+        "smallest ttl_seconds that a dispatch may name",
+        min_ttl_seconds = whole
+    ),
+    setting!(
+        "settle_seconds",
+        "S",
+        "2",
+        "a file that is not (yet) JSON is judged after standing still this long",
+        settle = seconds
+    ),
+    setting!("heartbeat_seconds", "S", "30", "beat, and full look at the inbox", heartbeat = pause),
+    setting!(
+        "poll_seconds",
+        "S",
+        "2",
+        "look at the inbox this often where watching it fails",
+        poll = pause
+    ),
+    setting!(
+        "cancel_keep_seconds",
+        "S",
+        "600",
+        "how long a cancel file waits for its dispatch",
+        cancel_keep = seconds
+    ),
+    setting!(
+        "lock_wait_seconds",
+        "S",
+        "3",
+        "how long a second daemon waits for the lock",
+        lock_wait = seconds
+    ),
+    setting!("git_timeout_seconds", "S", "10", "time limit of each git call", git_timeout = pause),
+    setting!(
+        "callback_timeout_seconds",
+        "S",
+        "30",
+        "time limit of one callback",
+        callback_timeout = pause
+    ),
+    setting!(
+        "callback_delays_seconds",
+        "LIST",
+        "0,5,30,120,600,3600",
+        "waits before each try of a callback; the last repeats for a day",
+        callback_delays = delays
+    ),
+    setting!(
+        "spare",
+        "LIST",
+        "gpg-agent,ssh-agent",
+        "processes that a session may leave behind",
+        spare = list
+    ),
+];
+
+/// Applies `config.json`. An unknown key is an error: a misspelt `allow_tools` must not pass in silence.
+pub fn apply_config(settings: &mut Settings, config: &Value) -> Result<(), String> {
+    let Value::Object(entries) = config else {
+        return Err("it must hold one JSON object".into());
+    };
+    for (key, value) in entries {
+        let setting = SETTINGS.iter().find(|s| s.key == key);
+        let setting = setting.ok_or_else(|| format!("unknown setting {key}"))?;
+        setting.apply(settings, value).map_err(|e| format!("{key}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// Applies the environment; `lookup` gives the value of a variable.
+pub fn apply_environment(
+    settings: &mut Settings,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), String> {
+    for setting in SETTINGS {
+        let variable = setting.variable();
+        if let Some(text) = lookup(&variable) {
+            let applied = setting.apply(settings, &Value::String(text));
+            applied.map_err(|e| format!("{variable}: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn number(value: &Value) -> Result<f64, String> {
+    let number = match value {
+        Value::Number(n) => n.as_f64(),
+        Value::String(s) => s.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|n| n.is_finite() && *n >= 0.0).ok_or(format!("{value} is not a number"))
+}
+
+fn whole(value: &Value) -> Result<u64, String> {
+    let number = number(value)?;
+    if number.fract() == 0.0 && number < 1e15 {
+        Ok(number as u64)
+    } else {
+        Err(format!("{value} is not a whole number"))
+    }
+}
+
+fn count(value: &Value) -> Result<usize, String> {
+    Ok(whole(value)?.min(10_000) as usize)
+}
+
+fn at_least_one(value: &Value) -> Result<usize, String> {
+    match count(value)? {
+        0 => Err("must be at least 1".into()),
+        n => Ok(n),
+    }
+}
+
+fn seconds(value: &Value) -> Result<Duration, String> {
+    // A hundred years: enough for anybody, and no sum of such durations overflows.
+    Ok(Duration::from_secs_f64(number(value)?.min(3.2e9)))
+}
+
+/// Seconds of something that repeats or limits: zero would mean a busy loop, or no time at all.
+fn pause(value: &Value) -> Result<Duration, String> {
+    let duration = seconds(value)?;
+    if duration < Duration::from_millis(10) {
+        return Err("must be at least 0.01".into());
+    }
+    Ok(duration)
+}
+
+fn switch(value: &Value) -> Result<bool, String> {
+    match value {
+        Value::Bool(on) => Ok(*on),
+        Value::String(s) if matches!(s.as_str(), "1" | "true" | "yes" | "on") => Ok(true),
+        Value::String(s) if matches!(s.as_str(), "" | "0" | "false" | "no" | "off") => Ok(false),
+        _ => Err(format!("{value} is neither true nor false")),
+    }
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    value.as_str().ok_or_else(|| format!("{value} is not a text"))
+}
+
+fn optional_text(value: &Value) -> Result<Option<String>, String> {
+    let text = text(value)?;
+    Ok((!text.is_empty()).then(|| text.to_string()))
+}
+
+fn on_shutdown(value: &Value) -> Result<OnShutdown, String> {
+    match text(value)? {
+        "end" => Ok(OnShutdown::End),
+        "leave" => Ok(OnShutdown::Leave),
+        other => Err(format!("{other} is neither end nor leave")),
+    }
+}
+
+fn on_interrupt(value: &Value) -> Result<OnInterrupt, String> {
+    match text(value)? {
+        "report" => Ok(OnInterrupt::Report),
+        "retry" => Ok(OnInterrupt::Retry),
+        other => Err(format!("{other} is neither report nor retry")),
+    }
+}
+
+fn list(value: &Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::Array(items) => items.iter().map(|i| text(i).map(str::to_string)).collect(),
+        other => Ok(split_list(text(other)?)),
+    }
+}
+
+fn tool_list(value: &Value) -> Result<Vec<String>, String> {
+    let tools = list(value)?;
+    match tools.iter().find(|tool| tool.starts_with('-')) {
+        Some(tool) => Err(format!("{tool} is not a tool")),
+        None => Ok(tools),
+    }
+}
+
+fn delays(value: &Value) -> Result<Vec<Duration>, String> {
+    let items: Vec<Value> = match value {
+        Value::Array(items) => items.clone(),
+        Value::String(s) => split_list(s).into_iter().map(Value::String).collect(),
+        other => vec![other.clone()],
+    };
+    if items.is_empty() {
+        return Err("at least one delay is needed".into());
+    }
+    items.iter().map(seconds).collect()
+}
+
+/// Splits at commas, but not inside parentheses: `Bash(git a,b),Read` is two.
+fn split_list(text: &str) -> Vec<String> {
+    let (mut items, mut depth, mut from) = (Vec::new(), 0i32, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth <= 0 => {
+                items.push(&text[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(&text[from..]);
+    items.into_iter().map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn sources_are_applied_in_order() {
+        let mut s = Settings::default();
+        apply_config(&mut s, &json!({"max_concurrent": 3, "allow_tools": ["Read", "Bash(a,b)"]}))
+            .expect("config");
+        assert_eq!((s.max_concurrent, s.allow_tools.len()), (3, 2));
+        let lookup = |name: &str| match name {
+            "GSTACK_DISPATCHD_MAX_CONCURRENT" => Some("4".to_string()),
+            "GSTACK_DISPATCHD_DRAIN_TIMEOUT_SECONDS" => Some("0.5".to_string()),
+            _ => None,
+        };
+        apply_environment(&mut s, &lookup).expect("environment");
+        assert_eq!((s.max_concurrent, s.drain_timeout), (4, Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_the_key() {
+        for (config, want) in [
+            (json!({"max_concurent": 3}), "unknown setting max_concurent"),
+            (json!({"max_concurrent": 0}), "max_concurrent: must be at least 1"),
+            (json!({"max_concurrent": "x"}), "max_concurrent: \"x\" is not a number"),
+            (json!({"heartbeat_seconds": 0}), "heartbeat_seconds: must be at least 0.01"),
+            (json!({"on_shutdown": "x"}), "on_shutdown: x is neither end nor leave"),
+            (json!({"allow_tools": "--x"}), "allow_tools: --x is not a tool"),
+            (json!([]), "it must hold one JSON object"),
+        ] {
+            assert_eq!(apply_config(&mut Settings::default(), &config), Err(want.to_string()));
+        }
+    }
+
+    #[test]
+    fn lists_are_split_outside_of_parentheses() {
+        assert_eq!(split_list("Bash(git a,b), Read,,"), ["Bash(git a,b)", "Read"]);
+        assert!(split_list("").is_empty());
+    }
+
+    #[test]
+    fn flags_and_variables_follow_from_the_key() {
+        let row = SETTINGS.iter().find(|s| s.key == "drain_timeout_seconds").expect("row");
+        assert_eq!(row.flag(), "--drain-timeout");
+        assert_eq!(row.variable(), "GSTACK_DISPATCHD_DRAIN_TIMEOUT_SECONDS");
+    }
+}

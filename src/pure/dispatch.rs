@@ -1,0 +1,474 @@
+//! A dispatch file's content: parsed once, from the bytes that were read once, into types that need no second check.
+//!
+//! The rules are the seed's and the published schema's together; where they differ the stricter one holds, except that
+//! unknown fields are accepted (and named), as the protocol's compatibility policy asks. Duplicate keys are refused: a
+//! checker that takes the first and a runner that takes the last would see two different dispatches.
+
+use std::fmt;
+
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// Longest id, in characters. Every file name that we build from an id stays far below the 255 bytes of NAME_MAX.
+pub const ID_CHARS_MAX: usize = 120;
+/// Largest dispatch file, in bytes.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// TTL of a dispatch that names none, in seconds (the seed's).
+pub const TTL_SECONDS_DEFAULT: u64 = 3600;
+/// Largest `ttl_seconds` (the schema's).
+pub const TTL_SECONDS_MAX: u64 = 86_400;
+
+/// `dispatch-` and then only `[A-Za-z0-9._-]`: safe as a file name, in a log line and on a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DispatchId(String);
+
+impl DispatchId {
+    pub fn parse(text: &str) -> Option<DispatchId> {
+        let rest = text.strip_prefix("dispatch-")?;
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        (text.len() <= ID_CHARS_MAX && rest.chars().all(legal)).then(|| DispatchId(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DispatchId {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A checked dispatch. There is no other way to make one than [`parse`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    pub id: DispatchId,
+    pub dispatched_by: String,
+    pub task: String,
+    pub project: String,
+    pub project_dir: String,
+    /// One of [`AGENTS`].
+    pub target_agent: String,
+    pub learnings: Vec<String>,
+    pub constraints: Vec<String>,
+    pub callback_url: Option<String>,
+    pub ttl_seconds: u64,
+    /// Fields that the schema does not know, for the audit log.
+    pub unknown_fields: Vec<String>,
+}
+
+/// The agents that a dispatch may name; which of them are installed is another question.
+pub const AGENTS: [&str; 4] = ["claude", "codex", "cursor", "gemini"];
+
+/// Why something in the inbox is no dispatch. The name is what `reason.json` and the audit log say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    NotJson,
+    NotAnObject,
+    Schema,
+    UnsafeId,
+    Nul,
+    TooLarge,
+    Symlink,
+    NotAFile,
+    Unreadable,
+    ForeignOwner,
+    WritableByOthers,
+    DuplicateId,
+}
+
+impl Reason {
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::NotJson => "not_json",
+            Reason::NotAnObject => "not_an_object",
+            Reason::Schema => "schema",
+            Reason::UnsafeId => "unsafe_id",
+            Reason::Nul => "nul",
+            Reason::TooLarge => "too_large",
+            Reason::Symlink => "symlink",
+            Reason::NotAFile => "not_a_file",
+            Reason::Unreadable => "unreadable",
+            Reason::ForeignOwner => "foreign_owner",
+            Reason::WritableByOthers => "writable_by_others",
+            Reason::DuplicateId => "duplicate_id",
+        }
+    }
+
+    /// A file that is still being written can look like this; it is looked at again until it no longer changes.
+    pub fn may_be_half_written(self) -> bool {
+        match self {
+            Reason::NotJson | Reason::Unreadable => true,
+            Reason::NotAnObject
+            | Reason::Schema
+            | Reason::UnsafeId
+            | Reason::Nul
+            | Reason::TooLarge
+            | Reason::Symlink
+            | Reason::NotAFile
+            | Reason::ForeignOwner
+            | Reason::WritableByOthers
+            | Reason::DuplicateId => false,
+        }
+    }
+
+    /// Whether the sender is answered with a failed report under the id (if that is legal and unused): not when the
+    /// file may be somebody else's, and not when the id has its answer already.
+    pub fn answers_sender(self) -> bool {
+        match self {
+            Reason::NotJson | Reason::NotAnObject | Reason::Schema | Reason::Nul => true,
+            Reason::UnsafeId
+            | Reason::TooLarge
+            | Reason::Symlink
+            | Reason::NotAFile
+            | Reason::Unreadable
+            | Reason::ForeignOwner
+            | Reason::WritableByOthers
+            | Reason::DuplicateId => false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejection {
+    pub reason: Reason,
+    pub error: String,
+    /// The id, where it could be read and is legal.
+    pub id: Option<DispatchId>,
+}
+
+impl Rejection {
+    pub fn new(reason: Reason, error: impl Into<String>) -> Rejection {
+        Rejection { reason, error: error.into(), id: None }
+    }
+}
+
+/// Parses and checks the bytes of one dispatch file. `ttl_seconds_min` is a setting (60 in the schema).
+pub fn parse(bytes: &[u8], ttl_seconds_min: u64) -> Result<Dispatch, Rejection> {
+    // An editor on another system may put a byte order mark in front.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| Rejection::new(Reason::NotJson, format!("not UTF-8: {e}")))?;
+    let top: Top = serde_json::from_str(text).map_err(|e| not_json(text, &e))?;
+    let fields = match top {
+        Top::Object(fields) => fields,
+        Top::Other(kind) => {
+            let error = format!("a dispatch is a JSON object, this is {kind}");
+            return Err(Rejection::new(Reason::NotAnObject, error));
+        }
+    };
+    let id = check_id(&fields)?;
+    check_fields(&id, &fields, ttl_seconds_min).map_err(|(reason, error)| Rejection {
+        reason,
+        error,
+        id: Some(id),
+    })
+}
+
+fn not_json(text: &str, e: &serde_json::Error) -> Rejection {
+    let error = if text.trim().is_empty() {
+        "the file is empty".to_string()
+    } else if e.to_string().contains("recursion limit") {
+        "invalid JSON: nested too deep".to_string()
+    } else {
+        format!("invalid JSON: {e}")
+    };
+    Rejection::new(Reason::NotJson, error)
+}
+
+fn check_id(fields: &Fields) -> Result<DispatchId, Rejection> {
+    let text = match fields.get("id") {
+        None => return Err(Rejection::new(Reason::Schema, "id is missing")),
+        Some(Value::String(text)) => text,
+        Some(other) => {
+            let error = format!("id must be a string, not {}", kind_of(other));
+            return Err(Rejection::new(Reason::Schema, error));
+        }
+    };
+    DispatchId::parse(text).ok_or_else(|| {
+        let error = format!(
+            "id must be `dispatch-` and then only letters, digits, `.`, `_`, `-`, at most {ID_CHARS_MAX} characters"
+        );
+        Rejection::new(Reason::UnsafeId, error)
+    })
+}
+
+type Fault = (Reason, String);
+
+fn check_fields(id: &DispatchId, f: &Fields, ttl_seconds_min: u64) -> Result<Dispatch, Fault> {
+    if let Some(key) = &f.duplicate {
+        return Err((Reason::Schema, format!("{key} stands twice")));
+    }
+    let task = f.text("task")?;
+    if task.is_empty() {
+        return Err((Reason::Schema, "task is empty".into()));
+    }
+    // Known by the schema, not used by us here: still of the right type.
+    f.text_or("clawvisor_task_id", None)?;
+    f.text_or("source_signature", None)?;
+    let agent = f.text_or("target_agent", Some(AGENTS[0]))?.unwrap_or_default();
+    if !AGENTS.contains(&agent.as_str()) {
+        return Err((Reason::Schema, format!("target_agent must be one of {}", AGENTS.join(", "))));
+    }
+    Ok(Dispatch {
+        id: id.clone(),
+        dispatched_by: f.text("dispatched_by")?,
+        task,
+        project: f.text("project")?,
+        project_dir: f.text("project_dir")?,
+        target_agent: agent,
+        learnings: f.texts("learnings")?,
+        constraints: f.texts("constraints")?,
+        callback_url: f.text_or("callback_url", None)?,
+        ttl_seconds: f.ttl(ttl_seconds_min)?,
+        unknown_fields: f.unknown(),
+    })
+}
+
+const KNOWN_FIELDS: [&str; 12] = [
+    "id",
+    "dispatched_by",
+    "task",
+    "project",
+    "project_dir",
+    "target_agent",
+    "learnings",
+    "constraints",
+    "callback_url",
+    "clawvisor_task_id",
+    "source_signature",
+    "ttl_seconds",
+];
+
+/// The top level, with duplicate keys still visible.
+enum Top {
+    Object(Fields),
+    Other(&'static str),
+}
+
+struct Fields {
+    entries: serde_json::Map<String, Value>,
+    duplicate: Option<String>,
+}
+
+impl Fields {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.entries.get(key)
+    }
+
+    fn text(&self, key: &str) -> Result<String, Fault> {
+        self.text_or(key, None)?.ok_or_else(|| (Reason::Schema, format!("{key} is missing")))
+    }
+
+    fn text_or(&self, key: &str, default: Option<&str>) -> Result<Option<String>, Fault> {
+        match self.get(key) {
+            None => Ok(default.map(str::to_string)),
+            Some(value) => plain_text(key, value).map(Some),
+        }
+    }
+
+    fn texts(&self, key: &str) -> Result<Vec<String>, Fault> {
+        match self.get(key) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => {
+                items.iter().map(|item| plain_text(&format!("{key}[]"), item)).collect()
+            }
+            Some(other) => Err((
+                Reason::Schema,
+                format!("{key} must be an array of strings, not {}", kind_of(other)),
+            )),
+        }
+    }
+
+    /// JSON Schema's integer: `3600.0` is one, `3600.5` is not.
+    fn ttl(&self, seconds_min: u64) -> Result<u64, Fault> {
+        let Some(value) = self.get("ttl_seconds") else {
+            return Ok(TTL_SECONDS_DEFAULT);
+        };
+        let wrong = || {
+            let error = format!(
+                "ttl_seconds must be an integer from {seconds_min} to {TTL_SECONDS_MAX}, not {value}"
+            );
+            (Reason::Schema, error)
+        };
+        let number = value.as_f64().ok_or_else(wrong)?;
+        let whole = number.fract() == 0.0 && number >= 0.0 && number <= TTL_SECONDS_MAX as f64;
+        let seconds = number as u64;
+        if !whole || seconds < seconds_min { Err(wrong()) } else { Ok(seconds) }
+    }
+
+    fn unknown(&self) -> Vec<String> {
+        let known = |key: &&String| !KNOWN_FIELDS.contains(&key.as_str());
+        self.entries.keys().filter(known).cloned().collect()
+    }
+}
+
+fn plain_text(key: &str, value: &Value) -> Result<String, Fault> {
+    match value {
+        Value::String(text) if text.contains('\0') => {
+            Err((Reason::Nul, format!("{key} has a NUL character")))
+        }
+        Value::String(text) => Ok(text.clone()),
+        other => Err((Reason::Schema, format!("{key} must be a string, not {}", kind_of(other)))),
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+impl<'de> Deserialize<'de> for Top {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Top, D::Error> {
+        struct TopVisitor;
+        impl<'de> Visitor<'de> for TopVisitor {
+            type Value = Top;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top, A::Error> {
+                let mut fields = Fields { entries: Default::default(), duplicate: None };
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if fields.entries.insert(key.clone(), value).is_some() {
+                        fields.duplicate = Some(key);
+                    }
+                }
+                Ok(Top::Object(fields))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Top, A::Error> {
+                while seq.next_element::<de::IgnoredAny>()?.is_some() {}
+                Ok(Top::Other("an array"))
+            }
+            fn visit_str<E>(self, _: &str) -> Result<Top, E> {
+                Ok(Top::Other("a string"))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Top, E> {
+                Ok(Top::Other("a boolean"))
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Top, E> {
+                Ok(Top::Other("a number"))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Top, E> {
+                Ok(Top::Other("a number"))
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Top, E> {
+                Ok(Top::Other("a number"))
+            }
+            fn visit_unit<E>(self) -> Result<Top, E> {
+                Ok(Top::Other("null"))
+            }
+        }
+        deserializer.deserialize_any(TopVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str =
+        r#"{"id":"dispatch-a","dispatched_by":"o","task":"t","project":"p","project_dir":"~/p"}"#;
+
+    /// `GOOD` with one field replaced or added.
+    fn with(key: &str, value: &str) -> String {
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_str(GOOD).expect("GOOD");
+        fields.insert(key.into(), serde_json::from_str(value).expect("a JSON value"));
+        serde_json::to_string(&fields).expect("JSON")
+    }
+
+    fn verdict(text: &str) -> Result<Dispatch, Reason> {
+        parse(text.as_bytes(), 60).map_err(|r| r.reason)
+    }
+
+    #[test]
+    fn defaults_are_the_seeds() {
+        let d = verdict(GOOD).expect("valid");
+        assert_eq!((d.ttl_seconds, d.target_agent.as_str()), (3600, "claude"));
+        assert!(d.learnings.is_empty() && d.unknown_fields.is_empty());
+    }
+
+    #[test]
+    fn each_field_is_checked() {
+        use Reason::*;
+        let long = format!("\"dispatch-{}\"", "a".repeat(ID_CHARS_MAX - 8));
+        for (key, value, want) in [
+            ("id", "7", Some(Schema)),
+            ("id", r#""job-1""#, Some(UnsafeId)),
+            ("id", r#""dispatch-/../../x""#, Some(UnsafeId)),
+            ("id", r#""dispatch-é""#, Some(UnsafeId)),
+            ("id", r#""dispatch-a\u0000""#, Some(UnsafeId)),
+            ("id", &long, Some(UnsafeId)),
+            ("id", r#""dispatch-A.b_c-1""#, None),
+            ("task", r#""""#, Some(Schema)),
+            ("task", "null", Some(Schema)),
+            ("task", r#""a\u0000b""#, Some(Nul)),
+            ("project", "[]", Some(Schema)),
+            ("target_agent", r#""gpt""#, Some(Schema)),
+            ("target_agent", "null", Some(Schema)),
+            ("target_agent", r#""codex""#, None),
+            ("learnings", "null", Some(Schema)),
+            ("learnings", "[1]", Some(Schema)),
+            ("learnings", r#"["a","b"]"#, None),
+            ("constraints", r#""a""#, Some(Schema)),
+            ("callback_url", "{}", Some(Schema)),
+            ("source_signature", "1", Some(Schema)),
+            ("clawvisor_task_id", "false", Some(Schema)),
+            ("ttl_seconds", "59", Some(Schema)),
+            ("ttl_seconds", "60", None),
+            ("ttl_seconds", "3600.0", None),
+            ("ttl_seconds", "3600.5", Some(Schema)),
+            ("ttl_seconds", "86400", None),
+            ("ttl_seconds", "86401", Some(Schema)),
+            ("ttl_seconds", "1e300", Some(Schema)),
+            ("ttl_seconds", "-60", Some(Schema)),
+            ("ttl_seconds", r#""60""#, Some(Schema)),
+            ("ttl_seconds", "null", Some(Schema)),
+        ] {
+            assert_eq!(verdict(&with(key, value)).err(), want, "{key}: {value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_told_apart() {
+        let deep = "[".repeat(100_000);
+        for (text, want) in [
+            ("", Reason::NotJson),
+            ("  \n", Reason::NotJson),
+            ("{\"id\":", Reason::NotJson),
+            ("{} x", Reason::NotJson),
+            (deep.as_str(), Reason::NotJson),
+            ("null", Reason::NotAnObject),
+            ("[1]", Reason::NotAnObject),
+            ("\"x\"", Reason::NotAnObject),
+            ("-1.5", Reason::NotAnObject),
+            ("{}", Reason::Schema),
+        ] {
+            assert_eq!(verdict(text).err(), Some(want), "{:.20}", text);
+        }
+        let latin1 = parse(b"{\"id\":\"\xe9\"}", 60).map_err(|r| r.reason);
+        assert_eq!(latin1.err(), Some(Reason::NotJson));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_with_the_id() {
+        let twice = GOOD.replacen("\"task\"", "\"task\":\"other\",\"task\"", 1);
+        let rejection = parse(twice.as_bytes(), 60).expect_err("duplicate key");
+        assert_eq!(rejection.reason, Reason::Schema);
+        assert_eq!(rejection.id, DispatchId::parse("dispatch-a"));
+    }
+
+    #[test]
+    fn unknown_fields_are_named() {
+        let d = verdict(&with("priority", "1")).expect("valid");
+        assert_eq!(d.unknown_fields, ["priority"]);
+    }
+}

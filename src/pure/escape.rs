@@ -1,0 +1,33 @@
+//! Text from outside, made harmless for a terminal and for a log of lines: file names, errors, an agent's words.
+
+use std::fmt::Write;
+
+/// Everything that could move a cursor, forge a line or turn text around is shown as `\u{…}`.
+pub fn line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_harmful(c) {
+            let _ = write!(out, "\\u{{{:x}}}", c as u32);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// C0, DEL and C1 controls; zero-width and bidirectional controls.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_are_shown_and_text_is_not_touched() {
+        assert_eq!(line("a\x1b[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\u{a}c\\u{202e}d");
+        assert_eq!(line("é – \u{1F600}"), "é – \u{1F600}");
+    }
+}

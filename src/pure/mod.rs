@@ -1,0 +1,21 @@
+//! Layer 1, pure: every decision, as functions of values. No file, process, thread, clock or environment in here; a
+//! decision that would need one takes the fact as an argument instead.
+
+pub mod agent;
+pub mod answer;
+pub mod claim;
+pub mod cli;
+pub mod config;
+pub mod digest;
+pub mod dispatch;
+pub mod environment;
+pub mod escape;
+pub mod lines;
+pub mod outcome;
+pub mod policy;
+pub mod prompt;
+pub mod queue;
+pub mod recovery;
+pub mod redact;
+pub mod report;
+pub mod time;

@@ -1,0 +1,238 @@
+//! What follows an attempt: the report, or one more attempt.
+//!
+//! Owns the one retry that a dispatch may have. Must not wait or start anything. A task may already have edited files
+//! when its session fails, so a retry continues that session where it can; and the agent has repeated its requests for
+//! minutes before it gives up, so repeating more often than once only burns the account.
+
+use super::agent::Summary;
+use super::outcome::Ending;
+use super::report::{ErrorType, Status};
+use serde::{Deserialize, Serialize};
+
+/// The attempt that just ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// From 1.
+    pub attempt: u32,
+    /// Retries counted so far.
+    pub retries: u32,
+    pub resumed: bool,
+    /// The prompt just used included learnings.
+    pub had_learnings: bool,
+    pub assistant_turns: u64,
+    pub session_id: Option<String>,
+}
+
+/// What the next attempt runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    AsIs,
+    WithoutLearnings,
+    Resume { session_id: String },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    Report,
+    Retry { delay_seconds: f64, mode: Mode, counts: bool },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Knobs {
+    pub rate_limit_backoff_seconds: f64,
+    pub retries_max: u32,
+    /// Run a session once more whose end nobody saw.
+    pub retry_interrupted: bool,
+}
+
+pub fn next(ending: &Ending, summary: &Summary, tried: &Tried, knobs: &Knobs) -> Next {
+    let error_type = match (ending.status, ending.error_type) {
+        (Status::Failed, Some(error_type)) => error_type,
+        (Status::Failed, None) | (Status::Completed | Status::Cancelled | Status::Timeout, _) => {
+            return Next::Report;
+        }
+    };
+    if tried.resumed && session_is_gone(ending, summary) {
+        // Nothing ran, so nothing was tried: it is still the same retry.
+        return Next::Retry { delay_seconds: 0.0, mode: Mode::AsIs, counts: false };
+    }
+    if tried.retries >= knobs.retries_max {
+        return Next::Report;
+    }
+    let (delay_seconds, mode) = match error_type {
+        ErrorType::RateLimit => (knobs.rate_limit_backoff_seconds, continued(tried)),
+        ErrorType::ToolFailure => (0.0, continued(tried)),
+        ErrorType::ContextOverflow if tried.had_learnings => (0.0, Mode::WithoutLearnings),
+        ErrorType::Interrupted if knobs.retry_interrupted => (0.0, continued(tried)),
+        ErrorType::ContextOverflow
+        | ErrorType::LogicError
+        | ErrorType::Timeout
+        | ErrorType::UsageLimit
+        | ErrorType::Auth
+        | ErrorType::Billing
+        | ErrorType::Config
+        | ErrorType::Interrupted
+        | ErrorType::Shutdown
+        | ErrorType::Cancelled
+        | ErrorType::InvalidDispatch
+        | ErrorType::UnsupportedAgent
+        | ErrorType::SpawnFailed => return Next::Report,
+    };
+    Next::Retry { delay_seconds, mode, counts: true }
+}
+
+/// A session in which the model did nothing holds nothing that a new one lacks.
+fn continued(tried: &Tried) -> Mode {
+    match &tried.session_id {
+        Some(session_id) if tried.assistant_turns > 0 => {
+            Mode::Resume { session_id: session_id.clone() }
+        }
+        Some(_) | None => Mode::AsIs,
+    }
+}
+
+/// The agent no longer knows the session that it should resume: said in a result, by older versions only on stderr.
+fn session_is_gone(ending: &Ending, summary: &Summary) -> bool {
+    const SAID: &str = "No conversation found";
+    if summary.assistant_turns > 0 {
+        return false;
+    }
+    match &summary.result {
+        Some(result) => {
+            result.subtype == "error_during_execution"
+                && result.errors.iter().any(|error| error.contains(SAID))
+        }
+        None => summary.lines == 0 && ending.error.as_deref().is_some_and(|e| e.contains(SAID)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::agent::ResultEvent;
+
+    const KNOBS: Knobs =
+        Knobs { rate_limit_backoff_seconds: 30.0, retries_max: 1, retry_interrupted: false };
+
+    fn failed(error_type: ErrorType) -> Ending {
+        Ending {
+            status: Status::Failed,
+            error_type: Some(error_type),
+            error: Some("x".to_string()),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn tried(turns: u64, had_learnings: bool, retries: u32) -> Tried {
+        Tried {
+            attempt: retries + 1,
+            retries,
+            resumed: false,
+            had_learnings,
+            assistant_turns: turns,
+            session_id: Some("s-1".to_string()),
+        }
+    }
+
+    fn retry(delay_seconds: f64, mode: Mode) -> Next {
+        Next::Retry { delay_seconds, mode, counts: true }
+    }
+
+    #[test]
+    fn one_retry_at_most_and_only_for_what_may_pass() {
+        use ErrorType::*;
+        let resume = || Mode::Resume { session_id: "s-1".to_string() };
+        let rows = [
+            (RateLimit, tried(0, true, 0), retry(30.0, Mode::AsIs)),
+            (RateLimit, tried(2, true, 0), retry(30.0, resume())),
+            (RateLimit, tried(2, true, 1), Next::Report),
+            (ToolFailure, tried(0, true, 0), retry(0.0, Mode::AsIs)),
+            (ToolFailure, tried(1, false, 0), retry(0.0, resume())),
+            (ToolFailure, tried(1, false, 1), Next::Report),
+            (ToolFailure, Tried { session_id: None, ..tried(1, true, 0) }, retry(0.0, Mode::AsIs)),
+            (ContextOverflow, tried(5, true, 0), retry(0.0, Mode::WithoutLearnings)),
+            (ContextOverflow, tried(5, false, 0), Next::Report),
+            (ContextOverflow, tried(5, true, 1), Next::Report),
+        ];
+        for (error_type, tried, wanted) in rows {
+            let got = next(&failed(error_type), &Summary::default(), &tried, &KNOBS);
+            assert_eq!(got, wanted, "{error_type:?} {tried:?}");
+        }
+        for error_type in [
+            LogicError,
+            Timeout,
+            UsageLimit,
+            Auth,
+            Billing,
+            Config,
+            Interrupted,
+            Shutdown,
+            Cancelled,
+            InvalidDispatch,
+            UnsupportedAgent,
+            SpawnFailed,
+        ] {
+            let got = next(&failed(error_type), &Summary::default(), &tried(3, true, 0), &KNOBS);
+            assert_eq!(got, Next::Report, "{error_type:?}");
+        }
+    }
+
+    #[test]
+    fn what_did_not_fail_is_reported() {
+        for status in [Status::Completed, Status::Cancelled, Status::Timeout] {
+            let ending = Ending { status, ..failed(ErrorType::ToolFailure) };
+            let got = next(&ending, &Summary::default(), &tried(1, true, 0), &KNOBS);
+            assert_eq!(got, Next::Report, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn an_interrupted_session_runs_again_only_if_asked_and_only_once() {
+        let ending = failed(ErrorType::Interrupted);
+        let knobs = Knobs { retry_interrupted: true, ..KNOBS };
+        let again = |tried| next(&ending, &Summary::default(), &tried, &knobs);
+        assert_eq!(again(tried(0, true, 0)), retry(0.0, Mode::AsIs));
+        assert_eq!(again(tried(0, true, 1)), Next::Report);
+    }
+
+    #[test]
+    fn no_retries_when_the_operator_wants_none() {
+        let knobs = Knobs { retries_max: 0, ..KNOBS };
+        let got =
+            next(&failed(ErrorType::ToolFailure), &Summary::default(), &tried(1, true, 0), &knobs);
+        assert_eq!(got, Next::Report);
+    }
+
+    #[test]
+    fn a_session_that_is_gone_is_replaced_within_the_same_retry() {
+        let gone = Summary {
+            results: 1,
+            result: Some(ResultEvent {
+                is_error: true,
+                subtype: "error_during_execution".to_string(),
+                errors: vec!["No conversation found with session ID: s-1".to_string()],
+                ..ResultEvent::default()
+            }),
+            ..Summary::default()
+        };
+        let resumed = Tried { resumed: true, ..tried(0, true, 1) };
+        let again = Next::Retry { delay_seconds: 0.0, mode: Mode::AsIs, counts: false };
+        let ending = failed(ErrorType::ToolFailure);
+        assert_eq!(next(&ending, &gone, &resumed, &KNOBS), again);
+
+        let on_stderr = Ending {
+            error: Some("No conversation found with session ID: s-1".to_string()),
+            ..failed(ErrorType::Config)
+        };
+        assert_eq!(next(&on_stderr, &Summary::default(), &resumed, &KNOBS), again);
+
+        // Not after a fresh start, not after a turn, not for another error, not when we ended it.
+        assert_eq!(next(&ending, &gone, &tried(0, true, 1), &KNOBS), Next::Report);
+        let with_turn = Summary { assistant_turns: 1, ..gone.clone() };
+        assert_eq!(next(&ending, &with_turn, &resumed, &KNOBS), Next::Report);
+        assert_eq!(next(&ending, &Summary::default(), &resumed, &KNOBS), Next::Report);
+        let ended = Ending { status: Status::Timeout, ..ending };
+        assert_eq!(next(&ended, &gone, &resumed, &KNOBS), Next::Report);
+    }
+}

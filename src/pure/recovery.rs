@@ -1,0 +1,155 @@
+//! After a crash the files alone decide: what the next daemon does with one claim that it finds in `active/`.
+//!
+//! One exhaustive function over what was found; the looking is done by `store` and `process`, the doing by the threads.
+//! The order of the questions is that of strength: a committed report binds us most, a mere acceptance least.
+
+use super::outcome::StopCause;
+
+/// How often a dispatch may take the daemon down while its files are being read, before it is given up.
+pub const DEATHS_MAX: u64 = 3;
+
+/// What stands in one claim's folder, and what is known of its processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The copy matches the digest in `accepted.json`, or an attempt record holds both.
+    pub accepted: bool,
+    pub report: bool,
+    /// Deaths of the daemon inside recovery and classification of this dispatch.
+    pub deaths: u64,
+    /// The newest attempt.
+    pub attempt: Option<FoundAttempt>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundAttempt {
+    /// `attempt.json` could be read.
+    pub readable: bool,
+    pub end: Option<FoundEnd>,
+    pub stop: Option<StopCause>,
+    pub leader: Leader,
+    /// Some process carries the run token or holds the lock on stdout.
+    pub traces: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundEnd {
+    Report,
+    Retry,
+}
+
+/// The agent's own process, by pid, start time and boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leader {
+    Alive,
+    Dead,
+    /// `child.json` was never written, or this system cannot tell.
+    Unknown,
+}
+
+/// What is done with the claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It was never accepted: remove the folder; the inbox file is looked at anew.
+    Discard,
+    /// The report is committed: redo what follows (publish, outbox, remove the inbox file, retire).
+    Publish,
+    /// It never ran: back into the queue, in its old place.
+    Queue,
+    /// Its last attempt ended and a retry was decided: sweep, then queue the next attempt, first in line.
+    QueueRetry,
+    /// Its last attempt ended and a report was decided: sweep, then report what `end.json` says.
+    Conclude,
+    /// We were ending it: take up the kill ladder again, then judge.
+    GoOnStopping(StopCause),
+    /// It still runs: watch it to its end.
+    Adopt,
+    /// Nobody saw its end: sweep, then let the stream's last result decide, or report it as interrupted.
+    Judge,
+    /// Reading it kills the daemon: sweep, then report it as failed without reading.
+    GiveUp,
+}
+
+pub fn step(found: &Found) -> Step {
+    if found.report {
+        return Step::Publish;
+    }
+    let Some(attempt) = found.attempt else {
+        return if found.accepted { Step::Queue } else { Step::Discard };
+    };
+    if found.deaths >= DEATHS_MAX {
+        return Step::GiveUp;
+    }
+    match (attempt.end, attempt.stop, attempt.leader) {
+        (Some(FoundEnd::Report), _, _) => Step::Conclude,
+        (Some(FoundEnd::Retry), _, _) => Step::QueueRetry,
+        (None, Some(cause), _) => Step::GoOnStopping(cause),
+        (None, None, Leader::Alive) if attempt.readable => Step::Adopt,
+        (None, None, Leader::Unknown) if attempt.readable && attempt.traces => Step::Adopt,
+        // Without a readable record there is no deadline to hold it to: it is ended, and says so.
+        (None, None, Leader::Alive | Leader::Dead | Leader::Unknown) => Step::Judge,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RAN: FoundAttempt =
+        FoundAttempt { readable: true, end: None, stop: None, leader: Leader::Dead, traces: false };
+
+    fn found(attempt: Option<FoundAttempt>) -> Found {
+        Found { accepted: true, report: false, deaths: 0, attempt }
+    }
+
+    #[test]
+    fn each_state_has_its_step() {
+        use StopCause::Ttl;
+        let rows = [
+            ("nothing valid", Found { accepted: false, ..found(None) }, Step::Discard),
+            ("accepted only", found(None), Step::Queue),
+            ("committed", Found { report: true, deaths: 9, ..found(Some(RAN)) }, Step::Publish),
+            (
+                "leader alive",
+                found(Some(FoundAttempt { leader: Leader::Alive, ..RAN })),
+                Step::Adopt,
+            ),
+            ("leader dead", found(Some(RAN)), Step::Judge),
+            ("dead, child left", found(Some(FoundAttempt { traces: true, ..RAN })), Step::Judge),
+            (
+                "killed between fork and child.json, alive",
+                found(Some(FoundAttempt { leader: Leader::Unknown, traces: true, ..RAN })),
+                Step::Adopt,
+            ),
+            (
+                "killed between attempt.json and fork",
+                found(Some(FoundAttempt { leader: Leader::Unknown, ..RAN })),
+                Step::Judge,
+            ),
+            (
+                "torn attempt.json",
+                found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN })),
+                Step::Judge,
+            ),
+            (
+                "we were stopping it",
+                found(Some(FoundAttempt { stop: Some(Ttl), leader: Leader::Alive, ..RAN })),
+                Step::GoOnStopping(Ttl),
+            ),
+            (
+                "ended, report due",
+                found(Some(FoundAttempt { end: Some(FoundEnd::Report), stop: Some(Ttl), ..RAN })),
+                Step::Conclude,
+            ),
+            (
+                "ended, retry due",
+                found(Some(FoundAttempt { end: Some(FoundEnd::Retry), ..RAN })),
+                Step::QueueRetry,
+            ),
+            ("poison", Found { deaths: DEATHS_MAX, ..found(Some(RAN)) }, Step::GiveUp),
+            ("poison, never ran", Found { deaths: DEATHS_MAX, ..found(None) }, Step::Queue),
+        ];
+        for (name, state, want) in rows {
+            assert_eq!(step(&state), want, "{name}");
+        }
+    }
+}

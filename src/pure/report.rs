@@ -1,0 +1,194 @@
+//! The report: the one answer to a dispatch, as it stands in `completed/<id>.json` and goes out in the callback.
+//!
+//! The first eight fields are the seed's, with the seed's meaning; all others are additive. Absent means unknown: no
+//! field is ever `null`. Nothing here decides; [`super::outcome`] and [`super::policy`] do.
+
+use serde::{Deserialize, Serialize};
+
+/// Longest `error` text, in characters (the seed's limit).
+pub const ERROR_CHARS_MAX: usize = 500;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Completed,
+    Failed,
+    Cancelled,
+    Timeout,
+}
+
+/// Why a dispatch did not complete. The first four names are the seed's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorType {
+    RateLimit,
+    ContextOverflow,
+    LogicError,
+    ToolFailure,
+    Timeout,
+    UsageLimit,
+    Auth,
+    Billing,
+    Config,
+    /// The daemon or the machine died while the session ran, and its end is unknown.
+    Interrupted,
+    Shutdown,
+    Cancelled,
+    InvalidDispatch,
+    UnsupportedAgent,
+    SpawnFailed,
+}
+
+/// One session: what was started, how it ended, what it used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttemptReport {
+    pub attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// Seconds, to the millisecond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_type: Option<ErrorType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_turns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_cost_usd: Option<f64>,
+}
+
+/// What git says of the project before and after. Absent outside a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitFacts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commits: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dirty_files: Option<u64>,
+}
+
+impl GitFacts {
+    pub fn is_empty(&self) -> bool {
+        *self == GitFacts::default()
+    }
+}
+
+/// A tool call that the agent was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    pub tool_name: String,
+    /// The command, path or input, at most 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+}
+
+/// A process of the session that outlived its agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    pub pid: i32,
+    pub name: String,
+    /// False: it is on the `spare` list and was left alone, or could not be ended.
+    pub ended: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub dispatch_id: String,
+    pub status: Status,
+    /// Whole seconds from the first start to the last end.
+    pub duration: u64,
+    pub target_agent: String,
+    /// Bytes on the last attempt's stdout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_length: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_type: Option<ErrorType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_count: Option<u32>,
+
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<AttemptReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The agent's last message, bounded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_turns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permission_denials: Vec<Denial>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitFacts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commits: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftover_processes: Vec<Leftover>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The folder that holds the session's prompt, stream and stderr.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs: Option<String>,
+}
+
+impl Report {
+    /// A report that says nothing but its status, to be filled in.
+    pub(super) fn empty(status: Status) -> Report {
+        Report {
+            dispatch_id: String::new(),
+            status,
+            duration: 0,
+            target_agent: "claude".into(),
+            output_length: None,
+            error: None,
+            error_type: None,
+            retry_count: None,
+            project: None,
+            started_at: None,
+            finished_at: None,
+            attempts: Vec::new(),
+            exit_code: None,
+            signal: None,
+            session_id: None,
+            result: None,
+            num_turns: None,
+            total_cost_usd: None,
+            usage: None,
+            permission_denials: Vec::new(),
+            git: None,
+            commits: None,
+            leftover_processes: Vec::new(),
+            warnings: Vec::new(),
+            logs: None,
+        }
+    }
+}

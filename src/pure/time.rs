@@ -1,0 +1,68 @@
+//! Time stamps as the seed writes them (`2026-04-03T14:30:00.000Z`), without a date crate.
+//!
+//! Stamps are for readers. Nothing that is decided rests on the wall clock; that is what monotonic time is for.
+
+const MS_PER_DAY: i64 = 86_400_000;
+
+/// RFC 3339 in UTC with milliseconds. `unix_ms`: milliseconds since 1970-01-01T00:00:00Z.
+pub fn rfc3339(unix_ms: i64) -> String {
+    let (days, ms) = (unix_ms.div_euclid(MS_PER_DAY), unix_ms.rem_euclid(MS_PER_DAY));
+    let (year, month, day) = civil_from_days(days);
+    let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{:03}Z", ms % 1000)
+}
+
+/// The same in a form that is legal and sorts in a file name.
+pub fn file_stamp(unix_ms: i64) -> String {
+    rfc3339(unix_ms).replace([':', '-'], "").replace('.', "_")
+}
+
+/// Reads back what [`rfc3339`] writes; `None` for anything else.
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
+    let b = text.as_bytes();
+    if b.len() != 24 || !text.is_ascii() || b[10] != b'T' || b[23] != b'Z' {
+        return None;
+    }
+    let number = |from: usize, to: usize| text[from..to].parse::<i64>().ok();
+    let days = days_from_civil(number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (h, m, s) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    Some(days * MS_PER_DAY + ((h * 60 + m) * 60 + s) * 1000 + number(20, 23)?)
+}
+
+// Days to date and back in the proleptic Gregorian calendar, by 400-year eras of 146,097 days that begin on March 1st.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let (era, doe) = (z.div_euclid(146_097), z.rem_euclid(146_097));
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
+}
+
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let y = year - i64::from(month <= 2);
+    let (era, yoe) = (y.div_euclid(400), y.rem_euclid(400));
+    let doy = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    era * 146_097 + (yoe * 365 + yoe / 4 - yoe / 100 + doy) - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_written_and_read_back() {
+        for (ms, want) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_775_226_600_123, "2026-04-03T14:30:00.123Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(rfc3339(ms), want);
+            assert_eq!(parse_rfc3339(want), Some(ms));
+        }
+        assert_eq!(file_stamp(1_775_226_600_123), "20260403T143000_123Z");
+        assert_eq!(parse_rfc3339("yesterday"), None);
+    }
+}

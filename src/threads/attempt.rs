@@ -1,0 +1,303 @@
+//! One attempt: a session from its start (or its adoption) to the record of how it ended.
+//!
+//! The order of the writes is the point of this file: `attempt.json` before the agent starts, `stop.json` before our first
+//! signal, the sweep before anything is concluded, `end.json` before anything follows from it.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Cancel, Context, persist};
+use crate::effects::process::{Mark, Session, Spawn, Swept};
+use crate::effects::store::{Attempt, Claim};
+use crate::effects::{clock, git};
+use crate::pure::agent::{Driver, Summary, Transcript};
+use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep, StopRecord};
+use crate::pure::config::{OnInterrupt, OnShutdown};
+use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
+use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
+use crate::pure::policy::{self, Knobs, Mode, Next, Tried};
+use crate::pure::redact::redact;
+use crate::pure::report::{AttemptReport, ErrorType, GitFacts, Status};
+use crate::pure::time::rfc3339;
+
+/// How often a running session is looked at. Its end is seen at once all the same.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// At most one counted retry a dispatch.
+const RETRIES_MAX: u32 = 1;
+
+/// A session that runs, ran, or may have run.
+pub struct Running<'c> {
+    pub context: &'c Context,
+    pub driver: &'static Driver,
+    pub attempt: Attempt,
+    pub start: AttemptStart,
+    /// `None`: its agent is gone already.
+    pub session: Option<Session<'c>>,
+    /// Why we end it.
+    pub stop: Option<StopCause>,
+    /// Started by this very process.
+    pub is_below_us: bool,
+}
+
+/// What [`Running::watch`] came to.
+pub enum Watched {
+    Ended(Option<Exit>),
+    /// It goes on without us.
+    Left,
+}
+
+/// Starts the agent. The attempt is durable already; the error says why no process came to be.
+pub fn launch<'c>(
+    context: &'c Context,
+    claim: &Claim,
+    program: &Path,
+    arguments: Vec<String>,
+    start: &AttemptStart,
+    files: crate::effects::store::AttemptFiles,
+) -> std::io::Result<Session<'c>> {
+    let spawn = Spawn {
+        program,
+        arguments: arguments.into_iter().map(Into::into).collect(),
+        directory: Path::new(&start.project_dir),
+        variables: vec![
+            (DISPATCH_ID, claim.id.as_str().into()),
+            (DISPATCH_FILE, context.store.copy_path(&claim.id).into()),
+            (RUN_TOKEN, start.run_token.as_str().into()),
+            ("DISABLE_AUTOUPDATER", "1".into()),
+            // The shell's idea of where it is would contradict the real one.
+            ("PWD", start.project_dir.as_str().into()),
+        ],
+        stdin: files.stdin,
+        stdout: files.stdout,
+        stderr: files.stderr,
+    };
+    Session::spawn(&context.processes, spawn)
+}
+
+impl Running<'_> {
+    pub fn mark(&self) -> Mark {
+        let child = self.session.as_ref().map(Session::record);
+        Mark {
+            run_token: self.start.run_token.clone(),
+            stdout: self.attempt.stdout_path(),
+            group: child.map(|record| record.pid),
+            started_ticks: self.start.started_ticks,
+            is_below_us: self.is_below_us,
+        }
+    }
+
+    /// Watches the session to its end: by itself, or by us at its TTL, on a cancel, at shutdown.
+    pub fn watch(&mut self, cancel: &Cancel) -> Watched {
+        loop {
+            if self.stop.is_none() {
+                if self.is_to_be_left() {
+                    return Watched::Left;
+                }
+                self.stop = self.reason_to_stop(cancel);
+            }
+            if let Some(cause) = self.stop {
+                return Watched::Ended(self.end(cause));
+            }
+            let Some(session) = &mut self.session else { return Watched::Ended(None) };
+            let left_ms = self.start.deadline_monotonic_ms - clock::monotonic_ms();
+            let left = Duration::from_millis(left_ms.max(1) as u64);
+            if let Some(exit) = session.wait(left.min(LOOK_EVERY)) {
+                return Watched::Ended(exit);
+            }
+        }
+    }
+
+    fn is_to_be_left(&self) -> bool {
+        let level = &self.context.level;
+        let leave = self.context.settings.on_shutdown == OnShutdown::Leave;
+        leave && level.is_drain() && !level.is_kill()
+    }
+
+    fn reason_to_stop(&self, cancel: &Cancel) -> Option<StopCause> {
+        if cancel.is_asked() {
+            return Some(StopCause::Cancelled);
+        }
+        if self.context.level.is_kill() {
+            return Some(StopCause::Shutdown);
+        }
+        let due = clock::monotonic_ms() >= self.start.deadline_monotonic_ms;
+        due.then_some(StopCause::Ttl)
+    }
+
+    /// Says why, then climbs the kill ladder.
+    fn end(&mut self, cause: StopCause) -> Option<Exit> {
+        let id = &self.start.accepted.inbox_name;
+        log::info!("ending attempt {} of {id}: {cause:?}", self.attempt.number);
+        // On a disk that takes nothing the TTL still holds; a crash before the end is then judged by the stream.
+        if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {
+            log::error!("{e}");
+        }
+        self.session.as_mut()?.stop(self.context.settings.kill_grace)
+    }
+
+    /// After the agent's end: sweeps, reads what it left, decides, and writes that down. `None`: the daemon is being ended
+    /// before that could be written.
+    pub fn settle(self, claim: &Claim, exit: Option<Exit>) -> Option<AttemptEnd> {
+        let swept = self.sweep(claim);
+        // A crash in here, at reading what an agent wrote, must not repeat for ever.
+        let marked = self.context.store.enter_reading(&claim.id);
+        let (summary, ending) = self.judge(exit);
+        let git = self.git_after();
+        if marked.is_ok()
+            && let Err(e) = self.context.store.leave_reading(&claim.id)
+        {
+            log::warn!("{e}");
+        }
+        let next = self.next_step(&ending, &summary);
+        let end = self.record(exit, summary, ending, next, swept, git);
+        persist(self.context, || self.attempt.write_end(&end))?;
+        Some(end)
+    }
+
+    /// Ends what is left of the session, without reading a word of it: for a dispatch that kills its reader.
+    pub fn give_up(self, claim: &Claim) -> Option<AttemptEnd> {
+        let swept = self.sweep(claim);
+        let ending = Ending {
+            status: Status::Failed,
+            error_type: Some(ErrorType::Interrupted),
+            error: Some("the daemon died several times while reading this session's files".into()),
+            warnings: Vec::new(),
+        };
+        let (summary, git) = (Summary::default(), self.start.git.clone());
+        let end = self.record(None, summary, ending, NextStep::Report, swept, git);
+        persist(self.context, || self.attempt.write_end(&end))?;
+        Some(end)
+    }
+
+    /// For an attempt whose end is on record: nothing of it may be left when its answer appears.
+    pub fn sweep_only(&self) {
+        let settings = &self.context.settings;
+        self.context.processes.sweep(&self.mark(), settings.kill_grace, &settings.spare);
+    }
+
+    fn sweep(&self, claim: &Claim) -> Swept {
+        let settings = &self.context.settings;
+        let swept =
+            self.context.processes.sweep(&self.mark(), settings.kill_grace, &settings.spare);
+        if !swept.leftovers.is_empty() {
+            let found: HashSet<&str> = swept.leftovers.iter().map(|l| l.name.as_str()).collect();
+            let details =
+                [("count", json!(swept.leftovers.len())), ("names", json!(Vec::from_iter(found)))];
+            self.context.audit.record("leftover_processes", claim.id.as_str(), &details);
+        }
+        swept
+    }
+
+    fn judge(&self, exit: Option<Exit>) -> (Summary, Ending) {
+        let mut transcript = Transcript::new(self.driver);
+        if let Err(e) = self.attempt.read_stdout(&mut |piece| transcript.feed(piece)) {
+            log::error!("{e}");
+        }
+        let summary = transcript.finish();
+        let ttl_ms = self.start.deadline_monotonic_ms - self.start.started_monotonic_ms;
+        let ending = classify(&Evidence {
+            driver: self.driver,
+            stop: self.stop,
+            ttl_seconds: (ttl_ms / 1000) as u64,
+            exit,
+            summary: &summary,
+            stdout_bytes: self.attempt.stdout_bytes(),
+            stderr_tail: &self.attempt.stderr_tail(),
+        });
+        (summary, ending)
+    }
+
+    fn git_after(&self) -> GitFacts {
+        let dir = Path::new(&self.start.project_dir);
+        let (before, timeout) = (&self.start.git, self.context.settings.git_timeout);
+        let after = git::after(&self.context.processes, &self.attempt, dir, before, timeout);
+        after.unwrap_or_else(|| before.clone())
+    }
+
+    fn next_step(&self, ending: &Ending, summary: &Summary) -> NextStep {
+        let settings = &self.context.settings;
+        let tried = Tried {
+            attempt: self.attempt.number,
+            retries: self.start.retries,
+            resumed: matches!(self.start.mode, Mode::Resume { .. }),
+            had_learnings: self.start.had_learnings,
+            assistant_turns: summary.assistant_turns,
+            session_id: summary.session_id.clone(),
+        };
+        let knobs = Knobs {
+            rate_limit_backoff_seconds: settings.rate_limit_backoff.as_secs_f64(),
+            retries_max: RETRIES_MAX,
+            retry_interrupted: settings.on_interrupt == OnInterrupt::Retry,
+        };
+        match policy::next(ending, summary, &tried, &knobs) {
+            Next::Report => NextStep::Report,
+            Next::Retry { delay_seconds, mode, counts } => {
+                let delay_ms = (delay_seconds * 1000.0) as u64;
+                NextStep::Retry {
+                    mode,
+                    retries: self.start.retries + u32::from(counts),
+                    not_before_ms: clock::unix_ms() + delay_ms as i64,
+                    delay_ms,
+                }
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        exit: Option<Exit>,
+        summary: Summary,
+        mut ending: Ending,
+        next: NextStep,
+        swept: Swept,
+        git: GitFacts,
+    ) -> AttemptEnd {
+        let (now, monotonic) = (clock::unix_ms(), clock::monotonic_ms());
+        if swept.unseen_holder {
+            let warning = "something that the daemon cannot see still holds the session's output";
+            ending.warnings.push(warning.into());
+        }
+        let result = summary.result.unwrap_or_default();
+        let same_boot = self.start.boot_id == clock::boot_id();
+        let ran_ms = if same_boot {
+            monotonic - self.start.started_monotonic_ms
+        } else {
+            now - self.start.started_at_ms
+        };
+        let attempt = AttemptReport {
+            attempt: self.attempt.number,
+            started_at: Some(rfc3339(self.start.started_at_ms)),
+            duration: Some(ran_ms.max(0) as f64 / 1000.0),
+            session_id: summary.session_id.or_else(|| Some(self.start.session_id.clone())),
+            resumed: matches!(self.start.mode, Mode::Resume { .. }),
+            exit_code: exit.and_then(|e| e.code),
+            signal: exit.and_then(|e| e.signal),
+            error_type: ending.error_type,
+            error: ending.error.as_deref().map(redact),
+            num_turns: result.num_turns,
+            total_cost_usd: result.total_cost_usd,
+        };
+        let denials = result.denials.into_iter().map(|mut denial| {
+            denial.input = denial.input.as_deref().map(redact);
+            denial
+        });
+        AttemptEnd {
+            finished_at_ms: now,
+            elapsed_ms: self.start.first.elapsed_ms(now, monotonic, &clock::boot_id()),
+            retries: self.start.retries,
+            first: self.start.first.clone(),
+            output_length: self.attempt.stdout_bytes(),
+            result: result.text.or(summary.last_text),
+            usage: result.usage,
+            permission_denials: denials.collect(),
+            leftovers: swept.leftovers,
+            attempt,
+            ending,
+            next,
+            git,
+        }
+    }
+}

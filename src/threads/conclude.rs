@@ -1,0 +1,101 @@
+//! From a decided report to an answered dispatch. Everything after the commit is harmless when it is done again, which is
+//! what the next start does if we die in between.
+
+use serde_json::{Value, json};
+
+use super::{Context, persist};
+use crate::effects::clock;
+use crate::effects::error::Result;
+use crate::effects::store::{Claim, OutboxEntry};
+use crate::pure::answer::ascii_json;
+use crate::pure::claim::Accepted;
+use crate::pure::digest::sha256_hex;
+use crate::pure::dispatch::Dispatch;
+use crate::pure::report::{Report, Status};
+
+/// Commits the report and sees it through. False: the daemon is being ended, and the next one goes on from what stands.
+pub fn conclude(
+    context: &Context,
+    claim: Claim,
+    accepted: &Accepted,
+    dispatch: &Dispatch,
+    report: &Report,
+) -> bool {
+    let Some(bytes) = persist(context, || context.store.commit(&claim, report)) else {
+        return false;
+    };
+    see_through(context, claim, accepted, dispatch.callback_url.as_deref(), &bytes)
+}
+
+/// The steps after the commit, in the order that makes each crash between them repeatable.
+pub fn see_through(
+    context: &Context,
+    claim: Claim,
+    accepted: &Accepted,
+    callback_url: Option<&str>,
+    report: &[u8],
+) -> bool {
+    let store = &context.store;
+    let id = claim.id.clone();
+    let published = persist(context, || store.publish(&id, report)).is_some();
+    if !published
+        || persist(context, || put_callback(context, &claim, callback_url, report)).is_none()
+    {
+        return false;
+    }
+    audit_end(context, id.as_str(), report);
+    // What fails here leaves something behind that the next start removes.
+    let tidied =
+        store.remove_answered(&claim, accepted).and_then(|()| store.remove_cancel(id.as_str()));
+    if let Err(e) = tidied {
+        log::warn!("{e}");
+    }
+    if let Err(e) = store.retire(claim) {
+        log::error!("{e}");
+    }
+    true
+}
+
+fn put_callback(context: &Context, claim: &Claim, url: Option<&str>, report: &[u8]) -> Result<()> {
+    let (Some(url), false) = (url, context.settings.local_only) else { return Ok(()) };
+    let now = clock::unix_ms();
+    let entry = OutboxEntry {
+        dispatch_id: claim.id.to_string(),
+        url: url.to_string(),
+        idempotency_key: format!("{}:{}", claim.id, &sha256_hex(report)[..16]),
+        body: ascii_json(report).unwrap_or_default(),
+        tries: 0,
+        created_at_ms: now,
+        next_at_ms: now,
+    };
+    context.store.put_outbox(&entry)?;
+    let _ = context.outbox_changed.try_send(());
+    Ok(())
+}
+
+/// The seed's last audit line of a dispatch, and one log line for people.
+fn audit_end(context: &Context, id: &str, report: &[u8]) {
+    let Ok(report) = serde_json::from_slice::<Report>(report) else { return };
+    let word = serde_json::to_value(report.status).unwrap_or_default();
+    let error_type = serde_json::to_value(report.error_type).unwrap_or_default();
+    let event = match report.status {
+        Status::Completed => "completed",
+        Status::Cancelled => "cancelled",
+        Status::Failed | Status::Timeout => "failed",
+    };
+    let mut details = vec![("duration", json!(report.duration))];
+    if !report.attempts.is_empty() {
+        details.push(("exit_code", json!(report.exit_code)));
+    }
+    if report.status != Status::Completed {
+        details.push(("error_type", error_type.clone()));
+        details.push(("retry_count", json!(report.retry_count.unwrap_or(0))));
+        details.push(("status", word));
+    }
+    context.audit.record(event, id, &details);
+    let why = match (&error_type, &report.error) {
+        (Value::String(kind), Some(error)) => format!(": {kind}: {error}"),
+        _ => String::new(),
+    };
+    log::info!("{id} {event} after {} s{why}", report.duration);
+}

@@ -1,0 +1,114 @@
+//! The heartbeat: tells the orchestrator that the daemon lives, and what it is doing. Every beat, and on change.
+//!
+//! It reads a board that intake keeps; it never asks intake for anything, so that it beats on while intake is busy.
+
+use std::convert::Infallible;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, after, select_biased, tick};
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::effects::clock;
+
+/// At most one beat in this time, however much changes.
+const CHANGE_EVERY: Duration = Duration::from_secs(1);
+
+/// What there is to tell. One writer (intake), one reader (the heartbeat).
+#[derive(Debug, Default)]
+pub struct Board {
+    told: Mutex<Told>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    pub queued: usize,
+    pub paused: bool,
+    /// Why nothing new is started, if something is wrong.
+    pub degraded: Option<String>,
+    pub sessions: Vec<RunningSession>,
+}
+
+#[derive(Clone, Debug)]
+pub struct RunningSession {
+    pub id: String,
+    pub project: String,
+    pub attempt: u32,
+    pub since: Instant,
+}
+
+impl Board {
+    pub fn put(&self, told: Told) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    }
+
+    fn get(&self) -> Told {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Wakes the heartbeat. Full means that it is about to beat anyway.
+pub type Changed = Sender<()>;
+
+/// Beats until `running` is disconnected.
+pub fn run(context: &Context, board: &Board, changed: Receiver<()>, running: Receiver<Infallible>) {
+    let beat = tick(context.settings.heartbeat);
+    loop {
+        select_biased! {
+            recv(running) -> _ => return,
+            recv(beat) -> _ => {
+                context.audit.follow();
+                context.processes.reap_strangers();
+            }
+            recv(changed) -> _ => {
+                // What changes within the next moment is told with this beat.
+                let due = after(CHANGE_EVERY);
+                write(context, board, state(context));
+                select_biased! {
+                    recv(running) -> _ => return,
+                    recv(due) -> _ => continue,
+                }
+            }
+        }
+        write(context, board, state(context));
+    }
+}
+
+fn state(context: &Context) -> &'static str {
+    if context.level.is_drain() { "drain" } else { "run" }
+}
+
+pub fn write(context: &Context, board: &Board, state: &str) {
+    let told = board.get();
+    let sessions: Vec<Value> = told.sessions.iter().map(session).collect();
+    let mut beat = json!({
+        "ts": clock::stamp(),
+        "active": sessions.len(),
+        "queued": told.queued,
+        "pid": std::process::id(),
+        "max_concurrent": context.settings.max_concurrent,
+        "version": env!("CARGO_PKG_VERSION"),
+        "state": state,
+        "local_only": context.settings.local_only,
+        "sessions": sessions,
+    });
+    if told.paused {
+        beat["paused"] = json!(true);
+    }
+    if let Some(why) = told.degraded {
+        beat["degraded"] = json!(why);
+    }
+    if let Err(e) = context.store.write_heartbeat(&beat) {
+        log::error!("{e}");
+    }
+}
+
+fn session(running: &RunningSession) -> Value {
+    json!({
+        "id": running.id,
+        "project": running.project,
+        "elapsed": running.since.elapsed().as_secs(),
+        "attempt": running.attempt,
+    })
+}

@@ -1,0 +1,141 @@
+//! Requests as files: cancel, pause, resume. A cancel file stays until its dispatch is answered, so that a crash repeats it;
+//! one whose dispatch never came goes after a while.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::Intake;
+use crate::effects::store::{Request, cancel_request};
+use crate::pure::dispatch::{self, DispatchId};
+use crate::pure::report::{ErrorType, Status};
+
+/// Cancels on record, and when the first of them was seen whose dispatch is not known.
+#[derive(Default)]
+pub(super) struct Cancels {
+    waiting: HashMap<String, Instant>,
+    keep: Duration,
+}
+
+impl Cancels {
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.waiting.contains_key(id)
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.waiting.values().min().map(|since| *since + self.keep)
+    }
+}
+
+impl Intake<'_> {
+    /// Looks at every request that stands on disk.
+    pub(super) fn look_at_requests(&mut self) {
+        self.cancels.keep = self.context.settings.cancel_keep;
+        let mut cancels = Vec::new();
+        let store = &self.context.store;
+        let scanned = store
+            .scan_control(&mut |request| match request {
+                Request::Cancel(id) => cancels.push(id),
+                Request::Pause | Request::Resume => {}
+            })
+            .and_then(|()| {
+                store.scan_drop_zone(&mut |name, _| {
+                    if let Some(Request::Cancel(id)) = cancel_request(&name) {
+                        cancels.push(id);
+                    }
+                })
+            });
+        if let Err(e) = scanned {
+            log::error!("{e}");
+        }
+        self.look_at_pause();
+        for id in cancels {
+            match id {
+                Ok(id) => self.asked_to_cancel(&id),
+                Err(text) => self.keep_for_a_while(text),
+            }
+        }
+    }
+
+    fn look_at_pause(&mut self) {
+        let store = &self.context.store;
+        if store.is_resume_asked()
+            && let Err(e) = store.resume()
+        {
+            log::error!("{e}");
+        }
+        let paused = store.is_paused();
+        if paused != self.paused {
+            self.paused = paused;
+            self.is_news = true;
+            let word = if paused { "paused" } else { "resumed" };
+            self.context.audit.record(word, "", &[]);
+            log::info!("{word}");
+        }
+    }
+
+    fn asked_to_cancel(&mut self, id: &DispatchId) {
+        if self.open.contains_key(id) {
+            return self.cancel(id);
+        }
+        let answered = self.context.store.taken(id).is_ok_and(|taken| taken.is_some());
+        if answered {
+            self.context.audit.record("cancel_ignored", id.as_str(), &[]);
+            return self.forget_cancel(id.as_str());
+        }
+        self.keep_for_a_while(id.to_string());
+    }
+
+    /// Its dispatch may still come.
+    fn keep_for_a_while(&mut self, id: String) {
+        let since = *self.cancels.waiting.entry(id.clone()).or_insert_with(Instant::now);
+        if since.elapsed() >= self.cancels.keep {
+            self.context.audit.record("cancel_ignored", &id, &[]);
+            self.forget_cancel(&id);
+        }
+    }
+
+    fn forget_cancel(&mut self, id: &str) {
+        self.cancels.waiting.remove(id);
+        if let Err(e) = self.context.store.remove_cancel(id) {
+            log::error!("{e}");
+        }
+    }
+
+    /// Cancels an open dispatch: running, it is asked to; waiting, it is answered here and now.
+    pub(super) fn cancel(&mut self, id: &DispatchId) {
+        self.cancels.waiting.remove(id.as_str());
+        if let Some(running) = self.active.get(id) {
+            if !running.cancel.is_asked() {
+                self.context.audit.record(
+                    "cancel_requested",
+                    id.as_str(),
+                    &[("running", json!(true))],
+                );
+                running.cancel.ask();
+            }
+            return;
+        }
+        let Some(open) = self.open.get(id) else { return };
+        let Some(claim) = self.queue.remove(open.seq, &open.lane.clone()) else { return };
+        self.context.audit.record("cancel_requested", id.as_str(), &[("running", json!(false))]);
+        self.open.remove(id);
+        self.is_news = true;
+        let files = self.context.store.read_claim(id);
+        let parsed = files.and_then(|f| Some((dispatch::parse(&f.bytes, 0).ok()?, f.accepted)));
+        let Some((dispatch, accepted)) = parsed else {
+            log::error!("{id}: its folder cannot be read");
+            return;
+        };
+        let error = "cancelled before it ran";
+        self.answer_now(
+            claim,
+            &accepted,
+            &dispatch,
+            Status::Cancelled,
+            ErrorType::Cancelled,
+            error,
+        );
+    }
+}

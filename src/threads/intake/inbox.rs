@@ -1,0 +1,302 @@
+//! The drop zone, seen from intake: what is new, what is still being written, what is accepted, what is not.
+//!
+//! A file is accepted once, whatever events there were and whatever is written to it later: what has been dealt with is
+//! known by its identity until it is gone. What is not JSON (yet) is looked at again until it stands still.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{Intake, Seq};
+use crate::effects::store::{Claim, Dropped, Inspected, Stamp, is_cancel_name, is_inbox_name};
+use crate::effects::{clock, project};
+use crate::pure::answer;
+use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
+use crate::pure::report::{ErrorType, Status};
+use crate::threads::conclude::conclude;
+
+/// Files that may be half-written: when they were last seen to change, in order of when they are due.
+#[derive(Default)]
+pub(super) struct Settling {
+    files: HashMap<OsString, (Stamp, Instant)>,
+    due: VecDeque<(Instant, OsString)>,
+}
+
+impl Settling {
+    /// True once the file has stood still for `settle`.
+    fn has_settled(&mut self, name: &OsStr, stamp: &Stamp, settle: Duration) -> bool {
+        let now = Instant::now();
+        match self.files.get(name) {
+            Some((seen, since)) if is_same(seen, stamp) => {
+                if now >= *since + settle {
+                    self.files.remove(name);
+                    return true;
+                }
+            }
+            _ => {
+                self.files.insert(name.into(), (*stamp, now));
+                self.due.push_back((now + settle, name.into()));
+            }
+        }
+        false
+    }
+
+    fn forget(&mut self, name: &OsStr) {
+        self.files.remove(name);
+    }
+
+    /// Moves what is due to the backlog. All wait equally long, so that the first in line is due first.
+    pub(super) fn take_due(&mut self, backlog: &mut VecDeque<OsString>) {
+        let now = Instant::now();
+        while self.due.front().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, name)) = self.due.pop_front() else { return };
+            if self.files.contains_key(&name) {
+                backlog.push_back(name);
+            }
+        }
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.front().map(|(due, _)| *due)
+    }
+}
+
+fn is_same(a: &Stamp, b: &Stamp) -> bool {
+    (a.identity, a.size, a.mtime_ns) == (b.identity, b.size, b.mtime_ns)
+}
+
+impl Intake<'_> {
+    /// Looks at everything: directories first, then the watch, then what is there. In this order nothing can slip through.
+    pub(super) fn rescan(&mut self) {
+        let settings = &self.context.settings;
+        self.next_scan = Instant::now() + settings.poll;
+        match self.context.store.make_directories() {
+            Ok(tightened) => {
+                for dir in tightened {
+                    log::warn!("{} was open to others and is private now (0700)", dir.display());
+                }
+            }
+            Err(e) => {
+                log::error!("{e}");
+                return;
+            }
+        }
+        let drop_zone = self.context.store.drop_zone_identity().ok();
+        if !self.is_watching || drop_zone != self.drop_zone {
+            self.is_watching = self.watcher.watch();
+            self.drop_zone = drop_zone;
+        }
+        match self.scan() {
+            Ok(()) if self.is_watching => self.next_scan = Instant::now() + settings.heartbeat,
+            Ok(()) => {}
+            Err(e) => log::error!("{e}"),
+        }
+        self.look_at_requests();
+    }
+
+    /// Puts every name that is not known into the backlog, oldest file first.
+    fn scan(&mut self) -> crate::effects::error::Result<()> {
+        let mut new = Vec::new();
+        let mut cancels = false;
+        self.context.store.scan_drop_zone(&mut |name, inode| {
+            cancels |= is_cancel_name(&name);
+            let is_known = self.known.get(&name).is_some_and(|known| known.ino == inode);
+            if is_inbox_name(&name) && !is_known {
+                new.push(name);
+            }
+        })?;
+        let age = |name: &OsString| self.context.store.stamp_inbox(name).map(|s| s.mtime_ns);
+        new.sort_by_cached_key(|name| (age(name), name.clone()));
+        self.backlog.extend(new);
+        Ok(())
+    }
+
+    /// One look at one name.
+    pub(super) fn look(&mut self, name: &OsStr) {
+        let Some(stamp) = self.context.store.stamp_inbox(name) else {
+            self.known.remove(name);
+            self.settling.forget(name);
+            return;
+        };
+        if self.known.get(name) == Some(&stamp.identity) {
+            return;
+        }
+        match self.context.store.inspect(name) {
+            Inspected::Gone => self.settling.forget(name),
+            Inspected::Changing(stamp) => {
+                let rejection =
+                    Rejection::new(Reason::NotJson, "it kept changing while it was read");
+                self.doubt(name, rejection, stamp, None);
+            }
+            Inspected::Refused(rejection, stamp) => self.doubt(name, rejection, stamp, None),
+            Inspected::Read(dropped) => {
+                match dispatch::parse(&dropped.bytes, self.context.settings.min_ttl_seconds) {
+                    Ok(dispatch) => {
+                        self.settling.forget(name);
+                        self.admit(dropped, dispatch);
+                    }
+                    Err(rejection) => {
+                        self.doubt(name, rejection, dropped.stamp, Some(&dropped.sha256));
+                    }
+                }
+            }
+        }
+    }
+
+    /// An answered dispatch's name: something else may stand under it by now.
+    pub(super) fn look_again_at(&mut self, name: OsString) {
+        self.known.remove(&name);
+        if self.context.store.stamp_inbox(&name).is_some() {
+            self.backlog.push_back(name);
+        }
+    }
+
+    fn doubt(&mut self, name: &OsStr, rejection: Rejection, stamp: Stamp, sha256: Option<&str>) {
+        let settle = self.context.settings.settle;
+        if rejection.reason.may_be_half_written()
+            && !self.settling.has_settled(name, &stamp, settle)
+        {
+            return;
+        }
+        self.settling.forget(name);
+        self.reject(name, &rejection, &stamp, sha256);
+    }
+
+    /// The reason first, then the answer to the sender, then the file: a crash in between repeats it.
+    fn reject(&mut self, name: &OsStr, rejection: &Rejection, stamp: &Stamp, sha256: Option<&str>) {
+        let store = &self.context.store;
+        let file = name.to_string_lossy();
+        log::warn!("{file} is rejected: {}", rejection.error);
+        let done = store.note_rejection(name, rejection, sha256).and_then(|dir| {
+            if let Some(id) = rejection.id.as_ref().filter(|_| rejection.reason.answers_sender())
+                && store.taken(id)?.is_none()
+            {
+                let report = answer::to_rejection(id, &rejection.error, clock::unix_ms());
+                store.publish_rejection(id, &report)?;
+            }
+            store.move_rejected(name, &dir)
+        });
+        if let Err(e) = done {
+            log::error!("{e}");
+            // It stays where it is and is not looked at again until the next start.
+            self.known.insert(name.into(), stamp.identity);
+        }
+        let id = rejection.id.as_ref().map_or(file.as_ref(), DispatchId::as_str);
+        let details = [
+            ("error", json!(rejection.error)),
+            ("reason", json!(rejection.reason.name())),
+            ("file", json!(file)),
+        ];
+        self.context.audit.record("schema_invalid", id, &details);
+    }
+
+    /// A valid dispatch: new, known, or somebody else's id.
+    fn admit(&mut self, dropped: Dropped, dispatch: Dispatch) {
+        match self.context.store.taken(&dispatch.id) {
+            Ok(None) => self.accept(dropped, dispatch),
+            Ok(Some(sha256)) if sha256.as_ref() == Some(&dropped.sha256) => {
+                self.redelivered(dropped, &dispatch.id);
+            }
+            Ok(Some(_)) => {
+                let error = format!("{} has been dispatched before", dispatch.id);
+                let rejection = Rejection {
+                    id: Some(dispatch.id),
+                    ..Rejection::new(Reason::DuplicateId, error)
+                };
+                self.reject(&dropped.name, &rejection, &dropped.stamp, Some(&dropped.sha256));
+            }
+            Err(e) => self.look_later(&dropped.name, &e),
+        }
+    }
+
+    fn look_later(&mut self, name: &OsStr, e: &crate::effects::error::Error) {
+        log::error!("{e}; {} waits", name.display());
+        self.trouble = Some((e.to_string(), Instant::now() + super::TROUBLE_PAUSE));
+        self.next_scan = self.next_scan.min(Instant::now() + super::TROUBLE_PAUSE);
+        self.is_news = true;
+    }
+
+    /// The same bytes again. Under the name of a dispatch that is still open it has become that dispatch's file; otherwise it
+    /// is a repetition, or a removal that a power cut took back.
+    fn redelivered(&mut self, dropped: Dropped, id: &DispatchId) {
+        let is_its_file = self.open.get(id).is_some_and(|open| open.inbox_name == dropped.name);
+        if is_its_file {
+            self.known.insert(dropped.name, dropped.stamp.identity);
+            return;
+        }
+        let file = json!(dropped.name.to_string_lossy());
+        self.context.audit.record("redelivered", id.as_str(), &[("file", file)]);
+        if let Err(e) = self.context.store.remove_redelivered(&dropped.name) {
+            log::error!("{e}");
+        }
+    }
+
+    fn accept(&mut self, dropped: Dropped, dispatch: Dispatch) {
+        let store = &self.context.store;
+        let seq: Seq = self.next_seq;
+        let accepted = match store.drop_zone_identity().and_then(|dir| {
+            let accepted = store.accept(&dropped, &dispatch, seq, dir)?;
+            store.remove_rejection_report(&dispatch.id)?;
+            Ok(accepted)
+        }) {
+            Ok(accepted) => accepted,
+            Err(e) => return self.look_later(&dropped.name, &e),
+        };
+        let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
+        let claim = Claim {
+            id: dispatch.id.clone(),
+            seq,
+            lane: project::lane(&dir),
+            inbox_name: dropped.name.clone(),
+            project: dispatch.project.clone(),
+        };
+        let audit = &self.context.audit;
+        let id = dispatch.id.as_str();
+        let file = json!(dropped.name.to_string_lossy());
+        audit.record("received", id, &[("file", file), ("sha256", json!(dropped.sha256))]);
+        if !dispatch.unknown_fields.is_empty() {
+            audit.record("unknown_fields", id, &[("fields", json!(dispatch.unknown_fields))]);
+        }
+        self.known.insert(dropped.name, dropped.stamp.identity);
+        if !self.context.programs.contains_key(dispatch.target_agent.as_str()) {
+            self.next_seq += 1;
+            let agent = json!(dispatch.target_agent);
+            audit.record("unsupported_agent", id, &[("target_agent", agent)]);
+            let error = format!("unsupported agent: {}", dispatch.target_agent);
+            let kind = ErrorType::UnsupportedAgent;
+            return self.answer_now(claim, &accepted, &dispatch, Status::Failed, kind, &error);
+        }
+        self.recall(claim);
+        if self.cancels.has(id) {
+            return self.cancel(&dispatch.id);
+        }
+        if !self.may_hand_out() || self.queue.len() > 1 {
+            let depth = json!(self.queue.len());
+            audit_queued(self, &dispatch.id, depth);
+        }
+    }
+
+    /// Answers a dispatch that never runs.
+    pub(super) fn answer_now(
+        &mut self,
+        claim: Claim,
+        accepted: &crate::pure::claim::Accepted,
+        dispatch: &Dispatch,
+        status: Status,
+        kind: ErrorType,
+        error: &str,
+    ) {
+        let name = claim.inbox_name.clone();
+        let now = clock::unix_ms();
+        let report = answer::without_session(dispatch, status, kind, error, 0, now);
+        conclude(self.context, claim, accepted, dispatch, &report);
+        self.look_again_at(name);
+    }
+}
+
+fn audit_queued(intake: &Intake, id: &DispatchId, depth: serde_json::Value) {
+    intake.context.audit.record("queued", id.as_str(), &[("queue_depth", depth)]);
+    log::info!("{id} is queued");
+}

@@ -1,0 +1,297 @@
+//! Intake: the one thread that looks at the drop zone, accepts dispatches, owns the queue and hands claims out.
+//!
+//! It reacts to nothing directly: events only say what to look at, everything to look at stands in one backlog, and each turn
+//! of the loop does one piece of work, so that a hundred thousand files delay neither a free worker nor a cancel. A claim is
+//! handed over at a rendezvous: there is no second queue behind this one.
+
+mod control;
+mod inbox;
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
+
+use super::heartbeat::{Board, Changed, RunningSession, Told};
+use super::watcher::{Seen, Watcher};
+use super::{Cancel, Context, Event, Job};
+use crate::effects::store::Claim;
+use crate::pure::claim::Identity;
+use crate::pure::dispatch::DispatchId;
+use crate::pure::queue::{Lane, Queue, Seq};
+use control::Cancels;
+use inbox::Settling;
+
+/// Nothing is handed out for this long after something could not be started for want of disk or processes.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
+
+pub struct Intake<'c> {
+    context: &'c Context,
+    board: &'c Board,
+    changed: Changed,
+    events: Receiver<Event>,
+    running: Receiver<Infallible>,
+    /// Dropped when the daemon drains: it ends the idle workers.
+    jobs: Option<Sender<Job>>,
+    watcher: Watcher,
+    is_watching: bool,
+    /// The drop zone that is being watched.
+    drop_zone: Option<Identity>,
+
+    queue: Queue<Claim>,
+    /// Every dispatch that is accepted and not answered.
+    open: HashMap<DispatchId, Open>,
+    /// Those that somebody works on.
+    active: HashMap<DispatchId, Running>,
+    /// The board is behind.
+    is_news: bool,
+    next_seq: Seq,
+    paused: bool,
+    /// Why nothing is handed out, and until when.
+    trouble: Option<(String, Instant)>,
+
+    /// Names to look at, in order.
+    backlog: VecDeque<OsString>,
+    /// Files in the drop zone that have been dealt with and are still there.
+    known: HashMap<OsString, Identity>,
+    settling: Settling,
+    cancels: Cancels,
+    next_scan: Instant,
+}
+
+/// A dispatch between acceptance and answer.
+struct Open {
+    seq: Seq,
+    lane: Lane,
+    inbox_name: OsString,
+    project: String,
+}
+
+struct Running {
+    cancel: Cancel,
+    attempt: u32,
+    since: Instant,
+}
+
+/// The ends of intake's channels that are not its own.
+pub struct Wires {
+    pub jobs: Sender<Job>,
+    pub events: Receiver<Event>,
+    pub running: Receiver<Infallible>,
+    pub changed: Changed,
+}
+
+impl<'c> Intake<'c> {
+    pub fn new(context: &'c Context, board: &'c Board, wires: Wires) -> Intake<'c> {
+        Intake {
+            context,
+            board,
+            changed: wires.changed,
+            events: wires.events,
+            running: wires.running,
+            jobs: Some(wires.jobs),
+            watcher: Watcher::new(&context.store),
+            is_watching: false,
+            drop_zone: None,
+            queue: Queue::new(context.settings.max_per_project),
+            open: HashMap::new(),
+            active: HashMap::new(),
+            is_news: true,
+            next_seq: 1,
+            paused: context.store.is_paused(),
+            trouble: None,
+            backlog: VecDeque::new(),
+            known: HashMap::new(),
+            settling: Settling::default(),
+            cancels: Cancels::default(),
+            next_scan: Instant::now(),
+        }
+    }
+
+    /// A dispatch of an earlier daemon that waits.
+    pub fn recall(&mut self, claim: Claim) {
+        self.enter(&claim);
+        self.queue.push(claim.seq, &claim.lane.clone(), claim);
+    }
+
+    /// A dispatch of an earlier daemon that somebody works on already. Gives the line by which it can be cancelled.
+    pub fn occupy(&mut self, claim: &Claim) -> Cancel {
+        self.enter(claim);
+        self.queue.occupy(&claim.lane);
+        self.start_counting(&claim.id)
+    }
+
+    fn enter(&mut self, claim: &Claim) {
+        self.next_seq = self.next_seq.max(claim.seq + 1);
+        let (seq, lane, inbox_name) = (claim.seq, claim.lane.clone(), claim.inbox_name.clone());
+        let project = claim.project.clone();
+        self.open.insert(claim.id.clone(), Open { seq, lane, inbox_name, project });
+        self.is_news = true;
+    }
+
+    fn start_counting(&mut self, id: &DispatchId) -> Cancel {
+        let cancel = Cancel::default();
+        let running = Running { cancel: cancel.clone(), attempt: 1, since: Instant::now() };
+        self.active.insert(id.clone(), running);
+        self.is_news = true;
+        cancel
+    }
+
+    /// The loop: until the daemon drains and nothing is running any more.
+    pub fn run(mut self, ready: Sender<()>) {
+        self.rescan();
+        self.tell();
+        let _ = ready.send(());
+        // A channel that nobody ever reads from, for turns in which nothing may be handed out.
+        let (nowhere, _unread) = bounded(0);
+        while !(self.context.level.is_drain() && self.active.is_empty()) {
+            self.start_to_drain();
+            let is_busy = self.jobs.is_some() && self.step();
+            let may_hand_out = self.may_hand_out();
+            let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();
+            let timer = if is_busy { at(Instant::now()) } else { self.timer() };
+            let running =
+                if self.jobs.is_some() { self.running.clone() } else { never::<Infallible>() };
+            select_biased! {
+                recv(running) -> _ => continue,
+                recv(self.events) -> event => match event {
+                    Ok(event) => self.take_in(event),
+                    Err(_) => return,
+                },
+                send(jobs.as_ref().unwrap_or(&nowhere), self.next_job()) -> sent => {
+                    if let Err(unsent) = sent {
+                        log::error!("no worker is left for {}", unsent.into_inner().claim.id);
+                    }
+                }
+                recv(self.watcher.seen()) -> seen => match seen {
+                    Ok(Seen::Inbox(name)) => self.backlog.push_back(name),
+                    Ok(Seen::Control) => self.look_at_requests(),
+                    Ok(Seen::Rescan) | Err(_) => self.next_scan = Instant::now(),
+                },
+                recv(timer) -> _ => {}
+            }
+            self.tell();
+        }
+    }
+
+    fn start_to_drain(&mut self) {
+        if self.context.level.is_drain() && self.jobs.take().is_some() {
+            log::info!("{} running, {} queued", self.active.len(), self.queue.len());
+        }
+    }
+
+    /// One piece of work that nobody waits for. False: there is none.
+    fn step(&mut self) -> bool {
+        if self.watcher.take_overflow() {
+            self.next_scan = Instant::now();
+        }
+        self.settling.take_due(&mut self.backlog);
+        if let Some(name) = self.backlog.pop_front() {
+            self.look(&name);
+            return true;
+        }
+        if Instant::now() >= self.next_scan {
+            self.rescan();
+            return true;
+        }
+        false
+    }
+
+    /// When there is something to do although nothing happens.
+    fn timer(&self) -> Receiver<Instant> {
+        if self.jobs.is_none() {
+            return never();
+        }
+        let trouble = self.trouble.as_ref().map(|(_, until)| *until);
+        let due =
+            [Some(self.next_scan), self.settling.next_due(), trouble, self.cancels.next_due()];
+        due.into_iter().flatten().min().map_or_else(never, at)
+    }
+
+    fn may_hand_out(&mut self) -> bool {
+        if self.trouble.as_ref().is_some_and(|(_, until)| Instant::now() >= *until) {
+            self.trouble = None;
+            self.is_news = true;
+        }
+        !self.paused
+            && self.trouble.is_none()
+            && self.active.len() < self.context.settings.max_concurrent
+            && self.queue.is_runnable()
+    }
+
+    /// Only called when a worker stands ready and [`Intake::may_hand_out`] was true.
+    fn next_job(&mut self) -> Job {
+        let (_, _, claim) = self.queue.take().expect("invariant: the queue is runnable");
+        let cancel = self.start_counting(&claim.id);
+        Job { claim, cancel }
+    }
+
+    fn take_in(&mut self, event: Event) {
+        self.is_news = true;
+        match event {
+            Event::Attempt { id, number } => {
+                if let Some(running) = self.active.get_mut(&id) {
+                    running.attempt = number;
+                }
+            }
+            Event::Answered { id } => {
+                if let Some(open) = self.leave(&id) {
+                    self.look_again_at(open.inbox_name);
+                }
+            }
+            Event::Left { id } => {
+                self.leave(&id);
+            }
+            Event::Back { claim, error } => {
+                log::error!("{} waits: {error}", claim.id);
+                self.trouble = Some((error, Instant::now() + TROUBLE_PAUSE));
+                self.put_back(claim);
+            }
+            Event::Again { claim } => self.put_back(claim),
+        }
+    }
+
+    /// It is done with, or left to the next daemon.
+    fn leave(&mut self, id: &DispatchId) -> Option<Open> {
+        let open = self.open.remove(id)?;
+        if self.active.remove(id).is_some() {
+            self.queue.release(&open.lane);
+        }
+        Some(open)
+    }
+
+    /// Nobody works on it any more, and it waits again, in its old place.
+    fn put_back(&mut self, claim: Claim) {
+        let (id, seq, lane) = (claim.id.clone(), claim.seq, claim.lane.clone());
+        let running = self.active.remove(&id);
+        self.queue.push(seq, &lane, claim);
+        self.queue.release(&lane);
+        if running.is_some_and(|running| running.cancel.is_asked()) {
+            self.cancel(&id);
+        }
+    }
+
+    /// Puts on the board what the heartbeat tells, if it changed.
+    fn tell(&mut self) {
+        if !std::mem::take(&mut self.is_news) {
+            return;
+        }
+        let session = |(id, running): (&DispatchId, &Running)| RunningSession {
+            id: id.to_string(),
+            project: self.open.get(id).map(|open| open.project.clone()).unwrap_or_default(),
+            attempt: running.attempt,
+            since: running.since,
+        };
+        let mut sessions: Vec<RunningSession> = self.active.iter().map(session).collect();
+        sessions.sort_by_key(|session| session.since);
+        self.board.put(Told {
+            queued: self.queue.len(),
+            paused: self.paused,
+            degraded: self.trouble.as_ref().map(|(why, _)| why.clone()),
+            sessions,
+        });
+        let _ = self.changed.try_send(());
+    }
+}

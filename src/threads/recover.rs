@@ -1,0 +1,129 @@
+//! What an earlier daemon left: looked at once, at start, before anything new is taken. The files alone decide
+//! ([`crate::pure::recovery`]); here they are read, and what can be done at once is done.
+
+use serde_json::json;
+
+use super::Context;
+use super::conclude::see_through;
+use crate::effects::error::Result;
+use crate::effects::process::Mark;
+use crate::effects::store::{Attempt, Claim, ClaimFiles, Record};
+use crate::effects::{clock, project};
+use crate::pure::claim::{AttemptStart, NextStep};
+use crate::pure::dispatch::{self, DispatchId};
+use crate::pure::recovery::{Found, FoundAttempt, FoundEnd, Leader, Step, step};
+
+#[derive(Default)]
+pub struct Recovered {
+    /// To be queued, each in its old place.
+    pub waiting: Vec<Claim>,
+    /// In the middle of an attempt: each gets a thread.
+    pub taken_up: Vec<(Claim, Step)>,
+}
+
+pub fn recover(context: &Context) -> Result<Recovered> {
+    let mut recovered = Recovered::default();
+    let boot_id = clock::boot_id();
+    for id in context.store.list_active()? {
+        let files = context.store.read_claim(&id);
+        let found = look(context, &id, files.is_some(), &boot_id);
+        let step = step(&found);
+        if step != Step::Queue {
+            let name = format!("{step:?}").to_lowercase();
+            context.audit.record("recovered", id.as_str(), &[("step", json!(name))]);
+        }
+        let Some(files) = files else {
+            // Without its record nothing can be redone; with a report there is one, and it is kept.
+            if step == Step::Discard {
+                context.store.discard(&id)?;
+            } else {
+                log::error!("{id}: its folder is damaged and is left as it is");
+            }
+            continue;
+        };
+        let claim = claim_of(context, id, &files);
+        match step {
+            Step::Discard => context.store.discard(&claim.id)?,
+            Step::Publish => publish(context, claim, &files),
+            Step::Queue => recovered.waiting.push(claim),
+            Step::QueueRetry
+            | Step::Conclude
+            | Step::GoOnStopping(_)
+            | Step::Adopt
+            | Step::Judge
+            | Step::GiveUp => recovered.taken_up.push((claim, step)),
+        }
+    }
+    Ok(recovered)
+}
+
+fn claim_of(context: &Context, id: DispatchId, files: &ClaimFiles) -> Claim {
+    let (dir, project) = match dispatch::parse(&files.bytes, 0) {
+        Ok(d) => (project::expand(&d.project_dir, context.home.as_deref()), d.project),
+        Err(_) => Default::default(),
+    };
+    Claim {
+        id,
+        seq: files.accepted.seq,
+        lane: project::lane(&dir),
+        inbox_name: files.accepted.inbox_name(),
+        project,
+    }
+}
+
+fn publish(context: &Context, claim: Claim, files: &ClaimFiles) {
+    let report = context.store.read_committed(&claim.id);
+    let url = dispatch::parse(&files.bytes, 0).ok().and_then(|d| d.callback_url);
+    match report {
+        Ok(Some(report)) => {
+            see_through(context, claim, &files.accepted, url.as_deref(), &report);
+        }
+        Ok(None) => {}
+        Err(e) => log::error!("{e}"),
+    }
+}
+
+fn look(context: &Context, id: &DispatchId, accepted: bool, boot_id: &str) -> Found {
+    let store = &context.store;
+    let attempt = store.last_attempt(id).map(|attempt| look_at_attempt(context, &attempt, boot_id));
+    Found { accepted, report: store.is_committed(id), deaths: store.reading_deaths(id), attempt }
+}
+
+fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> FoundAttempt {
+    let end = match attempt.end() {
+        Record::Read(end) => Some(match end.next {
+            NextStep::Report => FoundEnd::Report,
+            NextStep::Retry { .. } => FoundEnd::Retry,
+        }),
+        Record::Absent | Record::Unreadable => None,
+    };
+    let stop = attempt.stop().read().map(|stop| stop.cause);
+    let start = attempt.start();
+    let Record::Read(start) = &start else {
+        return FoundAttempt { readable: false, end, stop, leader: Leader::Unknown, traces: false };
+    };
+    let (leader, traces) = if end.is_some() || start.boot_id != boot_id {
+        (Leader::Dead, false)
+    } else {
+        look_at_processes(context, attempt, start)
+    };
+    FoundAttempt { readable: true, end, stop, leader, traces }
+}
+
+fn look_at_processes(context: &Context, attempt: &Attempt, start: &AttemptStart) -> (Leader, bool) {
+    let processes = &context.processes;
+    match attempt.child() {
+        Record::Read(child) if processes.is_alive(&child) => (Leader::Alive, true),
+        Record::Read(_) => (Leader::Dead, false),
+        Record::Absent | Record::Unreadable => {
+            let mark = Mark {
+                run_token: start.run_token.clone(),
+                stdout: attempt.stdout_path(),
+                group: None,
+                started_ticks: start.started_ticks,
+                is_below_us: false,
+            };
+            (Leader::Unknown, processes.has_traces(&mark))
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! SIGTERM and SIGINT raise the level: RUN → DRAIN → KILL. Everybody reads the level; dropping the one sender wakes everybody
+//! who waits.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crossbeam_channel::Sender;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Only ever rises.
+#[derive(Debug, Default)]
+pub struct Level(AtomicU8);
+
+const DRAIN: u8 = 1;
+const KILL: u8 = 2;
+
+impl Level {
+    /// Take nothing new; let running sessions finish.
+    pub fn is_drain(&self) -> bool {
+        self.0.load(Ordering::Acquire) >= DRAIN
+    }
+
+    /// End running sessions now.
+    pub fn is_kill(&self) -> bool {
+        self.0.load(Ordering::Acquire) >= KILL
+    }
+
+    pub fn raise_to_drain(&self) {
+        self.0.fetch_max(DRAIN, Ordering::AcqRel);
+    }
+
+    pub fn raise_to_kill(&self) {
+        self.0.fetch_max(KILL, Ordering::AcqRel);
+    }
+}
+
+/// Registered before any thread or child is started.
+pub fn register() -> io::Result<Signals> {
+    Signals::new([SIGTERM, SIGINT])
+}
+
+/// The thread's loop. `running` is dropped with the first signal.
+pub fn run(mut signals: Signals, level: &Level, running: Sender<Infallible>) {
+    let mut running = Some(running);
+    for signal in signals.forever() {
+        let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+        if let Some(running) = running.take() {
+            log::info!("{name}: taking nothing new, waiting for running sessions");
+            // In this order: who wakes must see the level.
+            level.raise_to_drain();
+            drop(running);
+        } else {
+            log::info!("{name} again: ending running sessions now");
+            level.raise_to_kill();
+        }
+    }
+}

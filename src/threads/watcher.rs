@@ -1,0 +1,176 @@
+//! File events, boiled down to names. A name says no more than "look at this now", whatever the event was.
+//!
+//! The callback runs on the notify crate's own thread: it filters and passes on, and never blocks. Our own reads cause
+//! events too (IN_OPEN), so that anything less than this filter would keep itself busy for ever. When the channel is full a
+//! rescan is asked for instead: the scan must be right without any event at all.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::effects::store::{Store, is_cancel_name, is_inbox_name};
+
+/// Names under way to intake. More than a burst of renames while intake makes one dispatch durable.
+const NAMES_MAX: usize = 4096;
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A dispatch file.
+    Inbox(OsString),
+    /// Something in `control/`, or a cancel file in the drop zone.
+    Control,
+    /// Anything may have changed.
+    Rescan,
+}
+
+pub struct Watcher {
+    inner: Option<RecommendedWatcher>,
+    seen: Receiver<Seen>,
+    /// The channel was full: names were dropped.
+    overflowed: Arc<AtomicBool>,
+    paths: Paths,
+}
+
+#[derive(Clone)]
+struct Paths {
+    home: PathBuf,
+    drop_zone: PathBuf,
+    control: PathBuf,
+}
+
+impl Watcher {
+    pub fn new(store: &Store) -> Watcher {
+        let (sender, seen) = bounded(NAMES_MAX);
+        let overflowed = Arc::new(AtomicBool::new(false));
+        let paths = Paths {
+            home: store.home().into(),
+            drop_zone: store.drop_zone().into(),
+            control: store.control_dir().into(),
+        };
+        let inner = make(sender, overflowed.clone(), paths.clone());
+        Watcher { inner, seen, overflowed, paths }
+    }
+
+    pub fn seen(&self) -> &Receiver<Seen> {
+        &self.seen
+    }
+
+    /// Whether names were lost since the last call.
+    pub fn take_overflow(&self) -> bool {
+        self.overflowed.swap(false, Ordering::AcqRel)
+    }
+
+    /// (Re)starts watching; a directory that was removed and made again is not watched any more, in silence. False: it does
+    /// not work (limits, NFS), and polling has to do.
+    pub fn watch(&mut self) -> bool {
+        let Some(inner) = &mut self.inner else { return false };
+        let mut works = true;
+        for path in [&self.paths.home, &self.paths.drop_zone, &self.paths.control] {
+            let _ = inner.unwatch(path);
+            if let Err(e) = inner.watch(path, RecursiveMode::NonRecursive) {
+                log::warn!(
+                    "cannot watch {}: {e}; looking at it now and then instead",
+                    path.display()
+                );
+                works = false;
+            }
+        }
+        works
+    }
+}
+
+fn make(
+    sender: Sender<Seen>,
+    overflowed: Arc<AtomicBool>,
+    paths: Paths,
+) -> Option<RecommendedWatcher> {
+    let callback = move |event: notify::Result<notify::Event>| {
+        let seen = match event {
+            Ok(event) => boil_down(&event, &paths),
+            Err(_) => vec![Seen::Rescan],
+        };
+        for one in seen {
+            if sender.try_send(one).is_err() {
+                overflowed.store(true, Ordering::Release);
+            }
+        }
+    };
+    match notify::recommended_watcher(callback) {
+        Ok(watcher) => Some(watcher),
+        Err(e) => {
+            log::warn!("cannot watch files here: {e}");
+            None
+        }
+    }
+}
+
+fn boil_down(event: &notify::Event, paths: &Paths) -> Vec<Seen> {
+    if event.need_rescan() {
+        return vec![Seen::Rescan];
+    }
+    match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
+        EventKind::Access(_) => return Vec::new(),
+        EventKind::Any
+        | EventKind::Create(_)
+        | EventKind::Modify(_)
+        | EventKind::Remove(_)
+        | EventKind::Other => {}
+    }
+    event.paths.iter().filter_map(|path| of_path(path, paths)).collect()
+}
+
+fn of_path(path: &Path, paths: &Paths) -> Option<Seen> {
+    // The drop zone itself: removed, made again, moved.
+    if *path == paths.drop_zone {
+        return Some(Seen::Rescan);
+    }
+    let (parent, name) = (path.parent()?, path.file_name()?);
+    if parent == paths.control {
+        return Some(Seen::Control);
+    }
+    if parent != paths.drop_zone {
+        return None;
+    }
+    if is_inbox_name(name) {
+        return Some(Seen::Inbox(name.into()));
+    }
+    is_cancel_name(name).then_some(Seen::Control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{CreateKind, Flag};
+
+    #[test]
+    fn only_what_matters_gets_through() {
+        let paths = Paths {
+            home: "/h".into(),
+            drop_zone: "/h/dispatch".into(),
+            control: "/h/d/control".into(),
+        };
+        let created = |path: &str| {
+            let event =
+                notify::Event::new(EventKind::Create(CreateKind::File)).add_path(path.into());
+            boil_down(&event, &paths)
+        };
+        assert_eq!(created("/h/dispatch/dispatch-x.json"), [Seen::Inbox("dispatch-x.json".into())]);
+        assert_eq!(created("/h/dispatch/cancel-dispatch-x"), [Seen::Control]);
+        assert_eq!(created("/h/d/control/pause"), [Seen::Control]);
+        assert_eq!(created("/h/dispatch"), [Seen::Rescan]);
+        for other in ["/h/dispatch/.daemon-heartbeat", "/h/dispatch/audit.jsonl", "/h/sessions"] {
+            assert_eq!(created(other), [], "{other}");
+        }
+        let open = EventKind::Access(AccessKind::Open(AccessMode::Any));
+        let event = notify::Event::new(open).add_path("/h/dispatch/dispatch-x.json".into());
+        assert_eq!(boil_down(&event, &paths), [], "our own reads");
+        let overflow = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        assert_eq!(boil_down(&overflow, &paths), [Seen::Rescan]);
+    }
+}
