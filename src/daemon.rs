@@ -57,10 +57,18 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         log::warn!("{} was open to others and is private now (0700)", dir.display());
     }
     announce(&context);
-    let code = thread::scope(|scope| {
-        Daemon { context: &context, board: &board, scope }.run(signals, outbox_news)
-    });
-    Ok(ExitCode::from(code?))
+    thread::scope(|scope| {
+        let code =
+            match (Daemon { context: &context, board: &board, scope }).run(signals, outbox_news) {
+                Ok(code) => code,
+                Err(e) => {
+                    log::error!("{e}");
+                    1
+                }
+            };
+        // Not by return: that would wait for threads that wait for signals, or for a callback that hangs.
+        std::process::exit(code)
+    })
 }
 
 fn text(e: error::Error) -> String {
@@ -164,7 +172,7 @@ impl<'env> Daemon<'_, 'env> {
         self,
         signals: signal_hook::iterator::Signals,
         outbox_news: Receiver<()>,
-    ) -> Result<u8, String> {
+    ) -> Result<i32, String> {
         let (context, board) = (self.context, self.board);
         let signals_handle = signals.handle();
         // Nothing is ever sent on these two: that their one sender is gone is the message.
@@ -220,9 +228,7 @@ impl<'env> Daemon<'_, 'env> {
         heartbeat::write(context, board, "stopped");
         context.audit.record("daemon_stopped", "", &[("pid", json!(std::process::id()))]);
         log::info!("stopped");
-        let code = u8::from(context.level.is_kill());
-        // A callback that hangs must not keep us: its entry is still in the outbox.
-        std::process::exit(code.into());
+        Ok(i32::from(context.level.is_kill()))
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'env) -> Result<(), String> {

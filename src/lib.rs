@@ -1,4 +1,56 @@
+//! gstack-dispatch-daemon: hands coding dispatches that are dropped into a directory to a headless coding agent, and answers
+//! each with exactly one true report.
+//!
+//! # The way of a dispatch
+//!
+//! ```text
+//!  dispatch-*.json dropped
+//!        │  a name                       one look: open once, check, read once, parse
+//!        ▼                               │
+//!  threads::watcher ──► threads::intake ─┤ no  ──► rejected/ (+ a failed report)
+//!                          │             │ yes ──► active/<id>/  = a Claim, into the Queue
+//!                          │ owns the Queue and decides what runs next
+//!                          ▼ a claim moves, at a rendezvous
+//!                    threads::worker (N of them) ──► threads::attempt: attempt.json, agent, watch, sweep, judge, end.json
+//!                          │                                └── retry? the next attempt, in the same slot
+//!                          ▼
+//!                    threads::conclude: report.json (THE COMMIT) ──► completed/<id>.json ──► outbox/ ──► threads::courier
+//!                                       then the inbox file goes, and active/<id> becomes finished/<id>
+//! ```
+//!
+//! # The layers; imports go downwards only (`tests/it/tidy.rs` holds them to it)
+//!
+//! | layer | what it is | what it may touch |
+//! |---|---|---|
+//! | [`daemon`], `main` | wiring: builds, starts, waits for the end | everything |
+//! | [`threads`] | small loops; each owns its state, claims move through channels | effects, pure |
+//! | [`effects`] | one module per kind of effect: `store` names paths, `process` spawns and signals, `callback` knows HTTP | pure |
+//! | [`pure`] | every decision, as functions of values | nothing |
+//!
+//! # Where is …
+//!
+//! - **A dropped file first seen?** `threads::watcher` (a name), then `threads::intake::inbox` (the look).
+//! - **Decided that it runs?** [`pure::queue`] keeps the order, `threads::intake` asks it; nobody else hands out a claim.
+//! - **Signalled?** Only in `effects::process`, only by the thread that owns the session (`threads::attempt`). Others ask.
+//! - **A path named?** Only in [`effects::store`].
+//! - **Decided what happens after a crash?** [`pure::recovery`], one exhaustive function over what stands on disk;
+//!   `threads::recover` looks and does.
+//! - **Decided how a session ended?** [`pure::outcome`], from our own stop, the agent's stream, the exit. And what follows:
+//!   [`pure::policy`].
+//! - **A fifth agent added?** One row in [`pure::agent::DRIVERS`] and a file beside `pure/agent/claude.rs`; its name in
+//!   [`pure::dispatch::AGENTS`].
+//! - **A new command added?** A variant of [`pure::cli::Command`], its arm in [`main`], and a file `src/commands/<name>.rs` on
+//!   the level of [`daemon`], working on the store's files, so that it works with the daemon up or down.
+//! - **A setting added?** One row in [`pure::config::SETTINGS`]: flag, variable, key and help follow from it.
+//!
+//! # What holds everywhere
+//!
+//! The directory is the truth: if the process died at this line, the next start must reach the same answer. A panic ends the
+//! process (`panic = "abort"`), so that recovery is the ordinary path. A failed session is a value; an `Error` is our own
+//! trouble; in the loops of threads no error ends the loop.
+
 #![forbid(unsafe_code)]
+
 pub mod daemon;
 pub mod effects;
 pub mod pure;

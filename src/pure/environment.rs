@@ -9,7 +9,7 @@ pub const DISPATCH_FILE: &str = "GSTACK_DISPATCH_FILE";
 
 /// Set by an outer session for its children (seen with Claude Code 2.1.330), or known to break an inner one:
 /// `NODE_OPTIONS=--inspect` ends it without a word, `CLAUDECODE` makes some versions refuse to start.
-const REMOVED: [&str; 12] = [
+const REMOVED: [&str; 11] = [
     "CLAUDECODE",
     "CLAUDE_PID",
     "CLAUDE_EFFORT",
@@ -21,7 +21,6 @@ const REMOVED: [&str; 12] = [
     "NODE_OPTIONS",
     "NODE_CHANNEL_FD",
     RUN_TOKEN,
-    "RUST_LOG",
 ];
 const REMOVED_PREFIXES: [&str; 3] = ["CLAUDE_CODE_", "GSTACK_DISPATCHD_", "CLAWVISOR_"];
 /// An operator's settings of Claude Code, which must reach it.

@@ -71,7 +71,7 @@ fn is_word(c: char) -> bool {
 fn is_key(word: &str) -> bool {
     let tail = |prefix: &&str| word.strip_prefix(*prefix).is_some_and(|t| t.len() >= KEY_CHARS_MIN);
     // A path is no key, although `/` is a character of base64.
-    PREFIXES.iter().chain(&OWN_PREFIXES).any(|p| tail(&p))
+    PREFIXES.iter().chain(&OWN_PREFIXES).any(tail)
 }
 
 /// `… api_key = ` or `"token": "` just before the word.

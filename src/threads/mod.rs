@@ -71,8 +71,8 @@ impl Cancel {
 pub enum Event {
     /// An attempt starts.
     Attempt { id: DispatchId, number: u32 },
-    /// It has its report; the claim is gone.
-    Answered { id: DispatchId },
+    /// Its folder is gone from `active/`: it has its report, or it turned out to be no acceptance.
+    Closed { id: DispatchId },
     /// It goes back into the queue: nothing could be started, for a reason that has nothing to do with it.
     Back { claim: Claim, error: String },
     /// A retry of an adopted session: to be queued, first in line.

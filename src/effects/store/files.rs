@@ -57,6 +57,11 @@ pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) ->
     Ok(())
 }
 
+/// For a file that was written without.
+pub(super) fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).at("sync", path)
+}
+
 pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|dir| dir.sync_all()).at("sync", dir)
 }

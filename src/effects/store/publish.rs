@@ -14,6 +14,12 @@ impl Store {
     pub fn commit(&self, claim: &Claim, report: &Report) -> Result<Vec<u8>> {
         let dir = self.claim_dir(&claim.id);
         let bytes = report_bytes(report)?;
+        if self.last_attempt(&claim.id).is_none() {
+            // No attempt record holds them: the steps after the commit need both, through a power cut too.
+            files::sync(&dir.join("accepted.json"))?;
+            files::sync(&dir.join("dispatch.json"))?;
+            files::sync_dir(&self.active)?;
+        }
         files::replace(&dir, "report.json", &bytes, Durable::Yes)?;
         Ok(bytes)
     }

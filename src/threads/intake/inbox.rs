@@ -87,6 +87,7 @@ impl Intake<'_> {
         if !self.is_watching || drop_zone != self.drop_zone {
             self.is_watching = self.watcher.watch();
             self.drop_zone = drop_zone;
+            self.context.audit.follow();
         }
         match self.scan() {
             Ok(()) if self.is_watching => self.next_scan = Instant::now() + settings.heartbeat,

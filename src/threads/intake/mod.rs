@@ -192,9 +192,13 @@ impl<'c> Intake<'c> {
             self.look(&name);
             return true;
         }
-        if Instant::now() >= self.next_scan {
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| Instant::now() >= due);
+        if is_due(Some(self.next_scan)) {
             self.rescan();
             return true;
+        }
+        if is_due(self.cancels.next_due()) {
+            self.look_at_requests();
         }
         false
     }
@@ -236,7 +240,7 @@ impl<'c> Intake<'c> {
                     running.attempt = number;
                 }
             }
-            Event::Answered { id } => {
+            Event::Closed { id } => {
                 if let Some(open) = self.leave(&id) {
                     self.look_again_at(open.inbox_name);
                 }

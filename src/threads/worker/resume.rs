@@ -1,0 +1,101 @@
+//! Attempts of an earlier daemon: taken up where they stand, each in a thread of its own, and brought to their end.
+//!
+//! Nothing is started here: a retry goes back into the queue, first in line.
+
+use std::convert::Infallible;
+
+use crossbeam_channel::{Receiver, Sender};
+use serde_json::json;
+
+use super::Worker;
+use crate::effects::process::Session;
+use crate::effects::store::{Claim, Record};
+use crate::pure::agent;
+use crate::pure::claim::NextStep;
+use crate::pure::recovery::Step;
+use crate::pure::report::{ErrorType, Status};
+use crate::threads::attempt::Running;
+use crate::threads::{Cancel, Context, Event};
+
+/// Takes up what an earlier daemon left in the middle of an attempt: one thread for each, beside the workers.
+pub fn take_up(
+    context: &Context,
+    claim: Claim,
+    step: Step,
+    cancel: &Cancel,
+    events: &Sender<Event>,
+    running: &Receiver<Infallible>,
+) {
+    let worker = Worker { context, events, running };
+    worker.report(|| worker.resume(claim, step, cancel));
+}
+
+impl Worker<'_> {
+    /// An attempt of an earlier daemon, from where it stands to its end.
+    fn resume(&self, claim: Claim, step: Step, cancel: &Cancel) -> Event {
+        let open = match self.open(claim) {
+            Ok(open) => open,
+            Err(event) => return event,
+        };
+        let context = self.context;
+        let id = open.claim.id.clone();
+        let Some(attempt) = context.store.last_attempt(&id) else {
+            return Event::Again { claim: open.claim };
+        };
+        let (driver, start) = match (agent::driver(&open.dispatch.target_agent), attempt.start()) {
+            (Some(driver), Record::Read(start)) => (driver, start),
+            _ => {
+                let error = "the daemon ended while the attempt began; it may have run";
+                return self.answer_without(open, Status::Failed, ErrorType::Interrupted, error, 0);
+            }
+        };
+        let recorded = attempt.end();
+        let mut running = Running {
+            context,
+            driver,
+            attempt,
+            start,
+            session: None,
+            stop: None,
+            is_below_us: false,
+        };
+        let leader = running.attempt.child().read().copied();
+        let leader = leader.or_else(|| context.processes.find_leader(&running.mark()));
+        running.session = leader.and_then(|record| Session::adopt(&context.processes, &record));
+        let details = |session: &Option<Session>| {
+            let pid = session.as_ref().map(|session| session.record().pid);
+            [("attempt", json!(running.start.attempt)), ("pid", json!(pid))]
+        };
+        let end = match step {
+            Step::Adopt => {
+                context.audit.record("adopted", id.as_str(), &details(&running.session));
+                log::info!("{id} still runs and is adopted");
+                let _ = self
+                    .events
+                    .send(Event::Attempt { id: id.clone(), number: running.start.attempt });
+                self.see_to_its_end(running, &open.claim, cancel)
+            }
+            Step::GoOnStopping(cause) => {
+                running.stop = Some(cause);
+                self.see_to_its_end(running, &open.claim, cancel)
+            }
+            Step::Judge => running.settle(&open.claim, None),
+            Step::GiveUp => running.give_up(&open.claim),
+            Step::Conclude | Step::QueueRetry => {
+                running.sweep_only();
+                recorded.read().cloned()
+            }
+            Step::Discard | Step::Publish | Step::Queue => None,
+        };
+        match end {
+            None => Event::Left { id },
+            Some(end) if end.next == NextStep::Report => self.answer(open, end),
+            Some(end) => {
+                if step != Step::QueueRetry {
+                    self.audit_retry(&open.claim, &end);
+                }
+                Event::Again { claim: open.claim }
+            }
+        }
+    }
+}

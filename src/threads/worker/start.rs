@@ -1,0 +1,152 @@
+//! The start of an attempt: everything that must be known and durable before the agent runs, then the agent.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{Open, Plan, Worker};
+use crate::effects::process::is_executable;
+use crate::effects::store::Claim;
+use crate::effects::{clock, git, project, random};
+use crate::pure::agent::{self, Driver, Launch, SessionRef};
+use crate::pure::claim::{AttemptStart, FirstStart, hex};
+use crate::pure::digest::uuid_v4;
+use crate::pure::dispatch::Dispatch;
+use crate::pure::policy::Mode;
+use crate::pure::prompt::{self, Learnings};
+use crate::threads::Event;
+use crate::threads::attempt::{self, Running};
+
+/// Why nothing was started: the dispatch's own fault, or not.
+pub(super) enum NotStarted {
+    Fault(String),
+    Trouble(String),
+}
+
+impl Worker<'_> {
+    /// Makes the attempt durable, then starts the agent.
+    pub(super) fn begin(&self, open: &Open, plan: &Plan) -> Result<Running<'_>, NotStarted> {
+        let context = self.context;
+        let Open { claim, files, dispatch } = open;
+        let fault = |error: String| NotStarted::Fault(error);
+        let (driver, program) = self.agent(dispatch).map_err(fault)?;
+        let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
+        let dir = project::resolve(&dir).map_err(fault)?;
+        let launch = self.launch_of(plan);
+        let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
+        let (started_at_ms, started_monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
+        let boot_id = clock::boot_id();
+        let here_first = FirstStart {
+            at_ms: started_at_ms,
+            monotonic_ms: started_monotonic_ms,
+            boot_id: boot_id.clone(),
+        };
+        let start = AttemptStart {
+            attempt: plan.number,
+            run_token: hex(&random::bytes()),
+            session_id: match &launch.session {
+                SessionRef::New(id) | SessionRef::Resume(id) => id.clone(),
+            },
+            mode: plan.mode.clone(),
+            had_learnings,
+            retries: plan.retries,
+            started_at_ms,
+            first: plan.first.clone().unwrap_or(here_first),
+            started_monotonic_ms,
+            deadline_monotonic_ms: started_monotonic_ms + dispatch.ttl_seconds as i64 * 1000,
+            boot_id,
+            started_ticks: clock::ticks_since_boot(),
+            git: plan.git.clone().or_else(|| git::before(&dir)).unwrap_or_default(),
+            project_dir: dir.to_string_lossy().into_owned(),
+            accepted: files.accepted.clone(),
+            dispatch: String::from_utf8_lossy(&files.bytes).into_owned(),
+        };
+        let begun = context.store.begin_attempt(&claim.id, &start, &prompt);
+        let (attempt, session_files) = begun.map_err(|e| NotStarted::Trouble(e.to_string()))?;
+        self.audit_start(claim, dispatch, &start);
+        let arguments = (driver.argv)(&launch);
+        match attempt::launch(context, claim, program, arguments, &start, session_files) {
+            Ok(session) => {
+                if let Err(e) = attempt.write_child(&session.record()) {
+                    log::warn!("{e}");
+                }
+                let session = Some(session);
+                Ok(Running {
+                    context,
+                    driver,
+                    attempt,
+                    start,
+                    session,
+                    stop: None,
+                    is_below_us: true,
+                })
+            }
+            Err(e) => {
+                // Nothing ran, and this attempt must not look as if it had.
+                if let Err(e) = context.store.undo_attempt(&attempt) {
+                    return Err(NotStarted::Trouble(e.to_string()));
+                }
+                let error = match project::resolve(&dir) {
+                    Ok(_) => format!("cannot start {}: {e}", program.display()),
+                    Err(gone) => gone,
+                };
+                let trouble = is_shortage(&e);
+                Err(if trouble { NotStarted::Trouble(error) } else { NotStarted::Fault(error) })
+            }
+        }
+    }
+
+    fn agent(&self, dispatch: &Dispatch) -> Result<(&'static Driver, &Path), String> {
+        let name = dispatch.target_agent.as_str();
+        let found = agent::driver(name).zip(self.context.programs.get(name));
+        let (driver, program) = found.ok_or_else(|| format!("unsupported agent: {name}"))?;
+        if !is_executable(program) {
+            return Err(format!(
+                "cannot start {}: it is not there any more, or not executable",
+                program.display()
+            ));
+        }
+        Ok((driver, program))
+    }
+
+    fn launch_of(&self, plan: &Plan) -> Launch<'_> {
+        let settings = &self.context.settings;
+        let session = match &plan.mode {
+            Mode::Resume { session_id } => SessionRef::Resume(session_id.clone()),
+            Mode::AsIs | Mode::WithoutLearnings => SessionRef::New(uuid_v4(random::bytes())),
+        };
+        Launch { session, allow_tools: &settings.allow_tools, extra_args: &settings.claude_args }
+    }
+
+    fn audit_start(&self, claim: &Claim, dispatch: &Dispatch, start: &AttemptStart) {
+        let details = [
+            ("project", json!(dispatch.project)),
+            ("retry", json!(start.retries)),
+            ("attempt", json!(start.attempt)),
+            ("session_id", json!(start.session_id)),
+        ];
+        self.context.audit.record("spawned", claim.id.as_str(), &details);
+        log::info!("{} starts (attempt {}) in {}", claim.id, start.attempt, start.project_dir);
+        let _ = self.events.send(Event::Attempt { id: claim.id.clone(), number: start.attempt });
+    }
+}
+
+/// The prompt, and whether it holds learnings.
+fn prompt_of(dispatch: &Dispatch, mode: &Mode) -> (String, bool) {
+    match mode {
+        Mode::AsIs => {
+            let text = prompt::first(dispatch, Learnings::Include);
+            (text, !dispatch.learnings.is_empty())
+        }
+        Mode::WithoutLearnings => (prompt::first(dispatch, Learnings::Omit), false),
+        Mode::Resume { .. } => (prompt::resume(dispatch), false),
+    }
+}
+
+/// The machine has no room for a process just now; the dispatch is not to blame.
+fn is_shortage(e: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let shortages = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TXTBSY];
+    shortages.iter().any(|errno| e.raw_os_error() == Some(errno.raw_os_error()))
+}
