@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{Read, Seek};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,16 +25,18 @@ pub fn before(dir: &Path) -> Option<GitFacts> {
     Some(GitFacts { branch, head_before: head, ..GitFacts::default() })
 }
 
-/// Completes what [`before`] saw.
+/// Completes what [`before`] saw. A git process costs more than all else that a short session costs us, so the working tree
+/// is left alone (and `dirty_files` unknown) if `may_have_changed` is false and nothing near its root is newer than
+/// `since_ms`.
 pub fn after(
     processes: &Processes,
     attempt: &Attempt,
     dir: &Path,
     before: &GitFacts,
-    timeout: Duration,
+    look: &Look,
 ) -> Option<GitFacts> {
     let tree = project::work_tree(dir)?;
-    let git = |arguments: &[&str]| run_git(processes, attempt, tree, arguments, timeout);
+    let git = |arguments: &[&str]| run_git(processes, attempt, tree, arguments, look.timeout);
     let (branch, head) = read_head(tree)
         .filter(|(_, head)| head.is_some())
         .or_else(|| Some((None, git(&["rev-parse", "--verify", "HEAD"]).and_then(|t| line(&t)))))?;
@@ -49,7 +52,9 @@ pub fn after(
         }
         _ => None,
     };
-    let status = git(&["status", "--porcelain=v1", "--no-renames", "-z"]);
+    let changed = look.may_have_changed || commits != Some(0) || looks_touched(tree, look.since_ms);
+    let status =
+        changed.then(|| git(&["status", "--porcelain=v1", "--no-renames", "-z"])).flatten();
     Some(GitFacts {
         branch: branch.or_else(|| before.branch.clone()),
         head_before: before.head_before.clone(),
@@ -57,6 +62,37 @@ pub fn after(
         commits,
         dirty_files: status.map(|s| s.iter().filter(|b| **b == 0).count() as u64),
     })
+}
+
+/// How closely [`after`] looks.
+pub struct Look {
+    /// The session used tools.
+    pub may_have_changed: bool,
+    /// When it started, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// For each call of git.
+    pub timeout: Duration,
+}
+
+/// Entries of a tree's root that are looked at.
+const ROOT_ENTRIES_MAX: usize = 200;
+/// Time stamps of files are taken from a clock that ticks this coarsely, in milliseconds.
+const STAMP_SLACK_MS: i64 = 20;
+
+/// Whether the index, the root or anything directly in it has a time stamp of the session. A sure sign if it says yes.
+fn looks_touched(tree: &Path, since_ms: i64) -> bool {
+    let touched = |meta: std::io::Result<fs::Metadata>| {
+        meta.is_ok_and(|m| {
+            m.mtime() * 1000 + m.mtime_nsec() / 1_000_000 >= since_ms - STAMP_SLACK_MS
+        })
+    };
+    if touched(fs::metadata(tree)) || touched(fs::metadata(tree.join(".git/index"))) {
+        return true;
+    }
+    let Ok(entries) = fs::read_dir(tree) else { return true };
+    let mut entries = entries.flatten().filter(|entry| entry.file_name() != ".git");
+    entries.by_ref().take(ROOT_ENTRIES_MAX).any(|entry| touched(entry.metadata()))
+        || entries.next().is_some()
 }
 
 fn run_git(

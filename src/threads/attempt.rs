@@ -145,7 +145,7 @@ impl Running<'_> {
         // A crash in here, at reading what an agent wrote, must not repeat for ever.
         let marked = self.context.store.enter_reading(&claim.id);
         let (summary, ending) = self.judge(exit);
-        let git = self.git_after();
+        let git = self.git_after(&summary);
         if marked.is_ok()
             && let Err(e) = self.context.store.leave_reading(&claim.id)
         {
@@ -210,10 +210,15 @@ impl Running<'_> {
         (summary, ending)
     }
 
-    fn git_after(&self) -> GitFacts {
-        let dir = Path::new(&self.start.project_dir);
-        let (before, timeout) = (&self.start.git, self.context.settings.git_timeout);
-        let after = git::after(&self.context.processes, &self.attempt, dir, before, timeout);
+    fn git_after(&self, summary: &Summary) -> GitFacts {
+        let (dir, before) = (Path::new(&self.start.project_dir), &self.start.git);
+        let look = git::Look {
+            // Whoever was cut off may have done what its stream does not say.
+            may_have_changed: summary.used_tools || summary.result.is_none(),
+            since_ms: self.start.first.at_ms,
+            timeout: self.context.settings.git_timeout,
+        };
+        let after = git::after(&self.context.processes, &self.attempt, dir, before, &look);
         after.unwrap_or_else(|| before.clone())
     }
 

@@ -13,7 +13,7 @@ use super::claims::remove_tree;
 use super::files::{self, Durable, Record};
 use super::{Store, identity};
 use crate::effects::error::{At, Error, Result};
-use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, StopRecord};
+use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep, StopRecord};
 use crate::pure::dispatch::DispatchId;
 
 /// How much of stderr's end is looked at, in bytes.
@@ -46,8 +46,8 @@ impl Store {
         let dir = claim.join(format!("attempt-{}", start.attempt));
         // Without attempt.json it never began.
         remove_tree(&dir)?;
-        fs::create_dir(&dir).at("make", &dir)?;
-        files::create(&dir.join("prompt.txt"), prompt.as_bytes(), Durable::No)?;
+        files::make_dir(&dir).at("make", &dir)?;
+        files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
         let files = AttemptFiles {
             stdin: File::open(dir.join("prompt.txt")).at("open", &dir)?,
             stdout: open_output(&dir.join("stdout.jsonl"))?,
@@ -58,7 +58,8 @@ impl Store {
             .try_lock()
             .map_err(|e| Error::new("lock", dir.join("stdout.jsonl"), e.into()))?;
         let record = files::to_json(start, &dir)?;
-        files::replace(&dir, "attempt.json", &record, Durable::Yes)?;
+        // Before the agent has started, an empty record can only come of a power cut; it then counts as "may have run".
+        files::replace(&dir, "attempt.json", &record, Durable::AfterRename)?;
         files::sync_dir(&claim)?;
         if start.attempt == 1 {
             files::sync_dir(&self.active)?;
@@ -124,7 +125,7 @@ impl Attempt {
 
     pub fn write_child(&self, record: &ChildRecord) -> Result<()> {
         let path = self.dir.join("child.json");
-        files::create(&path, &files::to_json(record, &path)?, Durable::No)
+        files::create(&path, &files::to_json(record, &path)?).map(|_| ())
     }
 
     /// Why we end the session, durable before our first signal. The first reason stays.
@@ -136,9 +137,15 @@ impl Attempt {
         files::replace(&self.dir, "stop.json", &files::to_json(record, &path)?, Durable::Yes)
     }
 
+    /// Durable if a retry follows. A report follows at once and is durable itself; should a power cut take both, the stream
+    /// is judged again.
     pub fn write_end(&self, record: &AttemptEnd) -> Result<()> {
         let path = self.dir.join("end.json");
-        files::replace(&self.dir, "end.json", &files::to_json(record, &path)?, Durable::Yes)
+        let durable = match record.next {
+            NextStep::Retry { .. } => Durable::Yes,
+            NextStep::Report => Durable::No,
+        };
+        files::replace(&self.dir, "end.json", &files::to_json(record, &path)?, durable)
     }
 
     pub fn stdout_path(&self) -> PathBuf {

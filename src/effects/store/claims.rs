@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::files::{self, Durable, Record};
+use super::files::{self, Record};
 use super::inbox::Dropped;
 use super::{Store, identity};
 use crate::effects::clock;
@@ -72,10 +72,10 @@ impl Store {
         };
         let building = self.active.join(format!(".tmp.{}", dispatch.id));
         remove_tree(&building)?;
-        fs::create_dir(&building).at("make", &building)?;
-        files::create(&building.join("dispatch.json"), &dropped.bytes, Durable::No)?;
+        files::make_dir(&building).at("make", &building)?;
+        files::create(&building.join("dispatch.json"), &dropped.bytes)?;
         let record = building.join("accepted.json");
-        files::create(&record, &files::to_json(&accepted, &record)?, Durable::No)?;
+        files::create(&record, &files::to_json(&accepted, &record)?)?;
         let place = self.claim_dir(&dispatch.id);
         fs::rename(&building, &place).at("accept into", &place)?;
         Ok(accepted)

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -18,17 +18,17 @@ use crate::effects::error::{At, Error, Result};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durable {
     Yes,
+    /// Synced under its final name: one journal commit less, and a power cut before this returns may leave the file empty.
+    /// For a record that counts as it stands, even unreadable.
+    AfterRename,
     No,
 }
 
-/// Creates a file that must not exist yet. Its directory is the caller's to sync.
-pub(super) fn create(path: &Path, bytes: &[u8], durable: Durable) -> Result<()> {
+/// Creates a file that must not exist yet. Not durable.
+pub(super) fn create(path: &Path, bytes: &[u8]) -> Result<File> {
     let mut file = create_new(path).at("create", path)?;
     file.write_all(bytes).at("write", path)?;
-    if durable == Durable::Yes {
-        file.sync_all().at("sync", path)?;
-    }
-    Ok(())
+    Ok(file)
 }
 
 fn create_new(path: &Path) -> io::Result<File> {
@@ -48,18 +48,26 @@ pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) ->
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at("remove", &temporary),
         _ => {}
     }
-    create(&temporary, bytes, durable)?;
+    let file = create(&temporary, bytes)?;
+    if durable == Durable::Yes {
+        file.sync_all().at("sync", &temporary)?;
+    }
     let path = dir.join(name);
     fs::rename(&temporary, &path).at("put in place", &path)?;
-    if durable == Durable::Yes {
-        sync_dir(dir)?;
+    if durable == Durable::AfterRename {
+        file.sync_all().at("sync", &path)?;
     }
-    Ok(())
+    if durable == Durable::No { Ok(()) } else { sync_dir(dir) }
 }
 
 /// For a file that was written without.
 pub(super) fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_all()).at("sync", path)
+}
+
+/// Ours alone, whatever the umask.
+pub(super) fn make_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(path)
 }
 
 pub(super) fn sync_dir(dir: &Path) -> Result<()> {

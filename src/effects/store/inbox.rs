@@ -8,7 +8,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::geteuid;
@@ -21,8 +22,11 @@ use crate::effects::clock;
 use crate::effects::error::{At, Result};
 use crate::pure::claim::{Accepted, Identity};
 use crate::pure::digest::sha256_hex;
-use crate::pure::dispatch::{FILE_BYTES_MAX, Reason, Rejection};
+use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX, Reason, Rejection};
 use crate::pure::time::file_stamp;
+
+/// What is about to be removed has this name and its dispatch's id.
+const ASIDE: &str = ".answered.";
 
 /// A dispatch file's bytes, and which file they came from.
 pub struct Dropped {
@@ -113,7 +117,7 @@ impl Store {
             let error = format!("it belongs to user {}, the daemon runs as {me}", stamp.uid);
             return no(Reason::ForeignOwner, error);
         }
-        if stamp.mode & 0o022 != 0 && !self.is_drop_zone_private() {
+        if stamp.mode & 0o022 != 0 && !self.was_out_of_reach(stamp) {
             let mode = stamp.mode & 0o7777;
             let error = format!("others may write to it (mode {mode:o}): chmod go-w");
             return no(Reason::WritableByOthers, error);
@@ -125,9 +129,12 @@ impl Store {
         None
     }
 
-    /// Nobody else can reach into the directory, so that a file's own mode (umask 002) does not matter.
-    fn is_drop_zone_private(&self) -> bool {
-        identity::of_path(&self.dispatch).is_ok_and(|dir| dir.mode & 0o077 == 0)
+    /// Nobody else can reach into the directory, nor could when the file came, so that the file's own mode (umask 002) does
+    /// not matter.
+    fn was_out_of_reach(&self, stamp: &Stamp) -> bool {
+        let came_ns = stamp.identity.born_ns.unwrap_or(stamp.mtime_ns);
+        let is_private = identity::of_path(&self.dispatch).is_ok_and(|dir| dir.mode & 0o077 == 0);
+        is_private && came_ns > self.shut_at_ns.load(Ordering::Acquire)
     }
 
     /// Whether the sender still wants it: its inbox file is there, or at least the same bytes under its name, or the whole
@@ -140,58 +147,68 @@ impl Store {
         match self.stamp_inbox(&name) {
             None => false,
             Some(stamp) if stamp.identity == accepted.inbox_file => true,
-            Some(_) => self.holds_bytes(&name, &accepted.sha256),
+            Some(_) => self.file_with(&name, &accepted.sha256).is_some(),
         }
     }
 
-    fn holds_bytes(&self, name: &OsStr, sha256: &str) -> bool {
-        matches!(self.inspect(name), Inspected::Read(dropped) if dropped.sha256 == sha256)
+    /// The file under that name, if it holds just these bytes.
+    fn file_with(&self, name: &OsStr, sha256: &str) -> Option<Identity> {
+        match self.inspect(name) {
+            Inspected::Read(dropped) if dropped.sha256 == sha256 => Some(dropped.stamp.identity),
+            _ => None,
+        }
     }
 
-    /// Removes the inbox file of an answered dispatch, only if it is still the recorded one or has the same bytes. It is
-    /// moved aside first, so that a file which takes its name at that moment is not the one that goes.
+    /// Removes the inbox file of an answered dispatch, only if it is still the recorded one or has the same bytes.
     pub fn remove_answered(&self, claim: &Claim, accepted: &Accepted) -> Result<()> {
         let name = accepted.inbox_name();
-        let path = self.dispatch.join(&name);
-        let ours = |stamp: &Stamp| stamp.identity == accepted.inbox_file;
-        match self.stamp_inbox(&name) {
-            None => return Ok(()),
-            Some(stamp) if ours(&stamp) => {}
-            Some(_) if self.holds_bytes(&name, &accepted.sha256) => return files::remove(&path),
-            Some(_) => return Ok(()),
-        }
-        let aside = self.dispatch.join(format!(".answered.{}", claim.id));
-        match fs::rename(&path, &aside) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            renamed => renamed.at("move aside", &path)?,
-        }
-        if identity::of_path(&aside).is_ok_and(|stamp| ours(&stamp)) {
-            return files::remove(&aside);
-        }
-        // It had just been replaced: what we hold is a new drop.
-        let back = renameat_with(CWD, &aside, CWD, &path, RenameFlags::NOREPLACE);
-        if back.is_err() {
-            let free = format!("dispatch-returned-{}.json", file_stamp(clock::unix_ms()));
-            return fs::rename(&aside, self.dispatch.join(free)).at("put back", &aside);
-        }
-        Ok(())
+        let file = match self.stamp_inbox(&name) {
+            Some(stamp) if stamp.identity == accepted.inbox_file => Some(stamp.identity),
+            Some(_) => self.file_with(&name, &accepted.sha256),
+            None => None,
+        };
+        file.map_or(Ok(()), |file| self.remove(&name, &file, claim.id.as_str()))
     }
 
     /// Removes a file that brought bytes which are known already.
-    pub fn remove_redelivered(&self, name: &OsStr) -> Result<()> {
-        files::remove(&self.dispatch.join(name))
+    pub fn remove_redelivered(&self, dropped: &Dropped, id: &DispatchId) -> Result<()> {
+        self.remove(&dropped.name, &dropped.stamp.identity, id.as_str())
+    }
+
+    fn remove(&self, name: &OsStr, file: &Identity, id: &str) -> Result<()> {
+        let aside = self.dispatch.join(format!("{ASIDE}{id}"));
+        if self.take_away(name, file, &aside)? { files::remove(&aside) } else { Ok(()) }
+    }
+
+    /// Moves just this file out of the drop zone's names. A sender may give the name to a new file at any moment, so the file
+    /// is moved first and looked at after; what turns out to be another one is put back. False: it was not there.
+    fn take_away(&self, name: &OsStr, file: &Identity, to: &Path) -> Result<bool> {
+        let from = self.dispatch.join(name);
+        match fs::rename(&from, to) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            renamed => renamed.at("move away", &from)?,
+        }
+        if identity::of_path(to).is_ok_and(|stamp| stamp.identity == *file) {
+            return Ok(true);
+        }
+        if renameat_with(CWD, to, CWD, &from, RenameFlags::NOREPLACE).is_err() {
+            // Yet another one has the name by now: both are kept.
+            let free = format!("dispatch-returned-{}.json", file_stamp(clock::unix_ms()));
+            fs::rename(to, self.dispatch.join(free)).at("put back", to)?;
+        }
+        Ok(false)
     }
 
     /// Files that a crash left moved aside: back under a name that is looked at, where the digest decides.
     pub fn put_back_answered(&self) -> Result<()> {
         let mut left = Vec::new();
         self.scan_drop_zone(&mut |name, _| {
-            if name.as_bytes().starts_with(b".answered.") {
+            if name.as_bytes().starts_with(ASIDE.as_bytes()) {
                 left.push(name);
             }
         })?;
         for name in left {
-            let id = String::from_utf8_lossy(&name.as_bytes()[".answered.".len()..]).into_owned();
+            let id = String::from_utf8_lossy(&name.as_bytes()[ASIDE.len()..]).into_owned();
             let back = self.dispatch.join(format!("{id}.json"));
             let path = self.dispatch.join(&name);
             // A name in use keeps its file; ours waits for the next start.
@@ -236,30 +253,28 @@ impl Store {
         loop {
             let suffix = if number == 0 { String::new() } else { format!("-{number}") };
             let dir = self.rejected.join(format!("{base}{suffix}"));
-            match fs::create_dir(&dir) {
+            match files::make_dir(&dir) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 made => return made.at("make", &dir).map(|()| dir),
             }
         }
     }
 
-    /// Moves the file, whatever it is, untouched beside its reason. Where the drop zone is a file system of its own it
-    /// stays there, under a name that nothing looks at.
-    pub fn move_rejected(&self, name: &OsStr, dir: &std::path::Path) -> Result<()> {
-        let from = self.dispatch.join(name);
-        match fs::rename(&from, dir.join(name)) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+    /// Moves the file that was judged, whatever it is, untouched beside its reason. Where the drop zone is a file system of its
+    /// own it stays there, under a name that nothing looks at.
+    pub fn move_rejected(&self, name: &OsStr, file: &Identity, dir: &Path) -> Result<()> {
+        match self.take_away(name, file, &dir.join(name)) {
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
                 let tag = dir.file_name().unwrap_or_default().to_string_lossy();
-                let hidden = self.dispatch.join(format!(".rejected-{tag}"));
-                fs::rename(&from, &hidden).at("set aside", &from)
+                self.take_away(name, file, &self.dispatch.join(format!(".rejected-{tag}")))?;
+                Ok(())
             }
-            renamed => renamed.at("move to rejected", &from),
+            moved => moved.map(|_| ()),
         }
     }
 }
 
-fn unreadable(path: &std::path::Path, e: &io::Error) -> Rejection {
+fn unreadable(path: &Path, e: &io::Error) -> Rejection {
     // O_NOFOLLOW on a link that took the file's place.
     if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
         return Rejection::new(Reason::Symlink, "it is a symbolic link");

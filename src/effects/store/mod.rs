@@ -20,7 +20,9 @@ mod publish;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use crate::effects::clock;
 use crate::effects::error::{At, Result};
 
 pub use attempts::{Attempt, AttemptFiles};
@@ -47,6 +49,8 @@ pub struct Store {
     rejected: PathBuf,
     outbox: PathBuf,
     control: PathBuf,
+    /// When the drop zone was found writable by others and shut, in nanoseconds since 1970; 0: never.
+    shut_at_ns: AtomicI64,
 }
 
 impl Store {
@@ -62,6 +66,7 @@ impl Store {
             rejected: own.join("rejected"),
             outbox: own.join("outbox"),
             control: own.join("control"),
+            shut_at_ns: AtomicI64::new(0),
             dispatch,
             own,
         }
@@ -87,9 +92,11 @@ impl Store {
             &self.outbox,
             &self.control,
         ] {
-            if make_private(dir)? {
-                tightened.push(dir.clone());
+            let Some(old_mode) = make_private(dir)? else { continue };
+            if *dir == self.dispatch && old_mode & 0o022 != 0 {
+                self.shut_at_ns.store(clock::unix_ms() * 1_000_000, Ordering::Release);
             }
+            tightened.push(dir.clone());
         }
         Ok(tightened)
     }
@@ -120,10 +127,10 @@ impl Store {
     }
 }
 
-/// True: it was there and had to be tightened.
-fn make_private(dir: &Path) -> Result<bool> {
-    match fs::DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => return Ok(false),
+/// `Some(old mode)`: it was there and had to be tightened.
+fn make_private(dir: &Path) -> Result<Option<u32>> {
+    match files::make_dir(dir) {
+        Ok(()) => return Ok(None),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(e).at("make", dir),
     }
@@ -134,9 +141,10 @@ fn make_private(dir: &Path) -> Result<bool> {
             std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is not a directory");
         return Err(source).at("use", dir);
     }
-    let open = meta.mode() & 0o077 != 0;
-    if open {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).at("tighten", dir)?;
+    let mode = meta.mode();
+    if mode & 0o077 == 0 {
+        return Ok(None);
     }
-    Ok(open)
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).at("tighten", dir)?;
+    Ok(Some(mode))
 }

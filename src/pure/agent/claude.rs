@@ -120,6 +120,8 @@ fn read_system(summary: &mut Summary, event: &Value) {
 }
 
 fn read_assistant(summary: &mut Summary, event: &Value) {
+    let blocks = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+    summary.used_tools |= blocks.iter().any(|block| block["type"] == "tool_use");
     if event["parent_tool_use_id"].is_string() {
         return; // A subagent's.
     }
@@ -140,7 +142,6 @@ fn read_assistant(summary: &mut Summary, event: &Value) {
     summary.last_message_id = id;
     summary.api_retry = None;
     summary.working_after_result = summary.result.is_some();
-    let blocks = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
     let texts: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
     if !texts.is_empty() {
         summary.last_text = Some(clip(&texts.join("\n"), RESULT_BYTES_MAX));

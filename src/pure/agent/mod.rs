@@ -62,6 +62,8 @@ pub struct Summary {
     pub agent_version: Option<String>,
     /// Messages really produced by the model: an agent's own error messages are not counted.
     pub assistant_turns: u64,
+    /// Some tool was called, by the session or by a subagent: it may have changed something.
+    pub used_tools: bool,
     /// One message comes in several lines, one for each of its blocks.
     pub last_message_id: Option<String>,
     /// The last assistant message was the model's, so the text of the result may be its prose.

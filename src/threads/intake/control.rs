@@ -1,7 +1,7 @@
 //! Requests as files: cancel, pause, resume. A cancel file stays until its dispatch is answered, so that a crash repeats it;
 //! one whose dispatch never came goes after a while.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::effects::store::{Request, cancel_request};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::report::{ErrorType, Status};
 
-/// Cancels on record, and when the first of them was seen whose dispatch is not known.
+/// Since when a cancel stands there whose dispatch is not known. Whether it still does, the disk says.
 #[derive(Default)]
 pub(super) struct Cancels {
     waiting: HashMap<String, Instant>,
@@ -19,10 +19,6 @@ pub(super) struct Cancels {
 }
 
 impl Cancels {
-    pub(super) fn has(&self, id: &str) -> bool {
-        self.waiting.contains_key(id)
-    }
-
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.waiting.values().min().map(|since| *since + self.keep)
     }
@@ -50,10 +46,16 @@ impl Intake<'_> {
             log::error!("{e}");
         }
         self.look_at_pause();
-        for id in cancels {
+        // One that stands in both places is one.
+        let asked: BTreeMap<String, Option<DispatchId>> = cancels
+            .into_iter()
+            .map(|id| id.map_or_else(|text| (text, None), |id| (id.to_string(), Some(id))))
+            .collect();
+        self.cancels.waiting.retain(|id, _| asked.contains_key(id));
+        for (text, id) in asked {
             match id {
-                Ok(id) => self.asked_to_cancel(&id),
-                Err(text) => self.keep_for_a_while(text),
+                Some(id) => self.asked_to_cancel(&id),
+                None => self.keep_for_a_while(text),
             }
         }
     }

@@ -177,7 +177,7 @@ impl Intake<'_> {
                 let report = answer::to_rejection(id, &rejection.error, clock::unix_ms());
                 store.publish_rejection(id, &report)?;
             }
-            store.move_rejected(name, &dir)
+            store.move_rejected(name, &stamp.identity, &dir)
         });
         if let Err(e) = done {
             log::error!("{e}");
@@ -229,7 +229,7 @@ impl Intake<'_> {
         }
         let file = json!(dropped.name.to_string_lossy());
         self.context.audit.record("redelivered", id.as_str(), &[("file", file)]);
-        if let Err(e) = self.context.store.remove_redelivered(&dropped.name) {
+        if let Err(e) = self.context.store.remove_redelivered(&dropped, id) {
             log::error!("{e}");
         }
     }
@@ -270,7 +270,7 @@ impl Intake<'_> {
             return self.answer_now(claim, &accepted, &dispatch, Status::Failed, kind, &error);
         }
         self.recall(claim);
-        if self.cancels.has(id) {
+        if self.context.store.is_cancel_asked(id) {
             return self.cancel(&dispatch.id);
         }
         if !self.may_hand_out() || self.queue.len() > 1 {
