@@ -6,8 +6,8 @@
 
 use super::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Driver, ERRORS_MAX, Launch, LimitEvent,
-    RESULT_BYTES_MAX, ResultEvent, SessionRef, Summary, USAGE_BYTES_MAX, WORD_BYTES_MAX, clip,
-    one_line,
+    RESULT_BYTES_MAX, ResultEvent, SessionRef, Summary, TASKS_MAX, USAGE_BYTES_MAX, WORD_BYTES_MAX,
+    clip, one_line,
 };
 use crate::pure::report::{Denial, ERROR_CHARS_MAX, ErrorType};
 use serde::Deserialize;
@@ -106,8 +106,10 @@ fn read_system(summary: &mut Summary, event: &Value) {
         "background_tasks_changed" => {
             if let Some(tasks) = event["tasks"].as_array() {
                 summary.outstanding_tasks = tasks.len() as u64;
+                summary.lists_tasks = true;
             }
         }
+        "task_started" | "task_updated" | "task_notification" => read_task(summary, event),
         "api_retry" => {
             summary.api_retry = Some(ApiRetry {
                 attempt: whole(&event["attempt"]).unwrap_or_default(),
@@ -116,6 +118,27 @@ fn read_system(summary: &mut Summary, event: &Value) {
             });
         }
         _ => {}
+    }
+}
+
+/// 2.1.197 never says what is outstanding, only what begins and ends. A task that ends wakes the session: another turn
+/// follows.
+fn read_task(summary: &mut Summary, event: &Value) {
+    let Some(id) = word(&event["task_id"]) else { return };
+    let status = event["patch"]["status"].as_str().or(event["status"].as_str());
+    let is_over = status.is_some_and(|status| !matches!(status, "running" | "pending"));
+    if event["subtype"] == "task_started" {
+        if summary.started_tasks.len() < TASKS_MAX {
+            summary.started_tasks.insert(id);
+        }
+    } else if is_over {
+        summary.started_tasks.remove(&id);
+    }
+    if !summary.lists_tasks {
+        summary.outstanding_tasks = summary.started_tasks.len() as u64;
+    }
+    if event["subtype"] == "task_notification" && summary.result.is_some() {
+        summary.working_after_result = true;
     }
 }
 
@@ -172,13 +195,25 @@ fn read_result(summary: &mut Summary, event: &Value) {
             .collect(),
         num_turns: whole(&event["num_turns"]),
         total_cost_usd: event["total_cost_usd"].as_f64(),
-        usage: usage.cloned(),
+        usage: usage.map(without_nulls),
         denials: denials.iter().take(DENIALS_MAX).map(denial).collect(),
         denials_total: denials.len(),
         stop_reason: word(&event["stop_reason"]),
         terminal_reason: word(&event["terminal_reason"]),
         session_id: session_id(event),
     });
+}
+
+/// Absent means unknown: a report has no nulls.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(entries) => {
+            let known = entries.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(known.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
 }
 
 fn denial(value: &Value) -> Denial {

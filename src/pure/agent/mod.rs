@@ -6,6 +6,8 @@
 
 pub mod claude;
 
+use std::collections::BTreeSet;
+
 use super::lines::Lines;
 use super::report::{Denial, ErrorType};
 
@@ -15,6 +17,7 @@ pub const USAGE_BYTES_MAX: usize = 4 * 1024;
 pub const DENIALS_MAX: usize = 50;
 pub const DENIAL_INPUT_CHARS_MAX: usize = 200;
 pub const ERRORS_MAX: usize = 10;
+pub const TASKS_MAX: usize = 1000;
 /// Names, ids, versions.
 pub const WORD_BYTES_MAX: usize = 200;
 
@@ -78,6 +81,10 @@ pub struct Summary {
     pub working_after_result: bool,
     /// Background work that the stream last said is outstanding.
     pub outstanding_tasks: u64,
+    /// It lists what is outstanding (newer versions).
+    pub lists_tasks: bool,
+    /// The tasks that it told of one by one (older versions), at most [`TASKS_MAX`].
+    pub started_tasks: BTreeSet<String>,
     /// The last one since the model last answered: later it explains nothing any more.
     pub api_retry: Option<ApiRetry>,
     pub limit: Option<LimitEvent>,
