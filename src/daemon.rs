@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 use serde_json::json;
 
+use crate::effects::callback::Sender;
 use crate::effects::process::{Processes, find_program};
 use crate::effects::store::Store;
 use crate::effects::{clock, error};
@@ -174,6 +175,9 @@ impl<'env> Daemon<'_, 'env> {
         outbox_news: Receiver<()>,
     ) -> Result<i32, String> {
         let (context, board) = (self.context, self.board);
+        let settings = &context.settings;
+        let ca_file = settings.ca_file.as_deref().map(Path::new);
+        let sender = Sender::new(settings.callback_timeout, ca_file).map_err(text)?;
         let signals_handle = signals.handle();
         // Nothing is ever sent on these two: that their one sender is gone is the message.
         let (running, stopping) = bounded::<Infallible>(0);
@@ -203,7 +207,7 @@ impl<'env> Daemon<'_, 'env> {
                 worker::take_up(context, claim, step, &cancel, &events, &stopping)
             })?;
         }
-        for number in 1..=context.settings.max_concurrent {
+        for number in 1..=settings.max_concurrent {
             let (jobs, events, stopping) = (jobs.clone(), events_in.clone(), stopping.clone());
             let name = format!("worker-{number}");
             self.spawn(&name, move || worker::run(context, &jobs, &events, &stopping))?;
@@ -214,7 +218,7 @@ impl<'env> Daemon<'_, 'env> {
             drop(done_in);
         })?;
         self.spawn("courier", move || {
-            courier::run(context, outbox_news, ended);
+            courier::run(context, &sender, outbox_news, ended);
             drop(last_in);
         })?;
         if ready.recv().is_ok() {

@@ -47,6 +47,8 @@ pub struct Settings {
     pub git_timeout: Duration,
     pub callback_timeout: Duration,
     pub callback_delays: Vec<Duration>,
+    /// PEM file of the authorities to trust for callbacks; `None` = the built-in list.
+    pub ca_file: Option<String>,
     /// Process names that a session may leave behind.
     pub spare: Vec<String>,
 }
@@ -74,6 +76,7 @@ impl Default for Settings {
             git_timeout: Duration::from_secs(10),
             callback_timeout: Duration::from_secs(30),
             callback_delays: [0, 5, 30, 120, 600, 3600].map(Duration::from_secs).to_vec(),
+            ca_file: None,
             spare: ["gpg-agent", "ssh-agent"].map(String::from).to_vec(),
         }
     }
@@ -239,6 +242,13 @@ pub static SETTINGS: &[Setting] = &[
         "0,5,30,120,600,3600",
         "waits before each try of a callback; the last repeats for a day",
         callback_delays = delays
+    ),
+    setting!(
+        "ca_file",
+        "PATH",
+        "built in",
+        "PEM file of the authorities to trust for https callbacks, instead of the built-in list",
+        ca_file = optional_text
     ),
     setting!(
         "spare",

@@ -20,15 +20,19 @@ const GIVE_UP_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
 const GONE: u16 = 410;
 
 /// Runs until `running` is disconnected; then once more through what is due, so that the last answers get their first try.
-pub fn run(context: &Context, changed: Receiver<()>, running: Receiver<Infallible>) {
-    let sender = Sender::new(context.settings.callback_timeout);
+pub fn run(
+    context: &Context,
+    sender: &Sender,
+    changed: Receiver<()>,
+    running: Receiver<Infallible>,
+) {
     loop {
-        let wait_ms = deliver_due(context, &sender);
+        let wait_ms = deliver_due(context, sender);
         let timer = wait_ms.map_or_else(never, |ms| after(Duration::from_millis(ms)));
         select_biased! {
             recv(changed) -> _ => {}
             recv(running) -> _ => {
-                deliver_due(context, &sender);
+                deliver_due(context, sender);
                 return;
             }
             recv(timer) -> _ => {}

@@ -62,7 +62,7 @@ impl Processes {
             return None;
         }
         let _no_fork = self.forking.write().unwrap_or_else(PoisonError::into_inner);
-        let mut children = procfs::own_children()?;
+        let mut children = procfs::main_thread_children()?;
         {
             let ours = self.ours();
             children.retain(|pid| !ours.contains(pid));

@@ -66,20 +66,12 @@ mod linux {
         entries.flatten().any(|entry| fs::metadata(entry.path()).is_ok_and(same))
     }
 
-    /// Children of all our threads. `None`: the kernel does not list them (CONFIG_PROC_CHILDREN).
-    pub fn own_children() -> Option<Vec<i32>> {
-        let mut children = Vec::new();
-        for task in fs::read_dir("/proc/self/task").ok()?.flatten() {
-            match fs::read_to_string(task.path().join("children")) {
-                Ok(list) => {
-                    children.extend(list.split_ascii_whitespace().flat_map(str::parse::<i32>))
-                }
-                // A thread that has just ended has handed its children on; a file that is missing everywhere is the kernel's.
-                Err(_) if task.path().exists() => return None,
-                Err(_) => {}
-            }
-        }
-        Some(children)
+    /// Children of our main thread. The kernel gives an orphan to the first living thread of its reaper, and the main thread
+    /// lives as long as we do. `None`: it does not list them (CONFIG_PROC_CHILDREN).
+    pub fn main_thread_children() -> Option<Vec<i32>> {
+        let main = std::process::id();
+        let list = fs::read_to_string(format!("/proc/self/task/{main}/children")).ok()?;
+        Some(list.split_ascii_whitespace().flat_map(str::parse).collect())
     }
 }
 
@@ -104,7 +96,7 @@ mod elsewhere {
     pub fn holds(_pid: i32, _file: &Path) -> bool {
         false
     }
-    pub fn own_children() -> Option<Vec<i32>> {
+    pub fn main_thread_children() -> Option<Vec<i32>> {
         None
     }
 }
