@@ -9,7 +9,6 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::claims::remove_tree;
 use super::files::{self, Durable, Record};
 use super::{Store, identity};
 use crate::effects::error::{At, Error, Result};
@@ -45,7 +44,7 @@ impl Store {
         let claim = self.claim_dir(id);
         let dir = claim.join(format!("attempt-{}", start.attempt));
         // Without attempt.json it never began.
-        remove_tree(&dir)?;
+        files::remove_tree(&dir)?;
         files::make_dir(&dir).at("make", &dir)?;
         files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
         let files = AttemptFiles {
@@ -71,7 +70,7 @@ impl Store {
     pub fn undo_attempt(&self, attempt: &Attempt) -> Result<()> {
         files::remove(&attempt.dir.join("attempt.json"))?;
         files::sync_dir(&attempt.dir)?;
-        remove_tree(&attempt.dir)
+        files::remove_tree(&attempt.dir)
     }
 
     /// The newest attempt that began, if any did.

@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,7 @@ use super::files::{self, Record};
 use super::inbox::Dropped;
 use super::{Store, identity};
 use crate::effects::clock;
-use crate::effects::error::{At, Error, Result};
+use crate::effects::error::{At, Result};
 use crate::pure::claim::{Accepted, AttemptStart, Identity, name_from_text, name_to_text};
 use crate::pure::digest::sha256_hex;
 use crate::pure::dispatch::{Dispatch, DispatchId, FILE_BYTES_MAX};
@@ -71,7 +70,7 @@ impl Store {
             inbox_dir: dir,
         };
         let building = self.active.join(format!(".tmp.{}", dispatch.id));
-        remove_tree(&building)?;
+        files::remove_tree(&building)?;
         files::make_dir(&building).at("make", &building)?;
         files::create(&building.join("dispatch.json"), &dropped.bytes)?;
         let record = building.join("accepted.json");
@@ -110,7 +109,7 @@ impl Store {
             match name.to_str().and_then(DispatchId::parse) {
                 Some(id) => ids.push(id),
                 None if name.as_bytes().starts_with(b".tmp.") => {
-                    remove_tree(&self.active.join(&name))?;
+                    files::remove_tree(&self.active.join(&name))?;
                 }
                 None => log::warn!("{} is not ours", self.active.join(&name).display()),
             }
@@ -135,7 +134,7 @@ impl Store {
 
     /// Removes a folder that turned out to be no acceptance.
     pub fn discard(&self, id: &DispatchId) -> Result<()> {
-        remove_tree(&self.claim_dir(id))
+        files::remove_tree(&self.claim_dir(id))
     }
 }
 
@@ -155,11 +154,4 @@ fn newest_start(dir: &Path) -> Option<AttemptStart> {
         Record::Read(start) => Some(start),
         Record::Absent | Record::Unreadable => None,
     })
-}
-
-pub(super) fn remove_tree(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(|e| Error::new("remove", dir, e)),
-    }
 }

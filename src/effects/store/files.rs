@@ -138,3 +138,11 @@ pub(super) fn remove(path: &Path) -> Result<()> {
         removed => removed.at("remove", path),
     }
 }
+
+/// Removes a folder with all in it; that it was gone already is as good.
+pub(super) fn remove_tree(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|e| Error::new("remove", dir, e)),
+    }
+}
