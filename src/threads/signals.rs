@@ -3,10 +3,11 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crossbeam_channel::Sender;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// Only ever rises.
@@ -38,6 +39,9 @@ impl Level {
 
 /// Registered before any thread or child is started.
 pub fn register() -> io::Result<Signals> {
+    // Whoever started us may have SIGCHLD ignored: our children's ends would be lost, and wait-timeout, which calls the
+    // handler before its own, would jump to address 1 (alexcrichton/wait-timeout#44). The flag itself is not read.
+    signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
     Signals::new([SIGTERM, SIGINT])
 }
 

@@ -65,19 +65,15 @@ impl Watcher {
         self.overflowed.swap(false, Ordering::AcqRel)
     }
 
-    /// (Re)starts watching; a directory that was removed and made again is not watched any more, in silence. False: it does
-    /// not work (limits, NFS), and polling has to do.
-    pub fn watch(&mut self) -> bool {
-        let Some(inner) = &mut self.inner else { return false };
-        let mut works = true;
+    /// (Re)starts watching; a directory that was removed and made again is not watched any more, in silence. The
+    /// error: it does not work (limits, NFS), and polling has to do.
+    pub fn watch(&mut self) -> Result<(), String> {
+        let inner = self.inner.as_mut().ok_or("the system offers nothing to watch files with")?;
+        let mut works = Ok(());
         for path in [&self.paths.home, &self.paths.drop_zone, &self.paths.control] {
             let _ = inner.unwatch(path);
             if let Err(e) = inner.watch(path, RecursiveMode::NonRecursive) {
-                log::warn!(
-                    "cannot watch {}: {e}; looking at it now and then instead",
-                    path.display()
-                );
-                works = false;
+                works = Err(format!("cannot watch {}: {e}", path.display()));
             }
         }
         works

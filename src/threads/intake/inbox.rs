@@ -85,7 +85,7 @@ impl Intake<'_> {
         }
         let drop_zone = self.context.store.drop_zone_identity().ok();
         if !self.is_watching || drop_zone != self.drop_zone {
-            self.is_watching = self.watcher.watch();
+            self.watch();
             self.drop_zone = drop_zone;
             self.context.audit.follow();
         }
@@ -95,6 +95,20 @@ impl Intake<'_> {
             Err(e) => log::error!("{e}"),
         }
         self.look_at_requests();
+    }
+
+    /// Said once when it stops to work, and once when it works again.
+    fn watch(&mut self) {
+        let was_watching = self.drop_zone.is_none() || self.is_watching;
+        let watched = self.watcher.watch();
+        self.is_watching = watched.is_ok();
+        match watched {
+            Err(e) if was_watching => {
+                log::warn!("{e}; looking every {:?} instead", self.context.settings.poll);
+            }
+            Ok(()) if !was_watching => log::info!("watching works again"),
+            Ok(()) | Err(_) => {}
+        }
     }
 
     /// Puts every name that is not known into the backlog, oldest file first.
