@@ -58,13 +58,12 @@ pub fn without_session(
     status: Status,
     error_type: ErrorType,
     error: &str,
-    retries: u32,
     now_ms: i64,
 ) -> Report {
     Report {
         error: Some(short(&redact(error))),
         error_type: Some(error_type),
-        retry_count: Some(retries),
+        retry_count: Some(0),
         finished_at: Some(rfc3339(now_ms)),
         ..blank(dispatch, status)
     }

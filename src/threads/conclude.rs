@@ -6,25 +6,61 @@ use serde_json::{Value, json};
 use super::{Context, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::store::{Claim, OutboxEntry};
-use crate::pure::answer::ascii_json;
-use crate::pure::claim::Accepted;
+use crate::effects::store::{Claim, OutboxEntry, Record};
+use crate::pure::answer::{self, ascii_json};
+use crate::pure::claim::{Accepted, AttemptEnd, NextStep};
 use crate::pure::digest::sha256_hex;
 use crate::pure::dispatch::Dispatch;
-use crate::pure::report::{Report, Status};
+use crate::pure::report::{ErrorType, Report, Status};
 
-/// Commits the report and sees it through. False: the daemon is being ended, and the next one goes on from what stands.
-pub fn conclude(
+/// A claim with what its files say: all that an answer needs.
+pub struct Dossier {
+    pub claim: Claim,
+    pub accepted: Accepted,
+    pub dispatch: Dispatch,
+}
+
+/// Answers with how the last attempt ended. False: the daemon is being ended, and the next one goes on from what stands.
+pub fn after_attempts(context: &Context, dossier: Dossier, last: AttemptEnd) -> bool {
+    let id = &dossier.claim.id;
+    let logs = context.store.finished_dir(id).display().to_string();
+    let attempts = context.store.attempts(id).into_iter();
+    let before = attempts.filter(|attempt| attempt.number < last.attempt.attempt);
+    let earlier = before.filter_map(|a| a.end().read().map(|end| end.attempt.clone())).collect();
+    let report = answer::from_attempts(&dossier.dispatch, earlier, last, logs);
+    conclude(context, dossier, &report)
+}
+
+/// Answers without (another) session: it was cancelled, withdrawn, or could not be started.
+pub fn without_session(
     context: &Context,
-    claim: Claim,
-    accepted: &Accepted,
-    dispatch: &Dispatch,
-    report: &Report,
+    dossier: Dossier,
+    status: Status,
+    kind: ErrorType,
+    error: &str,
 ) -> bool {
+    let last = context.store.last_attempt(&dossier.claim.id);
+    let Some(Record::Read(mut end)) = last.map(|attempt| attempt.end()) else {
+        let now = clock::unix_ms();
+        let report = answer::without_session(&dossier.dispatch, status, kind, error, now);
+        return conclude(context, dossier, &report);
+    };
+    // A retry that did not start: the attempts before it are part of the answer.
+    if let NextStep::Retry { retries, .. } = end.next {
+        end.retries = retries;
+    }
+    end.ending.status = status;
+    end.ending.error_type = Some(kind);
+    end.ending.error = Some(error.to_string());
+    after_attempts(context, dossier, end)
+}
+
+fn conclude(context: &Context, dossier: Dossier, report: &Report) -> bool {
+    let Dossier { claim, accepted, dispatch } = dossier;
     let Some(bytes) = persist(context, || context.store.commit(&claim, report)) else {
         return false;
     };
-    see_through(context, claim, accepted, dispatch.callback_url.as_deref(), &bytes)
+    see_through(context, claim, &accepted, dispatch.callback_url.as_deref(), &bytes)
 }
 
 /// The steps after the commit, in the order that makes each crash between them repeatable.

@@ -10,6 +10,7 @@ use super::Intake;
 use crate::effects::store::{Request, cancel_request};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::report::{ErrorType, Status};
+use crate::threads::conclude::Dossier;
 
 /// Since when a cancel stands there whose dispatch is not known. Whether it still does, the disk says.
 #[derive(Default)]
@@ -130,14 +131,8 @@ impl Intake<'_> {
             log::error!("{id}: its folder cannot be read");
             return;
         };
-        let error = "cancelled before it ran";
-        self.answer_now(
-            claim,
-            &accepted,
-            &dispatch,
-            Status::Cancelled,
-            ErrorType::Cancelled,
-            error,
-        );
+        let dossier = Dossier { claim, accepted, dispatch };
+        let (status, kind) = (Status::Cancelled, ErrorType::Cancelled);
+        self.answer_now(dossier, status, kind, "cancelled before it ran");
     }
 }

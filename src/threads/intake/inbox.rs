@@ -15,7 +15,7 @@ use crate::effects::{clock, project};
 use crate::pure::answer;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
 use crate::pure::report::{ErrorType, Status};
-use crate::threads::conclude::conclude;
+use crate::threads::conclude::{self, Dossier};
 
 /// Files that may be half-written: when they were last seen to change, in order of when they are due.
 #[derive(Default)]
@@ -281,7 +281,8 @@ impl Intake<'_> {
             audit.record("unsupported_agent", id, &[("target_agent", agent)]);
             let error = format!("unsupported agent: {}", dispatch.target_agent);
             let kind = ErrorType::UnsupportedAgent;
-            return self.answer_now(claim, &accepted, &dispatch, Status::Failed, kind, &error);
+            let dossier = Dossier { claim, accepted, dispatch };
+            return self.answer_now(dossier, Status::Failed, kind, &error);
         }
         self.recall(claim);
         if self.context.store.is_cancel_asked(id) {
@@ -293,20 +294,16 @@ impl Intake<'_> {
         }
     }
 
-    /// Answers a dispatch that never runs.
+    /// Answers a dispatch here and now: nothing of it runs (any more).
     pub(super) fn answer_now(
         &mut self,
-        claim: Claim,
-        accepted: &crate::pure::claim::Accepted,
-        dispatch: &Dispatch,
+        dossier: Dossier,
         status: Status,
         kind: ErrorType,
         error: &str,
     ) {
-        let name = claim.inbox_name.clone();
-        let now = clock::unix_ms();
-        let report = answer::without_session(dispatch, status, kind, error, 0, now);
-        conclude(self.context, claim, accepted, dispatch, &report);
+        let name = dossier.claim.inbox_name.clone();
+        conclude::without_session(self.context, dossier, status, kind, error);
         self.look_again_at(name);
     }
 }

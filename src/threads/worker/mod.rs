@@ -15,16 +15,14 @@ use serde_json::json;
 
 use self::start::NotStarted;
 use super::attempt::{Running, Watched};
-use super::conclude::conclude;
+use super::conclude::{self, Dossier};
 use super::{Cancel, Context, Event, Job};
 use crate::effects::clock;
 use crate::effects::store::{Claim, ClaimFiles, Record};
-use crate::pure::answer;
 use crate::pure::claim::{AttemptEnd, FirstStart, NextStep};
-use crate::pure::dispatch::{self, Dispatch};
-use crate::pure::outcome::Ending;
+use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::policy::Mode;
-use crate::pure::report::{AttemptReport, ErrorType, GitFacts, Report, Status};
+use crate::pure::report::{ErrorType, GitFacts, Status};
 
 pub use resume::take_up;
 
@@ -50,11 +48,17 @@ struct Worker<'c> {
     running: &'c Receiver<Infallible>,
 }
 
-/// A claim with what its files say.
+/// An accepted dispatch in a worker's hands.
 struct Open {
-    claim: Claim,
-    files: ClaimFiles,
-    dispatch: Dispatch,
+    dossier: Dossier,
+    /// The exact bytes that were accepted.
+    bytes: Vec<u8>,
+}
+
+impl Open {
+    fn id(&self) -> &DispatchId {
+        &self.dossier.claim.id
+    }
 }
 
 /// What the next attempt is to be.
@@ -81,10 +85,10 @@ impl Worker<'_> {
             Err(event) => return event,
         };
         let mut plan = self.plan(&open);
-        if plan.number == 1 && !self.context.store.is_wanted(&open.files.accepted) {
-            self.context.audit.record("withdrawn", open.claim.id.as_str(), &[]);
+        if plan.number == 1 && !self.context.store.is_wanted(&open.dossier.accepted) {
+            self.context.audit.record("withdrawn", open.id().as_str(), &[]);
             let error = "withdrawn: its file was removed before it ran";
-            return self.answer_without(open, Status::Cancelled, ErrorType::Cancelled, error, 0);
+            return self.answer_without(open, Status::Cancelled, ErrorType::Cancelled, error);
         }
         loop {
             if let Some(event) = self.wait_for_turn(&mut open, &plan, cancel) {
@@ -94,17 +98,19 @@ impl Worker<'_> {
                 Ok(running) => running,
                 Err(NotStarted::Fault(error)) => {
                     let (status, kind) = (Status::Failed, ErrorType::SpawnFailed);
-                    return self.answer_without(open, status, kind, &error, plan.retries);
+                    return self.answer_without(open, status, kind, &error);
                 }
-                Err(NotStarted::Trouble(error)) => return Event::Back { claim: open.claim, error },
+                Err(NotStarted::Trouble(error)) => {
+                    return Event::Back { claim: open.dossier.claim, error };
+                }
             };
-            let Some(end) = self.see_to_its_end(running, &open.claim, cancel) else {
-                return Event::Left { id: open.claim.id };
+            let Some(end) = self.see_to_its_end(running, &open.dossier.claim, cancel) else {
+                return Event::Left { id: open.id().clone() };
             };
             if end.next == NextStep::Report {
                 return self.answer(open, end);
             }
-            self.audit_retry(&open.claim, &end);
+            self.audit_retry(&open.dossier.claim, &end);
             plan = self.plan(&open);
         }
     }
@@ -113,7 +119,9 @@ impl Worker<'_> {
         let files = self.context.store.read_claim(&claim.id);
         let parsed = files.and_then(|f| Some((dispatch::parse(&f.bytes, 0).ok()?, f)));
         match parsed {
-            Some((dispatch, files)) => Ok(Open { claim, files, dispatch }),
+            Some((dispatch, ClaimFiles { accepted, bytes })) => {
+                Ok(Open { dossier: Dossier { claim, accepted, dispatch }, bytes })
+            }
             None => Err(self.drop_damaged(claim)),
         }
     }
@@ -140,7 +148,7 @@ impl Worker<'_> {
         let store = &self.context.store;
         let fresh =
             Plan { number: 1, mode: Mode::AsIs, retries: 0, wait_ms: 0, first: None, git: None };
-        let Some(last) = store.last_attempt(&open.claim.id) else { return fresh };
+        let Some(last) = store.last_attempt(open.id()) else { return fresh };
         let number = last.number + 1;
         let Record::Read(end) = last.end() else { return Plan { number, ..fresh } };
         let NextStep::Retry { mode, retries, not_before_ms, delay_ms } = end.next else {
@@ -162,12 +170,11 @@ impl Worker<'_> {
         let due = clock::monotonic_ms() + plan.wait_ms as i64;
         loop {
             if cancel.is_asked() {
-                let retries = plan.retries;
-                return Some(Box::new(move |open| self.cancelled(open, retries)));
+                return Some(Box::new(|open| self.cancelled(open)));
             }
             if self.context.level.is_drain() {
-                log::info!("{} waits for the next daemon", open.claim.id);
-                return Some(Box::new(|open| Event::Left { id: open.claim.id }));
+                log::info!("{} waits for the next daemon", open.id());
+                return Some(Box::new(|open| Event::Left { id: open.id().clone() }));
             }
             let left = due - clock::monotonic_ms();
             if left <= 0 {
@@ -181,9 +188,9 @@ impl Worker<'_> {
         }
     }
 
-    fn cancelled(&self, open: Open, retries: u32) -> Event {
+    fn cancelled(&self, open: Open) -> Event {
         let (status, kind) = (Status::Cancelled, ErrorType::Cancelled);
-        self.answer_without(open, status, kind, "cancelled before it ran", retries)
+        self.answer_without(open, status, kind, "cancelled before it ran")
     }
 
     fn audit_retry(&self, claim: &Claim, end: &AttemptEnd) {
@@ -215,50 +222,17 @@ impl Worker<'_> {
     }
 
     fn answer(&self, open: Open, end: AttemptEnd) -> Event {
-        let logs = self.context.store.finished_dir(&open.claim.id).display().to_string();
-        let earlier = self.earlier_attempts(&open.claim, end.attempt.attempt);
-        let report = answer::from_attempts(&open.dispatch, earlier, end, logs);
-        self.finish(open, &report)
+        let id = open.dossier.claim.id.clone();
+        self.closed(id, conclude::after_attempts(self.context, open.dossier, end))
     }
 
-    fn earlier_attempts(&self, claim: &Claim, last: u32) -> Vec<AttemptReport> {
-        let attempts = self.context.store.attempts(&claim.id).into_iter();
-        let before = attempts.filter(|attempt| attempt.number < last);
-        before.filter_map(|attempt| attempt.end().read().map(|end| end.attempt.clone())).collect()
+    fn answer_without(&self, open: Open, status: Status, kind: ErrorType, error: &str) -> Event {
+        let id = open.dossier.claim.id.clone();
+        let dossier = open.dossier;
+        self.closed(id, conclude::without_session(self.context, dossier, status, kind, error))
     }
 
-    fn answer_without(
-        &self,
-        open: Open,
-        status: Status,
-        kind: ErrorType,
-        error: &str,
-        retries: u32,
-    ) -> Event {
-        // A retry that could not start: the attempts before it are part of the answer.
-        let last = self.context.store.last_attempt(&open.claim.id);
-        if let Some(Record::Read(mut end)) = last.map(|attempt| attempt.end()) {
-            end.ending = Ending {
-                status,
-                error_type: Some(kind),
-                error: Some(error.to_string()),
-                warnings: end.ending.warnings,
-            };
-            end.retries = retries;
-            return self.answer(open, end);
-        }
-        let now = clock::unix_ms();
-        let report = answer::without_session(&open.dispatch, status, kind, error, retries, now);
-        self.finish(open, &report)
-    }
-
-    fn finish(&self, open: Open, report: &Report) -> Event {
-        let Open { claim, files, dispatch } = open;
-        let id = claim.id.clone();
-        if conclude(self.context, claim, &files.accepted, &dispatch, report) {
-            Event::Closed { id }
-        } else {
-            Event::Left { id }
-        }
+    fn closed(&self, id: DispatchId, answered: bool) -> Event {
+        if answered { Event::Closed { id } } else { Event::Left { id } }
     }
 }

@@ -38,17 +38,23 @@ impl Worker<'_> {
             Err(event) => return event,
         };
         let context = self.context;
-        let id = open.claim.id.clone();
+        let id = open.id().clone();
         let Some(attempt) = context.store.last_attempt(&id) else {
-            return Event::Again { claim: open.claim };
+            return Event::Again { claim: open.dossier.claim };
         };
-        let (driver, start) = match (agent::driver(&open.dispatch.target_agent), attempt.start()) {
-            (Some(driver), Record::Read(start)) => (driver, start),
-            _ => {
-                let error = "the daemon ended while the attempt began; it may have run";
-                return self.answer_without(open, Status::Failed, ErrorType::Interrupted, error, 0);
-            }
-        };
+        let (driver, start) =
+            match (agent::driver(&open.dossier.dispatch.target_agent), attempt.start()) {
+                (Some(driver), Record::Read(start)) => (driver, start),
+                _ => {
+                    let error = "the daemon ended while the attempt began; it may have run";
+                    return self.answer_without(
+                        open,
+                        Status::Failed,
+                        ErrorType::Interrupted,
+                        error,
+                    );
+                }
+            };
         let recorded = attempt.end();
         let mut running = Running {
             context,
@@ -73,14 +79,14 @@ impl Worker<'_> {
                 let _ = self
                     .events
                     .send(Event::Attempt { id: id.clone(), number: running.start.attempt });
-                self.see_to_its_end(running, &open.claim, cancel)
+                self.see_to_its_end(running, &open.dossier.claim, cancel)
             }
             Step::GoOnStopping(cause) => {
                 running.stop = Some(cause);
-                self.see_to_its_end(running, &open.claim, cancel)
+                self.see_to_its_end(running, &open.dossier.claim, cancel)
             }
-            Step::Judge => running.settle(&open.claim, None),
-            Step::GiveUp => running.give_up(&open.claim),
+            Step::Judge => running.settle(&open.dossier.claim, None),
+            Step::GiveUp => running.give_up(&open.dossier.claim),
             Step::Conclude | Step::QueueRetry => {
                 running.sweep_only();
                 recorded.read().cloned()
@@ -92,9 +98,9 @@ impl Worker<'_> {
             Some(end) if end.next == NextStep::Report => self.answer(open, end),
             Some(end) => {
                 if step != Step::QueueRetry {
-                    self.audit_retry(&open.claim, &end);
+                    self.audit_retry(&open.dossier.claim, &end);
                 }
-                Event::Again { claim: open.claim }
+                Event::Again { claim: open.dossier.claim }
             }
         }
     }

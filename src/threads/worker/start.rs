@@ -17,6 +17,7 @@ use crate::pure::policy::Mode;
 use crate::pure::prompt::{self, Learnings};
 use crate::threads::Event;
 use crate::threads::attempt::{self, Running};
+use crate::threads::conclude::Dossier;
 
 /// Why nothing was started: the dispatch's own fault, or not.
 pub(super) enum NotStarted {
@@ -28,7 +29,7 @@ impl Worker<'_> {
     /// Makes the attempt durable, then starts the agent.
     pub(super) fn begin(&self, open: &Open, plan: &Plan) -> Result<Running<'_>, NotStarted> {
         let context = self.context;
-        let Open { claim, files, dispatch } = open;
+        let Open { dossier: Dossier { claim, accepted, dispatch }, bytes } = open;
         let fault = |error: String| NotStarted::Fault(error);
         let (driver, program) = self.agent(dispatch).map_err(fault)?;
         let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
@@ -59,8 +60,8 @@ impl Worker<'_> {
             started_ticks: clock::ticks_since_boot(),
             git: plan.git.clone().or_else(|| git::before(&dir)).unwrap_or_default(),
             project_dir: dir.to_string_lossy().into_owned(),
-            accepted: files.accepted.clone(),
-            dispatch: String::from_utf8_lossy(&files.bytes).into_owned(),
+            accepted: accepted.clone(),
+            dispatch: String::from_utf8_lossy(bytes).into_owned(),
         };
         let begun = context.store.begin_attempt(&claim.id, &start, &prompt);
         let (attempt, session_files) = begun.map_err(|e| NotStarted::Trouble(e.to_string()))?;
