@@ -36,6 +36,13 @@ pub struct ClaimFiles {
     pub bytes: Vec<u8>,
 }
 
+/// The dispatch that has an id.
+pub struct Taken {
+    /// Of its bytes, if it is known.
+    pub sha256: Option<String>,
+    pub is_answered: bool,
+}
+
 impl Accepted {
     pub fn inbox_name(&self) -> OsString {
         OsString::from_vec(name_from_text(&self.inbox_name))
@@ -80,20 +87,21 @@ impl Store {
         Ok(accepted)
     }
 
-    /// Whether a report or an accepted dispatch exists under this id; with the digest of its bytes, if it is known. The
-    /// report of a rejection does not count: a rejected id is not spent.
-    pub fn taken(&self, id: &DispatchId) -> Result<Option<Option<String>>> {
-        for parent in [&self.active, &self.pending, &self.finished] {
+    /// Who has this id, if anybody. The report of a rejection does not count: a rejected id is not spent.
+    pub fn taken(&self, id: &DispatchId) -> Result<Option<Taken>> {
+        let places = [(&self.active, false), (&self.pending, false), (&self.finished, true)];
+        for (parent, is_answered) in places {
             let dir = parent.join(id.as_str());
             if identity::of_path(&dir).is_ok() {
-                return Ok(Some(read_accepted(&dir).map(|a| a.sha256)));
+                let sha256 = read_accepted(&dir).map(|accepted| accepted.sha256);
+                return Ok(Some(Taken { sha256, is_answered }));
             }
         }
         let path = self.completed.join(format!("{id}.json"));
         let Some(bytes) = files::read(&path, files::RECORD_BYTES_MAX)? else { return Ok(None) };
         let report = serde_json::from_slice::<Report>(&bytes);
         let rejected = report.is_ok_and(|r| r.error_type == Some(ErrorType::InvalidDispatch));
-        Ok(if rejected { None } else { Some(None) })
+        Ok((!rejected).then_some(Taken { sha256: None, is_answered: true }))
     }
 
     /// The report of an earlier rejection goes when a valid dispatch takes the id.

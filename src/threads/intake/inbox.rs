@@ -211,8 +211,8 @@ impl Intake<'_> {
     fn admit(&mut self, dropped: Dropped, dispatch: Dispatch) {
         match self.context.store.taken(&dispatch.id) {
             Ok(None) => self.accept(dropped, dispatch),
-            Ok(Some(sha256)) if sha256.as_ref() == Some(&dropped.sha256) => {
-                self.redelivered(dropped, &dispatch.id);
+            Ok(Some(taken)) if taken.sha256.as_ref() == Some(&dropped.sha256) => {
+                self.redelivered(dropped, &dispatch.id, taken.is_answered);
             }
             Ok(Some(_)) => {
                 let error = format!("{} has been dispatched before", dispatch.id);
@@ -235,9 +235,9 @@ impl Intake<'_> {
 
     /// The same bytes again. Under the name of a dispatch that is still open it has become that dispatch's file; otherwise it
     /// is a repetition, or a removal that a power cut took back.
-    fn redelivered(&mut self, dropped: Dropped, id: &DispatchId) {
-        let is_its_file = self.open.get(id).is_some_and(|open| open.inbox_name == dropped.name);
-        if is_its_file {
+    fn redelivered(&mut self, dropped: Dropped, id: &DispatchId, is_answered: bool) {
+        let has_other_name = self.open.get(id).is_some_and(|open| open.inbox_name != dropped.name);
+        if !is_answered && !has_other_name {
             self.known.insert(dropped.name, dropped.stamp.identity);
             return;
         }
@@ -251,14 +251,15 @@ impl Intake<'_> {
     fn accept(&mut self, dropped: Dropped, dispatch: Dispatch) {
         let store = &self.context.store;
         let seq: Seq = self.next_seq;
-        let accepted = match store.drop_zone_identity().and_then(|dir| {
-            let accepted = store.accept(&dropped, &dispatch, seq, dir)?;
-            store.remove_rejection_report(&dispatch.id)?;
-            Ok(accepted)
-        }) {
+        let accepted =
+            store.drop_zone_identity().and_then(|dir| store.accept(&dropped, &dispatch, seq, dir));
+        let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(e) => return self.look_later(&dropped.name, &e),
         };
+        if let Err(e) = store.remove_rejection_report(&dispatch.id) {
+            log::warn!("{e}");
+        }
         let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
         let claim = Claim {
             id: dispatch.id.clone(),
