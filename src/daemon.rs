@@ -41,6 +41,8 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         return second_daemon(&store);
     };
     let programs = find_agents(&settings, home.as_deref().map(Path::new))?;
+    let ca_file = settings.ca_file.as_deref().map(Path::new);
+    let sender = Sender::new(settings.callback_timeout, ca_file).map_err(text)?;
     let (outbox_changed, outbox_news) = bounded(1);
     let context = Context {
         audit: store.open_audit().map_err(text)?,
@@ -59,14 +61,15 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     }
     announce(&context);
     thread::scope(|scope| {
-        let code =
-            match (Daemon { context: &context, board: &board, scope }).run(signals, outbox_news) {
-                Ok(code) => code,
-                Err(e) => {
-                    log::error!("{e}");
-                    1
-                }
-            };
+        let daemon = Daemon { context: &context, board: &board, scope };
+        let code = daemon.run(signals, sender, outbox_news).unwrap_or_else(|e| {
+            log::error!("{e}");
+            1
+        });
+        heartbeat::write(&context, &board, "stopped");
+        let pid = json!(std::process::id());
+        context.audit.record("daemon_stopped", "", &[("pid", pid)]);
+        log::info!("stopped");
         // Not by return: that would wait for threads that wait for signals, or for a callback that hangs.
         std::process::exit(code)
     })
@@ -172,12 +175,11 @@ impl<'env> Daemon<'_, 'env> {
     fn run(
         self,
         signals: signal_hook::iterator::Signals,
+        sender: Sender,
         outbox_news: Receiver<()>,
     ) -> Result<i32, String> {
         let (context, board) = (self.context, self.board);
         let settings = &context.settings;
-        let ca_file = settings.ca_file.as_deref().map(Path::new);
-        let sender = Sender::new(settings.callback_timeout, ca_file).map_err(text)?;
         let signals_handle = signals.handle();
         // Nothing is ever sent on these two: that their one sender is gone is the message.
         let (running, stopping) = bounded::<Infallible>(0);
@@ -229,9 +231,6 @@ impl<'env> Daemon<'_, 'env> {
         drop(alive);
         let _ = last.recv_timeout(LAST_CALLBACKS_MAX);
         signals_handle.close();
-        heartbeat::write(context, board, "stopped");
-        context.audit.record("daemon_stopped", "", &[("pid", json!(std::process::id()))]);
-        log::info!("stopped");
         Ok(i32::from(context.level.is_kill()))
     }
 

@@ -18,10 +18,11 @@ pub fn from_attempts(
 ) -> Report {
     let mut warnings = last.ending.warnings;
     if !last.leftovers.is_empty() {
-        warnings.push(format!(
-            "{} processes outlived the agent: see leftover_processes",
-            last.leftovers.len()
-        ));
+        let processes = match last.leftovers.len() {
+            1 => "1 process".to_string(),
+            count => format!("{count} processes"),
+        };
+        warnings.push(format!("{processes} outlived the agent: see leftover_processes"));
     }
     let mut attempts = earlier;
     attempts.push(last.attempt.clone());

@@ -109,6 +109,9 @@ impl Setting {
     }
 }
 
+/// Between two tries of a callback.
+const DELAY_MIN: Duration = Duration::from_millis(100);
+
 pub const VARIABLE_PREFIX: &str = "GSTACK_DISPATCHD_";
 
 macro_rules! setting {
@@ -385,10 +388,13 @@ fn delays(value: &Value) -> Result<Vec<Duration>, String> {
         Value::String(s) => split_list(s).into_iter().map(Value::String).collect(),
         other => vec![other.clone()],
     };
-    if items.is_empty() {
-        return Err("at least one delay is needed".into());
+    let delays: Vec<Duration> = items.iter().map(seconds).collect::<Result<_, _>>()?;
+    match delays.last() {
+        None => Err("at least one delay is needed".into()),
+        // It repeats: without a pause it would hammer the receiver.
+        Some(last) if *last < DELAY_MIN => Err("the last delay must be at least 0.1".into()),
+        Some(_) => Ok(delays),
     }
-    items.iter().map(seconds).collect()
 }
 
 /// Splits at commas, but not inside parentheses: `Bash(git a,b),Read` is two.

@@ -69,8 +69,8 @@ impl Cancel {
 
 /// What whoever works on a claim tells intake. Unbounded: a worker must never wait for intake, which may be waiting for it.
 pub enum Event {
-    /// An attempt starts.
-    Attempt { id: DispatchId, number: u32 },
+    /// An attempt starts, or started so long ago.
+    Attempt { id: DispatchId, number: u32, elapsed: Duration },
     /// Its folder is gone from `active/`: it has its report, or it turned out to be no acceptance.
     Closed { id: DispatchId },
     /// It goes back into the queue: nothing could be started, for a reason that has nothing to do with it.

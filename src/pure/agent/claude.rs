@@ -137,7 +137,8 @@ fn read_task(summary: &mut Summary, event: &Value) {
     if !summary.lists_tasks {
         summary.outstanding_tasks = summary.started_tasks.len() as u64;
     }
-    if event["subtype"] == "task_notification" && summary.result.is_some() {
+    let wakes = is_over || event["subtype"] == "task_notification";
+    if wakes && summary.result.is_some() {
         summary.working_after_result = true;
     }
 }

@@ -178,6 +178,7 @@ impl<'c> Intake<'c> {
 
     fn start_to_drain(&mut self) {
         if self.context.level.is_drain() && self.jobs.take().is_some() {
+            self.is_news = true;
             log::info!("{} running, {} queued", self.active.len(), self.queue.len());
         }
     }
@@ -235,9 +236,11 @@ impl<'c> Intake<'c> {
     fn take_in(&mut self, event: Event) {
         self.is_news = true;
         match event {
-            Event::Attempt { id, number } => {
+            Event::Attempt { id, number, elapsed } => {
                 if let Some(running) = self.active.get_mut(&id) {
+                    let now = Instant::now();
                     running.attempt = number;
+                    running.since = now.checked_sub(elapsed).unwrap_or(now);
                 }
             }
             Event::Closed { id } => {

@@ -3,11 +3,15 @@
 //! Nothing is started here: a retry goes back into the queue, first in line.
 
 use std::convert::Infallible;
+use std::time::Duration;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use serde_json::json;
 
 use super::Worker;
+use crate::effects::clock;
+use crate::effects::clock;
 use crate::effects::process::Session;
 use crate::effects::store::{Claim, Record};
 use crate::pure::agent;
@@ -76,9 +80,10 @@ impl Worker<'_> {
             Step::Adopt => {
                 context.audit.record("adopted", id.as_str(), &details(&running.session));
                 log::info!("{id} still runs and is adopted");
-                let _ = self
-                    .events
-                    .send(Event::Attempt { id: id.clone(), number: running.start.attempt });
+                let elapsed_ms = clock::monotonic_ms() - running.start.started_monotonic_ms;
+                let elapsed = Duration::from_millis(elapsed_ms.max(0) as u64);
+                let number = running.start.attempt;
+                let _ = self.events.send(Event::Attempt { id: id.clone(), number, elapsed });
                 self.see_to_its_end(running, &open.dossier.claim, cancel)
             }
             Step::GoOnStopping(cause) => {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -129,7 +130,11 @@ impl Worker<'_> {
         ];
         self.context.audit.record("spawned", claim.id.as_str(), &details);
         log::info!("{} starts (attempt {}) in {}", claim.id, start.attempt, start.project_dir);
-        let _ = self.events.send(Event::Attempt { id: claim.id.clone(), number: start.attempt });
+        let _ = self.events.send(Event::Attempt {
+            id: claim.id.clone(),
+            number: start.attempt,
+            elapsed: Duration::ZERO,
+        });
     }
 }
 
