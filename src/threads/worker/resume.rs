@@ -4,13 +4,11 @@
 
 use std::convert::Infallible;
 use std::time::Duration;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use serde_json::json;
 
 use super::Worker;
-use crate::effects::clock;
 use crate::effects::clock;
 use crate::effects::process::Session;
 use crate::effects::store::{Claim, Record};
