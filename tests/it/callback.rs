@@ -1,0 +1,233 @@
+//! Callbacks: the report goes out once it is committed, with one key for every try, until a 2xx answers; never through a
+//! redirect, never in a worker's way, and not at all with `--local-only`.
+
+use std::fs;
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use crate::util::*;
+
+fn outbox(lab: &Lab, name: &str) -> std::path::PathBuf {
+    lab.ours().join("outbox").join(format!("{}.json", id(name)))
+}
+
+fn sent(lab: &Lab, name: &str) -> Value {
+    let line = lab.event(name, "callback_sent");
+    wait_until("the outbox entry removed", PATIENCE, || !outbox(lab, name).exists());
+    line
+}
+
+fn key_of(lab: &Lab, name: &str) -> String {
+    format!("{}:{}", id(name), &sha256(&lab.report_path(name))[..16])
+}
+
+#[test]
+fn the_report_is_posted_once() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(200)]);
+    let daemon = lab.daemon().start();
+    let url = format!("{}/hook?x=1", server.url);
+    lab.send(&lab.task("a", "fake: result success für dich").with("callback_url", url));
+    let report = lab.completed("a");
+    assert_eq!(sent(&lab, "a")["status"], 200);
+    let requests = server.seen();
+    assert_eq!(requests.len(), 1);
+    let request = &requests[0];
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/hook?x=1"));
+    assert_eq!(request.json(), report);
+    assert!(request.body.is_ascii(), "ASCII JSON");
+    assert!(request.header("content-type").starts_with("application/json"), "{request:?}");
+    assert_eq!(request.header("idempotency-key"), key_of(&lab, "a"));
+    // Nothing follows.
+    lab.send(&lab.task("b", "hello"));
+    lab.completed("b");
+    assert_eq!(server.seen().len(), 1);
+    drop(daemon);
+}
+
+#[test]
+fn every_2xx_is_an_answer() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(204)]);
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("a", "hello").with("callback_url", server.url.as_str()));
+    lab.report("a");
+    assert_eq!(sent(&lab, "a")["status"], 204);
+    drop(daemon);
+}
+
+#[test]
+fn failures_and_cancellations_are_posted_too() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(200)]);
+    let gate = lab.gate("gate");
+    let daemon = lab.daemon().start();
+    let url = server.url.as_str();
+    lab.send(&lab.task("failed", "fake: result refusal").with("callback_url", url));
+    lab.send(&lab.task("agent", "hello").with("callback_url", url).with("target_agent", "codex"));
+    lab.send(
+        &lab.task("cancelled", format!("fake: block {}", gate.display())).with("callback_url", url),
+    );
+    let _hold = gate.held();
+    fs::write(lab.inbox().join("cancel-dispatch-cancelled"), "").expect("write");
+    for name in ["failed", "agent", "cancelled"] {
+        let report = lab.report(name);
+        sent(&lab, name);
+        let bodies: Vec<Value> = server.seen().iter().map(Request::json).collect();
+        assert!(bodies.contains(&report), "{name}: {bodies:#?}");
+    }
+    drop(daemon);
+}
+
+#[test]
+fn an_error_is_tried_again_under_the_same_key() {
+    let lab = Lab::new();
+    let answers = [500, 404, 429, 200].map(Answer::Status).to_vec();
+    let server = Server::start(answers);
+    let daemon = lab.daemon().set("--callback-delays", "0,0.1,0.2").start();
+    lab.send(&lab.task("a", "hello").with("callback_url", server.url.as_str()));
+    lab.completed("a");
+    assert_eq!(lab.event("a", "callback_failed")["status"], 500);
+    let requests = server.requests(4);
+    sent(&lab, "a");
+    assert_eq!(server.seen().len(), 4);
+    for request in &requests {
+        assert_eq!(request.header("idempotency-key"), key_of(&lab, "a"));
+        assert_eq!(request.body, requests[0].body);
+    }
+    let events = lab.events("a");
+    let of_callback: Vec<_> = events.iter().filter(|e| e.starts_with("callback")).collect();
+    assert_eq!(
+        of_callback,
+        ["callback_failed", "callback_failed", "callback_failed", "callback_sent"]
+    );
+    drop(daemon);
+}
+
+#[test]
+fn a_redirect_is_not_followed_and_is_no_answer() {
+    let lab = Lab::new();
+    let elsewhere = Server::start(vec![Answer::Status(200)]);
+    let server = Server::start(vec![Answer::Redirect(elsewhere.url.clone()), Answer::Status(200)]);
+    let daemon = lab.daemon().set("--callback-delays", "0,0.1").start();
+    lab.send(&lab.task("a", "hello").with("callback_url", server.url.as_str()));
+    assert_eq!(lab.event("a", "callback_failed")["status"], 302);
+    sent(&lab, "a");
+    assert_eq!(server.seen().len(), 2);
+    assert!(elsewhere.seen().is_empty());
+    drop(daemon);
+}
+
+#[test]
+fn a_receiver_that_hangs_delays_nobody() {
+    let lab = Lab::new();
+    let silent = Server::start(vec![Answer::Silence]);
+    let daemon = lab.daemon().set("--callback-timeout", 3).set("--max-concurrent", 1).start();
+    lab.send(&lab.task("a", "hello").with("callback_url", silent.url.as_str()));
+    silent.requests(1);
+    for name in ["b", "c"] {
+        lab.send(&lab.task(name, "hello"));
+        lab.completed(name);
+    }
+    assert!(!lab.events("a").iter().any(|e| e.starts_with("callback")), "it still hangs");
+    assert!(outbox(&lab, "a").exists());
+    let failed = lab.event("a", "callback_failed");
+    assert!(failed["error"].is_string(), "{failed}");
+    drop(daemon);
+}
+
+#[test]
+fn what_cannot_be_reached_is_kept_and_the_daemon_lives() {
+    let lab = Lab::new();
+    // A port where nobody listens.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let closed = format!("http://{}/", listener.local_addr().expect("address"));
+    drop(listener);
+    let daemon = lab.daemon().start();
+    for (name, url) in
+        [("closed", closed.as_str()), ("nonsense", "not a url"), ("file", "file:///etc/passwd")]
+    {
+        lab.send(&lab.task(name, "hello").with("callback_url", url));
+        lab.completed(name);
+        let line = lab.event(name, "callback_failed");
+        assert!(line["error"].as_str().is_some_and(|e| !e.is_empty()), "{line}");
+    }
+    assert!(outbox(&lab, "closed").exists());
+    lab.send(&lab.task("next", "hello"));
+    lab.completed("next");
+    drop(daemon);
+}
+
+#[test]
+fn what_was_not_delivered_goes_out_after_a_restart() {
+    for crash in [false, true] {
+        let lab = Lab::new();
+        let server = Server::start(vec![Answer::Status(503), Answer::Status(200)]);
+        let start = || lab.daemon().set("--callback-delays", "0,1");
+        let mut daemon = start().start();
+        lab.send(&lab.task("a", "hello").with("callback_url", server.url.as_str()));
+        lab.settled("a");
+        lab.event("a", "callback_failed");
+        if crash {
+            daemon.crash();
+        } else {
+            assert_eq!(daemon.stop(), 0);
+            drop(daemon);
+        }
+        if server.seen().len() == 1 {
+            assert!(outbox(&lab, "a").exists());
+        }
+        let daemon = start().start();
+        let keys: Vec<String> =
+            server.requests(2).iter().map(|r| r.header("idempotency-key").to_string()).collect();
+        sent(&lab, "a");
+        assert_eq!(keys, [key_of(&lab, "a"), key_of(&lab, "a")]);
+        drop(daemon);
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_later_tries() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(500)]);
+    let mut daemon =
+        lab.daemon().set("--callback-delays", "0,600").set("--drain-timeout", 600).start();
+    lab.send(&lab.task("a", "hello").with("callback_url", server.url.as_str()));
+    lab.event("a", "callback_failed");
+    assert_eq!(daemon.stop(), 0);
+    assert!(outbox(&lab, "a").exists());
+}
+
+#[test]
+fn local_only_sends_nothing() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(200)]);
+    let mut daemon = lab.daemon().word("--local-only").start();
+    lab.send(&lab.task("a", "hello").with("callback_url", server.url.as_str()));
+    lab.settled("a");
+    lab.send(&lab.task("b", "hello"));
+    lab.settled("b");
+    assert_eq!(daemon.stop(), 0);
+    assert!(server.seen().is_empty());
+    assert!(!lab.events("a").iter().any(|e| e.starts_with("callback")));
+    lab.completed("a");
+}
+
+#[test]
+fn a_refused_file_sends_nothing() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(200)]);
+    let mut daemon = lab.daemon().start();
+    let bad = lab
+        .task("a", "hello")
+        .with("callback_url", server.url.as_str())
+        .with("ttl_seconds", json!("x"));
+    lab.send(&bad);
+    lab.failed("a", "invalid_dispatch");
+    lab.rejected("dispatch-a.json");
+    lab.send(&lab.task("b", "hello"));
+    lab.settled("b");
+    assert_eq!(daemon.stop(), 0);
+    assert!(server.seen().is_empty());
+}
