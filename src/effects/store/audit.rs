@@ -1,12 +1,13 @@
 //! `audit.jsonl`: what happened, one JSON object a line, appended with one write each and never rewritten.
 //!
-//! Losing a line must not cost a dispatch: a failed write is logged and the work goes on.
+//! A line that cannot be written (a full disk) waits in memory and costs no dispatch; what was written of it is cut off.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
 use serde_json::Value;
@@ -15,10 +16,19 @@ use super::{Store, identity};
 use crate::effects::clock;
 use crate::effects::error::{At, Result};
 
-/// The one writer of the audit log. The mutex is for [`Audit::follow`] only; a line is one write.
+/// Lines that wait for room on the disk; more than these are lost, and logged.
+const WAITING_MAX: usize = 1000;
+
+/// The one writer of the audit log.
 pub struct Audit {
     path: PathBuf,
-    file: Mutex<File>,
+    log: Mutex<Log>,
+}
+
+struct Log {
+    file: File,
+    /// Lines that could not be written yet, oldest first.
+    waiting: VecDeque<String>,
 }
 
 /// The fields of a line after `ts`, `event` and `dispatch_id`, in order.
@@ -28,7 +38,7 @@ impl Store {
     pub fn open_audit(&self) -> Result<Audit> {
         let path = self.dispatch.join("audit.jsonl");
         let (file, torn) = open(&path).at("open", &path)?;
-        let audit = Audit { path, file: Mutex::new(file) };
+        let audit = Audit { path, log: Mutex::new(Log { file, waiting: VecDeque::new() }) };
         if torn {
             audit.record("audit_tail_repaired", "", &[]);
         }
@@ -49,24 +59,60 @@ impl Audit {
             line += &format!(",{}:{value}", Value::from(*key));
         }
         line += "}\n";
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(e) = file.write_all(line.as_bytes()) {
-            log::error!("cannot append to {}: {e}; lost: {}", self.path.display(), line.trim_end());
+        let mut log = self.lock();
+        if log.waiting.len() >= WAITING_MAX {
+            log::error!("{} takes no more lines; lost: {}", self.path.display(), line.trim_end());
+            return;
         }
+        log.waiting.push_back(line);
+        self.write_waiting(&mut log);
     }
 
-    /// Opens the file anew if another one stands under its name, or none (somebody rotated or removed it).
+    /// Writes what waited for room, and opens the file anew if another one stands under its name, or none (somebody rotated
+    /// or removed it).
     pub fn follow(&self) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = identity::of_file(&file).map(|s| s.identity).ok();
+        let mut log = self.lock();
+        self.write_waiting(&mut log);
+        let ours = identity::of_file(&log.file).map(|s| s.identity).ok();
         if identity::of_path(&self.path).map(|s| s.identity).ok() == ours {
             return;
         }
         match open(&self.path) {
-            Ok((opened, _)) => *file = opened,
+            Ok((opened, _)) => log.file = opened,
             Err(e) => log::error!("cannot open {}: {e}", self.path.display()),
         }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_waiting(&self, log: &mut Log) {
+        while let Some(line) = log.waiting.front() {
+            if let Err(e) = append(&mut log.file, line.as_bytes()) {
+                log::error!("cannot append to {}: {e}; it waits", self.path.display());
+                return;
+            }
+            log.waiting.pop_front();
+        }
+    }
+}
+
+/// Appends all of it or nothing: a full disk takes a part of a line, which is cut off again.
+fn append(file: &mut File, line: &[u8]) -> io::Result<()> {
+    let mut written = 0;
+    while written < line.len() {
+        match file.write(&line[written..]) {
+            Ok(n) if n > 0 => written += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            failed => {
+                let length = file.metadata()?.len();
+                file.set_len(length.saturating_sub(written as u64))?;
+                return Err(failed.err().unwrap_or(io::ErrorKind::WriteZero.into()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Opens for appending; true if the last line was torn (it is closed, never cut off: it is evidence).

@@ -248,6 +248,11 @@ impl Store {
         Ok(dir)
     }
 
+    /// Takes back what [`Store::note_rejection`] made: the file could not be moved there.
+    pub fn remove_rejection(&self, dir: &Path) -> Result<()> {
+        files::remove_tree(dir)
+    }
+
     fn make_free_dir(&self, base: &str) -> Result<PathBuf> {
         let mut number = 0;
         loop {

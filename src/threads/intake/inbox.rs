@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Intake, Seq};
-use crate::effects::store::{Claim, Dropped, Inspected, Stamp, is_cancel_name, is_inbox_name};
+use crate::effects::error::{Error, Result};
+use crate::effects::store::{Claim, Dropped, Inspected, Stamp, is_inbox_name};
 use crate::effects::{clock, project};
 use crate::pure::answer;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
@@ -112,11 +113,12 @@ impl Intake<'_> {
     }
 
     /// Puts every name that is not known into the backlog, oldest file first.
-    fn scan(&mut self) -> crate::effects::error::Result<()> {
+    fn scan(&mut self) -> Result<()> {
+        for name in self.unmoved.drain(..) {
+            self.known.remove(&name);
+        }
         let mut new = Vec::new();
-        let mut cancels = false;
         self.context.store.scan_drop_zone(&mut |name, inode| {
-            cancels |= is_cancel_name(&name);
             let is_known = self.known.get(&name).is_some_and(|known| known.ino == inode);
             if is_inbox_name(&name) && !is_known {
                 new.push(name);
@@ -181,22 +183,14 @@ impl Intake<'_> {
 
     /// The reason first, then the answer to the sender, then the file: a crash in between repeats it.
     fn reject(&mut self, name: &OsStr, rejection: &Rejection, stamp: &Stamp, sha256: Option<&str>) {
-        let store = &self.context.store;
         let file = name.to_string_lossy();
         log::warn!("{file} is rejected: {}", rejection.error);
-        let done = store.note_rejection(name, rejection, sha256).and_then(|dir| {
-            if let Some(id) = rejection.id.as_ref().filter(|_| rejection.reason.answers_sender())
-                && store.taken(id)?.is_none()
-            {
-                let report = answer::to_rejection(id, &rejection.error, clock::unix_ms());
-                store.publish_rejection(id, &report)?;
-            }
-            store.move_rejected(name, &stamp.identity, &dir)
-        });
-        if let Err(e) = done {
+        if let Err(e) = self.put_aside(name, rejection, stamp, sha256) {
+            // A full disk, or a file that cannot be moved: it must not hold up the others, and is tried again with each beat.
             log::error!("{e}");
-            // It stays where it is and is not looked at again until the next start.
             self.known.insert(name.into(), stamp.identity);
+            self.unmoved.push(name.into());
+            return;
         }
         let id = rejection.id.as_ref().map_or(file.as_ref(), DispatchId::as_str);
         let details = [
@@ -205,6 +199,38 @@ impl Intake<'_> {
             ("file", json!(file)),
         ];
         self.context.audit.record("schema_invalid", id, &details);
+    }
+
+    fn put_aside(
+        &self,
+        name: &OsStr,
+        rejection: &Rejection,
+        stamp: &Stamp,
+        sha256: Option<&str>,
+    ) -> Result<()> {
+        let store = &self.context.store;
+        let dir = store.note_rejection(name, rejection, sha256)?;
+        let moved = self
+            .answer_rejection(rejection)
+            .and_then(|()| store.move_rejected(name, &stamp.identity, &dir));
+        if moved.is_err()
+            && let Err(e) = store.remove_rejection(&dir)
+        {
+            log::warn!("{e}");
+        }
+        moved
+    }
+
+    fn answer_rejection(&self, rejection: &Rejection) -> Result<()> {
+        let store = &self.context.store;
+        let Some(id) = rejection.id.as_ref().filter(|_| rejection.reason.answers_sender()) else {
+            return Ok(());
+        };
+        if store.taken(id)?.is_some() {
+            return Ok(());
+        }
+        let report = answer::to_rejection(id, &rejection.error, clock::unix_ms());
+        store.publish_rejection(id, &report)
     }
 
     /// A valid dispatch: new, known, or somebody else's id.
@@ -226,7 +252,7 @@ impl Intake<'_> {
         }
     }
 
-    fn look_later(&mut self, name: &OsStr, e: &crate::effects::error::Error) {
+    fn look_later(&mut self, name: &OsStr, e: &Error) {
         log::error!("{e}; {} waits", name.display());
         self.trouble = Some((e.to_string(), Instant::now() + super::TROUBLE_PAUSE));
         self.next_scan = self.next_scan.min(Instant::now() + super::TROUBLE_PAUSE);

@@ -56,6 +56,8 @@ pub struct Intake<'c> {
     backlog: VecDeque<OsString>,
     /// Files in the drop zone that have been dealt with and are still there.
     known: HashMap<OsString, Identity>,
+    /// Those of them that should have been moved away, and could not.
+    unmoved: Vec<OsString>,
     settling: Settling,
     cancels: Cancels,
     next_scan: Instant,
@@ -104,6 +106,7 @@ impl<'c> Intake<'c> {
             trouble: None,
             backlog: VecDeque::new(),
             known: HashMap::new(),
+            unmoved: Vec::new(),
             settling: Settling::default(),
             cancels: Cancels::default(),
             next_scan: Instant::now(),

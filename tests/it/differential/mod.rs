@@ -44,11 +44,12 @@ fn the_seed_and_ours_differ_only_on_purpose() {
         scope.spawn(|| run_quick(&|| Who::Ours, &cases, &of_ours));
     });
     let (of_seed, of_ours) = (facts_of(of_seed), facts_of(of_ours));
-    if only.is_some() {
-        println!("the seed: {of_seed:#?}\nours: {of_ours:#?}");
-    }
     let seen = differences::compare(&of_seed, &of_ours, only.is_none());
     println!("{} cases, {} facts, {} differ", cases.len(), seen.facts, seen.differences);
+    let is_told = |name: &str| only.is_some() || seen.wrong.iter().any(|w| w.contains(name));
+    for (name, facts) in of_seed.iter().filter(|(name, _)| is_told(name)) {
+        println!("{name}\n  the seed: {facts:#?}\n  ours: {:#?}", of_ours[name]);
+    }
     assert!(seen.wrong.is_empty(), "{} unexplained:\n{}", seen.wrong.len(), seen.wrong.join("\n"));
 }
 
