@@ -80,6 +80,8 @@ pub fn see_through(
         return false;
     }
     audit_end(context, id.as_str(), report);
+    // Not before: a callback that fails at once must not be told of first.
+    let _ = context.outbox_changed.try_send(());
     // What fails here leaves something behind that the next start removes.
     let tidied =
         store.remove_answered(&claim, accepted).and_then(|()| store.remove_cancel(id.as_str()));
@@ -104,9 +106,7 @@ fn put_callback(context: &Context, claim: &Claim, url: Option<&str>, report: &[u
         created_at_ms: now,
         next_at_ms: now,
     };
-    context.store.put_outbox(&entry)?;
-    let _ = context.outbox_changed.try_send(());
-    Ok(())
+    context.store.put_outbox(&entry)
 }
 
 /// The seed's last audit line of a dispatch, and one log line for people.

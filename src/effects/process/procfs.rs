@@ -52,10 +52,12 @@ mod linux {
         entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect()
     }
 
-    /// Whether the environment that the process was started with has `variable` (`NAME=value`).
-    pub fn has_variable(pid: i32, variable: &str) -> bool {
-        let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return false };
-        environ.split(|b| *b == 0).any(|entry| entry == variable.as_bytes())
+    /// Whether the environment that the process was started with has `variable` (`NAME=value`). In the middle of an exec it
+    /// reads as empty (for up to 2 ms, seen); only then is it not known.
+    pub fn has_variable(pid: i32, variable: &str) -> Option<bool> {
+        let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return Some(false) };
+        let has = environ.split(|b| *b == 0).any(|entry| entry == variable.as_bytes());
+        (!environ.is_empty()).then_some(has)
     }
 
     /// Whether the process has this very file open.
@@ -90,8 +92,8 @@ mod elsewhere {
     pub fn all_pids() -> Vec<i32> {
         Vec::new()
     }
-    pub fn has_variable(_pid: i32, _variable: &str) -> bool {
-        false
+    pub fn has_variable(_pid: i32, _variable: &str) -> Option<bool> {
+        Some(false)
     }
     pub fn holds(_pid: i32, _file: &Path) -> bool {
         false

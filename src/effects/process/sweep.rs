@@ -47,6 +47,14 @@ pub struct Swept {
     pub unseen_holder: bool,
 }
 
+struct Look {
+    found: Vec<Found>,
+    /// Nobody holds the session's stdout.
+    unlocked: bool,
+    /// An orphan of ours cannot be told yet whose it is.
+    unsettled: bool,
+}
+
 struct Found {
     pid: i32,
     start_time: u64,
@@ -76,7 +84,12 @@ impl Processes {
         let began = Instant::now();
         let mut quiet_looks = 0;
         while quiet_looks < 2 {
-            let (found, unlocked) = self.look(mark);
+            let Look { found, unlocked, unsettled } = self.look(mark);
+            if unsettled && began.elapsed() < FORK_TO_EXEC_MAX {
+                quiet_looks = 0;
+                thread::sleep(LOOK_AGAIN);
+                continue;
+            }
             let mut left = 0;
             for process in &found {
                 let key = (process.pid, process.start_time);
@@ -114,18 +127,19 @@ impl Processes {
         result(seen, false)
     }
 
-    /// What is there now, and whether the session's stdout is free.
-    fn look(&self, mark: &Mark) -> (Vec<Found>, bool) {
+    fn look(&self, mark: &Mark) -> Look {
         let strangers = self.strangers();
         let unlocked = probe_unlocked(&mark.stdout);
-        if mark.is_below_us && unlocked {
+        let orphans = strangers.as_deref().unwrap_or_default();
+        let unsettled = orphans.iter().any(|&pid| is_between_forms(pid, mark));
+        if mark.is_below_us && unlocked && strangers.is_some() {
             let ours =
                 |&pid: &i32| procfs::stat(pid).is_some_and(|stat| belongs(pid, &stat, mark, false));
-            if strangers.is_some_and(|strangers| !strangers.iter().any(ours)) {
-                return (Vec::new(), true);
+            if !orphans.iter().any(ours) {
+                return Look { found: Vec::new(), unlocked, unsettled };
             }
         }
-        (self.scan(mark, !unlocked), unlocked)
+        Look { found: self.scan(mark, !unlocked), unlocked, unsettled }
     }
 
     /// Looks at every process that is young enough.
@@ -142,13 +156,23 @@ impl Processes {
 /// Whether a process is of the session: by its token, as an orphan out of the agent's group, or by the stdout it holds.
 fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bool {
     let me = std::process::id() as i32;
-    let oldest = mark.started_ticks.saturating_sub(START_SLACK_TICKS);
-    if pid == me || stat.start_time < oldest || stat.is_dead() {
+    if pid == me || stat.start_time < oldest(mark) || stat.is_dead() {
         return false;
     }
-    procfs::has_variable(pid, &variable(mark))
+    procfs::has_variable(pid, &variable(mark)) == Some(true)
         || stat.parent == me && Some(stat.group) == mark.group
         || by_stdout && procfs::holds(pid, &mark.stdout)
+}
+
+/// A young process in the middle of its exec; one whose environment is empty for good looks the same.
+fn is_between_forms(pid: i32, mark: &Mark) -> bool {
+    procfs::has_variable(pid, &variable(mark)).is_none()
+        && procfs::stat(pid).is_some_and(|stat| !stat.is_dead() && stat.start_time >= oldest(mark))
+}
+
+/// A process that is older cannot be the session's.
+fn oldest(mark: &Mark) -> u64 {
+    mark.started_ticks.saturating_sub(START_SLACK_TICKS)
 }
 
 fn variable(mark: &Mark) -> String {
