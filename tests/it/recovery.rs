@@ -5,7 +5,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -359,6 +359,24 @@ fn a_first_result_with_a_background_task_open_is_no_end() {
     drop(daemon);
 }
 
+/// A process that has nothing to do with any session.
+struct Bystander(Child);
+
+impl Bystander {
+    fn start() -> Bystander {
+        let mut sleep = Command::new("sleep");
+        let quiet = sleep.arg("7777").stdout(Stdio::null()).stderr(Stdio::null());
+        Bystander(quiet.spawn().expect("sleep"))
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_stranger_who_got_the_old_pid_is_left_alone() {
     let lab = Lab::new();
@@ -368,18 +386,15 @@ fn a_stranger_who_got_the_old_pid_is_left_alone() {
     let _hold = gate.held();
     daemon.crash();
     let agent = kill_agent(&ran);
-    let mut stranger =
-        Command::new("sleep").arg("7777").stdout(Stdio::null()).spawn().expect("sleep");
+    let mut stranger = Bystander::start();
     let path = lab.active("a").join("attempt-1/child.json");
     let mut child = json_file(&path);
     assert_eq!(child["pid"], agent, "child.json: {child}");
-    child["pid"] = json!(stranger.id());
+    child["pid"] = json!(stranger.0.id());
     fs::write(&path, child.to_string()).expect("write child.json");
     let daemon = lab.daemon().start();
     interrupted(&lab, "a");
-    let lives = stranger.try_wait().expect("wait").is_none();
-    stranger.kill().expect("kill");
-    stranger.wait().expect("wait");
+    let lives = stranger.0.try_wait().expect("wait").is_none();
     assert!(lives, "a process was killed by a pid that was no longer the session's");
     drop(daemon);
 }

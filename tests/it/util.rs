@@ -932,7 +932,9 @@ fn read_request(stream: &mut TcpStream) -> Option<Request> {
 fn the_harness_finds_and_ends_what_a_test_leaves_behind() {
     let lab = Lab::new();
     let (name, value) = lab.mark.split_once('=').expect("NAME=VALUE");
-    let mut left = Command::new("sleep").arg("7777").env(name, value).spawn().expect("sleep");
+    let mut sleep = Command::new("sleep");
+    let sleep = sleep.arg("7777").env(name, value).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut left = sleep.spawn().expect("sleep");
     let pid = left.id() as i32;
     wait_until("the process with the mark", PATIENCE, || {
         lab.processes().iter().any(|p| p.0 == pid)

@@ -115,6 +115,10 @@ impl Processes {
             let holder_spared = !unlocked && left == 0 && !found.is_empty();
             if left == 0 && (unlocked || holder_spared) {
                 quiet_looks += 1;
+                if !mark.is_below_us {
+                    // Its orphans are not our children: one in the middle of its exec cannot be told from any process.
+                    thread::sleep(LOOK_AGAIN);
+                }
                 continue;
             }
             quiet_looks = 0;

@@ -6,6 +6,7 @@
 //! them. Every dispatch has a project of its own.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
@@ -259,7 +260,9 @@ fn agents() -> Vec<Case> {
         agent_with_learnings("overflow-with-learnings-once", &OVERFLOW_ONCE),
         common("leftover-process", |side| {
             let pid = side.lab.path("leftover-pid");
-            side.run_dispatch(&side.task(&orders(&[&format!("setsid-child {}", pid.display())])));
+            // The agent goes on a moment, so that the other one has begun.
+            let todo = [&format!("setsid-child {}", pid.display()), "sleep 0.2"];
+            side.run_dispatch(&side.task(&orders(&todo)));
         }),
     ]
 }
@@ -369,9 +372,10 @@ fn inbox() -> Vec<Case> {
             side.see_through();
         }),
         own("direct-write", |side| {
-            side.start();
-            fs::write(side.lab.inbox().join(side.file()), side.task("hello").bytes())
-                .expect("write");
+            side.start_flags(&["--max-concurrent", "8"]);
+            // It runs a while: the seed dies if the file that it looks at twice is gone at the second look.
+            let dispatch = side.task(&orders(&["sleep 0.5"]));
+            fs::write(side.lab.inbox().join(side.file()), dispatch.bytes()).expect("write");
             side.settle(&id(side.name), &side.file());
             pass_one_more(side);
             side.observe(&id(side.name));
@@ -431,12 +435,12 @@ fn again(side: &mut Side, task: &str) {
 /// A dispatch's file is overwritten while its session runs.
 fn written_again(side: &mut Side) {
     let gate = side.lab.gate("gate");
-    side.start();
+    side.start_flags(&["--max-concurrent", "8"]);
     let first = side.task(&format!("fake: block {}", gate.display()));
     side.lab.send(&first);
     let hold = gate.held();
-    fs::write(side.lab.inbox().join(side.file()), first.with("task", "other").bytes())
-        .expect("write");
+    let other = first.with("task", orders(&["sleep 0.5"]));
+    fs::write(side.lab.inbox().join(side.file()), other.bytes()).expect("write");
     pass_one_more(side);
     hold.release();
     side.settle(&id(side.name), &side.file());
@@ -584,14 +588,15 @@ fn slow() -> Vec<Case> {
     ]
 }
 
-/// The sender takes its time between two pieces.
+/// The sender takes its time between two pieces. (The first one is renamed in: of two events the seed may handle the second
+/// after it has deleted the file, and die of it.)
 fn slow_direct_write(side: &mut Side) {
-    use std::io::Write;
     side.start();
     let bytes = side.task("hello").bytes();
     let (head, tail) = bytes.split_at(bytes.len() / 2);
-    let mut file = fs::File::create(side.lab.inbox().join(side.file())).expect("create");
-    file.write_all(head).expect("write");
+    side.lab.place(&side.file(), head);
+    let path = side.lab.inbox().join(side.file());
+    let mut file = fs::File::options().append(true).open(path).expect("open");
     pause_as_a_slow_writer(Duration::from_millis(700));
     file.write_all(tail).expect("write");
     drop(file);

@@ -80,7 +80,7 @@ pub const DIFFERENCES: &[Difference] = &[
         why: "nothing that was dropped may be lost",
         cases: &["slow-direct-write"],
         facts: &[
-            ("events", "received *schema_invalid*", "received spawned completed"),
+            ("events", "received schema_invalid", "received spawned completed"),
             ("starts", "0", "1"),
             ANSWERED,
         ],
