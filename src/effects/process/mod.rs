@@ -55,20 +55,20 @@ impl Processes {
         self.ours.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Our children that we did not start and that are alive; the dead among them are reaped. `None`: this system does not
-    /// tell.
-    fn strangers(&self) -> Option<Vec<i32>> {
+    /// Our children that we did not start. The dead among them are reaped. `None`: this system does not tell.
+    fn strangers(&self) -> Option<Strangers> {
         if !self.subreaper {
             return None;
         }
         let _no_fork = self.forking.write().unwrap_or_else(PoisonError::into_inner);
-        let mut children = procfs::main_thread_children()?;
+        let mut alive = procfs::main_thread_children()?;
         {
             let ours = self.ours();
-            children.retain(|pid| !ours.contains(pid));
+            alive.retain(|pid| !ours.contains(pid));
         }
-        children.retain(|&pid| !reap(pid));
-        Some(children)
+        let found = alive.len();
+        alive.retain(|&pid| !reap(pid));
+        Some(Strangers { any_reaped: alive.len() < found, alive })
     }
 
     /// Reaps the dead orphans that sessions left to us.
@@ -81,6 +81,12 @@ impl Default for Processes {
     fn default() -> Processes {
         Processes::new()
     }
+}
+
+struct Strangers {
+    alive: Vec<i32>,
+    /// The list can lack an entry while others leave it (proc(5)), and a dead parent's children may just be coming.
+    any_reaped: bool,
 }
 
 /// True if it was dead and is reaped now (or gone already).

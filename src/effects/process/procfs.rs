@@ -37,6 +37,7 @@ pub(super) use linux::*;
 #[cfg(target_os = "linux")]
 mod linux {
     use std::fs;
+    use std::io;
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
@@ -53,9 +54,14 @@ mod linux {
     }
 
     /// Whether the environment that the process was started with has `variable` (`NAME=value`). In the middle of an exec it
-    /// reads as empty (for up to 2 ms, seen); only then is it not known.
+    /// reads as empty (for up to 2 ms, seen), and of a dying process not at all (100 ms for a large one); only then is it not
+    /// known.
     pub fn has_variable(pid: i32, variable: &str) -> Option<bool> {
-        let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return Some(false) };
+        let environ = match fs::read(format!("/proc/{pid}/environ")) {
+            // Another user's.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Some(false),
+            read => read.unwrap_or_default(),
+        };
         let has = environ.split(|b| *b == 0).any(|entry| entry == variable.as_bytes());
         (!environ.is_empty()).then_some(has)
     }

@@ -20,6 +20,9 @@ use crate::pure::report::Leftover;
 
 /// How long a held stdout lock may be a fork of ours that has not reached its exec and so holds a copy of everything.
 const FORK_TO_EXEC_MAX: Duration = Duration::from_millis(50);
+/// How long an orphan may stay without an environment (in the middle of its exec, or dying) before it is taken for one that
+/// has none.
+const SETTLE_MAX: Duration = Duration::from_millis(200);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// After SIGKILL: what is still there then is reported as not ended.
 const KILLED_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -51,7 +54,7 @@ struct Look {
     found: Vec<Found>,
     /// Nobody holds the session's stdout.
     unlocked: bool,
-    /// An orphan of ours cannot be told yet whose it is.
+    /// An orphan of ours cannot be told yet whose it is, or some have just gone.
     unsettled: bool,
 }
 
@@ -60,6 +63,10 @@ struct Found {
     start_time: u64,
     name: String,
 }
+
+/// Everything that one sweep has found, by pid and start time.
+#[derive(Default)]
+struct Seen(BTreeMap<(i32, u64), Leftover>);
 
 impl Processes {
     /// Whether any process of the session is left: by token, or by the lock on its stdout.
@@ -80,68 +87,49 @@ impl Processes {
     /// Ends everything that is left of the session: SIGTERM, `grace`, SIGKILL, until two looks in a row find nothing.
     /// Processes named in `spare` are left alone and reported.
     pub fn sweep(&self, mark: &Mark, grace: Duration, spare: &[String]) -> Swept {
-        let mut seen: BTreeMap<(i32, u64), Leftover> = BTreeMap::new();
+        let mut seen = Seen::default();
         let began = Instant::now();
         let mut quiet_looks = 0;
         while quiet_looks < 2 {
-            let Look { found, unlocked, unsettled } = self.look(mark);
-            if unsettled && began.elapsed() < FORK_TO_EXEC_MAX {
-                quiet_looks = 0;
-                thread::sleep(LOOK_AGAIN);
-                continue;
-            }
-            let mut left = 0;
+            let Look { found, unlocked, unsettled } = self.look(mark, seen.0.is_empty());
+            let spared = found.iter().filter(|process| spare.contains(&process.name)).count();
             for process in &found {
-                let key = (process.pid, process.start_time);
-                let is_new = !seen.contains_key(&key);
-                let leftover = seen.entry(key).or_insert_with(|| Leftover {
-                    pid: process.pid,
-                    name: process.name.clone(),
-                    ended: true,
-                });
-                if spare.contains(&process.name) {
-                    leftover.ended = false;
+                let is_new = seen.add(process, spare);
+                if !spare.contains(&process.name) {
+                    end(process, mark, is_new, began.elapsed() >= grace);
+                }
+            }
+            let gone = found.len() == spared && seen.are_gone() && (unlocked || spared > 0);
+            if gone && (!unsettled || began.elapsed() >= SETTLE_MAX) {
+                quiet_looks += 1;
+                if mark.is_below_us && seen.0.is_empty() {
                     continue;
                 }
-                left += 1;
-                let killing = began.elapsed() >= grace;
-                if is_new && !killing {
-                    signal(process, mark, Signal::TERM);
-                    signal(process, mark, Signal::CONT);
-                } else if killing {
-                    signal(process, mark, Signal::KILL);
-                }
+            } else {
+                quiet_looks = 0;
             }
-            let holder_spared = !unlocked && left == 0 && !found.is_empty();
-            if left == 0 && (unlocked || holder_spared) {
-                quiet_looks += 1;
-                if !mark.is_below_us {
-                    // Its orphans are not our children: one in the middle of its exec cannot be told from any process.
-                    thread::sleep(LOOK_AGAIN);
-                }
-                continue;
-            }
-            quiet_looks = 0;
             if began.elapsed() >= grace + KILLED_WAIT_MAX {
-                mark_unended(&mut seen, &found);
-                return result(seen, left == 0);
+                return seen.result(found.is_empty());
             }
             thread::sleep(LOOK_AGAIN);
         }
-        result(seen, false)
+        seen.result(false)
     }
 
-    fn look(&self, mark: &Mark) -> Look {
+    /// What is there now. The short way looks only at the orphans that the kernel gave us; once anything was found it does
+    /// not do: a dying process loses its environment some time before it hands its children on.
+    fn look(&self, mark: &Mark, may_be_short: bool) -> Look {
         let strangers = self.strangers();
         let unlocked = probe_unlocked(&mark.stdout);
-        let orphans = strangers.as_deref().unwrap_or_default();
-        let unsettled = orphans.iter().any(|&pid| is_between_forms(pid, mark));
-        if mark.is_below_us && unlocked && strangers.is_some() {
-            let ours =
-                |&pid: &i32| procfs::stat(pid).is_some_and(|stat| belongs(pid, &stat, mark, false));
-            if !orphans.iter().any(ours) {
-                return Look { found: Vec::new(), unlocked, unsettled };
-            }
+        let Some(strangers) = strangers else {
+            return Look { found: self.scan(mark, !unlocked), unlocked, unsettled: false };
+        };
+        let doubtful = strangers.alive.iter().any(|&pid| is_between_forms(pid, mark));
+        let unsettled = doubtful || strangers.any_reaped;
+        let ours = |&pid: &i32| procfs::stat(pid).is_some_and(|s| belongs(pid, &s, mark, false));
+        let is_short = may_be_short && mark.is_below_us && unlocked && !doubtful;
+        if is_short && !strangers.alive.iter().any(ours) {
+            return Look { found: Vec::new(), unlocked, unsettled };
         }
         Look { found: self.scan(mark, !unlocked), unlocked, unsettled }
     }
@@ -201,16 +189,46 @@ fn probe_unlocked(stdout: &Path) -> bool {
     }
 }
 
-fn mark_unended(seen: &mut BTreeMap<(i32, u64), Leftover>, found: &[Found]) {
-    for process in found {
-        if let Some(leftover) = seen.get_mut(&(process.pid, process.start_time)) {
-            leftover.ended = false;
-        }
+impl Seen {
+    /// True if it was not seen before.
+    fn add(&mut self, process: &Found, spare: &[String]) -> bool {
+        let key = (process.pid, process.start_time);
+        let is_new = !self.0.contains_key(&key);
+        self.0.entry(key).or_insert_with(|| Leftover {
+            pid: process.pid,
+            name: process.name.clone(),
+            ended: !spare.contains(&process.name),
+        });
+        is_new
+    }
+
+    /// All that should be gone are: by pid and start time, since a dying process has no token any more.
+    fn are_gone(&self) -> bool {
+        self.0.iter().all(|(key, leftover)| !leftover.ended || is_gone(*key))
+    }
+
+    fn result(self, unseen_holder: bool) -> Swept {
+        let told = self.0.into_iter().map(|(key, mut leftover)| {
+            leftover.ended &= is_gone(key);
+            leftover
+        });
+        Swept { leftovers: told.take(LEFTOVERS_MAX).collect(), unseen_holder }
     }
 }
 
-fn result(seen: BTreeMap<(i32, u64), Leftover>, unseen_holder: bool) -> Swept {
-    Swept { leftovers: seen.into_values().take(LEFTOVERS_MAX).collect(), unseen_holder }
+fn is_gone((pid, start_time): (i32, u64)) -> bool {
+    procfs::stat(pid).is_none_or(|stat| stat.start_time != start_time || stat.is_dead())
+}
+
+/// SIGTERM the first time, SIGKILL once the grace is over.
+fn end(process: &Found, mark: &Mark, is_new: bool, killing: bool) {
+    if killing {
+        signal(process, mark, Signal::KILL);
+    } else if is_new {
+        signal(process, mark, Signal::TERM);
+        // A stopped process must run again to see it.
+        signal(process, mark, Signal::CONT);
+    }
 }
 
 /// Signals exactly the process that was found.
