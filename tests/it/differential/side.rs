@@ -235,10 +235,17 @@ impl Side {
     pub fn settle(&mut self, id: &str, file: &str) {
         let file = self.lab.inbox().join(file);
         wait_until(&format!("{} done with {id}", self.side()), self.patience(), || {
-            let done = self.is_over(id) && fs::symlink_metadata(&file).is_err();
+            let is_gone = fs::symlink_metadata(&file).is_err() && !self.is_tidying();
+            let done = self.is_over(id) && is_gone;
             let sessions = self.starts_of(id);
             (done && !sessions.iter().any(|s| alive(s.pid))) || !self.is_running()
         });
+    }
+
+    /// Ours moves a file aside before it removes it.
+    fn is_tidying(&self) -> bool {
+        let names = fs::read_dir(self.lab.inbox()).into_iter().flatten().flatten();
+        names.into_iter().any(|e| e.file_name().to_string_lossy().starts_with(".answered."))
     }
 
     fn patience(&self) -> Duration {
