@@ -13,6 +13,7 @@ mod cli;
 mod control;
 mod differential;
 mod intake;
+mod leftovers;
 mod recorded;
 mod recovery;
 mod sessions;

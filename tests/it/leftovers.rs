@@ -1,0 +1,38 @@
+//! What a session leaves running, in the forms that hide: a tool that takes long to die, and an orphan that has just been
+//! made. Found by the side-by-side test and by the real CLI under load; each was seen to fail before its fix.
+
+use crate::util::*;
+
+/// A dying process loses its environment, and with it the run token, before it hands its children on.
+#[test]
+fn a_deaf_child_of_a_tool_that_takes_long_to_die_is_gone_when_the_report_appears() {
+    let lab = Lab::new();
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bin-slow-death/claude");
+    let daemon = lab.daemon().set("--claude", agent).start();
+    for name in ["a", "b", "c"] {
+        let pid_file = lab.path(&format!("pid-{name}"));
+        lab.send(&lab.task(name, format!("Leave a deaf child, its pid in {}", pid_file.display())));
+        let report = lab.completed(name);
+        let pid = pids_in(&pid_file)[0];
+        assert!(!alive(pid), "{pid} is alive: {report:#}");
+        let left = report["leftover_processes"].as_array().expect("leftover_processes");
+        assert!(left.iter().any(|p| p["pid"] == pid && p["ended"] == true), "{report:#}");
+    }
+    drop(daemon);
+}
+
+/// In the middle of its exec a process has no environment; the agent is gone by then.
+#[test]
+fn a_child_that_the_agent_forked_with_its_last_breath_is_gone_when_the_report_appears() {
+    let lab = Lab::new();
+    let pids = lab.path("pids");
+    let daemon = lab.daemon().set("--max-per-project", 0).start();
+    for n in 0..20 {
+        let name = format!("n{n}");
+        lab.send(&lab.task(&name, format!("fake: setsid-child {}", pids.display())));
+        lab.completed(&name);
+    }
+    let left: Vec<i32> = pids_in(&pids).into_iter().filter(|pid| alive(*pid)).collect();
+    assert_eq!(left, [0; 0]);
+    drop(daemon);
+}
