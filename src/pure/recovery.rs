@@ -14,8 +14,6 @@ pub struct Found {
     /// The copy matches the digest in `accepted.json`, or an attempt record holds both.
     pub accepted: bool,
     pub report: bool,
-    /// Deaths of the daemon inside recovery and classification of this dispatch.
-    pub deaths: u64,
     /// The newest attempt.
     pub attempt: Option<FoundAttempt>,
 }
@@ -26,6 +24,8 @@ pub struct FoundAttempt {
     pub readable: bool,
     pub end: Option<FoundEnd>,
     pub stop: Option<StopCause>,
+    /// How often a daemon began to read what the session left; without an end on record it died there each time.
+    pub readings: u64,
     pub leader: Leader,
     /// Some process carries the run token or holds the lock on stdout.
     pub traces: bool,
@@ -76,12 +76,10 @@ pub fn step(found: &Found) -> Step {
     let Some(attempt) = found.attempt else {
         return if found.accepted { Step::Queue } else { Step::Discard };
     };
-    if found.deaths >= DEATHS_MAX {
-        return Step::GiveUp;
-    }
     match (attempt.end, attempt.stop, attempt.leader) {
         (Some(FoundEnd::Report), _, _) => Step::Conclude,
         (Some(FoundEnd::Retry), _, _) => Step::QueueRetry,
+        (None, _, _) if attempt.readings >= DEATHS_MAX => Step::GiveUp,
         (None, Some(cause), _) => Step::GoOnStopping(cause),
         (None, None, Leader::Alive) if attempt.readable => Step::Adopt,
         (None, None, Leader::Unknown) if attempt.readable && attempt.traces => Step::Adopt,
@@ -94,11 +92,17 @@ pub fn step(found: &Found) -> Step {
 mod tests {
     use super::*;
 
-    const RAN: FoundAttempt =
-        FoundAttempt { readable: true, end: None, stop: None, leader: Leader::Dead, traces: false };
+    const RAN: FoundAttempt = FoundAttempt {
+        readable: true,
+        end: None,
+        stop: None,
+        readings: 0,
+        leader: Leader::Dead,
+        traces: false,
+    };
 
     fn found(attempt: Option<FoundAttempt>) -> Found {
-        Found { accepted: true, report: false, deaths: 0, attempt }
+        Found { accepted: true, report: false, attempt }
     }
 
     #[test]
@@ -107,7 +111,7 @@ mod tests {
         let rows = [
             ("nothing valid", Found { accepted: false, ..found(None) }, Step::Discard),
             ("accepted only", found(None), Step::Queue),
-            ("committed", Found { report: true, deaths: 9, ..found(Some(RAN)) }, Step::Publish),
+            ("committed", Found { report: true, ..found(Some(RAN)) }, Step::Publish),
             (
                 "leader alive",
                 found(Some(FoundAttempt { leader: Leader::Alive, ..RAN })),
@@ -145,8 +149,21 @@ mod tests {
                 found(Some(FoundAttempt { end: Some(FoundEnd::Retry), ..RAN })),
                 Step::QueueRetry,
             ),
-            ("poison", Found { deaths: DEATHS_MAX, ..found(Some(RAN)) }, Step::GiveUp),
-            ("poison, never ran", Found { deaths: DEATHS_MAX, ..found(None) }, Step::Queue),
+            ("read once before", found(Some(FoundAttempt { readings: 2, ..RAN })), Step::Judge),
+            (
+                "poison",
+                found(Some(FoundAttempt { readings: DEATHS_MAX, stop: Some(Ttl), ..RAN })),
+                Step::GiveUp,
+            ),
+            (
+                "read three times, and the end is known",
+                found(Some(FoundAttempt {
+                    readings: DEATHS_MAX,
+                    end: Some(FoundEnd::Report),
+                    ..RAN
+                })),
+                Step::Conclude,
+            ),
         ];
         for (name, state, want) in rows {
             assert_eq!(step(&state), want, "{name}");

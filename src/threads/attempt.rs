@@ -143,14 +143,11 @@ impl Running<'_> {
     pub fn settle(self, claim: &Claim, exit: Option<Exit>) -> Option<AttemptEnd> {
         let swept = self.sweep(claim);
         // A crash in here, at reading what an agent wrote, must not repeat for ever.
-        let marked = self.context.store.enter_reading(&claim.id);
-        let (summary, ending) = self.judge(exit);
-        let git = self.git_after(&summary);
-        if marked.is_ok()
-            && let Err(e) = self.context.store.leave_reading(&claim.id)
-        {
+        if let Err(e) = self.attempt.note_reading() {
             log::warn!("{e}");
         }
+        let (summary, ending) = self.judge(exit);
+        let git = self.git_after(&summary);
         let next = self.next_step(&ending, &summary);
         let end = self.record(exit, summary, ending, next, swept, git);
         persist(self.context, || self.attempt.write_end(&end))?;

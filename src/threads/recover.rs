@@ -86,7 +86,7 @@ fn publish(context: &Context, claim: Claim, files: &ClaimFiles) {
 fn look(context: &Context, id: &DispatchId, accepted: bool, boot_id: &str) -> Found {
     let store = &context.store;
     let attempt = store.last_attempt(id).map(|attempt| look_at_attempt(context, &attempt, boot_id));
-    Found { accepted, report: store.is_committed(id), deaths: store.reading_deaths(id), attempt }
+    Found { accepted, report: store.is_committed(id), attempt }
 }
 
 fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> FoundAttempt {
@@ -98,16 +98,18 @@ fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> Found
         Record::Absent | Record::Unreadable => None,
     };
     let stop = attempt.stop().read().map(|stop| stop.cause);
+    let readings = attempt.readings();
     let start = attempt.start();
     let Record::Read(start) = &start else {
-        return FoundAttempt { readable: false, end, stop, leader: Leader::Unknown, traces: false };
+        let (leader, traces) = (Leader::Unknown, false);
+        return FoundAttempt { readable: false, end, stop, readings, leader, traces };
     };
     let (leader, traces) = if end.is_some() || start.boot_id != boot_id {
         (Leader::Dead, false)
     } else {
         look_at_processes(context, attempt, start)
     };
-    FoundAttempt { readable: true, end, stop, leader, traces }
+    FoundAttempt { readable: true, end, stop, readings, leader, traces }
 }
 
 fn look_at_processes(context: &Context, attempt: &Attempt, start: &AttemptStart) -> (Leader, bool) {

@@ -86,23 +86,6 @@ impl Store {
         let attempt = |number| Attempt { number, dir: claim.join(format!("attempt-{number}")) };
         numbers(&claim).into_iter().map(attempt).collect()
     }
-
-    /// Counts how often the daemon died between [`Store::enter_reading`] and [`Store::leave_reading`] of this dispatch.
-    pub fn reading_deaths(&self, id: &DispatchId) -> u64 {
-        identity::of_path(&self.claim_dir(id).join("reading")).map_or(0, |stamp| stamp.size)
-    }
-
-    /// Marks that we begin to read what a session left; each entry adds a byte, so that deaths inside add up.
-    pub fn enter_reading(&self, id: &DispatchId) -> Result<()> {
-        let path = self.claim_dir(id).join("reading");
-        let mut options = OpenOptions::new();
-        let opened = options.append(true).create(true).mode(0o600).open(&path);
-        opened.and_then(|mut f| io::Write::write_all(&mut f, b"x")).at("mark", &path)
-    }
-
-    pub fn leave_reading(&self, id: &DispatchId) -> Result<()> {
-        files::remove(&self.claim_dir(id).join("reading"))
-    }
 }
 
 impl Attempt {
@@ -145,6 +128,19 @@ impl Attempt {
             NextStep::Report => Durable::No,
         };
         files::replace(&self.dir, "end.json", &files::to_json(record, &path)?, durable)
+    }
+
+    /// How often the daemon began to read what the session left. If there is no end on record, each time it died there.
+    pub fn readings(&self) -> u64 {
+        identity::of_path(&self.dir.join("reading")).map_or(0, |stamp| stamp.size)
+    }
+
+    /// Notes that we begin to read it: one byte each time. The file stays: a removed inode makes ext4 without a journal slow.
+    pub fn note_reading(&self) -> Result<()> {
+        let path = self.dir.join("reading");
+        let mut options = OpenOptions::new();
+        let opened = options.append(true).create(true).mode(0o600).open(&path);
+        opened.and_then(|mut f| io::Write::write_all(&mut f, b"x")).at("mark", &path)
     }
 
     pub fn stdout_path(&self) -> PathBuf {

@@ -43,12 +43,14 @@ fn create_new(path: &Path) -> io::Result<File> {
 /// Puts a file in place of whatever stands there, at once and whole. The rename never follows a planted link.
 pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) -> Result<()> {
     let temporary = dir.join(format!(".tmp.{name}"));
-    // A remainder of a crash, or something planted.
-    match fs::remove_file(&temporary) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at("remove", &temporary),
-        _ => {}
-    }
-    let file = create(&temporary, bytes)?;
+    let file = match create(&temporary, bytes) {
+        // A remainder of a crash, or something planted.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            remove(&temporary)?;
+            create(&temporary, bytes)?
+        }
+        created => created?,
+    };
     if durable == Durable::Yes {
         file.sync_all().at("sync", &temporary)?;
     }
