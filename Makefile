@@ -1,16 +1,16 @@
 # make demo    build, and see one dispatch become a report (no account needed)
 # make test    all tests; the ones with the real Claude Code need npm and say SKIPPED without it
 #
-# Also: build, lint, static, install (PREFIX, DESTDIR), test-latest, clean.
+# Also: build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-STATIC_TARGET ?= $(shell uname -m)-unknown-linux-musl
+STATIC_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := gstack-dispatch-daemon
 
-.PHONY: demo test test-latest build lint static install clean
+.PHONY: demo test test-latest build lint static static-test macos-check crates install clean
 
 demo:
 	$(CARGO) build --locked
@@ -33,12 +33,21 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-# One file that runs on any Linux of this processor.
+# One file that runs on any Linux of its processor; STATIC_TARGETS names others. tests/static/build.sh says how.
 static:
-	rustup target add $(STATIC_TARGET)
-	CC_$(subst -,_,$(STATIC_TARGET))="$${CC:-cc}" $(CARGO) build --locked --release --target $(STATIC_TARGET)
-	@file "$(TARGET_DIR)/$(STATIC_TARGET)/release/$(NAME)" 2>/dev/null || true
-	@ls -l "$(TARGET_DIR)/$(STATIC_TARGET)/release/$(NAME)"
+	CARGO="$(CARGO)" tests/static/build.sh $(STATIC_TARGETS)
+
+# They work in an empty root and under qemu-user, TLS too. What cannot be run here says SKIPPED.
+static-test: static
+	tests/static.sh
+
+# Compiled and linked for macOS on Apple silicon, not run.
+macos-check:
+	CARGO="$(CARGO)" tests/static/macos.sh
+
+# How many crates, their licences, where they come from, known holes (deny.toml).
+crates:
+	CARGO="$(CARGO)" tests/static/crates.sh
 
 install: build
 	install -d "$(DESTDIR)$(PREFIX)/bin"

@@ -114,18 +114,30 @@ fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> Found
 
 fn look_at_processes(context: &Context, attempt: &Attempt, start: &AttemptStart) -> (Leader, bool) {
     let processes = &context.processes;
+    let mark = Mark {
+        run_token: start.run_token.clone(),
+        stdout: attempt.stdout_path(),
+        group: None,
+        started_ticks: start.started_ticks,
+        is_below_us: false,
+    };
+    let has_proc = cfg!(target_os = "linux");
     match attempt.child() {
-        Record::Read(child) if processes.is_alive(&child) => (Leader::Alive, true),
-        Record::Read(_) => (Leader::Dead, false),
-        Record::Absent | Record::Unreadable => {
-            let mark = Mark {
-                run_token: start.run_token.clone(),
-                stdout: attempt.stdout_path(),
-                group: None,
-                started_ticks: start.started_ticks,
-                is_below_us: false,
-            };
-            (Leader::Unknown, processes.has_traces(&mark))
+        // Without start times a pid may be anybody's by now: then the lock must say so too.
+        Record::Read(child) if processes.is_alive(&child) => {
+            let ours = has_proc || processes.has_traces(&mark);
+            (if ours { Leader::Alive } else { Leader::Dead }, ours)
         }
+        Record::Read(_) => (Leader::Dead, false),
+        Record::Absent | Record::Unreadable => match processes.find_leader(&mark) {
+            Some(leader) => {
+                // For the next one who asks. A damaged record stays, and is as good as none.
+                let _ = attempt.write_child(&leader);
+                (Leader::Alive, true)
+            }
+            // Where there is /proc, an agent that is not found is not there.
+            None if has_proc => (Leader::Dead, false),
+            None => (Leader::Unknown, processes.has_traces(&mark)),
+        },
     }
 }

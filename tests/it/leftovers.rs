@@ -37,3 +37,58 @@ fn a_child_that_the_agent_forked_with_its_last_breath_is_gone_when_the_report_ap
     assert_eq!(left, [0; 0]);
     drop(daemon);
 }
+
+/// The daemon died between the fork and `child.json`, the agent ended alone, and what it left carries the run token: adopted
+/// as the agent, it would be watched until the TTL. Found by a storm of kills.
+#[test]
+fn a_child_left_behind_does_not_pass_for_an_agent_whose_pid_nobody_wrote_down() {
+    let lab = Lab::new();
+    let (gate, ran, pids) = (lab.gate("gate"), lab.path("ran"), lab.path("pids"));
+    let daemon = lab.daemon().start();
+    let orders = format!(
+        "fake: mark {}\nfake: setsid-child {}\nfake: block {}\nfake: result success Done alone.",
+        ran.display(),
+        pids.display(),
+        gate.display()
+    );
+    lab.send(&lab.task("a", orders));
+    let hold = gate.held();
+    let agent = marks(&ran)[0].2;
+    daemon.crash();
+    std::fs::remove_file(lab.active("a").join("attempt-1/child.json")).expect("child.json");
+    hold.release();
+    wait_until("the agent's end", PATIENCE, || !alive(agent));
+    let child = pids_in(&pids)[0];
+    assert!(alive(child), "the fake agent left a child");
+    let daemon = lab.daemon().start();
+    let report = lab.completed("a");
+    assert_eq!(report["result"], "Done alone.");
+    assert!(!alive(child));
+    drop(daemon);
+}
+
+/// The other way round: the agent lives, and is found although nobody wrote its pid down.
+#[test]
+fn an_agent_whose_pid_nobody_wrote_down_is_adopted() {
+    let lab = Lab::new();
+    let (gate, ran, pids) = (lab.gate("gate"), lab.path("ran"), lab.path("pids"));
+    let daemon = lab.daemon().start();
+    let orders = format!(
+        "fake: mark {}\nfake: setsid-child {}\nfake: block {}\nfake: result success Still here.",
+        ran.display(),
+        pids.display(),
+        gate.display()
+    );
+    lab.send(&lab.task("a", orders));
+    let hold = gate.held();
+    let agent = marks(&ran)[0].2;
+    daemon.crash();
+    std::fs::remove_file(lab.active("a").join("attempt-1/child.json")).expect("child.json");
+    let daemon = lab.daemon().start();
+    let adopted = lab.event("a", "adopted");
+    assert_eq!(adopted["pid"], agent);
+    hold.release();
+    assert_eq!(lab.completed("a")["result"], "Still here.");
+    assert_eq!(starts(&ran).len(), 1);
+    drop(daemon);
+}

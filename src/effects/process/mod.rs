@@ -14,7 +14,7 @@ use std::io;
 use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, waitpid};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 pub use helper::{Helper, find_program, is_executable};
 pub use session::{Session, Spawn};
@@ -35,8 +35,11 @@ pub struct Processes {
 impl Processes {
     /// Once for the process, before any thread of ours spawns something.
     pub fn new() -> Processes {
-        let subreaper = cfg!(target_os = "linux") && set_child_subreaper(Some(getpid())).is_ok();
-        Processes { subreaper, ours: Mutex::default(), forking: RwLock::default() }
+        Processes {
+            subreaper: become_subreaper(),
+            ours: Mutex::default(),
+            forking: RwLock::default(),
+        }
     }
 
     fn spawn(&self, command: &mut Command) -> io::Result<Child> {
@@ -87,6 +90,17 @@ struct Strangers {
     alive: Vec<i32>,
     /// The list can lack an entry while others leave it (proc(5)), and a dead parent's children may just be coming.
     any_reaped: bool,
+}
+
+#[cfg(target_os = "linux")]
+fn become_subreaper() -> bool {
+    use rustix::process::{getpid, set_child_subreaper};
+    set_child_subreaper(Some(getpid())).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn become_subreaper() -> bool {
+    false
 }
 
 /// True if it was dead and is reaped now (or gone already).

@@ -8,6 +8,7 @@ pub(super) struct Stat {
     pub state: char,
     pub parent: i32,
     pub group: i32,
+    pub session: i32,
     /// In clock ticks since boot.
     pub start_time: u64,
 }
@@ -19,16 +20,18 @@ impl Stat {
 }
 
 /// `812 (name with ) in it) S 1 812 … start_time …`: fields are counted from the last parenthesis.
+#[cfg(any(target_os = "linux", test))]
 fn parse_stat(text: &str) -> Option<Stat> {
     let (head, tail) = text.rsplit_once(')')?;
     let name = head.split_once('(')?.1.to_string();
     let mut fields = tail.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    // The state is field 3, parent and group are 4 and 5, the start time is field 22.
+    // The state is field 3, parent, group and session are 4 to 6, the start time is field 22.
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    let start_time = fields.nth(16)?.parse().ok()?;
-    Some(Stat { name, state, parent, group, start_time })
+    let session = fields.next()?.parse().ok()?;
+    let start_time = fields.nth(15)?.parse().ok()?;
+    Some(Stat { name, state, parent, group, session, start_time })
 }
 
 #[cfg(target_os = "linux")]

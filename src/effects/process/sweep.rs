@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 
 use super::Processes;
 use super::procfs::{self, Stat};
@@ -23,6 +23,8 @@ const FORK_TO_EXEC_MAX: Duration = Duration::from_millis(50);
 /// How long an orphan may stay without an environment (in the middle of its exec, or dying) before it is taken for one that
 /// has none.
 const SETTLE_MAX: Duration = Duration::from_millis(200);
+/// How long a session whose agent cannot be seen is waited for at start, while something holds its stdout.
+const EXEC_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// After SIGKILL: what is still there then is reported as not ended.
 const KILLED_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -74,10 +76,25 @@ impl Processes {
         !probe_unlocked(&mark.stdout) || !self.scan(mark, false).is_empty()
     }
 
-    /// The oldest process that carries the token: the agent, if nobody wrote its pid down.
+    /// The agent, if nobody wrote its pid down: it carries the token and leads the group that we gave it, in a login session
+    /// that is not its own. What it left behind does not pass for it: tools lead sessions of their own, their children lead
+    /// nothing. A fork that has not reached its exec is waited for; as long as it may come, stdout is locked.
     pub fn find_leader(&self, mark: &Mark) -> Option<ChildRecord> {
-        let oldest = self.scan(mark, false).into_iter().min_by_key(|found| found.start_time)?;
-        Some(ChildRecord { pid: oldest.pid, start_time: Some(oldest.start_time) })
+        let began = Instant::now();
+        loop {
+            let leads = |found: &Found| {
+                procfs::stat(found.pid)
+                    .is_some_and(|stat| stat.group == found.pid && stat.session != found.pid)
+            };
+            let candidates = self.scan(mark, false).into_iter().filter(leads);
+            if let Some(oldest) = candidates.min_by_key(|found| found.start_time) {
+                return Some(ChildRecord { pid: oldest.pid, start_time: Some(oldest.start_time) });
+            }
+            if probe_unlocked(&mark.stdout) || began.elapsed() >= EXEC_WAIT_MAX {
+                return None;
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     pub fn is_alive(&self, record: &ChildRecord) -> bool {
@@ -234,7 +251,7 @@ fn end(process: &Found, mark: &Mark, is_new: bool, killing: bool) {
 /// Signals exactly the process that was found.
 #[cfg(target_os = "linux")]
 fn signal(found: &Found, mark: &Mark, signal: Signal) {
-    use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
     let Some(pid) = Pid::from_raw(found.pid) else { return };
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     // Looked at again now that the descriptor pins it.
