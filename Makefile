@@ -1,7 +1,7 @@
 # make demo    build, and see one dispatch become a report (no account needed)
 # make test    all tests; the ones with the real Claude Code need npm and say SKIPPED without it
 #
-# Also: build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
+# Also: bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -10,7 +10,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 STATIC_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := gstack-dispatch-daemon
 
-.PHONY: demo test test-latest build lint static static-test macos-check crates install clean
+.PHONY: demo test test-latest bench build lint static static-test macos-check crates install clean
 
 demo:
 	$(CARGO) build --locked
@@ -25,6 +25,10 @@ test:
 # The same end-to-end tests against the newest Claude Code on npm. Apart, since it changes under us.
 test-latest:
 	$(CARGO) test --locked --test it claude::latest -- --ignored --nocapture
+
+# Measures, beside the run's own floor; AGAINST='COMMAND' adds another daemon with the same directory, interleaved.
+bench:
+	$(CARGO) bench --locked --bench bench -- $(if $(AGAINST),--against '$(AGAINST)') $(BENCH_ARGS)
 
 build:
 	$(CARGO) build --locked --release
