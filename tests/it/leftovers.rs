@@ -2,6 +2,9 @@
 //! made. Found by the real CLI and the side-by-side test under load. The first test always failed before its fix; the second
 //! is for a race of 2 ms that showed once in a dozen runs of the whole suite.
 
+use std::fs;
+use std::path::PathBuf;
+
 use crate::util::*;
 
 /// A dying process loses its environment, and with it the run token, before it hands its children on.
@@ -38,15 +41,20 @@ fn a_child_that_the_agent_forked_with_its_last_breath_is_gone_when_the_report_ap
     drop(daemon);
 }
 
-/// The daemon died between the fork and `child.json`, the agent ended alone, and what it left carries the run token: adopted
-/// as the agent, it would be watched until the TTL. Found by a storm of kills.
-#[test]
-fn a_child_left_behind_does_not_pass_for_an_agent_whose_pid_nobody_wrote_down() {
-    let lab = Lab::new();
+/// A session whose daemon died between the fork and `child.json`.
+struct Unrecorded {
+    hold: Hold,
+    agent: i32,
+    ran: PathBuf,
+    pids: PathBuf,
+}
+
+/// Its agent has left a child, stands at the hold, and then ends well with `result`.
+fn unrecorded(lab: &Lab, result: &str) -> Unrecorded {
     let (gate, ran, pids) = (lab.gate("gate"), lab.path("ran"), lab.path("pids"));
     let daemon = lab.daemon().start();
     let orders = format!(
-        "fake: mark {}\nfake: setsid-child {}\nfake: block {}\nfake: result success Done alone.",
+        "fake: mark {}\nfake: setsid-child {}\nfake: block {}\nfake: result success {result}",
         ran.display(),
         pids.display(),
         gate.display()
@@ -55,10 +63,19 @@ fn a_child_left_behind_does_not_pass_for_an_agent_whose_pid_nobody_wrote_down() 
     let hold = gate.held();
     let agent = marks(&ran)[0].2;
     daemon.crash();
-    std::fs::remove_file(lab.active("a").join("attempt-1/child.json")).expect("child.json");
-    hold.release();
-    wait_until("the agent's end", PATIENCE, || !alive(agent));
-    let child = pids_in(&pids)[0];
+    fs::remove_file(lab.active("a").join("attempt-1/child.json")).expect("child.json");
+    Unrecorded { hold, agent, ran, pids }
+}
+
+/// What the agent left carries the run token: adopted as the agent, it would be watched until the TTL. Found by a storm of
+/// kills.
+#[test]
+fn a_child_left_behind_does_not_pass_for_an_agent_whose_pid_nobody_wrote_down() {
+    let lab = Lab::new();
+    let session = unrecorded(&lab, "Done alone.");
+    session.hold.release();
+    wait_until("the agent's end", PATIENCE, || !alive(session.agent));
+    let child = pids_in(&session.pids)[0];
     assert!(alive(child), "the fake agent left a child");
     let daemon = lab.daemon().start();
     let report = lab.completed("a");
@@ -67,28 +84,15 @@ fn a_child_left_behind_does_not_pass_for_an_agent_whose_pid_nobody_wrote_down() 
     drop(daemon);
 }
 
-/// The other way round: the agent lives, and is found although nobody wrote its pid down.
 #[test]
 fn an_agent_whose_pid_nobody_wrote_down_is_adopted() {
     let lab = Lab::new();
-    let (gate, ran, pids) = (lab.gate("gate"), lab.path("ran"), lab.path("pids"));
-    let daemon = lab.daemon().start();
-    let orders = format!(
-        "fake: mark {}\nfake: setsid-child {}\nfake: block {}\nfake: result success Still here.",
-        ran.display(),
-        pids.display(),
-        gate.display()
-    );
-    lab.send(&lab.task("a", orders));
-    let hold = gate.held();
-    let agent = marks(&ran)[0].2;
-    daemon.crash();
-    std::fs::remove_file(lab.active("a").join("attempt-1/child.json")).expect("child.json");
+    let session = unrecorded(&lab, "Still here.");
     let daemon = lab.daemon().start();
     let adopted = lab.event("a", "adopted");
-    assert_eq!(adopted["pid"], agent);
-    hold.release();
+    assert_eq!(adopted["pid"], session.agent);
+    session.hold.release();
     assert_eq!(lab.completed("a")["result"], "Still here.");
-    assert_eq!(starts(&ran).len(), 1);
+    assert_eq!(starts(&session.ran).len(), 1);
     drop(daemon);
 }
