@@ -1,5 +1,6 @@
 //! The clocks: wall time for what people read, monotonic time for what is decided, ticks since boot for what /proc says.
 
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -36,7 +37,10 @@ pub fn ticks_since_boot() -> u64 {
 }
 
 /// Names this boot of the machine; a pid from another one means nothing. Constant where the system does not tell.
-pub fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    id.map_or_else(|_| "unknown".into(), |id| id.trim().to_string())
+pub fn boot_id() -> &'static str {
+    static READ: OnceLock<String> = OnceLock::new();
+    READ.get_or_init(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        id.map_or_else(|_| "unknown".into(), |id| id.trim().to_string())
+    })
 }

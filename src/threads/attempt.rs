@@ -288,7 +288,7 @@ impl Running<'_> {
         });
         AttemptEnd {
             finished_at_ms: now,
-            elapsed_ms: self.start.first.elapsed_ms(now, monotonic, &clock::boot_id()),
+            elapsed_ms: self.start.first.elapsed_ms(now, monotonic, clock::boot_id()),
             retries: self.start.retries,
             first: self.start.first.clone(),
             output_length: self.attempt.stdout_bytes(),

@@ -24,9 +24,8 @@ pub struct Dossier {
 pub fn after_attempts(context: &Context, dossier: Dossier, last: AttemptEnd) -> bool {
     let id = &dossier.claim.id;
     let logs = context.store.finished_dir(id).display().to_string();
-    let attempts = context.store.attempts(id).into_iter();
-    let before = attempts.filter(|attempt| attempt.number < last.attempt.attempt);
-    let earlier = before.filter_map(|a| a.end().read().map(|end| end.attempt.clone())).collect();
+    let attempts = context.store.attempts_before(id, last.attempt.attempt).into_iter();
+    let earlier = attempts.filter_map(|a| a.end().read().map(|end| end.attempt.clone())).collect();
     let report = answer::from_attempts(&dossier.dispatch, earlier, last, logs);
     conclude(context, dossier, &report)
 }

@@ -26,7 +26,21 @@ pub fn recover(context: &Context) -> Result<Recovered> {
     let boot_id = clock::boot_id();
     for id in context.store.list_active()? {
         let files = context.store.read_claim(&id);
-        let found = look(context, &id, files.is_some(), &boot_id);
+        let report = match context.store.read_committed(&id) {
+            Ok(report) => report,
+            Err(e) => {
+                log::error!("{id} is left as it is: {e}");
+                continue;
+            }
+        };
+        let found = Found {
+            accepted: files.is_some(),
+            report: report.is_some(),
+            attempt: context
+                .store
+                .last_attempt(&id)
+                .map(|attempt| look_at_attempt(context, &attempt, boot_id)),
+        };
         let step = step(&found);
         if step != Step::Queue {
             let name = format!("{step:?}").to_lowercase();
@@ -44,7 +58,7 @@ pub fn recover(context: &Context) -> Result<Recovered> {
         let claim = claim_of(context, id, &files);
         match step {
             Step::Discard => context.store.discard(&claim.id)?,
-            Step::Publish => publish(context, claim, &files),
+            Step::Publish => publish(context, claim, &files, &report.unwrap_or_default()),
             Step::Queue => recovered.waiting.push(claim),
             Step::QueueRetry
             | Step::Conclude
@@ -71,22 +85,9 @@ fn claim_of(context: &Context, id: DispatchId, files: &ClaimFiles) -> Claim {
     }
 }
 
-fn publish(context: &Context, claim: Claim, files: &ClaimFiles) {
-    let report = context.store.read_committed(&claim.id);
+fn publish(context: &Context, claim: Claim, files: &ClaimFiles, report: &[u8]) {
     let url = dispatch::parse(&files.bytes, 0).ok().and_then(|d| d.callback_url);
-    match report {
-        Ok(Some(report)) => {
-            see_through(context, claim, &files.accepted, url.as_deref(), &report);
-        }
-        Ok(None) => {}
-        Err(e) => log::error!("{e}"),
-    }
-}
-
-fn look(context: &Context, id: &DispatchId, accepted: bool, boot_id: &str) -> Found {
-    let store = &context.store;
-    let attempt = store.last_attempt(id).map(|attempt| look_at_attempt(context, &attempt, boot_id));
-    Found { accepted, report: store.is_committed(id), attempt }
+    see_through(context, claim, &files.accepted, url.as_deref(), report);
 }
 
 fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> FoundAttempt {

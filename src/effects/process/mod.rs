@@ -10,12 +10,14 @@ mod session;
 mod sweep;
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io;
 use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+use crate::pure::environment;
 pub use helper::{Helper, find_program, is_executable};
 pub use session::{Session, Spawn};
 pub use sweep::{Mark, Swept};
@@ -30,6 +32,8 @@ pub struct Processes {
     ours: Mutex<HashSet<i32>>,
     /// Read-locked from before a fork until the child is in `ours`: under the write lock every stranger is one.
     forking: RwLock<()>,
+    /// Variables of our environment that no session inherits.
+    withheld: Vec<OsString>,
 }
 
 impl Processes {
@@ -39,6 +43,10 @@ impl Processes {
             subreaper: become_subreaper(),
             ours: Mutex::default(),
             forking: RwLock::default(),
+            withheld: std::env::vars_os()
+                .map(|(name, _)| name)
+                .filter(|name| !environment::is_inherited(&name.to_string_lossy()))
+                .collect(),
         }
     }
 
@@ -63,12 +71,18 @@ impl Processes {
         if !self.subreaper {
             return None;
         }
-        let _no_fork = self.forking.write().unwrap_or_else(PoisonError::into_inner);
-        let mut alive = procfs::main_thread_children()?;
-        {
+        let unknown = || {
+            let mut children = procfs::main_thread_children()?;
             let ours = self.ours();
-            alive.retain(|pid| !ours.contains(pid));
+            children.retain(|pid| !ours.contains(pid));
+            Some(children)
+        };
+        // Most looks find none, and then nobody need wait for a fork under way.
+        if unknown()?.is_empty() {
+            return Some(Strangers { any_reaped: false, alive: Vec::new() });
         }
+        let _no_fork = self.forking.write().unwrap_or_else(PoisonError::into_inner);
+        let mut alive = unknown()?;
         let found = alive.len();
         alive.retain(|&pid| !reap(pid));
         Some(Strangers { any_reaped: alive.len() < found, alive })

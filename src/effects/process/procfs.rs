@@ -39,16 +39,23 @@ pub(super) use linux::*;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::fs;
-    use std::io;
+    use std::fs::{self, File};
+    use std::io::{self, Read};
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
     use super::{Stat, parse_stat};
 
     pub fn stat(pid: i32) -> Option<Stat> {
-        let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let bytes = read_at_once(&format!("/proc/{pid}/stat"))?;
         parse_stat(&String::from_utf8_lossy(&bytes))
+    }
+
+    /// Files in /proc do not tell their size: with room for all of it, one read and one for the end.
+    fn read_at_once(path: &str) -> Option<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(1024);
+        File::open(path).ok()?.take(u64::MAX).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
     }
 
     pub fn all_pids() -> Vec<i32> {
@@ -81,7 +88,8 @@ mod linux {
     /// lives as long as we do. `None`: it does not list them (CONFIG_PROC_CHILDREN).
     pub fn main_thread_children() -> Option<Vec<i32>> {
         let main = std::process::id();
-        let list = fs::read_to_string(format!("/proc/self/task/{main}/children")).ok()?;
+        let list = read_at_once(&format!("/proc/self/task/{main}/children"))?;
+        let list = String::from_utf8_lossy(&list);
         Some(list.split_ascii_whitespace().flat_map(str::parse).collect())
     }
 }

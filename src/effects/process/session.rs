@@ -18,7 +18,6 @@ use wait_timeout::ChildExt;
 
 use super::{Processes, procfs};
 use crate::pure::claim::ChildRecord;
-use crate::pure::environment;
 use crate::pure::outcome::Exit;
 
 /// How often a process is looked at that is not our child, where the kernel cannot tell us of its end.
@@ -30,7 +29,7 @@ pub struct Spawn<'a> {
     pub program: &'a Path,
     pub arguments: Vec<OsString>,
     pub directory: &'a Path,
-    /// Set on top of what is inherited ([`environment::is_inherited`]).
+    /// Set on top of what is inherited ([`crate::pure::environment::is_inherited`]).
     pub variables: Vec<(&'static str, OsString)>,
     pub stdin: File,
     pub stdout: File,
@@ -60,10 +59,8 @@ impl<'p> Session<'p> {
             .stdout(spawn.stdout)
             .stderr(spawn.stderr)
             .process_group(0);
-        for (name, _) in std::env::vars_os() {
-            if !environment::is_inherited(&name.to_string_lossy()) {
-                command.env_remove(name);
-            }
+        for name in &processes.withheld {
+            command.env_remove(name);
         }
         command.envs(spawn.variables);
         let child = processes.spawn(&mut command)?;

@@ -17,6 +17,8 @@ use crate::pure::dispatch::DispatchId;
 
 /// How much of stderr's end is looked at, in bytes.
 const STDERR_TAIL_BYTES: u64 = 16 * 1024;
+/// What is read of a stream at once, in bytes.
+const READ_BYTES: usize = 32 * 1024;
 
 /// One attempt's place on disk.
 #[derive(Clone, Debug)]
@@ -61,7 +63,7 @@ impl Store {
         files::replace(&dir, "attempt.json", &record, Durable::AfterRename)?;
         files::sync_dir(&claim)?;
         if start.attempt == 1 {
-            files::sync_dir(&self.active)?;
+            self.active.sync()?;
         }
         Ok((Attempt { number: start.attempt, dir }, files))
     }
@@ -80,11 +82,11 @@ impl Store {
         Some(Attempt { number, dir: claim.join(format!("attempt-{number}")) })
     }
 
-    /// All attempts that began, first to last.
-    pub fn attempts(&self, id: &DispatchId) -> Vec<Attempt> {
+    /// The attempts that began before the one of that number, first to last.
+    pub fn attempts_before(&self, id: &DispatchId, number: u32) -> Vec<Attempt> {
         let claim = self.claim_dir(id);
         let attempt = |number| Attempt { number, dir: claim.join(format!("attempt-{number}")) };
-        numbers(&claim).into_iter().map(attempt).collect()
+        (1..number).map(attempt).filter(|attempt| began(&attempt.dir)).collect()
     }
 }
 
@@ -155,7 +157,7 @@ impl Attempt {
     pub fn read_stdout(&self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         let path = self.stdout_path();
         let mut file = files::open_no_follow(&path).at("open", &path)?;
-        let mut piece = vec![0; 64 * 1024];
+        let mut piece = vec![0; READ_BYTES];
         loop {
             match file.read(&mut piece) {
                 Ok(0) => return Ok(()),
@@ -171,6 +173,9 @@ impl Attempt {
         let read = || -> io::Result<Vec<u8>> {
             let mut file = files::open_no_follow(&self.dir.join("stderr.log"))?;
             let length = file.metadata()?.len();
+            if length == 0 {
+                return Ok(Vec::new());
+            }
             file.seek(SeekFrom::Start(length.saturating_sub(STDERR_TAIL_BYTES)))?;
             let mut tail = Vec::new();
             file.take(STDERR_TAIL_BYTES).read_to_end(&mut tail)?;
@@ -196,13 +201,17 @@ fn open_output(path: &Path) -> Result<File> {
     OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).at("create", path)
 }
 
+fn began(attempt: &Path) -> bool {
+    identity::of_path(&attempt.join("attempt.json")).is_ok()
+}
+
 /// Numbers of the attempts that have an `attempt.json`, ascending.
 pub(super) fn numbers(claim: &Path) -> Vec<u32> {
     let Ok(entries) = fs::read_dir(claim) else { return Vec::new() };
     let number = |entry: io::Result<fs::DirEntry>| {
         let entry = entry.ok()?;
         let number = entry.file_name().to_str()?.strip_prefix("attempt-")?.parse().ok()?;
-        identity::of_path(&entry.path().join("attempt.json")).ok().map(|_| number)
+        began(&entry.path()).then_some(number)
     };
     let mut numbers: Vec<u32> = entries.filter_map(number).collect();
     numbers.sort_unstable();

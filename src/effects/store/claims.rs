@@ -51,7 +51,7 @@ impl Accepted {
 
 impl Store {
     pub(super) fn claim_dir(&self, id: &DispatchId) -> PathBuf {
-        self.active.join(id.as_str())
+        self.active.path().join(id.as_str())
     }
 
     /// Our own copy of the dispatch, which the session may read.
@@ -76,7 +76,7 @@ impl Store {
             inbox_file: dropped.stamp.identity,
             inbox_dir: dir,
         };
-        let building = self.active.join(format!(".tmp.{}", dispatch.id));
+        let building = self.active.path().join(format!(".tmp.{}", dispatch.id));
         files::remove_tree(&building)?;
         files::make_dir(&building).at("make", &building)?;
         files::create(&building.join("dispatch.json"), &dropped.bytes)?;
@@ -89,7 +89,11 @@ impl Store {
 
     /// Who has this id, if anybody. The report of a rejection does not count: a rejected id is not spent.
     pub fn taken(&self, id: &DispatchId) -> Result<Option<Taken>> {
-        let places = [(&self.active, false), (&self.pending, false), (&self.finished, true)];
+        let places = [
+            (self.active.path(), false),
+            (self.pending.as_path(), false),
+            (self.finished.as_path(), true),
+        ];
         for (parent, is_answered) in places {
             let dir = parent.join(id.as_str());
             if identity::of_path(&dir).is_ok() {
@@ -97,7 +101,7 @@ impl Store {
                 return Ok(Some(Taken { sha256, is_answered }));
             }
         }
-        let path = self.completed.join(format!("{id}.json"));
+        let path = self.completed.path().join(format!("{id}.json"));
         let Some(bytes) = files::read(&path, files::RECORD_BYTES_MAX)? else { return Ok(None) };
         let report = serde_json::from_slice::<Report>(&bytes);
         let rejected = report.is_ok_and(|r| r.error_type == Some(ErrorType::InvalidDispatch));
@@ -106,20 +110,20 @@ impl Store {
 
     /// The report of an earlier rejection goes when a valid dispatch takes the id.
     pub fn remove_rejection_report(&self, id: &DispatchId) -> Result<()> {
-        files::remove(&self.completed.join(format!("{id}.json")))
+        files::remove(&self.completed.path().join(format!("{id}.json")))
     }
 
     /// Ids in `active/`, in no order. Folders that were being built are removed.
     pub fn list_active(&self) -> Result<Vec<DispatchId>> {
         let mut ids = Vec::new();
-        for entry in fs::read_dir(&self.active).at("read", &self.active)? {
-            let name = entry.at("read", &self.active)?.file_name();
+        for entry in fs::read_dir(self.active.path()).at("read", self.active.path())? {
+            let name = entry.at("read", self.active.path())?.file_name();
             match name.to_str().and_then(DispatchId::parse) {
                 Some(id) => ids.push(id),
                 None if name.as_bytes().starts_with(b".tmp.") => {
-                    files::remove_tree(&self.active.join(&name))?;
+                    files::remove_tree(&self.active.path().join(&name))?;
                 }
-                None => log::warn!("{} is not ours", self.active.join(&name).display()),
+                None => log::warn!("{} is not ours", self.active.path().join(&name).display()),
             }
         }
         Ok(ids)

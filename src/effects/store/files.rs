@@ -18,8 +18,10 @@ use crate::effects::error::{At, Error, Result};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durable {
     Yes,
+    /// The file is; the caller sees to its folder.
+    FileOnly,
     /// Synced under its final name: one journal commit less, and a power cut before this returns may leave the file empty.
-    /// For a record that counts as it stands, even unreadable.
+    /// For a record of which an unreadable one is told from a readable one by everybody who asks.
     AfterRename,
     No,
 }
@@ -51,15 +53,20 @@ pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) ->
         }
         created => created?,
     };
-    if durable == Durable::Yes {
-        file.sync_all().at("sync", &temporary)?;
+    match durable {
+        Durable::Yes | Durable::FileOnly => file.sync_all().at("sync", &temporary)?,
+        Durable::AfterRename | Durable::No => {}
     }
     let path = dir.join(name);
     fs::rename(&temporary, &path).at("put in place", &path)?;
-    if durable == Durable::AfterRename {
-        file.sync_all().at("sync", &path)?;
+    match durable {
+        Durable::Yes => sync_dir(dir),
+        Durable::AfterRename => {
+            file.sync_all().at("sync", &path)?;
+            sync_dir(dir)
+        }
+        Durable::FileOnly | Durable::No => Ok(()),
     }
-    if durable == Durable::No { Ok(()) } else { sync_dir(dir) }
 }
 
 /// For a file that was written without.
@@ -82,7 +89,8 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.at("open", path)?,
     };
-    let mut bytes = Vec::new();
+    // Room for most records: two reads instead of six.
+    let mut bytes = Vec::with_capacity(4096);
     file.take(bytes_max).read_to_end(&mut bytes).at("read", path)?;
     Ok(Some(bytes))
 }

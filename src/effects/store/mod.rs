@@ -10,6 +10,7 @@ mod audit;
 mod claims;
 mod control;
 mod files;
+mod folder;
 mod heartbeat;
 mod identity;
 mod inbox;
@@ -30,6 +31,7 @@ pub use audit::{Audit, Details};
 pub use claims::{Claim, ClaimFiles};
 pub use control::{Request, cancel_request, is_cancel_name};
 pub use files::Record;
+use folder::Folder;
 pub use identity::Stamp;
 pub use inbox::{Dropped, Inspected, is_inbox_name};
 pub use lock::DaemonLock;
@@ -40,10 +42,10 @@ pub struct Store {
     home: PathBuf,
     /// The drop zone.
     dispatch: PathBuf,
-    completed: PathBuf,
+    completed: Folder,
     /// Ours alone.
     own: PathBuf,
-    active: PathBuf,
+    active: Folder,
     finished: PathBuf,
     pending: PathBuf,
     rejected: PathBuf,
@@ -59,8 +61,8 @@ impl Store {
         let (dispatch, own) = (home.join("dispatch"), home.join("dispatchd"));
         Store {
             home: home.to_path_buf(),
-            completed: dispatch.join("completed"),
-            active: own.join("active"),
+            completed: Folder::new(dispatch.join("completed")),
+            active: Folder::new(own.join("active")),
             finished: own.join("finished"),
             pending: own.join("pending"),
             rejected: own.join("rejected"),
@@ -82,10 +84,10 @@ impl Store {
             .at("make", &self.home)?;
         let mut tightened = Vec::new();
         for dir in [
-            &self.dispatch,
-            &self.completed,
+            self.dispatch.as_path(),
+            self.completed.path(),
             &self.own,
-            &self.active,
+            self.active.path(),
             &self.finished,
             &self.pending,
             &self.rejected,
@@ -93,10 +95,10 @@ impl Store {
             &self.control,
         ] {
             let Some(old_mode) = make_private(dir)? else { continue };
-            if *dir == self.dispatch && old_mode & 0o022 != 0 {
+            if dir == self.dispatch && old_mode & 0o022 != 0 {
                 self.shut_at_ns.store(clock::unix_ms() * 1_000_000, Ordering::Release);
             }
-            tightened.push(dir.clone());
+            tightened.push(dir.to_path_buf());
         }
         Ok(tightened)
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::files::{self, Durable};
-use super::{Claim, Store, identity};
+use super::{Claim, Store};
 use crate::effects::error::{At, Error, Result};
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::Report;
@@ -14,27 +14,36 @@ impl Store {
     pub fn commit(&self, claim: &Claim, report: &Report) -> Result<Vec<u8>> {
         let dir = self.claim_dir(&claim.id);
         let bytes = report_bytes(report)?;
-        if self.last_attempt(&claim.id).is_none() {
+        if report.attempts.is_empty() {
             // No attempt record holds them: the steps after the commit need both, through a power cut too.
             files::sync(&dir.join("accepted.json"))?;
             files::sync(&dir.join("dispatch.json"))?;
-            files::sync_dir(&self.active)?;
+            self.active.sync()?;
         }
-        files::replace(&dir, "report.json", &bytes, Durable::Yes)?;
+        files::replace(&dir, "report.json", &bytes, Durable::AfterRename)?;
         Ok(bytes)
     }
 
-    pub fn is_committed(&self, id: &DispatchId) -> bool {
-        identity::of_path(&self.claim_dir(id).join("report.json")).is_ok()
-    }
-
+    /// The report that stands there, if it is whole: a power cut in the middle of the commit leaves an empty one, which is
+    /// none. Durable when this returns, for what follows rests on it, and who wrote it may have died before its fsync.
     pub fn read_committed(&self, id: &DispatchId) -> Result<Option<Vec<u8>>> {
-        files::read(&self.claim_dir(id).join("report.json"), files::RECORD_BYTES_MAX)
+        let dir = self.claim_dir(id);
+        let path = dir.join("report.json");
+        let Some(bytes) = files::read(&path, files::RECORD_BYTES_MAX)? else { return Ok(None) };
+        if serde_json::from_slice::<Report>(&bytes).is_err() {
+            log::warn!("{} is not whole: nothing was committed", path.display());
+            return Ok(None);
+        }
+        files::sync(&path)?;
+        files::sync_dir(&dir)?;
+        Ok(Some(bytes))
     }
 
     /// Publishes a copy, never a link: the drop zone must not reach our file. Durable, since the inbox file goes next.
     pub fn publish(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
-        files::replace(&self.completed, &format!("{id}.json"), report, Durable::Yes)
+        let name = format!("{id}.json");
+        files::replace(self.completed.path(), &name, report, Durable::FileOnly)?;
+        self.completed.sync()
     }
 
     /// The answer to a file that never became a dispatch.

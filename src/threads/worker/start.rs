@@ -42,7 +42,7 @@ impl Worker<'_> {
         let here_first = FirstStart {
             at_ms: started_at_ms,
             monotonic_ms: started_monotonic_ms,
-            boot_id: boot_id.clone(),
+            boot_id: boot_id.into(),
         };
         let start = AttemptStart {
             attempt: plan.number,
@@ -57,7 +57,7 @@ impl Worker<'_> {
             first: plan.first.clone().unwrap_or(here_first),
             started_monotonic_ms,
             deadline_monotonic_ms: started_monotonic_ms + dispatch.ttl_seconds as i64 * 1000,
-            boot_id,
+            boot_id: boot_id.into(),
             started_ticks: clock::ticks_since_boot(),
             git: plan.git.clone().or_else(|| git::before(&dir)).unwrap_or_default(),
             project_dir: dir.to_string_lossy().into_owned(),
