@@ -545,6 +545,18 @@ fn a_committed_report_is_published_and_everything_after_it_is_done() {
 }
 
 #[test]
+fn a_report_that_a_power_cut_left_empty_was_never_committed() {
+    for torn in ["", "{\"dispatch_id\": \"dispatch-b\", \"status\": \"compl"] {
+        let (lab, daemon) =
+            with_b_queued(|_, b| fs::write(b.join("report.json"), torn).expect("write"));
+        lab.settled("b");
+        lab.completed("b");
+        assert_eq!(b_ran(&lab), 1);
+        drop(daemon);
+    }
+}
+
+#[test]
 fn a_file_that_comes_back_after_its_answer_is_not_run_again() {
     let lab = Lab::new();
     let ran = lab.path("ran");
