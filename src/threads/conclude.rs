@@ -10,8 +10,8 @@ use crate::effects::store::{Claim, OutboxEntry, Record};
 use crate::pure::answer::{self, ascii_json};
 use crate::pure::claim::{Accepted, AttemptEnd, NextStep};
 use crate::pure::digest::sha256_hex;
-use crate::pure::dispatch::Dispatch;
-use crate::pure::report::{ErrorType, Report, Status};
+use crate::pure::dispatch::{Dispatch, DispatchId};
+use crate::pure::report::{AttemptReport, ErrorType, Report, Status};
 
 /// A claim with what its files say: all that an answer needs.
 pub struct Dossier {
@@ -24,10 +24,20 @@ pub struct Dossier {
 pub fn after_attempts(context: &Context, dossier: Dossier, last: AttemptEnd) -> bool {
     let id = &dossier.claim.id;
     let logs = context.store.finished_dir(id).display().to_string();
-    let attempts = context.store.attempts_before(id, last.attempt.attempt).into_iter();
-    let earlier = attempts.filter_map(|a| a.end().read().map(|end| end.attempt.clone())).collect();
+    let Some(earlier) = persist(context, || earlier(context, id, last.attempt.attempt)) else {
+        return false;
+    };
     let report = answer::from_attempts(&dossier.dispatch, earlier, last, logs);
     conclude(context, dossier, &report)
+}
+
+/// How the attempts before that one ended.
+fn earlier(context: &Context, id: &DispatchId, number: u32) -> Result<Vec<AttemptReport>> {
+    let mut reports = Vec::new();
+    for attempt in context.store.attempts_before(id, number)? {
+        reports.extend(attempt.end()?.read().map(|end| end.attempt.clone()));
+    }
+    Ok(reports)
 }
 
 /// Answers without (another) session: it was cancelled, withdrawn, or could not be started.
@@ -38,8 +48,12 @@ pub fn without_session(
     kind: ErrorType,
     error: &str,
 ) -> bool {
-    let last = context.store.last_attempt(&dossier.claim.id);
-    let Some(Record::Read(mut end)) = last.map(|attempt| attempt.end()) else {
+    let look = || match context.store.last_attempt(&dossier.claim.id)? {
+        Some(last) => last.end(),
+        None => Ok(Record::Absent),
+    };
+    let Some(last) = persist(context, look) else { return false };
+    let Record::Read(mut end) = last else {
         let now = clock::unix_ms();
         let report = answer::without_session(&dossier.dispatch, status, kind, error, now);
         return conclude(context, dossier, &report);

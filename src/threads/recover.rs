@@ -1,6 +1,9 @@
 //! What an earlier daemon left: looked at once, at start, before anything new is taken. The files alone decide
 //! ([`crate::pure::recovery`]); here they are read, and what can be done at once is done.
 
+use std::thread;
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::Context;
@@ -12,6 +15,10 @@ use crate::effects::{clock, project};
 use crate::pure::claim::{AttemptStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::recovery::{Found, FoundAttempt, FoundEnd, Leader, Step, step};
+
+/// How often a claim is looked at before it is left as it is.
+const LOOKS_MAX: u32 = 10;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub struct Recovered {
@@ -25,21 +32,12 @@ pub fn recover(context: &Context) -> Result<Recovered> {
     let mut recovered = Recovered::default();
     let boot_id = clock::boot_id();
     for id in context.store.list_active()? {
-        let files = context.store.read_claim(&id);
-        let report = match context.store.read_committed(&id) {
-            Ok(report) => report,
+        let (files, report, found) = match look_patiently(context, &id, boot_id) {
+            Ok(looked) => looked,
             Err(e) => {
                 log::error!("{id} is left as it is: {e}");
                 continue;
             }
-        };
-        let found = Found {
-            accepted: files.is_some(),
-            report: report.is_some(),
-            attempt: context
-                .store
-                .last_attempt(&id)
-                .map(|attempt| look_at_attempt(context, &attempt, boot_id)),
         };
         let step = step(&found);
         if step != Step::Queue {
@@ -71,6 +69,30 @@ pub fn recover(context: &Context) -> Result<Recovered> {
     Ok(recovered)
 }
 
+type Looked = (Option<ClaimFiles>, Option<Vec<u8>>, Found);
+
+/// A disk or a table of descriptors may be in trouble for a moment; one claim that cannot be read at all must not hold up
+/// the others for ever.
+fn look_patiently(context: &Context, id: &DispatchId, boot_id: &str) -> Result<Looked> {
+    for _ in 1..LOOKS_MAX {
+        match look(context, id, boot_id) {
+            Err(e) => log::error!("{e}; trying again in {LOOK_AGAIN:?}"),
+            looked => return looked,
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+    look(context, id, boot_id)
+}
+
+fn look(context: &Context, id: &DispatchId, boot_id: &str) -> Result<Looked> {
+    let store = &context.store;
+    let (files, report) = (store.read_claim(id)?, store.read_committed(id)?);
+    let attempt = store.last_attempt(id)?;
+    let attempt = attempt.map(|attempt| look_at_attempt(context, &attempt, boot_id)).transpose()?;
+    let found = Found { accepted: files.is_some(), report: report.is_some(), attempt };
+    Ok((files, report, found))
+}
+
 fn claim_of(context: &Context, id: DispatchId, files: &ClaimFiles) -> Claim {
     let (dir, project) = match dispatch::parse(&files.bytes, 0) {
         Ok(d) => (project::expand(&d.project_dir, context.home.as_deref()), d.project),
@@ -90,30 +112,34 @@ fn publish(context: &Context, claim: Claim, files: &ClaimFiles, report: &[u8]) {
     see_through(context, claim, &files.accepted, url.as_deref(), report);
 }
 
-fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> FoundAttempt {
-    let end = match attempt.end() {
+fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> Result<FoundAttempt> {
+    let end = match attempt.end()? {
         Record::Read(end) => Some(match end.next {
             NextStep::Report => FoundEnd::Report,
             NextStep::Retry { .. } => FoundEnd::Retry,
         }),
         Record::Absent | Record::Unreadable => None,
     };
-    let stop = attempt.stop().read().map(|stop| stop.cause);
-    let readings = attempt.readings();
-    let start = attempt.start();
+    let stop = attempt.stop()?.read().map(|stop| stop.cause);
+    let readings = attempt.readings()?;
+    let start = attempt.start()?;
     let Record::Read(start) = &start else {
         let (leader, traces) = (Leader::Unknown, false);
-        return FoundAttempt { readable: false, end, stop, readings, leader, traces };
+        return Ok(FoundAttempt { readable: false, end, stop, readings, leader, traces });
     };
     let (leader, traces) = if end.is_some() || start.boot_id != boot_id {
         (Leader::Dead, false)
     } else {
-        look_at_processes(context, attempt, start)
+        look_at_processes(context, attempt, start)?
     };
-    FoundAttempt { readable: true, end, stop, readings, leader, traces }
+    Ok(FoundAttempt { readable: true, end, stop, readings, leader, traces })
 }
 
-fn look_at_processes(context: &Context, attempt: &Attempt, start: &AttemptStart) -> (Leader, bool) {
+fn look_at_processes(
+    context: &Context,
+    attempt: &Attempt,
+    start: &AttemptStart,
+) -> Result<(Leader, bool)> {
     let processes = &context.processes;
     let mark = Mark {
         run_token: start.run_token.clone(),
@@ -123,7 +149,7 @@ fn look_at_processes(context: &Context, attempt: &Attempt, start: &AttemptStart)
         is_below_us: false,
     };
     let has_proc = cfg!(target_os = "linux");
-    match attempt.child() {
+    Ok(match attempt.child()? {
         // Without start times a pid may be anybody's by now: then the lock must say so too.
         Record::Read(child) if processes.is_alive(&child) => {
             let ours = has_proc || processes.has_traces(&mark);
@@ -140,5 +166,5 @@ fn look_at_processes(context: &Context, attempt: &Attempt, start: &AttemptStart)
             None if has_proc => (Leader::Dead, false),
             None => (Leader::Unknown, processes.has_traces(&mark)),
         },
-    }
+    })
 }

@@ -529,7 +529,7 @@ pub fn millis_between_attempts(report: &Value) -> i64 {
 }
 
 /// What is true of every report: the seed's fields and meaning, the completion schema, no nulls.
-fn check_report(report: &Value, id: &str) {
+pub fn check_report(report: &Value, id: &str) {
     let fail = |what: &str| -> ! { panic!("the report of {id}: {what}: {report:#}") };
     let status = report["status"].as_str().unwrap_or_default();
     if report["dispatch_id"] != id {

@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+use crate::effects::failpoint::{self, Effect};
 use crate::pure::environment;
 pub use helper::{Helper, find_program, is_executable};
 pub use session::{Session, Spawn};
@@ -52,6 +53,7 @@ impl Processes {
 
     fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let _forking = self.forking.read().unwrap_or_else(PoisonError::into_inner);
+        failpoint::before(Effect::Spawn)?;
         let child = command.spawn()?;
         self.ours().insert(child.id() as i32);
         Ok(child)

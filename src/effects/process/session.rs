@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process};
 use wait_timeout::ChildExt;
 
 use super::{Processes, procfs};
+use crate::effects::failpoint::{self, Effect};
 use crate::pure::claim::ChildRecord;
 use crate::pure::outcome::Exit;
 
@@ -143,7 +144,9 @@ impl<'p> Session<'p> {
     }
 
     fn signal_group(&self, signal: Signal) {
-        if let Some(pid) = Pid::from_raw(self.pid) {
+        if let Some(pid) = Pid::from_raw(self.pid)
+            && failpoint::before(Effect::Signal).is_ok()
+        {
             let _ = kill_process_group(pid, signal);
         }
     }

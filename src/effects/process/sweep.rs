@@ -14,6 +14,7 @@ use rustix::process::Signal;
 
 use super::Processes;
 use super::procfs::{self, Stat};
+use crate::effects::failpoint::{self, Effect};
 use crate::pure::claim::ChildRecord;
 use crate::pure::environment::RUN_TOKEN;
 use crate::pure::report::Leftover;
@@ -257,7 +258,9 @@ fn signal(found: &Found, mark: &Mark, signal: Signal) {
     // Looked at again now that the descriptor pins it.
     let same =
         |stat: &Stat| stat.start_time == found.start_time && belongs(found.pid, stat, mark, true);
-    if procfs::stat(found.pid).is_some_and(|stat| same(&stat)) {
+    if procfs::stat(found.pid).is_some_and(|stat| same(&stat))
+        && failpoint::before(Effect::Signal).is_ok()
+    {
         let _ = pidfd_send_signal(&pidfd, signal);
     }
 }

@@ -4,7 +4,7 @@
 //! the agent starts. The session's stdout is locked before it is handed to the child: the lock belongs to the open file
 //! and so outlives us with the child.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::files::{self, Durable, Record};
 use super::{Store, identity};
 use crate::effects::error::{At, Error, Result};
+use crate::effects::failpoint::{self, Effect};
 use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep, StopRecord};
 use crate::pure::dispatch::DispatchId;
 
@@ -50,7 +51,9 @@ impl Store {
         files::make_dir(&dir).at("make", &dir)?;
         files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
         let files = AttemptFiles {
-            stdin: File::open(dir.join("prompt.txt")).at("open", &dir)?,
+            stdin: failpoint::before(Effect::Open)
+                .and_then(|()| File::open(dir.join("prompt.txt")))
+                .at("open", &dir)?,
             stdout: open_output(&dir.join("stdout.jsonl"))?,
             stderr: open_output(&dir.join("stderr.log"))?,
         };
@@ -76,34 +79,40 @@ impl Store {
     }
 
     /// The newest attempt that began, if any did.
-    pub fn last_attempt(&self, id: &DispatchId) -> Option<Attempt> {
+    pub fn last_attempt(&self, id: &DispatchId) -> Result<Option<Attempt>> {
         let claim = self.claim_dir(id);
-        let number = numbers(&claim).pop()?;
-        Some(Attempt { number, dir: claim.join(format!("attempt-{number}")) })
+        let attempt = |number| Attempt { number, dir: claim.join(format!("attempt-{number}")) };
+        Ok(numbers(&claim)?.pop().map(attempt))
     }
 
     /// The attempts that began before the one of that number, first to last.
-    pub fn attempts_before(&self, id: &DispatchId, number: u32) -> Vec<Attempt> {
+    pub fn attempts_before(&self, id: &DispatchId, number: u32) -> Result<Vec<Attempt>> {
         let claim = self.claim_dir(id);
-        let attempt = |number| Attempt { number, dir: claim.join(format!("attempt-{number}")) };
-        (1..number).map(attempt).filter(|attempt| began(&attempt.dir)).collect()
+        let mut attempts = Vec::new();
+        for number in 1..number {
+            let dir = claim.join(format!("attempt-{number}"));
+            if began(&dir)? {
+                attempts.push(Attempt { number, dir });
+            }
+        }
+        Ok(attempts)
     }
 }
 
 impl Attempt {
-    pub fn start(&self) -> Record<AttemptStart> {
+    pub fn start(&self) -> Result<Record<AttemptStart>> {
         files::read_record(&self.dir.join("attempt.json"))
     }
 
-    pub fn child(&self) -> Record<ChildRecord> {
+    pub fn child(&self) -> Result<Record<ChildRecord>> {
         files::read_record(&self.dir.join("child.json"))
     }
 
-    pub fn stop(&self) -> Record<StopRecord> {
+    pub fn stop(&self) -> Result<Record<StopRecord>> {
         files::read_record(&self.dir.join("stop.json"))
     }
 
-    pub fn end(&self) -> Record<AttemptEnd> {
+    pub fn end(&self) -> Result<Record<AttemptEnd>> {
         files::read_record(&self.dir.join("end.json"))
     }
 
@@ -115,7 +124,7 @@ impl Attempt {
     /// Why we end the session, durable before our first signal. The first reason stays.
     pub fn write_stop(&self, record: &StopRecord) -> Result<()> {
         let path = self.dir.join("stop.json");
-        if identity::of_path(&path).is_ok() {
+        if identity::find(&path)?.is_some() {
             return Ok(());
         }
         files::replace(&self.dir, "stop.json", &files::to_json(record, &path)?, Durable::Yes)
@@ -133,16 +142,19 @@ impl Attempt {
     }
 
     /// How often the daemon began to read what the session left. If there is no end on record, each time it died there.
-    pub fn readings(&self) -> u64 {
-        identity::of_path(&self.dir.join("reading")).map_or(0, |stamp| stamp.size)
+    pub fn readings(&self) -> Result<u64> {
+        Ok(identity::find(&self.dir.join("reading"))?.map_or(0, |stamp| stamp.size))
     }
 
     /// Notes that we begin to read it: one byte each time. The file stays: a removed inode makes ext4 without a journal slow.
     pub fn note_reading(&self) -> Result<()> {
         let path = self.dir.join("reading");
         let mut options = OpenOptions::new();
-        let opened = options.append(true).create(true).mode(0o600).open(&path);
-        opened.and_then(|mut f| io::Write::write_all(&mut f, b"x")).at("mark", &path)
+        options.append(true).create(true).mode(0o600);
+        failpoint::before(Effect::Create)
+            .and_then(|()| options.open(&path))
+            .and_then(|mut file| files::write_all(&mut file, b"x"))
+            .at("mark", &path)
     }
 
     pub fn stdout_path(&self) -> PathBuf {
@@ -159,7 +171,7 @@ impl Attempt {
         let mut file = files::open_no_follow(&path).at("open", &path)?;
         let mut piece = vec![0; READ_BYTES];
         loop {
-            match file.read(&mut piece) {
+            match failpoint::before(Effect::Read).and_then(|()| file.read(&mut piece)) {
                 Ok(0) => return Ok(()),
                 Ok(n) => each(&piece[..n]),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -189,7 +201,8 @@ impl Attempt {
         let path = self.dir.join(name);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(&path).at("create", &path)?;
+        let created = failpoint::before(Effect::Create).and_then(|()| options.open(&path));
+        let file = created.at("create", &path)?;
         // Only the descriptor is needed.
         files::remove(&path)?;
         Ok(file)
@@ -198,22 +211,32 @@ impl Attempt {
 
 fn open_output(path: &Path) -> Result<File> {
     // O_APPEND: a session that is resumed or a child that reopens its output cannot overwrite what is there.
-    OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).at("create", path)
+    let mut options = OpenOptions::new();
+    options.append(true).create_new(true).mode(0o600);
+    failpoint::before(Effect::Create).and_then(|()| options.open(path)).at("create", path)
 }
 
-fn began(attempt: &Path) -> bool {
-    identity::of_path(&attempt.join("attempt.json")).is_ok()
+fn began(attempt: &Path) -> Result<bool> {
+    Ok(identity::find(&attempt.join("attempt.json"))?.is_some())
 }
 
 /// Numbers of the attempts that have an `attempt.json`, ascending.
-pub(super) fn numbers(claim: &Path) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir(claim) else { return Vec::new() };
-    let number = |entry: io::Result<fs::DirEntry>| {
-        let entry = entry.ok()?;
-        let number = entry.file_name().to_str()?.strip_prefix("attempt-")?.parse().ok()?;
-        began(&entry.path()).then_some(number)
+pub(super) fn numbers(claim: &Path) -> Result<Vec<u32>> {
+    let mut numbers = Vec::new();
+    let entries = match files::list(claim) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(numbers),
+        listed => listed?,
     };
-    let mut numbers: Vec<u32> = entries.filter_map(number).collect();
+    for entry in entries {
+        let entry = entry.at("read", claim)?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("attempt-")?.parse().ok());
+        if let Some(number) = number
+            && began(&entry.path())?
+        {
+            numbers.push(number);
+        }
+    }
     numbers.sort_unstable();
-    numbers
+    Ok(numbers)
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{Store, identity};
 use crate::effects::clock;
 use crate::effects::error::{At, Result};
+use crate::effects::failpoint::{self, Effect};
 
 /// Lines that wait for room on the disk; more than these are lost, and logged.
 const WAITING_MAX: usize = 1000;
@@ -102,7 +103,7 @@ impl Audit {
 fn append(file: &mut File, line: &[u8]) -> io::Result<()> {
     let mut written = 0;
     while written < line.len() {
-        match file.write(&line[written..]) {
+        match failpoint::write(file, &line[written..]) {
             Ok(n) if n > 0 => written += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             failed => {
@@ -122,6 +123,7 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
         let aside = path.with_extension(format!("jsonl.{}", clock::unix_ms()));
         fs::rename(path, aside)?;
     }
+    failpoint::before(Effect::Create)?;
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let mut file = OpenOptions::new()
         .read(true)

@@ -4,7 +4,6 @@
 //! through queue and channel, and it cannot be copied: two threads never work on one dispatch.
 
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +35,13 @@ pub struct ClaimFiles {
     pub bytes: Vec<u8>,
 }
 
+/// A dispatch that is about to be accepted.
+pub struct Prepared {
+    accepted: Accepted,
+    building: PathBuf,
+    place: PathBuf,
+}
+
 /// The dispatch that has an id.
 pub struct Taken {
     /// Of its bytes, if it is known.
@@ -59,15 +65,16 @@ impl Store {
         self.claim_dir(id).join("dispatch.json")
     }
 
-    /// Accepts: builds the folder aside and renames it in. Nothing is durable yet, and need not be: the inbox file stays
-    /// until the dispatch is answered, and a folder that does not match its digest counts for nothing at the next start.
-    pub fn accept(
+    /// Builds the folder of a dispatch that is to be accepted, aside. Nothing is durable yet, and need not be: the inbox file
+    /// stays until the dispatch is answered, and a folder that does not match its digest counts for nothing at the next
+    /// start.
+    pub fn prepare(
         &self,
         dropped: &Dropped,
         dispatch: &Dispatch,
         seq: Seq,
         dir: Identity,
-    ) -> Result<Accepted> {
+    ) -> Result<Prepared> {
         let accepted = Accepted {
             seq,
             accepted_at: clock::stamp(),
@@ -82,8 +89,13 @@ impl Store {
         files::create(&building.join("dispatch.json"), &dropped.bytes)?;
         let record = building.join("accepted.json");
         files::create(&record, &files::to_json(&accepted, &record)?)?;
-        let place = self.claim_dir(&dispatch.id);
-        fs::rename(&building, &place).at("accept into", &place)?;
+        Ok(Prepared { accepted, building, place: self.claim_dir(&dispatch.id) })
+    }
+
+    /// THE ACCEPTANCE, by one rename.
+    pub fn accept(&self, prepared: Prepared) -> Result<Accepted> {
+        let Prepared { accepted, building, place } = prepared;
+        files::rename(&building, &place).at("accept into", &place)?;
         Ok(accepted)
     }
 
@@ -96,8 +108,8 @@ impl Store {
         ];
         for (parent, is_answered) in places {
             let dir = parent.join(id.as_str());
-            if identity::of_path(&dir).is_ok() {
-                let sha256 = read_accepted(&dir).map(|accepted| accepted.sha256);
+            if identity::find(&dir)?.is_some() {
+                let sha256 = read_accepted(&dir)?.map(|accepted| accepted.sha256);
                 return Ok(Some(Taken { sha256, is_answered }));
             }
         }
@@ -116,7 +128,7 @@ impl Store {
     /// Ids in `active/`, in no order. Folders that were being built are removed.
     pub fn list_active(&self) -> Result<Vec<DispatchId>> {
         let mut ids = Vec::new();
-        for entry in fs::read_dir(self.active.path()).at("read", self.active.path())? {
+        for entry in files::list(self.active.path())? {
             let name = entry.at("read", self.active.path())?.file_name();
             match name.to_str().and_then(DispatchId::parse) {
                 Some(id) => ids.push(id),
@@ -130,18 +142,21 @@ impl Store {
     }
 
     /// Reads an accepted dispatch back. `None`: the folder holds no acceptance (a power cut took it).
-    pub fn read_claim(&self, id: &DispatchId) -> Option<ClaimFiles> {
+    pub fn read_claim(&self, id: &DispatchId) -> Result<Option<ClaimFiles>> {
         let dir = self.claim_dir(id);
-        let accepted = files::read_record::<Accepted>(&dir.join("accepted.json"));
-        let bytes = files::read(&dir.join("dispatch.json"), FILE_BYTES_MAX).ok().flatten();
+        let accepted = files::read_record::<Accepted>(&dir.join("accepted.json"))?;
+        let bytes = files::read(&dir.join("dispatch.json"), FILE_BYTES_MAX)?;
         if let (Record::Read(accepted), Some(bytes)) = (accepted, bytes)
             && sha256_hex(&bytes) == accepted.sha256
         {
-            return Some(ClaimFiles { accepted, bytes });
+            return Ok(Some(ClaimFiles { accepted, bytes }));
         }
         // Once an attempt began, its durable record holds both.
-        let start = newest_start(&dir)?;
-        Some(ClaimFiles { accepted: start.accepted, bytes: start.dispatch.into_bytes() })
+        let files = |start: AttemptStart| ClaimFiles {
+            accepted: start.accepted,
+            bytes: start.dispatch.into_bytes(),
+        };
+        Ok(newest_start(&dir)?.map(files))
     }
 
     /// Removes a folder that turned out to be no acceptance.
@@ -150,20 +165,19 @@ impl Store {
     }
 }
 
-fn read_accepted(dir: &Path) -> Option<Accepted> {
-    match files::read_record::<Accepted>(&dir.join("accepted.json")) {
-        Record::Read(accepted) => Some(accepted),
-        Record::Absent | Record::Unreadable => newest_start(dir).map(|start| start.accepted),
+fn read_accepted(dir: &Path) -> Result<Option<Accepted>> {
+    match files::read_record::<Accepted>(&dir.join("accepted.json"))? {
+        Record::Read(accepted) => Ok(Some(accepted)),
+        Record::Absent | Record::Unreadable => Ok(newest_start(dir)?.map(|start| start.accepted)),
     }
 }
 
-fn newest_start(dir: &Path) -> Option<AttemptStart> {
-    let numbers = super::attempts::numbers(dir).into_iter().rev();
-    let mut records = numbers.map(|n| {
-        files::read_record::<AttemptStart>(&dir.join(format!("attempt-{n}")).join("attempt.json"))
-    });
-    records.find_map(|record| match record {
-        Record::Read(start) => Some(start),
-        Record::Absent | Record::Unreadable => None,
-    })
+fn newest_start(dir: &Path) -> Result<Option<AttemptStart>> {
+    for number in super::attempts::numbers(dir)?.into_iter().rev() {
+        let path = dir.join(format!("attempt-{number}")).join("attempt.json");
+        if let Record::Read(start) = files::read_record::<AttemptStart>(&path)? {
+            return Ok(Some(start));
+        }
+    }
+    Ok(None)
 }

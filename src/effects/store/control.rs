@@ -2,7 +2,6 @@
 //! drop zone may belong to an orchestrator that should not be able to stop the daemon.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Store, files, identity};
@@ -38,7 +37,7 @@ fn control_request(name: &OsStr) -> Option<Request> {
 impl Store {
     /// Calls `each` with every request in `control/`.
     pub fn scan_control(&self, each: &mut dyn FnMut(Request)) -> Result<()> {
-        for entry in fs::read_dir(&self.control).at("read", &self.control)? {
+        for entry in files::list(&self.control)? {
             let entry = entry.at("read", &self.control)?;
             if let Some(request) = control_request(&entry.file_name()) {
                 each(request);

@@ -5,7 +5,7 @@
 //! on the same file: the kernel may have dropped the pages and would then report success.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::effects::error::{At, Error, Result};
+use crate::effects::failpoint::{self, Effect};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durable {
@@ -29,11 +30,12 @@ pub(super) enum Durable {
 /// Creates a file that must not exist yet. Not durable.
 pub(super) fn create(path: &Path, bytes: &[u8]) -> Result<File> {
     let mut file = create_new(path).at("create", path)?;
-    file.write_all(bytes).at("write", path)?;
+    write_all(&mut file, bytes).at("write", path)?;
     Ok(file)
 }
 
 fn create_new(path: &Path) -> io::Result<File> {
+    failpoint::before(Effect::Create)?;
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -54,33 +56,63 @@ pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) ->
         created => created?,
     };
     match durable {
-        Durable::Yes | Durable::FileOnly => file.sync_all().at("sync", &temporary)?,
+        Durable::Yes | Durable::FileOnly => sync_file(&file).at("sync", &temporary)?,
         Durable::AfterRename | Durable::No => {}
     }
     let path = dir.join(name);
-    fs::rename(&temporary, &path).at("put in place", &path)?;
+    rename(&temporary, &path).at("put in place", &path)?;
     match durable {
         Durable::Yes => sync_dir(dir),
         Durable::AfterRename => {
-            file.sync_all().at("sync", &path)?;
+            sync_file(&file).at("sync", &path)?;
             sync_dir(dir)
         }
         Durable::FileOnly | Durable::No => Ok(()),
     }
 }
 
+/// What is there moves to its other name at once and whole.
+pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    failpoint::before(Effect::Rename)?;
+    fs::rename(from, to)
+}
+
+/// All of it, in as many pieces as it takes.
+pub(super) fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match failpoint::write(file, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = &bytes[n..],
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// The names in a folder.
+pub(super) fn list(dir: &Path) -> Result<fs::ReadDir> {
+    failpoint::before(Effect::Open).and_then(|()| fs::read_dir(dir)).at("read", dir)
+}
+
+fn sync_file(file: &File) -> io::Result<()> {
+    failpoint::before(Effect::Sync)?;
+    file.sync_all()
+}
+
 /// For a file that was written without.
 pub(super) fn sync(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_all()).at("sync", path)
+    File::open(path).and_then(|file| sync_file(&file)).at("sync", path)
 }
 
 /// Ours alone, whatever the umask.
 pub(super) fn make_dir(path: &Path) -> io::Result<()> {
+    failpoint::before(Effect::MakeDir)?;
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
 pub(super) fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|dir| dir.sync_all()).at("sync", dir)
+    sync(dir)
 }
 
 /// Reads a file of ours, at most `bytes_max` of it. `None`: there is none.
@@ -91,11 +123,14 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
     };
     // Room for most records: two reads instead of six.
     let mut bytes = Vec::with_capacity(4096);
-    file.take(bytes_max).read_to_end(&mut bytes).at("read", path)?;
+    failpoint::before(Effect::Read)
+        .and_then(|()| file.take(bytes_max).read_to_end(&mut bytes))
+        .at("read", path)?;
     Ok(Some(bytes))
 }
 
 pub(super) fn open_no_follow(path: &Path) -> io::Result<File> {
+    failpoint::before(Effect::Open)?;
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)
 }
@@ -103,7 +138,7 @@ pub(super) fn open_no_follow(path: &Path) -> io::Result<File> {
 /// Largest record of ours. An attempt record holds a whole dispatch, escaped once more.
 pub(super) const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// What a record's file says. A record that cannot be read is not the same as none.
+/// What a record's file says. A record that makes no sense is not the same as none.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record<T> {
     Absent,
@@ -120,21 +155,16 @@ impl<T> Record<T> {
     }
 }
 
-pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Record<T> {
-    match read(path, RECORD_BYTES_MAX) {
-        Ok(None) => Record::Absent,
-        Ok(Some(bytes)) => match serde_json::from_slice(&bytes) {
-            Ok(value) => Record::Read(value),
-            Err(e) => {
-                log::warn!("{} is damaged: {e}", path.display());
-                Record::Unreadable
-            }
-        },
-        Err(e) => {
-            log::warn!("{e}");
+/// An error is our trouble of the moment (no descriptor left, a bad disk) and says nothing about the record.
+pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Record<T>> {
+    let Some(bytes) = read(path, RECORD_BYTES_MAX)? else { return Ok(Record::Absent) };
+    Ok(serde_json::from_slice(&bytes).map_or_else(
+        |e| {
+            log::warn!("{} is damaged: {e}", path.display());
             Record::Unreadable
-        }
-    }
+        },
+        Record::Read,
+    ))
 }
 
 pub(super) fn to_json<T: Serialize>(value: &T, path: &Path) -> Result<Vec<u8>> {
@@ -143,7 +173,7 @@ pub(super) fn to_json<T: Serialize>(value: &T, path: &Path) -> Result<Vec<u8>> {
 
 /// Removes a file; that it was gone already is as good.
 pub(super) fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
+    match failpoint::before(Effect::Remove).and_then(|()| fs::remove_file(path)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.at("remove", path),
     }
@@ -151,7 +181,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 
 /// Removes a folder with all in it; that it was gone already is as good.
 pub(super) fn remove_tree(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
+    match failpoint::before(Effect::Remove).and_then(|()| fs::remove_dir_all(dir)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.map_err(|e| Error::new("remove", dir, e)),
     }

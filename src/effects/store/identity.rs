@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use crate::effects::error::{At, Result};
+use crate::effects::failpoint::{self, Effect};
 use crate::pure::claim::Identity;
 
 /// What one look at a file gives.
@@ -31,7 +33,16 @@ pub enum Kind {
 
 /// Of the name itself, not of what it may point to.
 pub(super) fn of_path(path: &Path) -> io::Result<Stamp> {
+    failpoint::before(Effect::Look)?;
     imp::of_path(path)
+}
+
+/// `None`: nothing has that name. An error is not the same: whoever takes it for "nothing" starts things twice.
+pub(super) fn find(path: &Path) -> Result<Option<Stamp>> {
+    match of_path(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        looked => looked.map(Some).at("look at", path),
+    }
 }
 
 pub(super) fn of_file(file: &File) -> io::Result<Stamp> {

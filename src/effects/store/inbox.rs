@@ -4,7 +4,6 @@
 //! they are read, names that change hands between two calls. Only the bytes that one descriptor gave are ever used.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
@@ -20,6 +19,7 @@ use super::identity::{self, Kind, Stamp};
 use super::{Claim, Store};
 use crate::effects::clock;
 use crate::effects::error::{At, Result};
+use crate::effects::failpoint::{self, Effect};
 use crate::pure::claim::{Accepted, Identity};
 use crate::pure::digest::sha256_hex;
 use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX, Reason, Rejection};
@@ -54,7 +54,7 @@ pub fn is_inbox_name(name: &OsStr) -> bool {
 impl Store {
     /// Calls `each` with the name and inode number of everything in the drop zone.
     pub fn scan_drop_zone(&self, each: &mut dyn FnMut(OsString, u64)) -> Result<()> {
-        for entry in fs::read_dir(&self.dispatch).at("read", &self.dispatch)? {
+        for entry in files::list(&self.dispatch)? {
             let entry = entry.at("read", &self.dispatch)?;
             each(entry.file_name(), entry.ino());
         }
@@ -66,39 +66,39 @@ impl Store {
     }
 
     /// `None`: there is nothing under that name.
-    pub fn stamp_inbox(&self, name: &OsStr) -> Option<Stamp> {
-        identity::of_path(&self.dispatch.join(name)).ok()
+    pub fn stamp_inbox(&self, name: &OsStr) -> Result<Option<Stamp>> {
+        identity::find(&self.dispatch.join(name))
     }
 
     /// Opens, checks and reads a dispatch file. Never blocks, whatever stands there.
-    pub fn inspect(&self, name: &OsStr) -> Inspected {
+    ///
+    /// An error is our trouble of the moment and no word against the file, which is looked at again.
+    pub fn inspect(&self, name: &OsStr) -> Result<Inspected> {
         let path = self.dispatch.join(name);
-        let Ok(seen) = identity::of_path(&path) else { return Inspected::Gone };
+        let Some(seen) = identity::find(&path)? else { return Ok(Inspected::Gone) };
         if let Some(rejection) = self.refuse(&seen) {
-            return Inspected::Refused(rejection, seen);
+            return Ok(Inspected::Refused(rejection, seen));
         }
         let opened = files::open_no_follow(&path).and_then(|f| Ok((identity::of_file(&f)?, f)));
         let (before, file) = match opened {
             Ok(opened) => opened,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Inspected::Gone,
-            Err(e) => return Inspected::Refused(unreadable(&path, &e), seen),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Inspected::Gone),
+            Err(e) => return unreadable(&path, e).map(|why| Inspected::Refused(why, seen)),
         };
         // Again on the descriptor: the name may have been given to something else in between.
         if let Some(rejection) = self.refuse(&before) {
-            return Inspected::Refused(rejection, before);
+            return Ok(Inspected::Refused(rejection, before));
         }
         let mut bytes = Vec::with_capacity(before.size as usize + 1);
-        if let Err(e) = (&file).take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes) {
-            return Inspected::Refused(unreadable(&path, &e), before);
+        failpoint::before(Effect::Read)
+            .and_then(|()| (&file).take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+            .at("read", &path)?;
+        let after = identity::of_file(&file).at("look at", &path)?;
+        if after != before || bytes.len() as u64 != after.size {
+            return Ok(Inspected::Changing(after));
         }
-        match identity::of_file(&file) {
-            Ok(after) if after == before && bytes.len() as u64 == after.size => {
-                let sha256 = sha256_hex(&bytes);
-                Inspected::Read(Dropped { name: name.into(), bytes, sha256, stamp: after })
-            }
-            Ok(after) => Inspected::Changing(after),
-            Err(e) => Inspected::Refused(unreadable(&path, &e), before),
-        }
+        let sha256 = sha256_hex(&bytes);
+        Ok(Inspected::Read(Dropped { name: name.into(), bytes, sha256, stamp: after }))
     }
 
     /// The checks that need no content: cron's and sshd's.
@@ -139,32 +139,33 @@ impl Store {
 
     /// Whether the sender still wants it: its inbox file is there, or at least the same bytes under its name, or the whole
     /// directory has been replaced (which withdraws nothing).
-    pub fn is_wanted(&self, accepted: &Accepted) -> bool {
-        if self.drop_zone_identity().ok() != Some(accepted.inbox_dir) {
-            return true;
+    pub fn is_wanted(&self, accepted: &Accepted) -> Result<bool> {
+        let dir = identity::find(&self.dispatch)?.map(|stamp| stamp.identity);
+        if dir != Some(accepted.inbox_dir) {
+            return Ok(true);
         }
         let name = accepted.inbox_name();
-        match self.stamp_inbox(&name) {
-            None => false,
-            Some(stamp) if stamp.identity == accepted.inbox_file => true,
-            Some(_) => self.file_with(&name, &accepted.sha256).is_some(),
+        match self.stamp_inbox(&name)? {
+            None => Ok(false),
+            Some(stamp) if stamp.identity == accepted.inbox_file => Ok(true),
+            Some(_) => Ok(self.file_with(&name, &accepted.sha256)?.is_some()),
         }
     }
 
     /// The file under that name, if it holds just these bytes.
-    fn file_with(&self, name: &OsStr, sha256: &str) -> Option<Identity> {
-        match self.inspect(name) {
+    fn file_with(&self, name: &OsStr, sha256: &str) -> Result<Option<Identity>> {
+        Ok(match self.inspect(name)? {
             Inspected::Read(dropped) if dropped.sha256 == sha256 => Some(dropped.stamp.identity),
             _ => None,
-        }
+        })
     }
 
     /// Removes the inbox file of an answered dispatch, only if it is still the recorded one or has the same bytes.
     pub fn remove_answered(&self, claim: &Claim, accepted: &Accepted) -> Result<()> {
         let name = accepted.inbox_name();
-        let file = match self.stamp_inbox(&name) {
+        let file = match self.stamp_inbox(&name)? {
             Some(stamp) if stamp.identity == accepted.inbox_file => Some(stamp.identity),
-            Some(_) => self.file_with(&name, &accepted.sha256),
+            Some(_) => self.file_with(&name, &accepted.sha256)?,
             None => None,
         };
         file.map_or(Ok(()), |file| self.remove(&name, &file, claim.id.as_str()))
@@ -184,17 +185,17 @@ impl Store {
     /// is moved first and looked at after; what turns out to be another one is put back. False: it was not there.
     fn take_away(&self, name: &OsStr, file: &Identity, to: &Path) -> Result<bool> {
         let from = self.dispatch.join(name);
-        match fs::rename(&from, to) {
+        match files::rename(&from, to) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             renamed => renamed.at("move away", &from)?,
         }
-        if identity::of_path(to).is_ok_and(|stamp| stamp.identity == *file) {
+        if identity::find(to)?.is_some_and(|stamp| stamp.identity == *file) {
             return Ok(true);
         }
         if renameat_with(CWD, to, CWD, &from, RenameFlags::NOREPLACE).is_err() {
             // Yet another one has the name by now: both are kept.
             let free = format!("dispatch-returned-{}.json", file_stamp(clock::unix_ms()));
-            fs::rename(to, self.dispatch.join(free)).at("put back", to)?;
+            files::rename(to, &self.dispatch.join(free)).at("put back", to)?;
         }
         Ok(false)
     }
@@ -279,10 +280,15 @@ impl Store {
     }
 }
 
-fn unreadable(path: &Path, e: &io::Error) -> Rejection {
-    // O_NOFOLLOW on a link that took the file's place.
-    if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
-        return Rejection::new(Reason::Symlink, "it is a symbolic link");
+/// Why the file cannot be opened, if that is its own fault.
+fn unreadable(path: &Path, e: io::Error) -> Result<Rejection> {
+    use rustix::io::Errno;
+    match Errno::from_io_error(&e) {
+        // O_NOFOLLOW on a link that took the file's place.
+        Some(Errno::LOOP) => Ok(Rejection::new(Reason::Symlink, "it is a symbolic link")),
+        Some(Errno::ACCESS | Errno::PERM | Errno::NXIO | Errno::NODEV) => {
+            Ok(Rejection::new(Reason::Unreadable, format!("cannot read {}: {e}", path.display())))
+        }
+        _ => Err(e).at("open", path),
     }
-    Rejection::new(Reason::Unreadable, format!("cannot read {}: {e}", path.display()))
 }

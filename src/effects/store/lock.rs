@@ -14,6 +14,7 @@ use rustix::fs::OFlags;
 
 use super::{Store, identity};
 use crate::effects::error::{At, Result};
+use crate::effects::failpoint::{self, Effect};
 
 const LOCK_TRY_EVERY: Duration = Duration::from_millis(50);
 
@@ -40,6 +41,7 @@ impl Store {
 }
 
 fn try_lock(path: &Path) -> Result<Option<DaemonLock>> {
+    failpoint::before(Effect::Create).at("open", path)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)

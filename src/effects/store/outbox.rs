@@ -1,7 +1,5 @@
 //! `outbox/<id>.json`: a callback that has not been answered with 2xx yet. It outlives restarts; the courier empties it.
 
-use std::fs;
-
 use serde::{Deserialize, Serialize};
 
 use super::Store;
@@ -46,7 +44,7 @@ impl Store {
     /// Everything that waits. A damaged entry is set aside: it can be read by people, not by us.
     pub fn list_outbox(&self) -> Result<Vec<OutboxEntry>> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(&self.outbox).at("read", &self.outbox)? {
+        for entry in files::list(&self.outbox)? {
             let name = entry.at("read", &self.outbox)?.file_name();
             let id =
                 name.to_str().and_then(|n| n.strip_suffix(".json")).and_then(DispatchId::parse);
@@ -54,12 +52,12 @@ impl Store {
                 continue;
             }
             let path = self.outbox.join(&name);
-            match files::read_record::<OutboxEntry>(&path) {
+            match files::read_record::<OutboxEntry>(&path)? {
                 Record::Read(entry) => entries.push(entry),
                 Record::Absent => {}
                 Record::Unreadable => {
                     let aside = path.with_extension("damaged");
-                    fs::rename(&path, &aside).at("set aside", &path)?;
+                    files::rename(&path, &aside).at("set aside", &path)?;
                 }
             }
         }

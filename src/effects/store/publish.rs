@@ -1,6 +1,5 @@
 //! From a finished session to an answer: the commit, and the steps after it, each harmless when it is done again.
 
-use std::fs;
 use std::path::PathBuf;
 
 use super::files::{self, Durable};
@@ -54,7 +53,7 @@ impl Store {
     /// The last step: `active/<id>` becomes `finished/<id>`. The claim ends here.
     pub fn retire(&self, claim: Claim) -> Result<()> {
         let from = self.claim_dir(&claim.id);
-        fs::rename(&from, self.finished_dir(&claim.id)).at("retire", &from)
+        files::rename(&from, &self.finished_dir(&claim.id)).at("retire", &from)
     }
 
     /// Where the session's prompt, stream and stderr will stay.

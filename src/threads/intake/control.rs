@@ -121,11 +121,15 @@ impl Intake<'_> {
             return;
         }
         let Some(open) = self.open.get(id) else { return };
+        // Read before it leaves the queue: the request stays on disk, and is looked at again with the next scan.
+        let files = match self.context.store.read_claim(id) {
+            Ok(files) => files,
+            Err(e) => return self.wait_out(&e),
+        };
         let Some(claim) = self.queue.remove(open.seq, &open.lane.clone()) else { return };
         self.context.audit.record("cancel_requested", id.as_str(), &[("running", json!(false))]);
         self.open.remove(id);
         self.is_news = true;
-        let files = self.context.store.read_claim(id);
         let parsed = files.and_then(|f| Some((dispatch::parse(&f.bytes, 0).ok()?, f.accepted)));
         let Some((dispatch, accepted)) = parsed else {
             log::error!("{id}: its folder cannot be read");

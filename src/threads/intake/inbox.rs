@@ -124,7 +124,8 @@ impl Intake<'_> {
                 new.push(name);
             }
         })?;
-        let age = |name: &OsString| self.context.store.stamp_inbox(name).map(|s| s.mtime_ns);
+        let stamp = |name: &OsString| self.context.store.stamp_inbox(name).ok().flatten();
+        let age = |name: &OsString| stamp(name).map(|stamp| stamp.mtime_ns);
         new.sort_by_cached_key(|name| (age(name), name.clone()));
         self.backlog.extend(new);
         Ok(())
@@ -132,15 +133,21 @@ impl Intake<'_> {
 
     /// One look at one name.
     pub(super) fn look(&mut self, name: &OsStr) {
-        let Some(stamp) = self.context.store.stamp_inbox(name) else {
+        if let Err(e) = self.try_look(name) {
+            self.look_later(name, &e);
+        }
+    }
+
+    fn try_look(&mut self, name: &OsStr) -> Result<()> {
+        let Some(stamp) = self.context.store.stamp_inbox(name)? else {
             self.known.remove(name);
             self.settling.forget(name);
-            return;
+            return Ok(());
         };
         if self.known.get(name) == Some(&stamp.identity) {
-            return;
+            return Ok(());
         }
-        match self.context.store.inspect(name) {
+        match self.context.store.inspect(name)? {
             Inspected::Gone => self.settling.forget(name),
             Inspected::Changing(stamp) => {
                 let rejection =
@@ -160,12 +167,13 @@ impl Intake<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// An answered dispatch's name: something else may stand under it by now.
     pub(super) fn look_again_at(&mut self, name: OsString) {
         self.known.remove(&name);
-        if self.context.store.stamp_inbox(&name).is_some() {
+        if !matches!(self.context.store.stamp_inbox(&name), Ok(None)) {
             self.backlog.push_back(name);
         }
     }
@@ -253,7 +261,13 @@ impl Intake<'_> {
     }
 
     fn look_later(&mut self, name: &OsStr, e: &Error) {
-        log::error!("{e}; {} waits", name.display());
+        log::info!("{} waits", name.display());
+        self.wait_out(e);
+    }
+
+    /// Nothing new for a while, then everything is looked at again.
+    pub(super) fn wait_out(&mut self, e: &Error) {
+        log::error!("{e}");
         self.trouble = Some((e.to_string(), Instant::now() + super::TROUBLE_PAUSE));
         self.next_scan = self.next_scan.min(Instant::now() + super::TROUBLE_PAUSE);
         self.is_news = true;
@@ -277,8 +291,13 @@ impl Intake<'_> {
     fn accept(&mut self, dropped: Dropped, dispatch: Dispatch) {
         let store = &self.context.store;
         let seq: Seq = self.next_seq;
-        let accepted =
-            store.drop_zone_identity().and_then(|dir| store.accept(&dropped, &dispatch, seq, dir));
+        let prepared =
+            store.drop_zone_identity().and_then(|dir| store.prepare(&dropped, &dispatch, seq, dir));
+        // The line first: after a crash here it comes a second time, and never not at all.
+        let accepted = prepared.and_then(|prepared| {
+            self.audit_received(&dropped, &dispatch);
+            store.accept(prepared)
+        });
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(e) => return self.look_later(&dropped.name, &e),
@@ -296,11 +315,6 @@ impl Intake<'_> {
         };
         let audit = &self.context.audit;
         let id = dispatch.id.as_str();
-        let file = json!(dropped.name.to_string_lossy());
-        audit.record("received", id, &[("file", file), ("sha256", json!(dropped.sha256))]);
-        if !dispatch.unknown_fields.is_empty() {
-            audit.record("unknown_fields", id, &[("fields", json!(dispatch.unknown_fields))]);
-        }
         self.known.insert(dropped.name, dropped.stamp.identity);
         if !self.context.programs.contains_key(dispatch.target_agent.as_str()) {
             self.next_seq += 1;
@@ -318,6 +332,15 @@ impl Intake<'_> {
         if !self.may_hand_out() || self.queue.len() > 1 {
             let depth = json!(self.queue.len());
             audit_queued(self, &dispatch.id, depth);
+        }
+    }
+
+    fn audit_received(&self, dropped: &Dropped, dispatch: &Dispatch) {
+        let (audit, id) = (&self.context.audit, dispatch.id.as_str());
+        let file = json!(dropped.name.to_string_lossy());
+        audit.record("received", id, &[("file", file), ("sha256", json!(dropped.sha256))]);
+        if !dispatch.unknown_fields.is_empty() {
+            audit.record("unknown_fields", id, &[("fields", json!(dispatch.unknown_fields))]);
         }
     }
 

@@ -18,6 +18,7 @@ use super::attempt::{Running, Watched};
 use super::conclude::{self, Dossier};
 use super::{Cancel, Context, Event, Job};
 use crate::effects::clock;
+use crate::effects::error::Result;
 use crate::effects::store::{Claim, ClaimFiles, Record};
 use crate::pure::claim::{AttemptEnd, FirstStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
@@ -84,8 +85,17 @@ impl Worker<'_> {
             Ok(open) => open,
             Err(event) => return event,
         };
-        let mut plan = self.plan(&open);
-        if plan.number == 1 && !self.context.store.is_wanted(&open.dossier.accepted) {
+        // Not knowing is no answer: what cannot be read now is asked again.
+        let planned = self.plan(&open).and_then(|plan| {
+            let is_wanted =
+                plan.number > 1 || self.context.store.is_wanted(&open.dossier.accepted)?;
+            Ok((plan, is_wanted))
+        });
+        let (mut plan, is_wanted) = match planned {
+            Ok(planned) => planned,
+            Err(e) => return Event::Back { claim: open.dossier.claim, error: e.to_string() },
+        };
+        if !is_wanted {
             self.context.audit.record("withdrawn", open.id().as_str(), &[]);
             let error = "withdrawn: its file was removed before it ran";
             return self.answer_without(open, Status::Cancelled, ErrorType::Cancelled, error);
@@ -111,12 +121,18 @@ impl Worker<'_> {
                 return self.answer(open, end);
             }
             self.audit_retry(&open.dossier.claim, &end);
-            plan = self.plan(&open);
+            plan = match self.plan(&open) {
+                Ok(plan) => plan,
+                Err(e) => return Event::Back { claim: open.dossier.claim, error: e.to_string() },
+            };
         }
     }
 
-    fn open(&self, claim: Claim) -> Result<Open, Event> {
-        let files = self.context.store.read_claim(&claim.id);
+    fn open(&self, claim: Claim) -> std::result::Result<Open, Event> {
+        let files = match self.context.store.read_claim(&claim.id) {
+            Ok(files) => files,
+            Err(e) => return Err(Event::Back { claim, error: e.to_string() }),
+        };
         let parsed = files.and_then(|f| Some((dispatch::parse(&f.bytes, 0).ok()?, f)));
         match parsed {
             Some((dispatch, ClaimFiles { accepted, bytes })) => {
@@ -130,7 +146,7 @@ impl Worker<'_> {
     fn drop_damaged(&self, claim: Claim) -> Event {
         let id = claim.id;
         log::error!("{id}: its folder is damaged");
-        if self.context.store.last_attempt(&id).is_some() {
+        if !matches!(self.context.store.last_attempt(&id), Ok(None)) {
             return Event::Left { id };
         }
         self.context.audit.record("discarded", id.as_str(), &[]);
@@ -144,20 +160,21 @@ impl Worker<'_> {
     }
 
     /// What the files say is to be run next.
-    fn plan(&self, open: &Open) -> Plan {
+    fn plan(&self, open: &Open) -> Result<Plan> {
         let store = &self.context.store;
         let fresh =
             Plan { number: 1, mode: Mode::AsIs, retries: 0, wait_ms: 0, first: None, git: None };
-        let Some(last) = store.last_attempt(open.id()) else { return fresh };
+        let Some(last) = store.last_attempt(open.id())? else { return Ok(fresh) };
         let number = last.number + 1;
-        let Record::Read(end) = last.end() else { return Plan { number, ..fresh } };
+        let Record::Read(end) = last.end()? else { return Ok(Plan { number, ..fresh }) };
         let NextStep::Retry { mode, retries, not_before_ms, delay_ms } = end.next else {
-            return Plan { number, ..fresh };
+            return Ok(Plan { number, ..fresh });
         };
         // Never longer than was decided, whatever the clock was set to meanwhile.
         let wait_ms = (not_before_ms - clock::unix_ms()).clamp(0, delay_ms as i64) as u64;
         let before = GitFacts { head_after: None, commits: None, dirty_files: None, ..end.git };
-        Plan { number, mode, retries, wait_ms, first: Some(end.first), git: Some(before) }
+        let (first, git) = (Some(end.first), Some(before));
+        Ok(Plan { number, mode, retries, wait_ms, first, git })
     }
 
     /// Waits out a retry's delay. Gives what to do instead, if it is cancelled or the daemon stops meanwhile.

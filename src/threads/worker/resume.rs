@@ -17,7 +17,7 @@ use crate::pure::claim::NextStep;
 use crate::pure::recovery::Step;
 use crate::pure::report::{ErrorType, Status};
 use crate::threads::attempt::Running;
-use crate::threads::{Cancel, Context, Event};
+use crate::threads::{Cancel, Context, Event, persist};
 
 /// Takes up what an earlier daemon left in the middle of an attempt: one thread for each, beside the workers.
 pub fn take_up(
@@ -41,23 +41,22 @@ impl Worker<'_> {
         };
         let context = self.context;
         let id = open.id().clone();
-        let Some(attempt) = context.store.last_attempt(&id) else {
+        let read = || {
+            let Some(attempt) = context.store.last_attempt(&id)? else { return Ok(None) };
+            let (start, child, end) = (attempt.start()?, attempt.child()?, attempt.end()?);
+            Ok(Some((attempt, start, child, end)))
+        };
+        let Some(found) = persist(context, read) else { return Event::Left { id } };
+        let Some((attempt, start, child, recorded)) = found else {
             return Event::Again { claim: open.dossier.claim };
         };
-        let (driver, start) =
-            match (agent::driver(&open.dossier.dispatch.target_agent), attempt.start()) {
-                (Some(driver), Record::Read(start)) => (driver, start),
-                _ => {
-                    let error = "the daemon ended while the attempt began; it may have run";
-                    return self.answer_without(
-                        open,
-                        Status::Failed,
-                        ErrorType::Interrupted,
-                        error,
-                    );
-                }
-            };
-        let recorded = attempt.end();
+        let (driver, start) = match (agent::driver(&open.dossier.dispatch.target_agent), start) {
+            (Some(driver), Record::Read(start)) => (driver, start),
+            _ => {
+                let error = "the daemon ended while the attempt began; it may have run";
+                return self.answer_without(open, Status::Failed, ErrorType::Interrupted, error);
+            }
+        };
         let mut running = Running {
             context,
             driver,
@@ -67,7 +66,7 @@ impl Worker<'_> {
             stop: None,
             is_below_us: false,
         };
-        let leader = running.attempt.child().read().copied();
+        let leader = child.read().copied();
         let leader = leader.or_else(|| context.processes.find_leader(&running.mark()));
         running.session = leader.and_then(|record| Session::adopt(&context.processes, &record));
         let details = |session: &Option<Session>| {

@@ -1,0 +1,183 @@
+//! Where a test can end the process, or make an effect fail: before each call that opens, reads or changes a file of ours,
+//! starts a process or signals one. Without the feature `failpoints` there is nothing of it in the program.
+//!
+//! It sits in the effects themselves, not in a wrapper around the daemon: what is counted is then just what can go wrong,
+//! and a test that walks through all numbers has seen every place.
+//!
+//! `GSTACK_FAILPOINT`: `kill@N` (SIGKILL before the N-th effect), `ENOSPC@N` (the first effect from the N-th on that can
+//! fail so fails once), `ENOSPC@N+` (all of them do, for ever), `short@N` (that write takes half, the next one nothing).
+//! `GSTACK_FAILPOINT_OVER`: a path; as long as something is there, nothing fails.
+//! `GSTACK_FAILPOINT_TRACE`: a file that gets one line for each effect.
+
+use std::fs::File;
+use std::io;
+
+/// What is about to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Which file is this, or is there one.
+    Look,
+    Open,
+    Read,
+    Create,
+    MakeDir,
+    Write,
+    Sync,
+    Rename,
+    Remove,
+    Spawn,
+    Signal,
+}
+
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub fn before(_effect: Effect) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+    io::Write::write(file, bytes)
+}
+
+#[cfg(feature = "failpoints")]
+pub use armed::{before, write};
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::fs::{File, OpenOptions};
+    use std::io::{self, Write};
+    use std::path::PathBuf;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    use rustix::io::Errno;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::Effect::{self, *};
+
+    struct Plan {
+        fault: Option<Fault>,
+        from: u64,
+        for_ever: bool,
+        over: Option<PathBuf>,
+        trace: Option<File>,
+        count: AtomicU64,
+        is_spent: AtomicBool,
+        /// Writes since the short one, itself included.
+        shorts: AtomicU64,
+    }
+
+    enum Fault {
+        Kill,
+        Fail(&'static str, Errno, &'static [Effect]),
+        Short,
+    }
+
+    /// Which errors which effect can have (open(2), write(2), rename(2), fork(2) and so on).
+    const FAULTS: [(&str, Errno, &[Effect]); 9] = [
+        ("ENOSPC", Errno::NOSPC, &[Create, MakeDir, Write, Sync, Rename]),
+        ("EDQUOT", Errno::DQUOT, &[Create, MakeDir, Write, Sync, Rename]),
+        ("EIO", Errno::IO, &[Look, Open, Read, Create, MakeDir, Write, Sync, Rename, Remove]),
+        ("EROFS", Errno::ROFS, &[Create, MakeDir, Write, Rename, Remove]),
+        ("EMFILE", Errno::MFILE, &[Open, Create, Spawn]),
+        ("ENFILE", Errno::NFILE, &[Open, Create, Spawn]),
+        (
+            "ENOMEM",
+            Errno::NOMEM,
+            &[Look, Open, Read, Create, MakeDir, Write, Rename, Remove, Spawn],
+        ),
+        ("EAGAIN", Errno::AGAIN, &[Spawn]),
+        ("EINTR", Errno::INTR, &[Read, Write]),
+    ];
+
+    fn plan() -> &'static Plan {
+        static PLAN: OnceLock<Plan> = OnceLock::new();
+        PLAN.get_or_init(|| {
+            let text = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+            let order = text("GSTACK_FAILPOINT").unwrap_or_default();
+            let (what, at) = order.split_once('@').unwrap_or((&order, "0"));
+            let fault = match what {
+                "" => None,
+                "kill" => Some(Fault::Kill),
+                "short" => Some(Fault::Short),
+                name => {
+                    let known = FAULTS.iter().find(|(known, _, _)| *known == name);
+                    let (name, errno, effects) = known.expect("a fault that is known");
+                    Some(Fault::Fail(name, *errno, effects))
+                }
+            };
+            let trace = text("GSTACK_FAILPOINT_TRACE")
+                .and_then(|path| OpenOptions::new().append(true).create(true).open(path).ok());
+            Plan {
+                fault,
+                from: at.trim_end_matches('+').parse().expect("the number of an effect"),
+                for_ever: at.ends_with('+'),
+                over: text("GSTACK_FAILPOINT_OVER").map(PathBuf::from),
+                trace,
+                count: AtomicU64::new(0),
+                is_spent: AtomicBool::new(false),
+                shorts: AtomicU64::new(0),
+            }
+        })
+    }
+
+    impl Plan {
+        fn is_over(&self) -> bool {
+            self.over.as_ref().is_some_and(|path| path.exists())
+        }
+
+        fn count(&self, effect: Effect) -> u64 {
+            let number = self.count.fetch_add(1, Ordering::AcqRel) + 1;
+            if let Some(mut trace) = self.trace.as_ref() {
+                let _ = trace.write_all(format!("{number} {effect:?}\n").as_bytes());
+            }
+            number
+        }
+
+        /// Whether the fault strikes here; one that strikes once is spent then.
+        fn strikes(&self, number: u64) -> bool {
+            number >= self.from
+                && !self.is_over()
+                && (self.for_ever || !self.is_spent.swap(true, Ordering::AcqRel))
+        }
+    }
+
+    pub fn before(effect: Effect) -> io::Result<()> {
+        let plan = plan();
+        let number = plan.count(effect);
+        match &plan.fault {
+            Some(Fault::Kill) if number == plan.from => die(),
+            Some(Fault::Fail(name, errno, effects))
+                if effects.contains(&effect) && plan.strikes(number) =>
+            {
+                log::debug!("failpoint: {name} at {number}");
+                Err((*errno).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+        before(Write)?;
+        let plan = plan();
+        let Some(Fault::Short) = plan.fault else { return file.write(bytes) };
+        if plan.count.load(Ordering::Acquire) < plan.from || plan.is_over() {
+            return file.write(bytes);
+        }
+        match plan.shorts.fetch_add(1, Ordering::AcqRel) {
+            0 => file.write(&bytes[..bytes.len() / 2]),
+            // The write after the short one finds no room.
+            n if n == 1 || plan.for_ever => Err(Errno::NOSPC.into()),
+            _ => file.write(bytes),
+        }
+    }
+
+    fn die() -> ! {
+        let _ = kill_process(getpid(), Signal::KILL);
+        loop {
+            std::thread::park();
+        }
+    }
+}

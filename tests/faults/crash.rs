@@ -1,0 +1,65 @@
+//! The daemon killed before each single effect, and again in the recovery.
+
+use std::fs;
+
+use crate::pool::{self, Random};
+use crate::scene::Scene;
+use crate::util::*;
+
+/// Pairs of a crash and a crash in the recovery from it.
+const PAIRS: usize = 400;
+
+/// Runs a daemon with this failpoint until it dies of it, or has nothing left to do.
+fn run(scene: &Scene, failpoint: &str) {
+    let mut daemon = scene.daemon().env("GSTACK_FAILPOINT", failpoint).spawn();
+    wait_until(&format!("{failpoint}: its end"), PATIENCE, || {
+        daemon.exited().is_some() || scene.is_done()
+    });
+    if daemon.exited().is_none() {
+        daemon.crash();
+    } else {
+        daemon.left();
+    }
+}
+
+/// How many effects the whole scene has.
+fn effects(callback: &str) -> u64 {
+    let scene = Scene::with_every_kind(callback);
+    let trace = scene.lab.path("trace");
+    let daemon = scene.daemon().env("GSTACK_FAILPOINT_TRACE", trace.display()).spawn();
+    wait_until("all work done", PATIENCE, || scene.is_done());
+    daemon.crash();
+    let count = fs::read_to_string(&trace).expect("a trace").lines().count();
+    assert_eq!(scene.conclude("traced"), [""; 0]);
+    count as u64
+}
+
+#[test]
+fn a_daemon_killed_before_any_single_effect_loses_and_doubles_nothing() {
+    let server = Server::start(vec![Answer::Status(200)]);
+    let count = effects(&server.url);
+    assert!(count > 150, "{count} effects: are they counted?");
+    eprintln!("{count} crash points");
+    let points: Vec<u64> = (1..=count).collect();
+    pool::run(&points, |n| {
+        let scene = Scene::with_every_kind(&server.url);
+        run(&scene, &format!("kill@{n}"));
+        scene.conclude(&format!("kill@{n}"))
+    });
+}
+
+#[test]
+fn a_daemon_killed_again_in_its_recovery_loses_and_doubles_nothing() {
+    let server = Server::start(vec![Answer::Status(200)]);
+    let count = effects(&server.url);
+    let mut random = Random::new("pairs");
+    let pairs: Vec<(u64, u64)> =
+        (0..PAIRS).map(|_| (1 + random.below(count), 1 + random.below(count / 2))).collect();
+    pool::run(&pairs, |(first, second)| {
+        let mut scene = Scene::with_every_kind(&server.url);
+        run(&scene, &format!("kill@{first}"));
+        scene.look_at_reports();
+        run(&scene, &format!("kill@{second}"));
+        scene.conclude(&format!("kill@{first}, kill@{second}"))
+    });
+}

@@ -1,0 +1,113 @@
+//! One small day of a daemon: every way that a dispatch can take, dropped at once, and brought to its end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::check::{Story, violations};
+use crate::util::*;
+
+pub struct Scene {
+    pub lab: Lab,
+    pub story: Story,
+}
+
+impl Scene {
+    /// An empty directory.
+    pub fn new() -> Scene {
+        let lab = Lab::new();
+        let story = Story {
+            gstack: lab.gstack.clone(),
+            marks: lab.path("marks"),
+            sent: Vec::new(),
+            invalid: 0,
+            seen: BTreeMap::new(),
+        };
+        Scene { lab, story }
+    }
+
+    /// One dispatch of every kind: goes well, is retried, fails, leaves a process behind, is cancelled, calls back, is
+    /// invalid.
+    pub fn with_every_kind(callback: &str) -> Scene {
+        let mut scene = Scene::new();
+        scene.send("well", "");
+        scene.send("retried", "fake: once result error 429 rate_limit");
+        scene.send("fails", "fake: exit 3");
+        let child = scene.lab.path("child");
+        scene.send("leaves", &format!("fake: setsid-child {}", child.display()));
+        scene.send("cancelled", "");
+        fs::write(scene.lab.inbox().join("cancel-dispatch-cancelled"), "").expect("write");
+        let mark = scene.mark();
+        let calls = scene.lab.task("calls", mark).with("callback_url", callback);
+        scene.lab.send(&calls);
+        scene.story.sent.push(id("calls"));
+        scene.lab.place("dispatch-bad.json", br#"{"id": "dispatch-bad"}"#);
+        scene.story.invalid += 1;
+        scene
+    }
+
+    fn mark(&self) -> String {
+        format!("fake: mark {}", self.story.marks.display())
+    }
+
+    pub fn send(&mut self, name: &str, orders: &str) {
+        self.lab.send(&self.lab.task(name, format!("{}\n{orders}", self.mark())));
+        self.story.sent.push(id(name));
+    }
+
+    /// A daemon that wastes no time.
+    pub fn daemon(&self) -> Start<'_> {
+        self.lab
+            .daemon()
+            .set("--max-concurrent", 3)
+            .set("--rate-limit-backoff", 0.02)
+            .set("--kill-grace", 0.1)
+    }
+
+    /// What is published now stays as it is.
+    pub fn look_at_reports(&mut self) {
+        let Ok(entries) = fs::read_dir(self.completed()) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_ours = self.story.sent.iter().any(|id| name == format!("{id}.json"));
+            if is_ours && !self.story.seen.contains_key(&name) {
+                let bytes = fs::read(entry.path()).unwrap_or_default();
+                self.story.seen.insert(name, bytes);
+            }
+        }
+    }
+
+    fn completed(&self) -> PathBuf {
+        self.story.gstack.join("dispatch/completed")
+    }
+
+    /// Whether all work is done.
+    pub fn is_done(&self) -> bool {
+        let is_empty =
+            |dir: &Path| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+        let ours = self.lab.ours();
+        self.story.sent.iter().all(|id| self.completed().join(format!("{id}.json")).exists())
+            && is_empty(&ours.join("active"))
+            && is_empty(&ours.join("outbox"))
+            && self.lab.waiting().is_empty()
+    }
+
+    /// A healthy daemon does what is left; then everything is looked at. What is wrong is said under this name.
+    pub fn conclude(mut self, name: &str) -> Vec<String> {
+        self.look_at_reports();
+        let mut daemon = self.daemon().start();
+        wait_until(&format!("{name}: all work done"), PATIENCE, || self.is_done());
+        assert_eq!(daemon.stop(), 0, "{name}");
+        let panicked = daemon.stderr().contains("panicked");
+        daemon.left();
+        let mut found = violations(&self.story);
+        if panicked {
+            found.push("a panic".into());
+        }
+        let found: Vec<String> = found.into_iter().map(|what| format!("{name}: {what}")).collect();
+        if !found.is_empty() {
+            eprintln!("{name}: {found:#?}");
+        }
+        found
+    }
+}

@@ -1,0 +1,103 @@
+//! Daemons and sessions killed at random moments under load.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::pool::Random;
+use crate::scene::Scene;
+use crate::util::*;
+
+/// So many dispatches, kills of the daemon and kills of sessions.
+struct Size {
+    dispatches: usize,
+    daemon_kills: usize,
+    session_kills: usize,
+}
+
+/// Which dispatches do more than to end well.
+fn orders(n: usize) -> &'static str {
+    match n % 10 {
+        3 => "fake: once result error 529 overloaded",
+        5 => "fake: sleep 0.05",
+        7 => "fake: exit 4",
+        _ => "",
+    }
+}
+
+fn kill_some_session(scene: &Scene, random: &mut Random) -> bool {
+    let marks = marks(&scene.story.marks);
+    let young = marks.len().saturating_sub(8);
+    let Some((_, id, pid)) = marks.get(young + random.below(8) as usize) else { return false };
+    // Its number may be another's by now.
+    let mark = format!("GSTACK_DISPATCH_ID={id}");
+    let is_it = processes_with(&[mark]).iter().any(|(found, _)| found == pid);
+    if is_it {
+        signal(*pid, Signal::KILL);
+    }
+    is_it
+}
+
+fn storm(size: &Size) {
+    let mut random = Random::new("storm");
+    let mut scene = Scene::new();
+    let (mut sent, mut daemons, mut sessions) = (0, 0, 0);
+    let began = Instant::now();
+    let mut told = Instant::now();
+    while daemons < size.daemon_kills || sent < size.dispatches {
+        let daemon = scene.daemon().set("--max-concurrent", 8).spawn();
+        let until = Instant::now() + Duration::from_millis(5 + random.below(250));
+        // Evenly over the kills, and the rest with the last one.
+        let share = size.dispatches * (daemons + 1) / size.daemon_kills;
+        while sent < share.min(size.dispatches) {
+            scene.send(&sent.to_string(), orders(sent));
+            sent += 1;
+        }
+        while Instant::now() < until {
+            if sessions < size.session_kills && kill_some_session(&scene, &mut random) {
+                sessions += 1;
+            }
+            pause_as_a_slow_writer(Duration::from_millis(2));
+        }
+        daemon.crash();
+        daemons += 1;
+        scene.look_at_reports();
+        if told.elapsed() > Duration::from_secs(10) {
+            told = Instant::now();
+            let seen = scene.story.seen.len();
+            eprintln!(
+                "{:?}: {sent} sent, {seen} reported, {daemons} daemons killed",
+                began.elapsed()
+            );
+        }
+    }
+    let daemon = scene.daemon().set("--max-concurrent", 8).start();
+    wait_until("all work done", PATIENCE * 10, || scene.is_done());
+    daemon.crash();
+    let statuses = fs::read_dir(scene.lab.inbox().join("completed")).expect("reports").flatten();
+    let statuses: Vec<String> = statuses
+        .map(|entry| json_file(&entry.path())["error_type"].as_str().unwrap_or("none").to_string())
+        .collect();
+    let of = |word: &str| statuses.iter().filter(|status| *status == word).count();
+    let (interrupted, none) = (of("interrupted"), of("none"));
+    let violations = scene.conclude("storm");
+    eprintln!(
+        "{sent} dispatches, {daemons} daemons and {sessions} sessions killed: {none} completed, {interrupted} interrupted, \
+         {} violations, {:?}",
+        violations.len(),
+        began.elapsed()
+    );
+    assert_eq!(violations, [""; 0]);
+}
+
+#[test]
+fn two_thousand_dispatches_outlive_three_hundred_kills() {
+    storm(&Size { dispatches: 2000, daemon_kills: 300, session_kills: 60 });
+}
+
+#[test]
+#[ignore = "long: make soak"]
+fn soak_storm() {
+    storm(&Size { dispatches: 10_000, daemon_kills: 500, session_kills: 200 });
+}
