@@ -7,31 +7,35 @@
 //! `GSTACK_FAILPOINT`: `kill@N` (SIGKILL before the N-th effect), `ENOSPC@N` (the first effect from the N-th on that can
 //! fail so fails once), `ENOSPC@N+` (all of them do, for ever), `short@N` (that write takes half, the next one nothing).
 //! `GSTACK_FAILPOINT_OVER`: a path; as long as something is there, nothing fails.
-//! `GSTACK_FAILPOINT_TRACE`: a file that gets one line for each effect.
+//! `GSTACK_FAILPOINT_TRACE`: a file that gets one line for each effect: number, name, paths.
+//! `GSTACK_FAILPOINT_KEEP`: a folder in which a file that is removed or replaced keeps a second name, the effect's number.
 
-use std::fs::File;
-use std::io;
+use std::path::Path;
+#[cfg(not(feature = "failpoints"))]
+use std::{fs::File, io};
 
 /// What is about to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum Effect<'a> {
     /// Which file is this, or is there one.
     Look,
     Open,
     Read,
-    Create,
-    MakeDir,
+    Create(&'a Path),
+    MakeDir(&'a Path),
     Write,
-    Sync,
-    Rename,
-    Remove,
+    /// A file or a folder.
+    Sync(&'a Path),
+    Rename(&'a Path, &'a Path),
+    /// A file, or a folder with all in it.
+    Remove(&'a Path),
     Spawn,
     Signal,
 }
 
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
-pub fn before(_effect: Effect) -> io::Result<()> {
+pub fn before(_effect: Effect<'_>) -> io::Result<()> {
     Ok(())
 }
 
@@ -48,14 +52,14 @@ pub use armed::{before, write};
 mod armed {
     use std::fs::{File, OpenOptions};
     use std::io::{self, Write};
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use rustix::io::Errno;
     use rustix::process::{Signal, getpid, kill_process};
 
-    use super::Effect::{self, *};
+    use super::Effect;
 
     struct Plan {
         fault: Option<Fault>,
@@ -63,6 +67,7 @@ mod armed {
         for_ever: bool,
         over: Option<PathBuf>,
         trace: Option<File>,
+        keep: Option<PathBuf>,
         count: AtomicU64,
         is_spent: AtomicBool,
         /// Writes since the short one, itself included.
@@ -71,26 +76,47 @@ mod armed {
 
     enum Fault {
         Kill,
-        Fail(&'static str, Errno, &'static [Effect]),
+        Fail(&'static str, Errno, &'static [&'static str]),
         Short,
     }
 
     /// Which errors which effect can have (open(2), write(2), rename(2), fork(2) and so on).
-    const FAULTS: [(&str, Errno, &[Effect]); 9] = [
-        ("ENOSPC", Errno::NOSPC, &[Create, MakeDir, Write, Sync, Rename]),
-        ("EDQUOT", Errno::DQUOT, &[Create, MakeDir, Write, Sync, Rename]),
-        ("EIO", Errno::IO, &[Look, Open, Read, Create, MakeDir, Write, Sync, Rename, Remove]),
-        ("EROFS", Errno::ROFS, &[Create, MakeDir, Write, Rename, Remove]),
-        ("EMFILE", Errno::MFILE, &[Open, Create, Spawn]),
-        ("ENFILE", Errno::NFILE, &[Open, Create, Spawn]),
+    const FAULTS: [(&str, Errno, &[&str]); 9] = [
+        ("ENOSPC", Errno::NOSPC, &["Create", "MakeDir", "Write", "Sync", "Rename"]),
+        ("EDQUOT", Errno::DQUOT, &["Create", "MakeDir", "Write", "Sync", "Rename"]),
+        (
+            "EIO",
+            Errno::IO,
+            &["Look", "Open", "Read", "Create", "MakeDir", "Write", "Sync", "Rename", "Remove"],
+        ),
+        ("EROFS", Errno::ROFS, &["Create", "MakeDir", "Write", "Rename", "Remove"]),
+        ("EMFILE", Errno::MFILE, &["Open", "Create", "Spawn"]),
+        ("ENFILE", Errno::NFILE, &["Open", "Create", "Spawn"]),
         (
             "ENOMEM",
             Errno::NOMEM,
-            &[Look, Open, Read, Create, MakeDir, Write, Rename, Remove, Spawn],
+            &["Look", "Open", "Read", "Create", "MakeDir", "Write", "Rename", "Remove", "Spawn"],
         ),
-        ("EAGAIN", Errno::AGAIN, &[Spawn]),
-        ("EINTR", Errno::INTR, &[Read, Write]),
+        ("EAGAIN", Errno::AGAIN, &["Spawn"]),
+        ("EINTR", Errno::INTR, &["Read", "Write"]),
     ];
+
+    fn parts<'a>(effect: Effect<'a>) -> (&'static str, &'a Path, &'a Path) {
+        let none = Path::new("");
+        match effect {
+            Effect::Look => ("Look", none, none),
+            Effect::Open => ("Open", none, none),
+            Effect::Read => ("Read", none, none),
+            Effect::Create(path) => ("Create", path, none),
+            Effect::MakeDir(path) => ("MakeDir", path, none),
+            Effect::Write => ("Write", none, none),
+            Effect::Sync(path) => ("Sync", path, none),
+            Effect::Rename(from, to) => ("Rename", from, to),
+            Effect::Remove(path) => ("Remove", path, none),
+            Effect::Spawn => ("Spawn", none, none),
+            Effect::Signal => ("Signal", none, none),
+        }
+    }
 
     fn plan() -> &'static Plan {
         static PLAN: OnceLock<Plan> = OnceLock::new();
@@ -116,6 +142,7 @@ mod armed {
                 for_ever: at.ends_with('+'),
                 over: text("GSTACK_FAILPOINT_OVER").map(PathBuf::from),
                 trace,
+                keep: text("GSTACK_FAILPOINT_KEEP").map(PathBuf::from),
                 count: AtomicU64::new(0),
                 is_spent: AtomicBool::new(false),
                 shorts: AtomicU64::new(0),
@@ -128,10 +155,19 @@ mod armed {
             self.over.as_ref().is_some_and(|path| path.exists())
         }
 
-        fn count(&self, effect: Effect) -> u64 {
+        fn count(&self, effect: Effect<'_>) -> u64 {
             let number = self.count.fetch_add(1, Ordering::AcqRel) + 1;
             if let Some(mut trace) = self.trace.as_ref() {
-                let _ = trace.write_all(format!("{number} {effect:?}\n").as_bytes());
+                let (name, from, to) = parts(effect);
+                let line = format!("{number}\t{name}\t{}\t{}\n", from.display(), to.display());
+                let _ = trace.write_all(line.as_bytes());
+            }
+            let lost = match effect {
+                Effect::Remove(path) | Effect::Rename(_, path) => path,
+                _ => return number,
+            };
+            if let Some(keep) = &self.keep {
+                let _ = std::fs::hard_link(lost, keep.join(number.to_string()));
             }
             number
         }
@@ -144,13 +180,13 @@ mod armed {
         }
     }
 
-    pub fn before(effect: Effect) -> io::Result<()> {
+    pub fn before(effect: Effect<'_>) -> io::Result<()> {
         let plan = plan();
         let number = plan.count(effect);
         match &plan.fault {
             Some(Fault::Kill) if number == plan.from => die(),
             Some(Fault::Fail(name, errno, effects))
-                if effects.contains(&effect) && plan.strikes(number) =>
+                if effects.contains(&parts(effect).0) && plan.strikes(number) =>
             {
                 log::debug!("failpoint: {name} at {number}");
                 Err((*errno).into())
@@ -160,7 +196,7 @@ mod armed {
     }
 
     pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
-        before(Write)?;
+        before(Effect::Write)?;
         let plan = plan();
         let Some(Fault::Short) = plan.fault else { return file.write(bytes) };
         if plan.count.load(Ordering::Acquire) < plan.from || plan.is_over() {

@@ -1,1 +1,94 @@
-//! (next)
+//! Every effect fails, with every error that it can have, once and for ever: nothing is lost, nobody panics, nothing turns
+//! in a hot loop, and once the fault is over the work goes on without a restart.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::pool;
+use crate::scene::Scene;
+use crate::util::*;
+
+const FAULTS: [&str; 10] = [
+    "ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR", "short",
+];
+/// How many places of the scene are tried with each fault.
+const PLACES: u64 = 14;
+/// How long a fault lasts.
+const LASTS: Duration = Duration::from_millis(600);
+/// More effects than these in that time are a loop without a pause.
+const EFFECTS_MAX: usize = 4000;
+
+struct Round {
+    fault: String,
+    lasts: bool,
+}
+
+fn rounds(lasts: bool) -> Vec<Round> {
+    // Past the start, which may fail by itself, and to where most work has been done.
+    let places = (0..PLACES).map(|n| 20 + n * 37);
+    let at = |fault: &str, place: u64| Round {
+        fault: format!("{fault}@{place}{}", if lasts { "+" } else { "" }),
+        lasts,
+    };
+    places.flat_map(|place| FAULTS.map(|fault| at(fault, place))).collect()
+}
+
+fn try_one(round: &Round, callback: &str) -> Vec<String> {
+    let mut scene = Scene::with_every_kind(callback);
+    let (over, trace) = (scene.lab.path("over"), scene.lab.path("trace"));
+    let mut daemon = scene
+        .daemon()
+        .set("--trouble-pause", 0.05)
+        .env("GSTACK_FAILPOINT", &round.fault)
+        .env("GSTACK_FAILPOINT_OVER", over.display())
+        .env("GSTACK_FAILPOINT_TRACE", trace.display())
+        .spawn();
+    let mut found = Vec::new();
+    let mut say = |what: String| found.push(format!("{}: {what}", round.fault));
+    if round.lasts {
+        let until = Instant::now() + LASTS;
+        wait_until("the end of the fault", PATIENCE, || {
+            Instant::now() >= until || daemon.exited().is_some()
+        });
+        let effects = text_file(&trace).lines().count();
+        if effects > EFFECTS_MAX {
+            say(format!("{effects} effects in {LASTS:?}: a hot loop"));
+        }
+        fs::write(&over, "").expect("write");
+    }
+    let began = Instant::now();
+    while !scene.is_done() && daemon.exited().is_none() && began.elapsed() < PATIENCE {
+        pause_as_a_slow_writer(Duration::from_millis(10));
+    }
+    match daemon.exited() {
+        // A start that cannot be made is an error of the start, with one line; the next start does the work.
+        Some(status) if status.code() == Some(1) && !daemon.stderr().contains(" ready") => {}
+        Some(status) => say(format!("it ended: {status}\n{}", daemon.stderr())),
+        None if !scene.is_done() => say(format!("it does not go on\n{}", daemon.stderr())),
+        None => {}
+    }
+    if daemon.stderr().contains("panicked") {
+        say(format!("a panic\n{}", daemon.stderr()));
+    }
+    if daemon.exited().is_some() {
+        daemon.left();
+    } else {
+        assert_eq!(daemon.stop(), 0);
+        daemon.left();
+    }
+    scene.look_at_reports();
+    found.extend(scene.conclude(&round.fault));
+    found
+}
+
+#[test]
+fn a_fault_that_strikes_once_loses_nothing() {
+    let server = Server::start(vec![Answer::Status(200)]);
+    pool::run(&rounds(false), |round| try_one(round, &server.url));
+}
+
+#[test]
+fn a_fault_that_lasts_loses_nothing_and_the_work_goes_on_when_it_ends() {
+    let server = Server::start(vec![Answer::Status(200)]);
+    pool::run(&rounds(true), |round| try_one(round, &server.url));
+}

@@ -10,8 +10,9 @@ mod util;
 
 mod check;
 mod crash;
-mod errors;
+mod disk;
 mod planted;
 mod pool;
+mod power;
 mod scene;
 mod storm;

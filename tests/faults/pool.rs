@@ -37,6 +37,10 @@ impl Random {
         Random(seed)
     }
 
+    pub fn from(seed: u64) -> Random {
+        Random(seed)
+    }
+
     pub fn below(&mut self, n: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

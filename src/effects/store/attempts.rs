@@ -151,7 +151,7 @@ impl Attempt {
         let path = self.dir.join("reading");
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(0o600);
-        failpoint::before(Effect::Create)
+        failpoint::before(Effect::Create(&path))
             .and_then(|()| options.open(&path))
             .and_then(|mut file| files::write_all(&mut file, b"x"))
             .at("mark", &path)
@@ -201,7 +201,7 @@ impl Attempt {
         let path = self.dir.join(name);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).mode(0o600);
-        let created = failpoint::before(Effect::Create).and_then(|()| options.open(&path));
+        let created = failpoint::before(Effect::Create(&path)).and_then(|()| options.open(&path));
         let file = created.at("create", &path)?;
         // Only the descriptor is needed.
         files::remove(&path)?;
@@ -213,7 +213,7 @@ fn open_output(path: &Path) -> Result<File> {
     // O_APPEND: a session that is resumed or a child that reopens its output cannot overwrite what is there.
     let mut options = OpenOptions::new();
     options.append(true).create_new(true).mode(0o600);
-    failpoint::before(Effect::Create).and_then(|()| options.open(path)).at("create", path)
+    failpoint::before(Effect::Create(path)).and_then(|()| options.open(path)).at("create", path)
 }
 
 fn began(attempt: &Path) -> Result<bool> {

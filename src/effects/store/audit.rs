@@ -123,7 +123,7 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
         let aside = path.with_extension(format!("jsonl.{}", clock::unix_ms()));
         fs::rename(path, aside)?;
     }
-    failpoint::before(Effect::Create)?;
+    failpoint::before(Effect::Create(path))?;
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let mut file = OpenOptions::new()
         .read(true)

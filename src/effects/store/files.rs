@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -35,7 +35,7 @@ pub(super) fn create(path: &Path, bytes: &[u8]) -> Result<File> {
 }
 
 fn create_new(path: &Path) -> io::Result<File> {
-    failpoint::before(Effect::Create)?;
+    failpoint::before(Effect::Create(path))?;
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -56,7 +56,7 @@ pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) ->
         created => created?,
     };
     match durable {
-        Durable::Yes | Durable::FileOnly => sync_file(&file).at("sync", &temporary)?,
+        Durable::Yes | Durable::FileOnly => sync_file(&file, &temporary).at("sync", &temporary)?,
         Durable::AfterRename | Durable::No => {}
     }
     let path = dir.join(name);
@@ -64,7 +64,7 @@ pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) ->
     match durable {
         Durable::Yes => sync_dir(dir),
         Durable::AfterRename => {
-            sync_file(&file).at("sync", &path)?;
+            sync_file(&file, &path).at("sync", &path)?;
             sync_dir(dir)
         }
         Durable::FileOnly | Durable::No => Ok(()),
@@ -73,8 +73,14 @@ pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) ->
 
 /// What is there moves to its other name at once and whole.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    failpoint::before(Effect::Rename)?;
+    failpoint::before(Effect::Rename(from, to))?;
     fs::rename(from, to)
+}
+
+/// The same, but never over what has that name.
+pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    failpoint::before(Effect::Rename(from, to))?;
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
 }
 
 /// All of it, in as many pieces as it takes.
@@ -95,19 +101,19 @@ pub(super) fn list(dir: &Path) -> Result<fs::ReadDir> {
     failpoint::before(Effect::Open).and_then(|()| fs::read_dir(dir)).at("read", dir)
 }
 
-fn sync_file(file: &File) -> io::Result<()> {
-    failpoint::before(Effect::Sync)?;
+fn sync_file(file: &File, path: &Path) -> io::Result<()> {
+    failpoint::before(Effect::Sync(path))?;
     file.sync_all()
 }
 
 /// For a file that was written without.
 pub(super) fn sync(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| sync_file(&file)).at("sync", path)
+    File::open(path).and_then(|file| sync_file(&file, path)).at("sync", path)
 }
 
 /// Ours alone, whatever the umask.
 pub(super) fn make_dir(path: &Path) -> io::Result<()> {
-    failpoint::before(Effect::MakeDir)?;
+    failpoint::before(Effect::MakeDir(path))?;
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
@@ -173,7 +179,7 @@ pub(super) fn to_json<T: Serialize>(value: &T, path: &Path) -> Result<Vec<u8>> {
 
 /// Removes a file; that it was gone already is as good.
 pub(super) fn remove(path: &Path) -> Result<()> {
-    match failpoint::before(Effect::Remove).and_then(|()| fs::remove_file(path)) {
+    match failpoint::before(Effect::Remove(path)).and_then(|()| fs::remove_file(path)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.at("remove", path),
     }
@@ -181,7 +187,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 
 /// Removes a folder with all in it; that it was gone already is as good.
 pub(super) fn remove_tree(dir: &Path) -> Result<()> {
-    match failpoint::before(Effect::Remove).and_then(|()| fs::remove_dir_all(dir)) {
+    match failpoint::before(Effect::Remove(dir)).and_then(|()| fs::remove_dir_all(dir)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.map_err(|e| Error::new("remove", dir, e)),
     }

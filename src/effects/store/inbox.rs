@@ -10,7 +10,6 @@ use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::geteuid;
 use serde_json::json;
 
@@ -192,7 +191,7 @@ impl Store {
         if identity::find(to)?.is_some_and(|stamp| stamp.identity == *file) {
             return Ok(true);
         }
-        if renameat_with(CWD, to, CWD, &from, RenameFlags::NOREPLACE).is_err() {
+        if files::rename_to_free(to, &from).is_err() {
             // Yet another one has the name by now: both are kept.
             let free = format!("dispatch-returned-{}.json", file_stamp(clock::unix_ms()));
             files::rename(to, &self.dispatch.join(free)).at("put back", to)?;
@@ -213,7 +212,7 @@ impl Store {
             let back = self.dispatch.join(format!("{id}.json"));
             let path = self.dispatch.join(&name);
             // A name in use keeps its file; ours waits for the next start.
-            if renameat_with(CWD, &path, CWD, &back, RenameFlags::NOREPLACE).is_err() {
+            if files::rename_to_free(&path, &back).is_err() {
                 log::warn!("cannot put back {}", path.display());
             }
         }
@@ -246,6 +245,8 @@ impl Store {
         }
         let bytes = serde_json::to_vec_pretty(&reason).unwrap_or_default();
         files::replace(&dir, "reason.json", &bytes, Durable::Yes)?;
+        // A file must not move into a folder that may be gone after a power cut.
+        files::sync_dir(&self.rejected)?;
         Ok(dir)
     }
 

@@ -41,7 +41,7 @@ impl Store {
 }
 
 fn try_lock(path: &Path) -> Result<Option<DaemonLock>> {
-    failpoint::before(Effect::Create).at("open", path)?;
+    failpoint::before(Effect::Create(path)).at("open", path)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)

@@ -18,6 +18,7 @@ mod lock;
 mod outbox;
 mod publish;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -75,14 +76,18 @@ impl Store {
     }
 
     /// Makes what is missing and tightens what is too open (the seed made its directory 0755). Gives the directories that
-    /// had to be tightened. Called at start, and again whenever the drop zone may have been taken away.
+    /// had to be tightened. What is made is durable: no fsync in a folder is worth anything as long as the folder's own name can
+    /// be lost. Called at start, and again whenever the drop zone may have been taken away.
     pub fn make_directories(&self) -> Result<Vec<PathBuf>> {
+        let is_new = identity::find(&self.home)?.is_none();
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.home)
             .at("make", &self.home)?;
+        let above = self.home.parent().filter(|_| is_new);
         let mut tightened = Vec::new();
+        let mut made_in = BTreeSet::from_iter(above);
         for dir in [
             self.dispatch.as_path(),
             self.completed.path(),
@@ -94,12 +99,20 @@ impl Store {
             &self.outbox,
             &self.control,
         ] {
-            let Some(old_mode) = make_private(dir)? else { continue };
+            let old_mode = match make_private(dir)? {
+                Private::Made => {
+                    made_in.extend(dir.parent());
+                    continue;
+                }
+                Private::Was => continue,
+                Private::Tightened { old_mode } => old_mode,
+            };
             if dir == self.dispatch && old_mode & 0o022 != 0 {
                 self.shut_at_ns.store(clock::unix_ms() * 1_000_000, Ordering::Release);
             }
             tightened.push(dir.to_path_buf());
         }
+        made_in.into_iter().try_for_each(files::sync_dir)?;
         Ok(tightened)
     }
 
@@ -129,10 +142,15 @@ impl Store {
     }
 }
 
-/// `Some(old mode)`: it was there and had to be tightened.
-fn make_private(dir: &Path) -> Result<Option<u32>> {
+enum Private {
+    Made,
+    Was,
+    Tightened { old_mode: u32 },
+}
+
+fn make_private(dir: &Path) -> Result<Private> {
     match files::make_dir(dir) {
-        Ok(()) => return Ok(None),
+        Ok(()) => return Ok(Private::Made),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(e).at("make", dir),
     }
@@ -145,8 +163,8 @@ fn make_private(dir: &Path) -> Result<Option<u32>> {
     }
     let mode = meta.mode();
     if mode & 0o077 == 0 {
-        return Ok(None);
+        return Ok(Private::Was);
     }
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).at("tighten", dir)?;
-    Ok(Some(mode))
+    Ok(Private::Tightened { old_mode: mode })
 }

@@ -14,9 +14,11 @@ impl Store {
         let dir = self.claim_dir(&claim.id);
         let bytes = report_bytes(report)?;
         if report.attempts.is_empty() {
-            // No attempt record holds them: the steps after the commit need both, through a power cut too.
+            // No attempt record holds them: the steps after the commit need both, through a power cut too. So they are there
+            // for good before anything has the report's name.
             files::sync(&dir.join("accepted.json"))?;
             files::sync(&dir.join("dispatch.json"))?;
+            files::sync_dir(&dir)?;
             self.active.sync()?;
         }
         files::replace(&dir, "report.json", &bytes, Durable::AfterRename)?;
