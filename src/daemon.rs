@@ -18,7 +18,8 @@ use crate::effects::{clock, error};
 use crate::pure::agent::DRIVERS;
 use crate::pure::cli::Flags;
 use crate::pure::config::{self, Settings};
-use crate::threads::heartbeat::{self, Board};
+use crate::threads::health::Health;
+use crate::threads::heartbeat::{self, Board, Changed};
 use crate::threads::intake::{Intake, Wires};
 use crate::threads::recover::recover;
 use crate::threads::signals::{self, Level};
@@ -44,10 +45,12 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     let ca_file = settings.ca_file.as_deref().map(Path::new);
     let sender = Sender::new(settings.callback_timeout, ca_file).map_err(text)?;
     let (outbox_changed, outbox_news) = bounded(1);
+    let (changed, news) = bounded(1);
     let context = Context {
         audit: store.open_audit().map_err(text)?,
         processes: Processes::new(),
         level: Level::default(),
+        health: Health::new(changed.clone()),
         store,
         settings,
         programs,
@@ -62,7 +65,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     announce(&context);
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, board: &board, scope };
-        let code = daemon.run(signals, sender, outbox_news).unwrap_or_else(|e| {
+        let code = daemon.run(signals, sender, outbox_news, (changed, news)).unwrap_or_else(|e| {
             log::error!("{e}");
             1
         });
@@ -177,6 +180,7 @@ impl<'env> Daemon<'_, 'env> {
         signals: signal_hook::iterator::Signals,
         sender: Sender,
         outbox_news: Receiver<()>,
+        (changed, news): (Changed, Receiver<()>),
     ) -> Result<i32, String> {
         let (context, board) = (self.context, self.board);
         let settings = &context.settings;
@@ -184,7 +188,6 @@ impl<'env> Daemon<'_, 'env> {
         // Nothing is ever sent on these two: that their one sender is gone is the message.
         let (running, stopping) = bounded::<Infallible>(0);
         let (alive, ended) = bounded::<Infallible>(0);
-        let (changed, news) = bounded(1);
         let (events_in, events) = unbounded::<Event>();
         let (jobs_in, jobs) = bounded::<Job>(0);
         let (ready_in, ready) = bounded(1);

@@ -19,3 +19,4 @@ pub mod recovery;
 pub mod redact;
 pub mod report;
 pub mod time;
+pub mod trouble;

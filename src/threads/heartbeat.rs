@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::effects::clock;
+use crate::pure::trouble::Place;
 
 /// At most one beat in this time, however much changes.
 const CHANGE_EVERY: Duration = Duration::from_secs(1);
@@ -25,8 +26,6 @@ pub struct Board {
 pub struct Told {
     pub queued: usize,
     pub paused: bool,
-    /// Why nothing new is started, if something is wrong.
-    pub degraded: Option<String>,
     pub sessions: Vec<RunningSession>,
 }
 
@@ -80,6 +79,7 @@ fn state(context: &Context) -> &'static str {
 }
 
 pub fn write(context: &Context, board: &Board, state: &str) {
+    context.look_at_audit();
     let told = board.get();
     let sessions: Vec<Value> = told.sessions.iter().map(session).collect();
     let mut beat = json!({
@@ -96,11 +96,12 @@ pub fn write(context: &Context, board: &Board, state: &str) {
     if told.paused {
         beat["paused"] = json!(true);
     }
-    if let Some(why) = told.degraded {
+    if let Some(why) = context.health.degraded() {
         beat["degraded"] = json!(why);
     }
-    if let Err(e) = context.store.write_heartbeat(&beat) {
-        log::error!("{e}");
+    match context.store.write_heartbeat(&beat) {
+        Ok(()) => context.works(Place::Heartbeat),
+        Err(e) => context.failed(Place::Heartbeat, &e),
     }
 }
 

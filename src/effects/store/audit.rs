@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use super::{Store, identity};
 use crate::effects::clock;
-use crate::effects::error::{At, Result};
+use crate::effects::error::{At, Result, fault};
+use crate::pure::trouble::Fault;
 
 /// Lines that wait for room on the disk; more than these are lost, and logged.
 const WAITING_MAX: usize = 1000;
@@ -29,6 +30,8 @@ struct Log {
     file: File,
     /// Lines that could not be written yet, oldest first.
     waiting: VecDeque<String>,
+    /// Why they wait.
+    trouble: Option<(String, Fault)>,
 }
 
 /// The fields of a line after `ts`, `event` and `dispatch_id`, in order.
@@ -38,7 +41,8 @@ impl Store {
     pub fn open_audit(&self) -> Result<Audit> {
         let path = self.dispatch.join("audit.jsonl");
         let (file, torn) = open(&path).at("open", &path)?;
-        let audit = Audit { path, log: Mutex::new(Log { file, waiting: VecDeque::new() }) };
+        let audit =
+            Audit { path, log: Mutex::new(Log { file, waiting: VecDeque::new(), trouble: None }) };
         if torn {
             audit.record("audit_tail_repaired", "", &[]);
         }
@@ -65,14 +69,24 @@ impl Audit {
             return;
         }
         log.waiting.push_back(line);
-        self.write_waiting(&mut log);
+        self.append_waiting(&mut log);
+    }
+
+    /// Why lines wait, if any do.
+    pub fn trouble(&self) -> Option<(String, Fault)> {
+        self.lock().trouble.clone()
+    }
+
+    /// Tries again what waits for room.
+    pub fn write_waiting(&self) {
+        self.append_waiting(&mut self.lock());
     }
 
     /// Writes what waited for room, and opens the file anew if another one stands under its name, or none (somebody rotated
     /// or removed it).
     pub fn follow(&self) {
         let mut log = self.lock();
-        self.write_waiting(&mut log);
+        self.append_waiting(&mut log);
         let ours = identity::of_file(&log.file).map(|s| s.identity).ok();
         if identity::of_path(&self.path).map(|s| s.identity).ok() == ours {
             return;
@@ -87,14 +101,16 @@ impl Audit {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_waiting(&self, log: &mut Log) {
+    fn append_waiting(&self, log: &mut Log) {
         while let Some(line) = log.waiting.front() {
             if let Err(e) = append(&mut log.file, line.as_bytes()) {
-                log::error!("cannot append to {}: {e}; it waits", self.path.display());
+                let reason = format!("cannot append to {}: {e}", self.path.display());
+                log.trouble = Some((reason, fault(&e)));
                 return;
             }
             log.waiting.pop_front();
         }
+        log.trouble = None;
     }
 }
 

@@ -19,7 +19,7 @@ use super::files::{self, Durable};
 use super::identity::{self, Kind, Stamp};
 use super::{Claim, Store};
 use crate::effects::clock;
-use crate::effects::error::{At, Result};
+use crate::effects::error::{At, Error, Result, fault};
 use crate::pure::claim::{Accepted, Identity};
 use crate::pure::digest::sha256_hex;
 use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX, Reason, Rejection};
@@ -43,6 +43,8 @@ pub enum Inspected {
     /// It changed while it was being read.
     Changing(Stamp),
     Refused(Rejection, Stamp),
+    /// The disk or the machine could not; the file is not to blame.
+    Failed(Error, Stamp),
 }
 
 /// The seed's pattern: `dispatch-*.json`.
@@ -81,7 +83,7 @@ impl Store {
         let (before, file) = match opened {
             Ok(opened) => opened,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Inspected::Gone,
-            Err(e) => return Inspected::Refused(unreadable(&path, &e), seen),
+            Err(e) => return unreadable(&path, e, seen),
         };
         // Again on the descriptor: the name may have been given to something else in between.
         if let Some(rejection) = self.refuse(&before) {
@@ -89,7 +91,7 @@ impl Store {
         }
         let mut bytes = Vec::with_capacity(before.size as usize + 1);
         if let Err(e) = (&file).take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes) {
-            return Inspected::Refused(unreadable(&path, &e), before);
+            return unreadable(&path, e, before);
         }
         match identity::of_file(&file) {
             Ok(after) if after == before && bytes.len() as u64 == after.size => {
@@ -97,7 +99,7 @@ impl Store {
                 Inspected::Read(Dropped { name: name.into(), bytes, sha256, stamp: after })
             }
             Ok(after) => Inspected::Changing(after),
-            Err(e) => Inspected::Refused(unreadable(&path, &e), before),
+            Err(e) => unreadable(&path, e, before),
         }
     }
 
@@ -279,10 +281,15 @@ impl Store {
     }
 }
 
-fn unreadable(path: &Path, e: &io::Error) -> Rejection {
-    // O_NOFOLLOW on a link that took the file's place.
-    if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
-        return Rejection::new(Reason::Symlink, "it is a symbolic link");
+fn unreadable(path: &Path, e: io::Error, stamp: Stamp) -> Inspected {
+    if fault(&e).is_everywhere() {
+        return Inspected::Failed(Error::new("read", path, e), stamp);
     }
-    Rejection::new(Reason::Unreadable, format!("cannot read {}: {e}", path.display()))
+    // O_NOFOLLOW on a link that took the file's place.
+    let rejection = if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+        Rejection::new(Reason::Symlink, "it is a symbolic link")
+    } else {
+        Rejection::new(Reason::Unreadable, format!("cannot read {}: {e}", path.display()))
+    };
+    Inspected::Refused(rejection, stamp)
 }

@@ -17,6 +17,7 @@ mod inbox;
 mod lock;
 mod outbox;
 mod publish;
+mod room;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
