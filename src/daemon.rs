@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::effects::callback::Sender;
 use crate::effects::process::{Processes, find_program};
-use crate::effects::store::Store;
+use crate::effects::store::{Rotation, Store};
 use crate::effects::{clock, error};
 use crate::pure::agent::DRIVERS;
 use crate::pure::cli::Flags;
@@ -46,8 +46,9 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     let sender = Sender::new(settings.callback_timeout, ca_file).map_err(text)?;
     let (outbox_changed, outbox_news) = bounded(1);
     let (changed, news) = bounded(1);
+    let rotation = Rotation { max_bytes: settings.audit_max_bytes, keep: settings.audit_keep };
     let context = Context {
-        audit: store.open_audit().map_err(text)?,
+        audit: store.open_audit(rotation).map_err(text)?,
         processes: Processes::new(),
         level: Level::default(),
         health: Health::new(changed.clone()),

@@ -59,6 +59,9 @@ pub struct Settings {
     pub trouble_pause: Duration,
     /// 0 = no matter how little is free.
     pub min_free_bytes: u64,
+    /// 0 = it grows for ever.
+    pub audit_max_bytes: u64,
+    pub audit_keep: u32,
 }
 
 impl Default for Settings {
@@ -88,6 +91,8 @@ impl Default for Settings {
             spare: ["gpg-agent", "ssh-agent"].map(String::from).to_vec(),
             trouble_pause: Duration::from_secs(5),
             min_free_bytes: 64_000_000,
+            audit_max_bytes: 64_000_000,
+            audit_keep: 5,
         }
     }
 }
@@ -281,6 +286,14 @@ pub static SETTINGS: &[Setting] = &[
         "nothing new is taken on while the disk has less free than this, 0 = whatever is free",
         min_free_bytes = megabytes
     ),
+    setting!(
+        "audit_max_mb",
+        "MB",
+        "64",
+        "audit.jsonl becomes audit.jsonl.1 before it is larger than this, 0 = it just grows",
+        audit_max_bytes = megabytes
+    ),
+    setting!("audit_keep", "N", "5", "how many old audit logs are kept", audit_keep = few),
 ];
 
 /// Applies `config.json`. An unknown key is an error: a misspelt `allow_tools` must not pass in silence.

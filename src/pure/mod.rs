@@ -18,5 +18,6 @@ pub mod queue;
 pub mod recovery;
 pub mod redact;
 pub mod report;
+pub mod rotation;
 pub mod time;
 pub mod trouble;

@@ -28,7 +28,7 @@ use crate::effects::clock;
 use crate::effects::error::{At, Result};
 
 pub use attempts::{Attempt, AttemptFiles};
-pub use audit::{Audit, Details};
+pub use audit::{Audit, Details, Rotation};
 pub use claims::{Claim, ClaimFiles};
 pub use control::{Request, cancel_request, is_cancel_name};
 pub use files::Record;

@@ -39,6 +39,11 @@ pub(super) fn at_least_one(value: &Value) -> Result<usize, String> {
     }
 }
 
+/// At least one, and few enough to be looked at one by one.
+pub(super) fn few(value: &Value) -> Result<u32, String> {
+    Ok(at_least_one(value)?.min(1000) as u32)
+}
+
 pub(super) fn seconds(value: &Value) -> Result<Duration, String> {
     // A hundred years: enough for anybody, and no sum of such durations overflows.
     Ok(Duration::from_secs_f64(number(value)?.min(3.2e9)))
