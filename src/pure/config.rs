@@ -62,6 +62,12 @@ pub struct Settings {
     /// 0 = it grows for ever.
     pub audit_max_bytes: u64,
     pub audit_keep: u32,
+    /// Of what is kept: zero = for ever, and however much.
+    pub logs_keep: Duration,
+    pub logs_max_bytes: u64,
+    pub reports_keep: Duration,
+    pub rejected_keep: Duration,
+    pub rejected_max_bytes: u64,
 }
 
 impl Default for Settings {
@@ -93,6 +99,11 @@ impl Default for Settings {
             min_free_bytes: 64_000_000,
             audit_max_bytes: 64_000_000,
             audit_keep: 5,
+            logs_keep: 14 * DAY,
+            logs_max_bytes: 2_048_000_000,
+            reports_keep: 90 * DAY,
+            rejected_keep: 30 * DAY,
+            rejected_max_bytes: 256_000_000,
         }
     }
 }
@@ -123,6 +134,8 @@ impl Setting {
         (self.set)(settings, value)
     }
 }
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub const VARIABLE_PREFIX: &str = "GSTACK_DISPATCHD_";
 
@@ -294,6 +307,41 @@ pub static SETTINGS: &[Setting] = &[
         audit_max_bytes = megabytes
     ),
     setting!("audit_keep", "N", "5", "how many old audit logs are kept", audit_keep = few),
+    setting!(
+        "logs_keep_days",
+        "DAYS",
+        "14",
+        "how long prompts and outputs of finished sessions are kept, 0 = for ever",
+        logs_keep = days
+    ),
+    setting!(
+        "logs_max_mb",
+        "MB",
+        "2048",
+        "how much they may take up together, the oldest go first, 0 = however much",
+        logs_max_bytes = megabytes
+    ),
+    setting!(
+        "reports_keep_days",
+        "DAYS",
+        "90",
+        "how long a finished dispatch's id stays used and its report is kept, 0 = for ever",
+        reports_keep = days
+    ),
+    setting!(
+        "rejected_keep_days",
+        "DAYS",
+        "30",
+        "how long rejected files are kept, 0 = for ever",
+        rejected_keep = days
+    ),
+    setting!(
+        "rejected_max_mb",
+        "MB",
+        "256",
+        "how much they may take up together, the oldest go first, 0 = however much",
+        rejected_max_bytes = megabytes
+    ),
 ];
 
 /// Applies `config.json`. An unknown key is an error: a misspelt `allow_tools` must not pass in silence.

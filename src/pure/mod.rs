@@ -18,6 +18,7 @@ pub mod queue;
 pub mod recovery;
 pub mod redact;
 pub mod report;
+pub mod retention;
 pub mod rotation;
 pub mod time;
 pub mod trouble;

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, after, select_biased, tick};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::retention::Retention;
 use crate::effects::clock;
 use crate::pure::trouble::Place;
 
@@ -53,12 +54,15 @@ pub type Changed = Sender<()>;
 /// Beats until `running` is disconnected.
 pub fn run(context: &Context, board: &Board, changed: Receiver<()>, running: Receiver<Infallible>) {
     let beat = tick(context.settings.heartbeat);
+    let mut retention = Retention::new(context);
     loop {
         select_biased! {
             recv(running) -> _ => return,
             recv(beat) -> _ => {
                 context.audit.follow();
                 context.processes.reap_strangers();
+                write(context, board, state(context));
+                retention.step();
             }
             recv(changed) -> _ => {
                 // What changes within the next moment is told with this beat.
@@ -66,11 +70,10 @@ pub fn run(context: &Context, board: &Board, changed: Receiver<()>, running: Rec
                 write(context, board, state(context));
                 select_biased! {
                     recv(running) -> _ => return,
-                    recv(due) -> _ => continue,
+                    recv(due) -> _ => {}
                 }
             }
         }
-        write(context, board, state(context));
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! `signals` raises the level. `watcher` turns file events into names. `intake` owns the queue: it looks, accepts and hands
 //! claims out. `worker` drives one claim at a time through its attempts (`attempt`) to its answer (`conclude`). `heartbeat`
-//! and `courier` tell the world. `recover` runs once, at start, before the others.
+//! and `courier` tell the world, and with each beat `retention` thins out what is over. `recover` runs once, at start, before the others.
 
 pub mod attempt;
 pub mod conclude;
@@ -12,6 +12,7 @@ pub mod health;
 pub mod heartbeat;
 pub mod intake;
 pub mod recover;
+pub mod retention;
 pub mod signals;
 pub mod watcher;
 pub mod worker;

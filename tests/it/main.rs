@@ -17,6 +17,7 @@ mod intake;
 mod leftovers;
 mod recorded;
 mod recovery;
+mod retention;
 mod rotation;
 mod sessions;
 mod shutdown;

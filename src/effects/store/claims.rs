@@ -150,7 +150,7 @@ impl Store {
     }
 }
 
-fn read_accepted(dir: &Path) -> Option<Accepted> {
+pub(super) fn read_accepted(dir: &Path) -> Option<Accepted> {
     match files::read_record::<Accepted>(&dir.join("accepted.json")) {
         Record::Read(accepted) => Some(accepted),
         Record::Absent | Record::Unreadable => newest_start(dir).map(|start| start.accepted),

@@ -247,6 +247,7 @@ impl Store {
         }
         let bytes = serde_json::to_vec_pretty(&reason).unwrap_or_default();
         files::replace(&dir, "reason.json", &bytes, Durable::Yes)?;
+        self.rejected_count.fetch_add(1, Ordering::Relaxed);
         Ok(dir)
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use super::files::{self, Durable};
 use super::{Claim, Store};
@@ -54,7 +55,9 @@ impl Store {
     /// The last step: `active/<id>` becomes `finished/<id>`. The claim ends here.
     pub fn retire(&self, claim: Claim) -> Result<()> {
         let from = self.claim_dir(&claim.id);
-        fs::rename(&from, self.finished_dir(&claim.id)).at("retire", &from)
+        fs::rename(&from, self.finished_dir(&claim.id)).at("retire", &from)?;
+        self.finished_count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Where the session's prompt, stream and stderr will stay.

@@ -8,6 +8,7 @@ use super::{OnInterrupt, OnShutdown};
 
 /// Between two tries of a callback.
 const DELAY_MIN: Duration = Duration::from_millis(100);
+const DAY_SECONDS: f64 = 24.0 * 60.0 * 60.0;
 const MEGABYTE: f64 = 1_000_000.0;
 
 fn number(value: &Value) -> Result<f64, String> {
@@ -145,6 +146,11 @@ pub(super) fn megabytes(value: &Value) -> Result<u64, String> {
     Ok((number(value)? * MEGABYTE).min(1e18) as u64)
 }
 
+/// Fractions are allowed.
+pub(super) fn days(value: &Value) -> Result<Duration, String> {
+    Ok(Duration::from_secs_f64((number(value)? * DAY_SECONDS).min(3.2e9)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,9 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn sizes_may_be_fractions() {
+    fn sizes_and_days_may_be_fractions() {
         assert_eq!(megabytes(&json!("0.5")), Ok(500_000));
         assert_eq!(megabytes(&json!(64)), Ok(64_000_000));
+        assert_eq!(days(&json!(0.5)), Ok(Duration::from_secs(43_200)));
         assert!(megabytes(&json!(-1)).is_err());
     }
 }
