@@ -37,6 +37,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     let store = Store::new(&gstack_home(home.as_ref())?);
     let settings = read_settings(&store, flags)?;
+    let far = far_away(&store, &settings)?;
     let tightened = store.make_directories().map_err(text)?;
     let Some(_lock) = store.lock(settings.lock_wait).map_err(text)? else {
         return second_daemon(&store);
@@ -62,6 +63,9 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     heartbeat::write(&context, &board, "run");
     for dir in tightened {
         log::warn!("{} was open to others and is private now (0700)", dir.display());
+    }
+    if let Some(name) = far {
+        log::warn!("{} is on a network file system ({name})", context.store.home().display());
     }
     announce(&context);
     thread::scope(|scope| {
@@ -104,6 +108,18 @@ fn read_settings(store: &Store, flags: &Flags) -> Result<Settings, String> {
     config::apply_environment(&mut settings, &lookup)?;
     flags.apply(&mut settings)?;
     Ok(settings)
+}
+
+/// The network file system below us, if the operator wants to be on one; else that is an error.
+fn far_away(store: &Store, settings: &Settings) -> Result<Option<&'static str>, String> {
+    match store.network_file_system().map_err(text)? {
+        Some(name) if !settings.allow_network_fs => Err(format!(
+            "{} is on a network file system ({name}), where locks and renames are not safe: set GSTACK_HOME to a \
+             directory on a local disk, or take the risk with --allow-network-fs",
+            store.home().display()
+        )),
+        far => Ok(far),
+    }
 }
 
 /// Cron's "make sure that it runs": quiet, unless the one that holds the lock looks dead.

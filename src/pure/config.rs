@@ -68,6 +68,7 @@ pub struct Settings {
     pub reports_keep: Duration,
     pub rejected_keep: Duration,
     pub rejected_max_bytes: u64,
+    pub allow_network_fs: bool,
 }
 
 impl Default for Settings {
@@ -104,6 +105,7 @@ impl Default for Settings {
             reports_keep: 90 * DAY,
             rejected_keep: 30 * DAY,
             rejected_max_bytes: 256_000_000,
+            allow_network_fs: false,
         }
     }
 }
@@ -341,6 +343,13 @@ pub static SETTINGS: &[Setting] = &[
         "256",
         "how much they may take up together, the oldest go first, 0 = however much",
         rejected_max_bytes = megabytes
+    ),
+    setting!(
+        "allow_network_fs",
+        "",
+        "off",
+        "start although $GSTACK_HOME is on a network file system",
+        allow_network_fs = switch
     ),
 ];
 

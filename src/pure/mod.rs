@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod environment;
 pub mod escape;
 pub mod lines;
+pub mod network_fs;
 pub mod outcome;
 pub mod policy;
 pub mod prompt;

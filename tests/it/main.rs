@@ -15,6 +15,7 @@ mod differential;
 mod disk;
 mod intake;
 mod leftovers;
+mod network_fs;
 mod recorded;
 mod recovery;
 mod retention;

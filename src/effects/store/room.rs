@@ -1,9 +1,12 @@
-//! The file system below us: how much of it is free.
+//! The file system below us: how much of it is free, and whether it lies on this machine.
 
-use rustix::fs::statvfs;
+use std::path::Path;
+
+use rustix::fs::{StatFs, statfs, statvfs};
 
 use super::Store;
 use crate::effects::error::{At, Result};
+use crate::pure::network_fs;
 
 /// Where the file system counts its files, fewer free than this are too few.
 const FREE_FILES_MIN: u64 = 1000;
@@ -30,4 +33,36 @@ impl Store {
         }
         Ok(None)
     }
+
+    /// The name of the network file system that we are on, or would be, if it is one.
+    pub fn network_file_system(&self) -> Result<Option<&'static str>> {
+        // Nothing need be there yet.
+        let there = self.own.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+        let found = statfs(there).at("look at the file system of", there)?;
+        Ok(network_name(there, &found))
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn network_name(path: &Path, found: &StatFs) -> Option<&'static str> {
+    // Its width and sign are those of the machine's word; the numbers have 32 bits.
+    let magic = found.f_type as u32;
+    if magic != network_fs::FUSE_MAGIC {
+        return network_fs::by_magic(magic);
+    }
+    let device = rustix::fs::stat(path).ok()?.st_dev;
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    network_fs::by_name(network_fs::mount_type(&mountinfo, major, minor)?)
+}
+
+#[cfg(target_os = "macos")]
+fn network_name(_path: &Path, found: &StatFs) -> Option<&'static str> {
+    let name = found.f_fstypename.iter().map(|c| *c as u8).take_while(|byte| *byte != 0).collect();
+    network_fs::by_name(&String::from_utf8(name).ok()?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn network_name(_path: &Path, _found: &StatFs) -> Option<&'static str> {
+    None
 }
