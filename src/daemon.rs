@@ -13,12 +13,13 @@ use serde_json::json;
 
 use crate::effects::callback::Sender;
 use crate::effects::process::{Processes, find_program};
-use crate::effects::store::Store;
+use crate::effects::store::{Rotation, Store};
 use crate::effects::{clock, error};
 use crate::pure::agent::DRIVERS;
 use crate::pure::cli::Flags;
 use crate::pure::config::{self, Settings};
-use crate::threads::heartbeat::{self, Board};
+use crate::threads::health::Health;
+use crate::threads::heartbeat::{self, Board, Changed};
 use crate::threads::intake::{Intake, Wires};
 use crate::threads::recover::recover;
 use crate::threads::signals::{self, Level};
@@ -36,6 +37,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     let store = Store::new(&gstack_home(home.as_ref())?);
     let settings = read_settings(&store, flags)?;
+    let far = far_away(&store, &settings)?;
     let tightened = store.make_directories().map_err(text)?;
     let Some(_lock) = store.lock(settings.lock_wait).map_err(text)? else {
         return second_daemon(&store);
@@ -44,10 +46,13 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     let ca_file = settings.ca_file.as_deref().map(Path::new);
     let sender = Sender::new(settings.callback_timeout, ca_file).map_err(text)?;
     let (outbox_changed, outbox_news) = bounded(1);
+    let (changed, news) = bounded(1);
+    let rotation = Rotation { max_bytes: settings.audit_max_bytes, keep: settings.audit_keep };
     let context = Context {
-        audit: store.open_audit().map_err(text)?,
+        audit: store.open_audit(rotation).map_err(text)?,
         processes: Processes::new(),
         level: Level::default(),
+        health: Health::new(changed.clone()),
         store,
         settings,
         programs,
@@ -59,10 +64,13 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     for dir in tightened {
         log::warn!("{} was open to others and is private now (0700)", dir.display());
     }
+    if let Some(name) = far {
+        log::warn!("{} is on a network file system ({name})", context.store.home().display());
+    }
     announce(&context);
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, board: &board, scope };
-        let code = daemon.run(signals, sender, outbox_news).unwrap_or_else(|e| {
+        let code = daemon.run(signals, sender, outbox_news, (changed, news)).unwrap_or_else(|e| {
             log::error!("{e}");
             1
         });
@@ -100,6 +108,18 @@ fn read_settings(store: &Store, flags: &Flags) -> Result<Settings, String> {
     config::apply_environment(&mut settings, &lookup)?;
     flags.apply(&mut settings)?;
     Ok(settings)
+}
+
+/// The network file system below us, if the operator wants to be on one; else that is an error.
+fn far_away(store: &Store, settings: &Settings) -> Result<Option<&'static str>, String> {
+    match store.network_file_system().map_err(text)? {
+        Some(name) if !settings.allow_network_fs => Err(format!(
+            "{} is on a network file system ({name}), where locks and renames are not safe: set GSTACK_HOME to a \
+             directory on a local disk, or take the risk with --allow-network-fs",
+            store.home().display()
+        )),
+        far => Ok(far),
+    }
 }
 
 /// Cron's "make sure that it runs": quiet, unless the one that holds the lock looks dead.
@@ -177,6 +197,7 @@ impl<'env> Daemon<'_, 'env> {
         signals: signal_hook::iterator::Signals,
         sender: Sender,
         outbox_news: Receiver<()>,
+        (changed, news): (Changed, Receiver<()>),
     ) -> Result<i32, String> {
         let (context, board) = (self.context, self.board);
         let settings = &context.settings;
@@ -184,7 +205,6 @@ impl<'env> Daemon<'_, 'env> {
         // Nothing is ever sent on these two: that their one sender is gone is the message.
         let (running, stopping) = bounded::<Infallible>(0);
         let (alive, ended) = bounded::<Infallible>(0);
-        let (changed, news) = bounded(1);
         let (events_in, events) = unbounded::<Event>();
         let (jobs_in, jobs) = bounded::<Job>(0);
         let (ready_in, ready) = bounded(1);

@@ -4,6 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
+use crate::pure::trouble::Fault;
+
 #[derive(Debug)]
 pub struct Error {
     action: &'static str,
@@ -21,6 +25,28 @@ impl Error {
 
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
+    }
+
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.source.raw_os_error()
+    }
+
+    pub fn fault(&self) -> Fault {
+        fault(&self.source)
+    }
+}
+
+/// Whose trouble an error is: the disk's, the machine's, or only that of what was being done.
+pub fn fault(e: &io::Error) -> Fault {
+    let disk = [Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::ROFS];
+    let shortage = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+    let is_of = |list: &[Errno]| list.iter().any(|n| e.raw_os_error() == Some(n.raw_os_error()));
+    if is_of(&disk) || e.kind() == io::ErrorKind::StorageFull {
+        Fault::Disk
+    } else if is_of(&shortage) {
+        Fault::Shortage
+    } else {
+        Fault::Other
     }
 }
 

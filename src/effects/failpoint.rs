@@ -98,7 +98,7 @@ mod armed {
             &["Look", "Open", "Read", "Create", "MakeDir", "Write", "Rename", "Remove", "Spawn"],
         ),
         ("EAGAIN", Errno::AGAIN, &["Spawn"]),
-        ("EINTR", Errno::INTR, &["Read", "Write"]),
+        ("EINTR", Errno::INTR, &["Write"]),
     ];
 
     fn parts<'a>(effect: Effect<'a>) -> (&'static str, &'a Path, &'a Path) {

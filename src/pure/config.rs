@@ -5,9 +5,13 @@
 //! constant beside the code that it protects. Values come in as JSON (a flag is a JSON string), so that one setter serves
 //! all three sources.
 
+mod values;
+
 use std::time::Duration;
 
 use serde_json::Value;
+
+use values::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnShutdown {
@@ -51,6 +55,20 @@ pub struct Settings {
     pub ca_file: Option<String>,
     /// Process names that a session may leave behind.
     pub spare: Vec<String>,
+    /// Between two tries of what the disk or the machine refuses.
+    pub trouble_pause: Duration,
+    /// 0 = no matter how little is free.
+    pub min_free_bytes: u64,
+    /// 0 = it grows for ever.
+    pub audit_max_bytes: u64,
+    pub audit_keep: u32,
+    /// Of what is kept: zero = for ever, and however much.
+    pub logs_keep: Duration,
+    pub logs_max_bytes: u64,
+    pub reports_keep: Duration,
+    pub rejected_keep: Duration,
+    pub rejected_max_bytes: u64,
+    pub allow_network_fs: bool,
 }
 
 impl Default for Settings {
@@ -78,6 +96,16 @@ impl Default for Settings {
             callback_delays: [0, 5, 30, 120, 600, 3600].map(Duration::from_secs).to_vec(),
             ca_file: None,
             spare: ["gpg-agent", "ssh-agent"].map(String::from).to_vec(),
+            trouble_pause: Duration::from_secs(5),
+            min_free_bytes: 64_000_000,
+            audit_max_bytes: 64_000_000,
+            audit_keep: 5,
+            logs_keep: 14 * DAY,
+            logs_max_bytes: 2_048_000_000,
+            reports_keep: 90 * DAY,
+            rejected_keep: 30 * DAY,
+            rejected_max_bytes: 256_000_000,
+            allow_network_fs: false,
         }
     }
 }
@@ -109,8 +137,7 @@ impl Setting {
     }
 }
 
-/// Between two tries of a callback.
-const DELAY_MIN: Duration = Duration::from_millis(100);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub const VARIABLE_PREFIX: &str = "GSTACK_DISPATCHD_";
 
@@ -260,6 +287,70 @@ pub static SETTINGS: &[Setting] = &[
         "processes that a session may leave behind",
         spare = list
     ),
+    setting!(
+        "trouble_pause_seconds",
+        "S",
+        "5",
+        "between two tries of what a full disk or a short machine refuses",
+        trouble_pause = pause
+    ),
+    setting!(
+        "min_free_mb",
+        "MB",
+        "64",
+        "nothing new is taken on while the disk has less free than this, 0 = whatever is free",
+        min_free_bytes = megabytes
+    ),
+    setting!(
+        "audit_max_mb",
+        "MB",
+        "64",
+        "audit.jsonl becomes audit.jsonl.1 before it is larger than this, 0 = it just grows",
+        audit_max_bytes = megabytes
+    ),
+    setting!("audit_keep", "N", "5", "how many old audit logs are kept", audit_keep = few),
+    setting!(
+        "logs_keep_days",
+        "DAYS",
+        "14",
+        "how long prompts and outputs of finished sessions are kept, 0 = for ever",
+        logs_keep = days
+    ),
+    setting!(
+        "logs_max_mb",
+        "MB",
+        "2048",
+        "how much they may take up together, the oldest go first, 0 = however much",
+        logs_max_bytes = megabytes
+    ),
+    setting!(
+        "reports_keep_days",
+        "DAYS",
+        "90",
+        "how long a finished dispatch's id stays used and its report is kept, 0 = for ever",
+        reports_keep = days
+    ),
+    setting!(
+        "rejected_keep_days",
+        "DAYS",
+        "30",
+        "how long rejected files are kept, 0 = for ever",
+        rejected_keep = days
+    ),
+    setting!(
+        "rejected_max_mb",
+        "MB",
+        "256",
+        "how much they may take up together, the oldest go first, 0 = however much",
+        rejected_max_bytes = megabytes
+    ),
+    setting!(
+        "allow_network_fs",
+        "",
+        "off",
+        "start although $GSTACK_HOME is on a network file system",
+        allow_network_fs = switch
+    ),
 ];
 
 /// Applies `config.json`. An unknown key is an error: a misspelt `allow_tools` must not pass in silence.
@@ -288,131 +379,6 @@ pub fn apply_environment(
         }
     }
     Ok(())
-}
-
-fn number(value: &Value) -> Result<f64, String> {
-    let number = match value {
-        Value::Number(n) => n.as_f64(),
-        Value::String(s) => s.trim().parse().ok(),
-        _ => None,
-    };
-    number.filter(|n| n.is_finite() && *n >= 0.0).ok_or(format!("{value} is not a number"))
-}
-
-fn whole(value: &Value) -> Result<u64, String> {
-    let number = number(value)?;
-    if number.fract() == 0.0 && number < 1e15 {
-        Ok(number as u64)
-    } else {
-        Err(format!("{value} is not a whole number"))
-    }
-}
-
-fn count(value: &Value) -> Result<usize, String> {
-    Ok(whole(value)?.min(10_000) as usize)
-}
-
-fn at_least_one(value: &Value) -> Result<usize, String> {
-    match count(value)? {
-        0 => Err("must be at least 1".into()),
-        n => Ok(n),
-    }
-}
-
-fn seconds(value: &Value) -> Result<Duration, String> {
-    // A hundred years: enough for anybody, and no sum of such durations overflows.
-    Ok(Duration::from_secs_f64(number(value)?.min(3.2e9)))
-}
-
-/// Seconds of something that repeats or limits: zero would mean a busy loop, or no time at all.
-fn pause(value: &Value) -> Result<Duration, String> {
-    let duration = seconds(value)?;
-    if duration < Duration::from_millis(10) {
-        return Err("must be at least 0.01".into());
-    }
-    Ok(duration)
-}
-
-fn switch(value: &Value) -> Result<bool, String> {
-    match value {
-        Value::Bool(on) => Ok(*on),
-        Value::String(s) if matches!(s.as_str(), "1" | "true" | "yes" | "on") => Ok(true),
-        Value::String(s) if matches!(s.as_str(), "" | "0" | "false" | "no" | "off") => Ok(false),
-        _ => Err(format!("{value} is neither true nor false")),
-    }
-}
-
-fn text(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| format!("{value} is not a text"))
-}
-
-fn optional_text(value: &Value) -> Result<Option<String>, String> {
-    let text = text(value)?;
-    Ok((!text.is_empty()).then(|| text.to_string()))
-}
-
-fn on_shutdown(value: &Value) -> Result<OnShutdown, String> {
-    match text(value)? {
-        "end" => Ok(OnShutdown::End),
-        "leave" => Ok(OnShutdown::Leave),
-        other => Err(format!("{other} is neither end nor leave")),
-    }
-}
-
-fn on_interrupt(value: &Value) -> Result<OnInterrupt, String> {
-    match text(value)? {
-        "report" => Ok(OnInterrupt::Report),
-        "retry" => Ok(OnInterrupt::Retry),
-        other => Err(format!("{other} is neither report nor retry")),
-    }
-}
-
-fn list(value: &Value) -> Result<Vec<String>, String> {
-    match value {
-        Value::Array(items) => items.iter().map(|i| text(i).map(str::to_string)).collect(),
-        other => Ok(split_list(text(other)?)),
-    }
-}
-
-fn tool_list(value: &Value) -> Result<Vec<String>, String> {
-    let tools = list(value)?;
-    match tools.iter().find(|tool| tool.starts_with('-')) {
-        Some(tool) => Err(format!("{tool} is not a tool")),
-        None => Ok(tools),
-    }
-}
-
-fn delays(value: &Value) -> Result<Vec<Duration>, String> {
-    let items: Vec<Value> = match value {
-        Value::Array(items) => items.clone(),
-        Value::String(s) => split_list(s).into_iter().map(Value::String).collect(),
-        other => vec![other.clone()],
-    };
-    let delays: Vec<Duration> = items.iter().map(seconds).collect::<Result<_, _>>()?;
-    match delays.last() {
-        None => Err("at least one delay is needed".into()),
-        // It repeats: without a pause it would hammer the receiver.
-        Some(last) if *last < DELAY_MIN => Err("the last delay must be at least 0.1".into()),
-        Some(_) => Ok(delays),
-    }
-}
-
-/// Splits at commas, but not inside parentheses: `Bash(git a,b),Read` is two.
-fn split_list(text: &str) -> Vec<String> {
-    let (mut items, mut depth, mut from) = (Vec::new(), 0i32, 0);
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth <= 0 => {
-                items.push(&text[from..at]);
-                from = at + 1;
-            }
-            _ => {}
-        }
-    }
-    items.push(&text[from..]);
-    items.into_iter().map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect()
 }
 
 #[cfg(test)]
@@ -448,12 +414,6 @@ mod tests {
         ] {
             assert_eq!(apply_config(&mut Settings::default(), &config), Err(want.to_string()));
         }
-    }
-
-    #[test]
-    fn lists_are_split_outside_of_parentheses() {
-        assert_eq!(split_list("Bash(git a,b), Read,,"), ["Bash(git a,b)", "Read"]);
-        assert!(split_list("").is_empty());
     }
 
     #[test]

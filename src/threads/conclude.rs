@@ -101,10 +101,7 @@ pub fn see_through(
     if let Err(e) = tidied {
         log::warn!("{e}");
     }
-    if let Err(e) = store.retire(claim) {
-        log::error!("{e}");
-    }
-    true
+    persist(context, || store.retire(&claim)).is_some()
 }
 
 fn put_callback(context: &Context, claim: &Claim, url: Option<&str>, report: &[u8]) -> Result<()> {

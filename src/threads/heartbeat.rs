@@ -10,7 +10,9 @@ use crossbeam_channel::{Receiver, Sender, after, select_biased, tick};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::retention::Retention;
 use crate::effects::clock;
+use crate::pure::trouble::Place;
 
 /// At most one beat in this time, however much changes.
 const CHANGE_EVERY: Duration = Duration::from_secs(1);
@@ -25,8 +27,6 @@ pub struct Board {
 pub struct Told {
     pub queued: usize,
     pub paused: bool,
-    /// Why nothing new is started, if something is wrong.
-    pub degraded: Option<String>,
     pub sessions: Vec<RunningSession>,
 }
 
@@ -54,12 +54,15 @@ pub type Changed = Sender<()>;
 /// Beats until `running` is disconnected.
 pub fn run(context: &Context, board: &Board, changed: Receiver<()>, running: Receiver<Infallible>) {
     let beat = tick(context.settings.heartbeat);
+    let mut retention = Retention::new(context);
     loop {
         select_biased! {
             recv(running) -> _ => return,
             recv(beat) -> _ => {
                 context.audit.follow();
                 context.processes.reap_strangers();
+                write(context, board, state(context));
+                retention.step();
             }
             recv(changed) -> _ => {
                 // What changes within the next moment is told with this beat.
@@ -67,11 +70,10 @@ pub fn run(context: &Context, board: &Board, changed: Receiver<()>, running: Rec
                 write(context, board, state(context));
                 select_biased! {
                     recv(running) -> _ => return,
-                    recv(due) -> _ => continue,
+                    recv(due) -> _ => {}
                 }
             }
         }
-        write(context, board, state(context));
     }
 }
 
@@ -80,6 +82,7 @@ fn state(context: &Context) -> &'static str {
 }
 
 pub fn write(context: &Context, board: &Board, state: &str) {
+    context.look_at_audit();
     let told = board.get();
     let sessions: Vec<Value> = told.sessions.iter().map(session).collect();
     let mut beat = json!({
@@ -96,11 +99,12 @@ pub fn write(context: &Context, board: &Board, state: &str) {
     if told.paused {
         beat["paused"] = json!(true);
     }
-    if let Some(why) = told.degraded {
+    if let Some(why) = context.health.degraded() {
         beat["degraded"] = json!(why);
     }
-    if let Err(e) = context.store.write_heartbeat(&beat) {
-        log::error!("{e}");
+    match context.store.write_heartbeat(&beat) {
+        Ok(()) => context.works(Place::Heartbeat),
+        Err(e) => context.failed(Place::Heartbeat, &e),
     }
 }
 

@@ -1,16 +1,18 @@
 //! Layer 3, threads: small loops that call `pure` for decisions and `effects` for deeds. Each owns its state; what one tells
-//! another goes through a channel, and a claim moves with it.
+//! another goes through a channel, and a claim moves with it. `health` is what all of them say is wrong.
 //!
 //! `signals` raises the level. `watcher` turns file events into names. `intake` owns the queue: it looks, accepts and hands
 //! claims out. `worker` drives one claim at a time through its attempts (`attempt`) to its answer (`conclude`). `heartbeat`
-//! and `courier` tell the world. `recover` runs once, at start, before the others.
+//! and `courier` tell the world, and with each beat `retention` thins out what is over. `recover` runs once, at start, before the others.
 
 pub mod attempt;
 pub mod conclude;
 pub mod courier;
+pub mod health;
 pub mod heartbeat;
 pub mod intake;
 pub mod recover;
+pub mod retention;
 pub mod signals;
 pub mod watcher;
 pub mod worker;
@@ -30,6 +32,8 @@ use crate::effects::process::Processes;
 use crate::effects::store::{Audit, Claim, Store};
 use crate::pure::config::Settings;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::trouble::Place;
+use health::Health;
 use signals::Level;
 
 /// What every thread may use. Built once by the daemon; borrowed, never changed.
@@ -43,6 +47,8 @@ pub struct Context {
     /// For `~/` in a dispatch.
     pub home: Option<OsString>,
     pub level: Level,
+    /// What is wrong just now.
+    pub health: Health,
     /// Pokes the courier; full means that it is awake anyway.
     pub outbox_changed: Sender<()>,
 }
@@ -81,22 +87,30 @@ pub enum Event {
     Left { id: DispatchId },
 }
 
-const PERSIST_DELAY: Duration = Duration::from_secs(1);
-const PERSIST_DELAY_MAX: Duration = Duration::from_secs(5);
+/// The first pause; it doubles up to the setting.
+const PERSIST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Does something to the disk until it works: what is known of a finished session must not be dropped for a full disk.
 /// `None`: the daemon is told to end now; the next one takes it up from what stands there.
 pub fn persist<T>(context: &Context, mut deed: impl FnMut() -> Result<T>) -> Option<T> {
-    let mut delay = PERSIST_DELAY;
-    loop {
-        match deed() {
-            Ok(value) => return Some(value),
-            Err(e) => log::error!("{e}; trying again in {delay:?}"),
-        }
+    let mut failed = match deed() {
+        Ok(value) => return Some(value),
+        Err(e) => e,
+    };
+    let (holder, pause_max) = (context.health.holder(), context.settings.trouble_pause);
+    let mut pause = PERSIST_PAUSE.min(pause_max);
+    let done = loop {
+        context.failed_for(Place::Answer, holder, &failed);
         if context.level.is_kill() {
-            return None;
+            break None;
         }
-        thread::sleep(delay);
-        delay = (delay * 2).min(PERSIST_DELAY_MAX);
-    }
+        thread::sleep(pause);
+        pause = (pause * 2).min(pause_max);
+        match deed() {
+            Ok(value) => break Some(value),
+            Err(e) => failed = e,
+        }
+    };
+    context.works_for(Place::Answer, holder);
+    done
 }

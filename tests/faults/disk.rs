@@ -252,7 +252,7 @@ impl Disk {
                 let limbo = self.limbo.join(node.to_string());
                 let kept = self.model.lost_at.get(node).map(|n| self.keep.join(n.to_string()));
                 if fs::rename(&limbo, path).is_err()
-                    && !kept.is_some_and(|kept| fs::hard_link(kept, path).is_ok())
+                    && kept.is_none_or(|kept| fs::hard_link(kept, path).is_err())
                 {
                     fs::write(path, "").expect("write");
                 }

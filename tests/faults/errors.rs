@@ -8,9 +8,8 @@ use crate::pool;
 use crate::scene::Scene;
 use crate::util::*;
 
-const FAULTS: [&str; 10] = [
-    "ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR", "short",
-];
+const FAULTS: [&str; 10] =
+    ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR", "short"];
 /// How many places of the scene are tried with each fault.
 const PLACES: u64 = 14;
 /// How long a fault lasts.
@@ -39,6 +38,7 @@ fn try_one(round: &Round, callback: &str) -> Vec<String> {
     let mut daemon = scene
         .daemon()
         .set("--trouble-pause", 0.05)
+        .set("--heartbeat", 0.3)
         .env("GSTACK_FAILPOINT", &round.fault)
         .env("GSTACK_FAILPOINT_OVER", over.display())
         .env("GSTACK_FAILPOINT_TRACE", trace.display())

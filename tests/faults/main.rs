@@ -11,6 +11,7 @@ mod util;
 mod check;
 mod crash;
 mod disk;
+mod errors;
 mod planted;
 mod pool;
 mod power;

@@ -241,7 +241,7 @@ impl Lab {
     /// The same for any bytes under any name.
     pub fn place(&self, name: &str, bytes: &[u8]) {
         fs::create_dir_all(self.inbox()).expect("create the inbox");
-        let beside = self.dir.join(".being-written");
+        let beside = self.gstack.join(".being-written");
         fs::write(&beside, bytes).expect("write a dispatch");
         fs::rename(&beside, self.inbox().join(name)).expect("rename a dispatch into the inbox");
     }

@@ -165,7 +165,7 @@ impl Store {
     }
 }
 
-fn read_accepted(dir: &Path) -> Result<Option<Accepted>> {
+pub(super) fn read_accepted(dir: &Path) -> Result<Option<Accepted>> {
     match files::read_record::<Accepted>(&dir.join("accepted.json"))? {
         Record::Read(accepted) => Ok(Some(accepted)),
         Record::Absent | Record::Unreadable => Ok(newest_start(dir)?.map(|start| start.accepted)),

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
@@ -104,6 +104,17 @@ pub(super) fn list(dir: &Path) -> Result<fs::ReadDir> {
 fn sync_file(file: &File, path: &Path) -> io::Result<()> {
     failpoint::before(Effect::Sync(path))?;
     file.sync_all()
+}
+
+/// Writes over the beginning of a file that is there already, in one write.
+pub(super) fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).custom_flags(OFlags::NOFOLLOW.bits() as i32).open(path);
+    match failpoint::before(Effect::Write).and(file).and_then(|file| file.write_at(bytes, 0)) {
+        Ok(written) if written < bytes.len() => Err(io::ErrorKind::WriteZero.into()),
+        written => written.map(drop),
+    }
+    .at("write over", path)
 }
 
 /// For a file that was written without.

@@ -21,8 +21,8 @@ pub(super) struct Folder {
 struct Rounds {
     begun: u64,
     ended: u64,
-    /// The last one that failed, and how.
-    failed: Option<(u64, io::ErrorKind)>,
+    /// The last one that failed, and with which errno.
+    failed: Option<(u64, Option<i32>)>,
 }
 
 impl Folder {
@@ -42,8 +42,10 @@ impl Folder {
         loop {
             if rounds.ended >= needed {
                 return match rounds.failed {
-                    Some((failed, kind)) if failed >= needed => {
-                        Err(Error::new("sync", &self.path, kind.into()))
+                    Some((failed, errno)) if failed >= needed => {
+                        let unknown = || io::Error::other("it failed");
+                        let source = errno.map_or_else(unknown, io::Error::from_raw_os_error);
+                        Err(Error::new("sync", &self.path, source))
                     }
                     _ => Ok(()),
                 };
@@ -60,7 +62,7 @@ impl Folder {
         let mut rounds = self.lock();
         rounds.ended = round;
         if let Err(e) = &synced {
-            rounds.failed = Some((round, e.kind()));
+            rounds.failed = Some((round, e.raw_os_error()));
         }
         self.ended.notify_all();
         synced

@@ -247,6 +247,7 @@ impl Store {
         files::replace(&dir, "reason.json", &bytes, Durable::Yes)?;
         // A file must not move into a folder that may be gone after a power cut.
         files::sync_dir(&self.rejected)?;
+        self.rejected_count.fetch_add(1, Ordering::Relaxed);
         Ok(dir)
     }
 

@@ -16,19 +16,21 @@ mod identity;
 mod inbox;
 mod lock;
 mod outbox;
+mod past;
 mod publish;
+mod room;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::effects::clock;
 use crate::effects::error::{At, Result};
 
 pub use attempts::{Attempt, AttemptFiles};
-pub use audit::{Audit, Details};
+pub use audit::{Audit, Details, Rotation};
 pub use claims::{Claim, ClaimFiles};
 pub use control::{Request, cancel_request, is_cancel_name};
 pub use files::Record;
@@ -37,6 +39,7 @@ pub use identity::Stamp;
 pub use inbox::{Dropped, Inspected, is_inbox_name};
 pub use lock::DaemonLock;
 pub use outbox::OutboxEntry;
+pub use past::{Shelf, Walk};
 
 /// The layout. Cheap to share: every thread borrows the one that the daemon opened.
 pub struct Store {
@@ -54,6 +57,9 @@ pub struct Store {
     control: PathBuf,
     /// When the drop zone was found writable by others and shut, in nanoseconds since 1970; 0: never.
     shut_at_ns: AtomicI64,
+    /// How many came to `finished` and `rejected` since the start.
+    finished_count: AtomicU64,
+    rejected_count: AtomicU64,
 }
 
 impl Store {
@@ -70,6 +76,8 @@ impl Store {
             outbox: own.join("outbox"),
             control: own.join("control"),
             shut_at_ns: AtomicI64::new(0),
+            finished_count: AtomicU64::new(0),
+            rejected_count: AtomicU64::new(0),
             dispatch,
             own,
         }

@@ -1,6 +1,7 @@
 //! From a finished session to an answer: the commit, and the steps after it, each harmless when it is done again.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use super::files::{self, Durable};
 use super::{Claim, Store};
@@ -52,10 +53,12 @@ impl Store {
         self.publish(id, &report_bytes(report)?)
     }
 
-    /// The last step: `active/<id>` becomes `finished/<id>`. The claim ends here.
-    pub fn retire(&self, claim: Claim) -> Result<()> {
+    /// The last step: `active/<id>` becomes `finished/<id>`.
+    pub fn retire(&self, claim: &Claim) -> Result<()> {
         let from = self.claim_dir(&claim.id);
-        files::rename(&from, &self.finished_dir(&claim.id)).at("retire", &from)
+        files::rename(&from, &self.finished_dir(&claim.id)).at("retire", &from)?;
+        self.finished_count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Where the session's prompt, stream and stderr will stay.

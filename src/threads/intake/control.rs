@@ -10,6 +10,7 @@ use super::Intake;
 use crate::effects::store::{Request, cancel_request};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::report::{ErrorType, Status};
+use crate::pure::trouble::Place;
 use crate::threads::conclude::Dossier;
 
 /// Since when a cancel stands there whose dispatch is not known. Whether it still does, the disk says.
@@ -44,7 +45,7 @@ impl Intake<'_> {
                 })
             });
         if let Err(e) = scanned {
-            log::error!("{e}");
+            self.inbox_failed(Place::Inbox, &e);
         }
         self.look_at_pause();
         // One that stands in both places is one.
@@ -120,11 +121,15 @@ impl Intake<'_> {
             }
             return;
         }
+        if self.is_halted() {
+            // Its answer could not be written; the file stands, and is looked at when the pause is over.
+            return;
+        }
         let Some(open) = self.open.get(id) else { return };
         // Read before it leaves the queue: the request stays on disk, and is looked at again with the next scan.
         let files = match self.context.store.read_claim(id) {
             Ok(files) => files,
-            Err(e) => return self.wait_out(&e),
+            Err(e) => return self.inbox_failed(Place::Inbox, &e),
         };
         let Some(claim) = self.queue.remove(open.seq, &open.lane.clone()) else { return };
         self.context.audit.record("cancel_requested", id.as_str(), &[("running", json!(false))]);

@@ -16,6 +16,7 @@ use crate::effects::{clock, project};
 use crate::pure::answer;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
 use crate::pure::report::{ErrorType, Status};
+use crate::pure::trouble::{Fault, Place};
 use crate::threads::conclude::{self, Dossier};
 
 /// Files that may be half-written: when they were last seen to change, in order of when they are due.
@@ -73,16 +74,14 @@ impl Intake<'_> {
     pub(super) fn rescan(&mut self) {
         let settings = &self.context.settings;
         self.next_scan = Instant::now() + settings.poll;
+        self.begin_pass();
         match self.context.store.make_directories() {
             Ok(tightened) => {
                 for dir in tightened {
                     log::warn!("{} was open to others and is private now (0700)", dir.display());
                 }
             }
-            Err(e) => {
-                log::error!("{e}");
-                return;
-            }
+            Err(e) => return self.inbox_failed(Place::Inbox, &e),
         }
         let drop_zone = self.context.store.drop_zone_identity().ok();
         if !self.is_watching || drop_zone != self.drop_zone {
@@ -93,7 +92,7 @@ impl Intake<'_> {
         match self.scan() {
             Ok(()) if self.is_watching => self.next_scan = Instant::now() + settings.heartbeat,
             Ok(()) => {}
-            Err(e) => log::error!("{e}"),
+            Err(e) => self.inbox_failed(Place::Inbox, &e),
         }
         self.look_at_requests();
     }
@@ -147,7 +146,14 @@ impl Intake<'_> {
         if self.known.get(name) == Some(&stamp.identity) {
             return Ok(());
         }
-        match self.context.store.inspect(name)? {
+        let inspected = match self.context.store.inspect(name) {
+            Err(e) if e.fault() != Fault::Shortage => {
+                self.leave_for_now(name, &stamp, &e);
+                return Ok(());
+            }
+            inspected => inspected?,
+        };
+        match inspected {
             Inspected::Gone => self.settling.forget(name),
             Inspected::Changing(stamp) => {
                 let rejection =
@@ -192,13 +198,10 @@ impl Intake<'_> {
     /// The reason first, then the answer to the sender, then the file: a crash in between repeats it.
     fn reject(&mut self, name: &OsStr, rejection: &Rejection, stamp: &Stamp, sha256: Option<&str>) {
         let file = name.to_string_lossy();
-        log::warn!("{file} is rejected: {}", rejection.error);
-        if let Err(e) = self.put_aside(name, rejection, stamp, sha256) {
-            // A full disk, or a file that cannot be moved: it must not hold up the others, and is tried again with each beat.
-            log::error!("{e}");
-            self.known.insert(name.into(), stamp.identity);
-            self.unmoved.push(name.into());
-            return;
+        match self.put_aside(name, rejection, stamp, sha256) {
+            Ok(()) => log::warn!("{file} is rejected: {}", rejection.error),
+            Err(e) if e.fault().is_everywhere() => return self.look_later(name, &e),
+            Err(e) => return self.leave_for_now(name, stamp, &e),
         }
         let id = rejection.id.as_ref().map_or(file.as_ref(), DispatchId::as_str);
         let details = [
@@ -256,21 +259,31 @@ impl Intake<'_> {
                 };
                 self.reject(&dropped.name, &rejection, &dropped.stamp, Some(&dropped.sha256));
             }
-            Err(e) => self.look_later(&dropped.name, &e),
+            Err(e) => self.not_taken(&dropped, &e),
         }
     }
 
-    fn look_later(&mut self, name: &OsStr, e: &Error) {
-        log::info!("{} waits", name.display());
-        self.wait_out(e);
+    fn not_taken(&mut self, dropped: &Dropped, e: &Error) {
+        if e.fault().is_everywhere() {
+            self.look_later(&dropped.name, e);
+        } else {
+            self.leave_for_now(&dropped.name, &dropped.stamp, e);
+        }
     }
 
-    /// Nothing new for a while, then everything is looked at again.
-    pub(super) fn wait_out(&mut self, e: &Error) {
-        log::error!("{e}");
-        self.trouble = Some((e.to_string(), Instant::now() + super::TROUBLE_PAUSE));
-        self.next_scan = self.next_scan.min(Instant::now() + super::TROUBLE_PAUSE);
-        self.is_news = true;
+    /// The disk or the machine refuses: it is the next one again, after a pause.
+    fn look_later(&mut self, name: &OsStr, e: &Error) {
+        log::debug!("{} waits: {e}", name.display());
+        self.backlog.push_front(name.into());
+        self.inbox_failed(Place::Inbox, e);
+    }
+
+    /// It alone cannot be dealt with: it must not hold up the others, and is tried again with each beat.
+    fn leave_for_now(&mut self, name: &OsStr, stamp: &Stamp, e: &Error) {
+        log::warn!("{} is left for now: {e}", name.display());
+        self.known.insert(name.into(), stamp.identity);
+        self.unmoved.push(name.into());
+        self.inbox_failed(Place::File, e);
     }
 
     /// The same bytes again. Under the name of a dispatch that is still open it has become that dispatch's file; otherwise it
@@ -300,8 +313,9 @@ impl Intake<'_> {
         });
         let accepted = match accepted {
             Ok(accepted) => accepted,
-            Err(e) => return self.look_later(&dropped.name, &e),
+            Err(e) => return self.not_taken(&dropped, &e),
         };
+        self.context.works(Place::Inbox);
         if let Err(e) = store.remove_rejection_report(&dispatch.id) {
             log::warn!("{e}");
         }

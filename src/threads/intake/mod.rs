@@ -5,12 +5,13 @@
 //! handed over at a rendezvous: there is no second queue behind this one.
 
 mod control;
+mod halt;
 mod inbox;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 
@@ -21,11 +22,10 @@ use crate::effects::store::Claim;
 use crate::pure::claim::Identity;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::queue::{Lane, Queue, Seq};
+use crate::pure::trouble::Place;
 use control::Cancels;
+use halt::Halt;
 use inbox::Settling;
-
-/// Nothing is handed out for this long after something could not be started for want of disk or processes.
-const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
 pub struct Intake<'c> {
     context: &'c Context,
@@ -49,8 +49,7 @@ pub struct Intake<'c> {
     is_news: bool,
     next_seq: Seq,
     paused: bool,
-    /// Why nothing is handed out, and until when.
-    trouble: Option<(String, Instant)>,
+    halt: Halt,
 
     /// Names to look at, in order.
     backlog: VecDeque<OsString>,
@@ -103,7 +102,7 @@ impl<'c> Intake<'c> {
             is_news: true,
             next_seq: 1,
             paused: context.store.is_paused(),
-            trouble: None,
+            halt: Halt::default(),
             backlog: VecDeque::new(),
             known: HashMap::new(),
             unmoved: Vec::new(),
@@ -151,6 +150,7 @@ impl<'c> Intake<'c> {
         let (nowhere, _unread) = bounded(0);
         while !(self.context.level.is_drain() && self.active.is_empty()) {
             self.start_to_drain();
+            self.update_halt();
             let is_busy = self.jobs.is_some() && self.step();
             let may_hand_out = self.may_hand_out();
             let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();
@@ -169,6 +169,8 @@ impl<'c> Intake<'c> {
                     }
                 }
                 recv(self.watcher.seen()) -> seen => match seen {
+                    // A pause ends with a scan.
+                    Ok(Seen::Inbox(_)) if self.is_halted() => {}
                     Ok(Seen::Inbox(name)) => self.backlog.push_back(name),
                     Ok(Seen::Control) => self.look_at_requests(),
                     Ok(Seen::Rescan) | Err(_) => self.next_scan = Instant::now(),
@@ -188,23 +190,33 @@ impl<'c> Intake<'c> {
 
     /// One piece of work that nobody waits for. False: there is none.
     fn step(&mut self) -> bool {
+        if !self.is_halted() && self.take_in_next() {
+            return true;
+        }
+        if self.cancels.next_due().is_some_and(|due| Instant::now() >= due) {
+            self.look_at_requests();
+        }
+        false
+    }
+
+    fn take_in_next(&mut self) -> bool {
         if self.watcher.take_overflow() {
             self.next_scan = Instant::now();
         }
         self.settling.take_due(&mut self.backlog);
-        if let Some(name) = self.backlog.pop_front() {
-            self.look(&name);
-            return true;
+        if !self.backlog.is_empty() {
+            let has_room = self.has_room();
+            if has_room && let Some(name) = self.backlog.pop_front() {
+                self.look(&name);
+            }
+            return has_room;
         }
-        let is_due = |due: Option<Instant>| due.is_some_and(|due| Instant::now() >= due);
-        if is_due(Some(self.next_scan)) {
+        self.end_pass();
+        let is_due = Instant::now() >= self.next_scan;
+        if is_due {
             self.rescan();
-            return true;
         }
-        if is_due(self.cancels.next_due()) {
-            self.look_at_requests();
-        }
-        false
+        is_due
     }
 
     /// When there is something to do although nothing happens.
@@ -212,21 +224,19 @@ impl<'c> Intake<'c> {
         if self.jobs.is_none() {
             return never();
         }
-        let trouble = self.trouble.as_ref().map(|(_, until)| *until);
-        let due =
-            [Some(self.next_scan), self.settling.next_due(), trouble, self.cancels.next_due()];
+        let due = match self.halt.until {
+            Some(until) => [Some(until), None, self.cancels.next_due()],
+            None => [Some(self.next_scan), self.settling.next_due(), self.cancels.next_due()],
+        };
         due.into_iter().flatten().min().map_or_else(never, at)
     }
 
     fn may_hand_out(&mut self) -> bool {
-        if self.trouble.as_ref().is_some_and(|(_, until)| Instant::now() >= *until) {
-            self.trouble = None;
-            self.is_news = true;
-        }
         !self.paused
-            && self.trouble.is_none()
+            && !self.is_halted()
             && self.active.len() < self.context.settings.max_concurrent
             && self.queue.is_runnable()
+            && self.has_room()
     }
 
     /// Only called when a worker stands ready and [`Intake::may_hand_out`] was true.
@@ -240,6 +250,7 @@ impl<'c> Intake<'c> {
         self.is_news = true;
         match event {
             Event::Attempt { id, number, elapsed } => {
+                self.context.works(Place::Start);
                 if let Some(running) = self.active.get_mut(&id) {
                     let now = Instant::now();
                     running.attempt = number;
@@ -255,8 +266,8 @@ impl<'c> Intake<'c> {
                 self.leave(&id);
             }
             Event::Back { claim, error } => {
-                log::error!("{} waits: {error}", claim.id);
-                self.trouble = Some((error, Instant::now() + TROUBLE_PAUSE));
+                log::warn!("{} waits: {error}", claim.id);
+                self.halt(Place::Start, &error);
                 self.put_back(claim);
             }
             Event::Again { claim } => self.put_back(claim),
@@ -296,12 +307,7 @@ impl<'c> Intake<'c> {
         };
         let mut sessions: Vec<RunningSession> = self.active.iter().map(session).collect();
         sessions.sort_by_key(|session| session.since);
-        self.board.put(Told {
-            queued: self.queue.len(),
-            paused: self.paused,
-            degraded: self.trouble.as_ref().map(|(why, _)| why.clone()),
-            sessions,
-        });
+        self.board.put(Told { queued: self.queue.len(), paused: self.paused, sessions });
         let _ = self.changed.try_send(());
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Open, Plan, Worker};
+use crate::effects::error::fault;
 use crate::effects::process::is_executable;
 use crate::effects::store::Claim;
 use crate::effects::{clock, git, project, random};
@@ -16,6 +17,7 @@ use crate::pure::digest::uuid_v4;
 use crate::pure::dispatch::Dispatch;
 use crate::pure::policy::Mode;
 use crate::pure::prompt::{self, Learnings};
+use crate::pure::trouble::Fault;
 use crate::threads::Event;
 use crate::threads::attempt::{self, Running};
 use crate::threads::conclude::Dossier;
@@ -152,7 +154,6 @@ fn prompt_of(dispatch: &Dispatch, mode: &Mode) -> (String, bool) {
 
 /// The machine has no room for a process just now; the dispatch is not to blame.
 fn is_shortage(e: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let shortages = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TXTBSY];
-    shortages.iter().any(|errno| e.raw_os_error() == Some(errno.raw_os_error()))
+    // Busy: the agent's program is being replaced.
+    fault(e) == Fault::Shortage || e.kind() == io::ErrorKind::ExecutableFileBusy
 }

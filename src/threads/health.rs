@@ -1,0 +1,111 @@
+//! What is wrong with the daemon just now, kept for all threads: told once when it begins (log, audit log, heartbeat) and
+//! once when it is over, however often something is tried again in between.
+//!
+//! Who meets a trouble says so and goes on trying; nobody waits here. Intake asks whether new work has to wait.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+
+use super::Context;
+use super::heartbeat::Changed;
+use crate::effects::clock;
+use crate::effects::error::Error;
+use crate::pure::trouble::{Ended, Holder, Place, Troubles};
+
+/// For a place that one thread has to itself.
+const ONLY: Holder = 0;
+
+pub struct Health {
+    troubles: Mutex<Troubles>,
+    last_holder: AtomicU64,
+    changed: Changed,
+}
+
+impl Health {
+    pub fn new(changed: Changed) -> Health {
+        Health { troubles: Mutex::default(), last_holder: AtomicU64::new(ONLY), changed }
+    }
+
+    /// A number that nobody else has.
+    pub fn holder(&self) -> Holder {
+        self.last_holder.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What the heartbeat tells.
+    pub fn degraded(&self) -> Option<String> {
+        self.lock().reason().map(str::to_string)
+    }
+
+    pub fn stops_work(&self) -> bool {
+        self.lock().stop_work()
+    }
+
+    pub fn is_open(&self, place: Place) -> bool {
+        self.lock().is_open(place)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Troubles> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Context {
+    /// Something failed that is tried again. New work waits for it, if it would fail likewise.
+    pub fn failed(&self, place: Place, e: &Error) {
+        self.trouble(place, ONLY, &e.to_string(), e.fault().is_everywhere());
+    }
+
+    /// The same for a place where several threads may be in trouble.
+    pub fn failed_for(&self, place: Place, holder: Holder, e: &Error) {
+        self.trouble(place, holder, &e.to_string(), e.fault().is_everywhere());
+    }
+
+    /// For a trouble by which intake itself measures when to go on.
+    pub fn held_up(&self, place: Place, reason: &str) {
+        self.trouble(place, ONLY, reason, false);
+    }
+
+    /// It works (again).
+    pub fn works(&self, place: Place) {
+        self.works_for(place, ONLY);
+    }
+
+    pub fn works_for(&self, place: Place, holder: Holder) {
+        let ended = self.health.lock().end(place, holder);
+        let Some(Ended { reason, since_ms }) = ended else { return };
+        let seconds = (clock::monotonic_ms() - since_ms) as f64 / 1000.0;
+        let details = [
+            ("where", json!(place.name())),
+            ("reason", json!(reason)),
+            ("seconds", json!(seconds)),
+        ];
+        self.audit.record("degraded_ended", "", &details);
+        log::info!("{} works again after {seconds} s", place.name());
+        let _ = self.health.changed.try_send(());
+    }
+
+    /// Lines of the audit log that wait for room are a trouble that nobody else would tell of.
+    pub fn look_at_audit(&self) {
+        match self.audit.trouble() {
+            Some((reason, fault)) => {
+                self.trouble(Place::Audit, ONLY, &reason, fault.is_everywhere());
+            }
+            None => self.works(Place::Audit),
+        }
+    }
+
+    fn trouble(&self, place: Place, holder: Holder, reason: &str, stops_work: bool) {
+        let now_ms = clock::monotonic_ms();
+        let is_new = self.health.lock().begin(place, holder, reason, stops_work, now_ms);
+        if !is_new {
+            log::debug!("{}: {reason}", place.name());
+            return;
+        }
+        log::error!("degraded ({}): {reason}", place.name());
+        let details = [("where", json!(place.name())), ("reason", json!(reason))];
+        self.audit.record("degraded", "", &details);
+        let _ = self.health.changed.try_send(());
+    }
+}
