@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::effects::clock;
+use crate::pure::hold::Hold;
+use crate::pure::time::rfc3339;
 
 /// At most one beat in this time, however much changes.
 const CHANGE_EVERY: Duration = Duration::from_secs(1);
@@ -28,6 +30,8 @@ pub struct Told {
     /// Why nothing new is started, if something is wrong.
     pub degraded: Option<String>,
     pub sessions: Vec<RunningSession>,
+    /// With how many dispatches wait for each.
+    pub holds: Vec<(Hold, usize)>,
 }
 
 #[derive(Clone, Debug)]
@@ -99,6 +103,9 @@ pub fn write(context: &Context, board: &Board, state: &str) {
     if let Some(why) = told.degraded {
         beat["degraded"] = json!(why);
     }
+    if !told.holds.is_empty() {
+        beat["holds"] = told.holds.iter().map(|(hold, waiting)| held(hold, *waiting)).collect();
+    }
     if let Err(e) = context.store.write_heartbeat(&beat) {
         log::error!("{e}");
     }
@@ -111,4 +118,19 @@ fn session(running: &RunningSession) -> Value {
         "elapsed": running.since.elapsed().as_secs(),
         "attempt": running.attempt,
     })
+}
+
+fn held(hold: &Hold, waiting: usize) -> Value {
+    let mut held = json!({
+        "agent": hold.agent,
+        "kind": hold.kind,
+        "until": rfc3339(hold.until_ms),
+        "reason": hold.reason,
+        "waiting": waiting,
+    });
+    if let Some(project) = &hold.project {
+        held["project"] = json!(project.name);
+        held["project_dir"] = json!(project.dir);
+    }
+    held
 }

@@ -12,6 +12,7 @@ mod claude;
 mod cli;
 mod control;
 mod differential;
+mod holds;
 mod intake;
 mod leftovers;
 mod recorded;

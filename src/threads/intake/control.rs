@@ -1,4 +1,4 @@
-//! Requests as files: cancel, pause, resume. A cancel file stays until its dispatch is answered, so that a crash repeats it;
+//! Requests as files: cancel, pause, resume, release. A cancel file stays until its dispatch is answered, so that a crash repeats it;
 //! one whose dispatch never came goes after a while.
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,11 +29,12 @@ impl Intake<'_> {
     /// Looks at every request that stands on disk.
     pub(super) fn look_at_requests(&mut self) {
         self.cancels.keep = self.context.settings.cancel_keep;
-        let mut cancels = Vec::new();
+        let (mut cancels, mut releases) = (Vec::new(), Vec::new());
         let store = &self.context.store;
         let scanned = store
             .scan_control(&mut |request| match request {
                 Request::Cancel(id) => cancels.push(id),
+                Request::Release(agent) => releases.push(agent),
                 Request::Pause | Request::Resume => {}
             })
             .and_then(|()| {
@@ -47,6 +48,9 @@ impl Intake<'_> {
             log::error!("{e}");
         }
         self.look_at_pause();
+        for agent in releases {
+            self.release(agent.as_deref());
+        }
         // One that stands in both places is one.
         let asked: BTreeMap<String, Option<DispatchId>> = cancels
             .into_iter()

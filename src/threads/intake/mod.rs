@@ -5,6 +5,7 @@
 //! handed over at a rendezvous: there is no second queue behind this one.
 
 mod control;
+mod holds;
 mod inbox;
 
 use std::collections::{HashMap, VecDeque};
@@ -17,10 +18,12 @@ use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 use super::heartbeat::{Board, Changed, RunningSession, Told};
 use super::watcher::{Seen, Watcher};
 use super::{Cancel, Context, Event, Job};
+use crate::effects::clock;
 use crate::effects::store::Claim;
 use crate::pure::claim::Identity;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::queue::{Lane, Queue, Seq};
+use crate::pure::hold::Holds;
+use crate::pure::queue::{Lane, Queue, Seq, Taken};
 use control::Cancels;
 use inbox::Settling;
 
@@ -51,6 +54,13 @@ pub struct Intake<'c> {
     paused: bool,
     /// Why nothing is handed out, and until when.
     trouble: Option<(String, Instant)>,
+    /// Which agent waits until when.
+    holds: Holds,
+    /// When what was found at the start had been written.
+    holds_as_of_ms: i64,
+    holds_are_saved: bool,
+    /// The wall clock when it was last asked whether something may start: holds are judged by this until it is asked again.
+    asked_at_ms: i64,
 
     /// Names to look at, in order.
     backlog: VecDeque<OsString>,
@@ -87,6 +97,7 @@ pub struct Wires {
 
 impl<'c> Intake<'c> {
     pub fn new(context: &'c Context, board: &'c Board, wires: Wires) -> Intake<'c> {
+        let (holds, holds_as_of_ms) = holds::restore(context);
         Intake {
             context,
             board,
@@ -104,6 +115,10 @@ impl<'c> Intake<'c> {
             next_seq: 1,
             paused: context.store.is_paused(),
             trouble: None,
+            holds,
+            holds_as_of_ms,
+            holds_are_saved: true,
+            asked_at_ms: 0,
             backlog: VecDeque::new(),
             known: HashMap::new(),
             unmoved: Vec::new(),
@@ -116,7 +131,7 @@ impl<'c> Intake<'c> {
     /// A dispatch of an earlier daemon that waits.
     pub fn recall(&mut self, claim: Claim) {
         self.enter(&claim);
-        self.queue.push(claim.seq, &claim.lane.clone(), claim);
+        self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
     }
 
     /// A dispatch of an earlier daemon that somebody works on already. Gives the line by which it can be cancelled.
@@ -151,6 +166,7 @@ impl<'c> Intake<'c> {
         let (nowhere, _unread) = bounded(0);
         while !(self.context.level.is_drain() && self.active.is_empty()) {
             self.start_to_drain();
+            self.expire_holds();
             let is_busy = self.jobs.is_some() && self.step();
             let may_hand_out = self.may_hand_out();
             let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();
@@ -213,8 +229,13 @@ impl<'c> Intake<'c> {
             return never();
         }
         let trouble = self.trouble.as_ref().map(|(_, until)| *until);
-        let due =
-            [Some(self.next_scan), self.settling.next_due(), trouble, self.cancels.next_due()];
+        let due = [
+            Some(self.next_scan),
+            self.settling.next_due(),
+            trouble,
+            self.cancels.next_due(),
+            self.holds_due(),
+        ];
         due.into_iter().flatten().min().map_or_else(never, at)
     }
 
@@ -223,17 +244,26 @@ impl<'c> Intake<'c> {
             self.trouble = None;
             self.is_news = true;
         }
+        self.asked_at_ms = clock::unix_ms();
         !self.paused
             && self.trouble.is_none()
             && self.active.len() < self.context.settings.max_concurrent
-            && self.queue.is_runnable()
+            && self.queue.is_runnable(&self.holds, self.asked_at_ms)
     }
 
     /// Only called when a worker stands ready and [`Intake::may_hand_out`] was true.
     fn next_job(&mut self) -> Job {
-        let (_, _, claim) = self.queue.take().expect("invariant: the queue is runnable");
+        let now_ms = self.asked_at_ms;
+        let taken = self.queue.take(&self.holds, now_ms);
+        let Taken { lane, agent, item: claim, .. } =
+            taken.expect("invariant: the queue is runnable");
+        let probe = self.holds.let_through(&claim.id, agent, &lane, now_ms);
+        if probe {
+            log::info!("{} is let through, to see whether {agent} works again", claim.id);
+            self.save_holds();
+        }
         let cancel = self.start_counting(&claim.id);
-        Job { claim, cancel }
+        Job { claim, cancel, probe }
     }
 
     fn take_in(&mut self, event: Event) {
@@ -260,11 +290,13 @@ impl<'c> Intake<'c> {
                 self.put_back(claim);
             }
             Event::Again { claim } => self.put_back(claim),
+            Event::Notice(notice) => self.learn(&notice),
         }
     }
 
     /// It is done with, or left to the next daemon.
     fn leave(&mut self, id: &DispatchId) -> Option<Open> {
+        self.holds.gone(id);
         let open = self.open.remove(id)?;
         if self.active.remove(id).is_some() {
             self.queue.release(&open.lane);
@@ -275,8 +307,9 @@ impl<'c> Intake<'c> {
     /// Nobody works on it any more, and it waits again, in its old place.
     fn put_back(&mut self, claim: Claim) {
         let (id, seq, lane) = (claim.id.clone(), claim.seq, claim.lane.clone());
+        self.holds.gone(&id);
         let running = self.active.remove(&id);
-        self.queue.push(seq, &lane, claim);
+        self.queue.push(seq, &lane, claim.agent, claim);
         self.queue.release(&lane);
         if running.is_some_and(|running| running.cancel.is_asked()) {
             self.cancel(&id);
@@ -301,6 +334,7 @@ impl<'c> Intake<'c> {
             paused: self.paused,
             degraded: self.trouble.as_ref().map(|(why, _)| why.clone()),
             sessions,
+            holds: self.holds.list().iter().map(|h| (h.clone(), self.queue.held_by(h))).collect(),
         });
         let _ = self.changed.try_send(());
     }

@@ -2,7 +2,7 @@
 //!
 //! What to run next is read from the claim's own files, so that a claim of this start and one of an earlier daemon go the
 //! same way. A retry keeps its slot while it waits: the limit it waits for is the account's, and the next dispatch would
-//! only run into it too.
+//! only run into it too. What waits for a hold goes back into the queue.
 
 mod resume;
 mod start;
@@ -16,11 +16,12 @@ use serde_json::json;
 use self::start::NotStarted;
 use super::attempt::{Running, Watched};
 use super::conclude::{self, Dossier};
-use super::{Cancel, Context, Event, Job};
+use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
 use crate::effects::store::{Claim, ClaimFiles, Record};
-use crate::pure::claim::{AttemptEnd, FirstStart, NextStep};
+use crate::pure::claim::{AttemptEnd, AttemptStart, FirstStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
+use crate::pure::hold::Sign;
 use crate::pure::policy::Mode;
 use crate::pure::report::{ErrorType, GitFacts, Status};
 
@@ -38,7 +39,7 @@ pub fn run(
 ) {
     for job in jobs {
         let worker = Worker { context, events, running };
-        worker.report(|| worker.work(job.claim, &job.cancel));
+        worker.report(|| worker.work(job));
     }
 }
 
@@ -66,6 +67,10 @@ struct Plan {
     number: u32,
     mode: Mode,
     retries: u32,
+    /// Waits for a usage limit so far.
+    waits: u32,
+    /// It comes out of the queue, not from the attempt before it.
+    is_queued: bool,
     /// Milliseconds still to wait.
     wait_ms: u64,
     first: Option<FirstStart>,
@@ -79,22 +84,23 @@ impl Worker<'_> {
         let _ = self.events.send(work());
     }
 
-    fn work(&self, claim: Claim, cancel: &Cancel) -> Event {
+    fn work(&self, job: Job) -> Event {
+        let Job { claim, cancel, probe } = job;
         let mut open = match self.open(claim) {
             Ok(open) => open,
             Err(event) => return event,
         };
         let mut plan = self.plan(&open);
-        if plan.number == 1 && !self.context.store.is_wanted(&open.dossier.accepted) {
+        if plan.is_queued && !self.context.store.is_wanted(&open.dossier.accepted) {
             self.context.audit.record("withdrawn", open.id().as_str(), &[]);
             let error = "withdrawn: its file was removed before it ran";
             return self.answer_without(open, Status::Cancelled, ErrorType::Cancelled, error);
         }
         loop {
-            if let Some(event) = self.wait_for_turn(&mut open, &plan, cancel) {
+            if let Some(event) = self.wait_for_turn(&mut open, &plan, &cancel) {
                 return event(open);
             }
-            let running = match self.begin(&open, &plan) {
+            let running = match self.begin(&open, &plan, probe) {
                 Ok(running) => running,
                 Err(NotStarted::Fault(error)) => {
                     let (status, kind) = (Status::Failed, ErrorType::SpawnFailed);
@@ -104,14 +110,15 @@ impl Worker<'_> {
                     return Event::Back { claim: open.dossier.claim, error };
                 }
             };
-            let Some(end) = self.see_to_its_end(running, &open.dossier.claim, cancel) else {
+            let Some(end) = self.see_to_its_end(running, &open.dossier.claim, &cancel) else {
                 return Event::Left { id: open.id().clone() };
             };
-            if end.next == NextStep::Report {
-                return self.answer(open, end);
+            self.tell(&open.dossier.claim, &end);
+            match end.next {
+                NextStep::Report => return self.answer(open, end),
+                NextStep::Queue { .. } => return Event::Again { claim: open.dossier.claim },
+                NextStep::Retry { .. } => plan = self.plan(&open),
             }
-            self.audit_retry(&open.dossier.claim, &end);
-            plan = self.plan(&open);
         }
     }
 
@@ -146,18 +153,33 @@ impl Worker<'_> {
     /// What the files say is to be run next.
     fn plan(&self, open: &Open) -> Plan {
         let store = &self.context.store;
-        let fresh =
-            Plan { number: 1, mode: Mode::AsIs, retries: 0, wait_ms: 0, first: None, git: None };
-        let Some(last) = store.last_attempt(open.id()) else { return fresh };
-        let number = last.number + 1;
-        let Record::Read(end) = last.end() else { return Plan { number, ..fresh } };
-        let NextStep::Retry { mode, retries, not_before_ms, delay_ms } = end.next else {
-            return Plan { number, ..fresh };
+        let fresh = Plan {
+            number: 1,
+            mode: Mode::AsIs,
+            retries: 0,
+            waits: 0,
+            is_queued: true,
+            wait_ms: 0,
+            first: None,
+            git: None,
         };
-        // Never longer than was decided, whatever the clock was set to meanwhile.
-        let wait_ms = (not_before_ms - clock::unix_ms()).clamp(0, delay_ms as i64) as u64;
+        let Some(last) = store.last_attempt(open.id()) else { return fresh };
+        let next = Plan { number: last.number + 1, is_queued: false, ..fresh };
+        let Record::Read(end) = last.end() else { return next };
         let before = GitFacts { head_after: None, commits: None, dirty_files: None, ..end.git };
-        Plan { number, mode, retries, wait_ms, first: Some(end.first), git: Some(before) }
+        let after = Plan { first: Some(end.first), git: Some(before), ..next };
+        match end.next {
+            NextStep::Report => after,
+            NextStep::Retry { mode, retries, not_before_ms, delay_ms } => {
+                // Never longer than was decided, whatever the clock was set to meanwhile.
+                let wait_ms = (not_before_ms - clock::unix_ms()).clamp(0, delay_ms as i64) as u64;
+                let waits = waits_before(last.start());
+                Plan { mode, retries, waits, wait_ms, ..after }
+            }
+            NextStep::Queue { mode, retries, waits } => {
+                Plan { mode, retries, waits, is_queued: true, ..after }
+            }
+        }
     }
 
     /// Waits out a retry's delay. Gives what to do instead, if it is cancelled or the daemon stops meanwhile.
@@ -193,8 +215,16 @@ impl Worker<'_> {
         self.answer_without(open, status, kind, "cancelled before it ran")
     }
 
-    fn audit_retry(&self, claim: &Claim, end: &AttemptEnd) {
-        let NextStep::Retry { retries, delay_ms, .. } = &end.next else { return };
+    /// Tells what follows an attempt, and of a hold that it starts or ends: that first, before anything else can start.
+    fn tell(&self, claim: &Claim, end: &AttemptEnd) {
+        if let Some(notice) = notice_of(claim, end) {
+            let _ = self.events.send(Event::Notice(notice));
+        }
+        let (retries, delay_ms) = match &end.next {
+            NextStep::Report => return,
+            NextStep::Queue { waits, .. } => return self.audit_wait(claim, end, *waits),
+            NextStep::Retry { retries, delay_ms, .. } => (retries, delay_ms),
+        };
         let details = [
             ("error_type", json!(end.ending.error_type)),
             ("retry", json!(retries)),
@@ -205,6 +235,12 @@ impl Worker<'_> {
         log::info!("{} is tried again in {} s: {error}", claim.id, *delay_ms as f64 / 1000.0);
     }
 
+    fn audit_wait(&self, claim: &Claim, end: &AttemptEnd, waits: u32) {
+        let details = [("error_type", json!(end.ending.error_type)), ("waits", json!(waits))];
+        self.context.audit.record("queued_again", claim.id.as_str(), &details);
+        log::info!("{} waits in the queue, first in line", claim.id);
+    }
+
     /// `None`: it goes on without us, or what is known of it could not be written.
     fn see_to_its_end(
         &self,
@@ -212,7 +248,11 @@ impl Worker<'_> {
         claim: &Claim,
         cancel: &Cancel,
     ) -> Option<AttemptEnd> {
-        match running.watch(cancel) {
+        let started_at_ms = running.start.started_at_ms;
+        let on_work = || {
+            let _ = self.events.send(Event::Notice(notice(claim, Sign::Clear { started_at_ms })));
+        };
+        match running.watch(cancel, &on_work) {
             Watched::Ended(exit) => running.settle(claim, exit),
             Watched::Left => {
                 log::info!("{} is left running for the next daemon", claim.id);
@@ -235,4 +275,8 @@ impl Worker<'_> {
     fn closed(&self, id: DispatchId, answered: bool) -> Event {
         if answered { Event::Closed { id } } else { Event::Left { id } }
     }
+}
+
+fn waits_before(start: Record<AttemptStart>) -> u32 {
+    start.read().map_or(0, |start| start.waits)
 }
