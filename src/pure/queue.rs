@@ -28,13 +28,26 @@ pub struct Queue<T> {
 
 struct Line<T> {
     running: usize,
-    waiting: BTreeMap<Agent, Waiting<T>>,
+    /// One for each agent that somebody waits for; a hundred thousand lines mostly have one.
+    waiting: Vec<Waiting<T>>,
 }
 
 struct Waiting<T> {
+    agent: Agent,
     items: BTreeMap<Seq, T>,
     /// Its entry in `heads`.
     head: Option<Seq>,
+}
+
+impl<T> Line<T> {
+    fn of(&mut self, agent: Agent) -> &mut Waiting<T> {
+        let at = self.waiting.iter().position(|waiting| waiting.agent == agent);
+        let at = at.unwrap_or_else(|| {
+            self.waiting.push(Waiting { agent, items: BTreeMap::new(), head: None });
+            self.waiting.len() - 1
+        });
+        &mut self.waiting[at]
+    }
 }
 
 /// Something that runs now.
@@ -69,13 +82,12 @@ impl<T> Queue<T> {
             return self.counts.get(agent).copied().unwrap_or_default();
         };
         let line = self.lines.get(project.dir.as_str());
-        line.and_then(|line| line.waiting.get(agent)).map_or(0, |waiting| waiting.items.len())
+        let waiting = line.and_then(|line| line.waiting.iter().find(|w| w.agent == agent));
+        waiting.map_or(0, |waiting| waiting.items.len())
     }
 
     pub fn push(&mut self, seq: Seq, lane: &Lane, agent: Agent, item: T) {
-        let empty = || Waiting { items: BTreeMap::new(), head: None };
-        let waiting = self.line(lane).waiting.entry(agent).or_insert_with(empty);
-        if waiting.items.insert(seq, item).is_none() {
+        if self.line(lane).of(agent).items.insert(seq, item).is_none() {
             *self.counts.entry(agent).or_default() += 1;
         }
         self.refresh(lane);
@@ -103,7 +115,7 @@ impl<T> Queue<T> {
         let (seq, lane, agent) = self.first(holds, now_ms)?;
         let lane = lane.clone();
         let line = self.lines.get_mut(&lane)?;
-        let item = line.waiting.get_mut(agent)?.items.remove(&seq)?;
+        let item = line.of(agent).items.remove(&seq)?;
         line.running += 1;
         self.count_out(agent);
         self.refresh(&lane);
@@ -126,9 +138,8 @@ impl<T> Queue<T> {
     /// Takes a waiting item out, wherever it stands.
     pub fn remove(&mut self, seq: Seq, lane: &Lane) -> Option<T> {
         let line = self.lines.get_mut(lane)?;
-        let mut of_agents = line.waiting.iter_mut();
-        let (agent, item) =
-            of_agents.find_map(|(agent, waiting)| Some((*agent, waiting.items.remove(&seq)?)))?;
+        let mut waiting = line.waiting.iter_mut();
+        let (agent, item) = waiting.find_map(|w| Some((w.agent, w.items.remove(&seq)?)))?;
         self.count_out(agent);
         self.refresh(lane);
         Some(item)
@@ -141,7 +152,7 @@ impl<T> Queue<T> {
     }
 
     fn line(&mut self, lane: &Lane) -> &mut Line<T> {
-        let empty = || Line { running: 0, waiting: BTreeMap::new() };
+        let empty = || Line { running: 0, waiting: Vec::with_capacity(1) };
         self.lines.entry(lane.clone()).or_insert_with(empty)
     }
 
@@ -149,10 +160,10 @@ impl<T> Queue<T> {
     fn refresh(&mut self, lane: &Lane) {
         let Some(line) = self.lines.get_mut(lane) else { return };
         let room = line.running < self.per_lane_max;
-        for (agent, waiting) in &mut line.waiting {
+        for waiting in &mut line.waiting {
             let head = if room { waiting.items.keys().next().copied() } else { None };
             if head != waiting.head {
-                let heads = self.heads.entry(agent).or_default();
+                let heads = self.heads.entry(waiting.agent).or_default();
                 if let Some(old) = waiting.head {
                     heads.remove(&old);
                 }
@@ -162,7 +173,7 @@ impl<T> Queue<T> {
                 waiting.head = head;
             }
         }
-        line.waiting.retain(|_, waiting| !waiting.items.is_empty());
+        line.waiting.retain(|waiting| !waiting.items.is_empty());
         if line.running == 0 && line.waiting.is_empty() {
             self.lines.remove(lane);
         }

@@ -82,7 +82,7 @@ pub enum Event {
     /// To be queued, first in line: a retry of an adopted session, or one that ran into a hold.
     Again { claim: Claim },
     /// An attempt says something about its agent. Sent before what becomes of its claim.
-    Notice(Notice),
+    Notice(Box<Notice>),
     /// It is left as it stands on disk, for the next daemon.
     Left { id: DispatchId },
 }

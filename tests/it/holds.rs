@@ -62,7 +62,7 @@ fn no_hold(lab: &Lab) {
 fn a_closed_window_holds_the_agent_and_its_end_lets_all_run_in_order() {
     let lab = Lab::new();
     let daemon = lab.daemon().set("--max-concurrent", 1).start();
-    lab.send(&lab.task("a", mark(&lab) + &limited_once(3)));
+    lab.send(&lab.task("a", mark(&lab) + &limited_once(6)));
     let line = lab.event("", "hold_started");
     assert_eq!(
         (&line["agent"], &line["kind"]),
@@ -203,7 +203,7 @@ fn words_and_windows_that_let_work_start_no_hold() {
 fn a_hold_and_what_waits_for_it_survive_a_crash() {
     let lab = Lab::new();
     let daemon = lab.daemon().start();
-    lab.send(&lab.task("a", mark(&lab) + &limited_once(4)));
+    lab.send(&lab.task("a", mark(&lab) + &limited_once(9)));
     lab.event("", "hold_started");
     lab.send(&lab.task("b", mark(&lab)));
     lab.accepted("b");

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Intake;
 use crate::effects::{clock, random};
@@ -92,27 +92,24 @@ impl Intake<'_> {
         self.save_holds();
         for change in changes {
             match change {
-                Change::Prolonged(hold) => log::warn!("{}", in_words(&hold)),
-                Change::Started(hold) => {
-                    log::warn!("{}", in_words(&hold));
-                    let until = ("until", json!(rfc3339(hold.until_ms)));
-                    self.audit_hold("hold_started", &hold, [until, ("reason", json!(hold.reason))]);
-                }
+                Change::Started(hold) => self.tell_of_hold("hold_started", &hold),
+                Change::Prolonged(hold) => self.tell_of_hold("hold_prolonged", &hold),
                 Change::Ended(hold, why) => {
                     let agent = &hold.agent;
                     log::info!("{agent} is not held any more ({}: {})", why.name(), hold.reason);
-                    self.audit_hold("hold_ended", &hold, [("why", json!(why.name()))]);
+                    self.audit_hold("hold_ended", &hold, vec![("why", json!(why.name()))]);
                 }
             }
         }
     }
 
-    fn audit_hold<const N: usize>(
-        &self,
-        event: &str,
-        hold: &Hold,
-        more: [(&'static str, serde_json::Value); N],
-    ) {
+    fn tell_of_hold(&self, event: &str, hold: &Hold) {
+        log::warn!("{}", in_words(hold));
+        let until = json!(rfc3339(hold.until_ms));
+        self.audit_hold(event, hold, vec![("until", until), ("reason", json!(hold.reason))]);
+    }
+
+    fn audit_hold(&self, event: &str, hold: &Hold, more: Vec<(&str, Value)>) {
         let mut details = vec![("agent", json!(hold.agent)), ("kind", json!(hold.kind))];
         if let Some(project) = &hold.project {
             details.push(("project", json!(project.name)));

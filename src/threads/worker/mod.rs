@@ -88,7 +88,7 @@ impl Worker<'_> {
         let Job { claim, cancel, probe } = job;
         let mut open = match self.open(claim) {
             Ok(open) => open,
-            Err(event) => return event,
+            Err(event) => return *event,
         };
         let mut plan = self.plan(&open);
         if plan.is_queued && !self.context.store.is_wanted(&open.dossier.accepted) {
@@ -122,14 +122,14 @@ impl Worker<'_> {
         }
     }
 
-    fn open(&self, claim: Claim) -> Result<Open, Event> {
+    fn open(&self, claim: Claim) -> Result<Open, Box<Event>> {
         let files = self.context.store.read_claim(&claim.id);
         let parsed = files.and_then(|f| Some((dispatch::parse(&f.bytes, 0).ok()?, f)));
         match parsed {
             Some((dispatch, ClaimFiles { accepted, bytes })) => {
                 Ok(Open { dossier: Dossier { claim, accepted, dispatch }, bytes })
             }
-            None => Err(self.drop_damaged(claim)),
+            None => Err(Box::new(self.drop_damaged(claim))),
         }
     }
 
@@ -218,7 +218,7 @@ impl Worker<'_> {
     /// Tells what follows an attempt, and of a hold that it starts or ends: that first, before anything else can start.
     fn tell(&self, claim: &Claim, end: &AttemptEnd) {
         if let Some(notice) = notice_of(claim, end) {
-            let _ = self.events.send(Event::Notice(notice));
+            let _ = self.events.send(Event::Notice(Box::new(notice)));
         }
         let (retries, delay_ms) = match &end.next {
             NextStep::Report => return,
@@ -250,7 +250,8 @@ impl Worker<'_> {
     ) -> Option<AttemptEnd> {
         let started_at_ms = running.start.started_at_ms;
         let on_work = || {
-            let _ = self.events.send(Event::Notice(notice(claim, Sign::Clear { started_at_ms })));
+            let notice = notice(claim, Sign::Clear { started_at_ms });
+            let _ = self.events.send(Event::Notice(Box::new(notice)));
         };
         match running.watch(cancel, &on_work) {
             Watched::Ended(exit) => running.settle(claim, exit),

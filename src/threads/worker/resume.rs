@@ -37,7 +37,7 @@ impl Worker<'_> {
     fn resume(&self, claim: Claim, step: Step, cancel: &Cancel) -> Event {
         let open = match self.open(claim) {
             Ok(open) => open,
-            Err(event) => return event,
+            Err(event) => return *event,
         };
         let context = self.context;
         let id = open.id().clone();
