@@ -103,7 +103,6 @@ pub struct Hold {
     /// Nothing starts before; then one at a time.
     pub until_ms: i64,
     pub reason: String,
-    /// The one that was let through, while it is under way.
     #[serde(skip)]
     probe: Option<DispatchId>,
 }
@@ -111,6 +110,11 @@ pub struct Hold {
 impl Hold {
     pub fn covers(&self, agent: &str, lane: &str) -> bool {
         self.agent == agent && self.project.as_ref().is_none_or(|project| project.dir == lane)
+    }
+
+    /// The dispatch that was let through, while it is under way.
+    pub fn probe(&self) -> Option<&DispatchId> {
+        self.probe.as_ref()
     }
 
     fn is_shut(&self, now_ms: i64) -> bool {

@@ -132,5 +132,8 @@ fn held(hold: &Hold, waiting: usize) -> Value {
         held["project"] = json!(project.name);
         held["project_dir"] = json!(project.dir);
     }
+    if let Some(probe) = hold.probe() {
+        held["probe"] = json!(probe.as_str());
+    }
     held
 }

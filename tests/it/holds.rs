@@ -117,6 +117,7 @@ fn after_a_hold_one_goes_first_and_the_others_follow_when_its_model_answers() {
     }
     let silence = silent.held();
     lab.heartbeat("one probe", |beat| beat["active"] == 1 && beat["queued"] == 2);
+    assert_eq!(held(&lab, "a hold")["probe"], "dispatch-a");
     assert_eq!(started(&lab), ["a", "a"]);
     silence.release();
     let work = working.held();
@@ -402,6 +403,7 @@ fn a_refusal_survives_a_crash_and_so_does_its_probe() {
     daemon.crash();
     let daemon = lab.daemon().set("--probe", 0.5).start();
     lab.event("b", "adopted");
+    lab.heartbeat("the hold", |b| b["pid"] == daemon.pid && b["holds"][0]["kind"] == "auth");
     hold.release();
     // It was a probe, and the next daemon knows.
     lab.event("b", "queued_again");

@@ -33,7 +33,8 @@ fn limits(settings: &Settings) -> Limits {
 fn in_words(hold: &Hold) -> String {
     let project = hold.project.as_ref().map(|project| format!(" in {}", project.dir));
     let (agent, project) = (&hold.agent, project.unwrap_or_default());
-    format!("{agent} is held{project} until {}: {}", rfc3339(hold.until_ms), hold.reason)
+    let until = rfc3339(hold.until_ms);
+    format!("{agent} is held{project} until {until}: {} (control/release ends it)", hold.reason)
 }
 
 impl Intake<'_> {
