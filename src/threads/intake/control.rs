@@ -1,5 +1,5 @@
-//! Requests as files: cancel, pause, resume, release. A cancel file stays until its dispatch is answered, so that a crash repeats it;
-//! one whose dispatch never came goes after a while.
+//! Requests as files: cancel, pause, resume, release. A cancel file stays until its dispatch is answered, so that a crash
+//! repeats it; one whose dispatch never came goes after a while.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};

@@ -253,11 +253,10 @@ impl<'c> Intake<'c> {
 
     /// Only called when a worker stands ready and [`Intake::may_hand_out`] was true.
     fn next_job(&mut self) -> Job {
-        let now_ms = self.asked_at_ms;
-        let taken = self.queue.take(&self.holds, now_ms);
+        let taken = self.queue.take(&self.holds, self.asked_at_ms);
         let Taken { lane, agent, item: claim, .. } =
             taken.expect("invariant: the queue is runnable");
-        let probe = self.holds.let_through(&claim.id, agent, &lane, now_ms);
+        let probe = self.holds.let_through(&claim.id, agent, &lane, clock::unix_ms());
         if probe {
             log::info!("{} is let through, to see whether {agent} works again", claim.id);
             self.save_holds();
