@@ -219,6 +219,7 @@ impl<'env> Daemon<'_, 'env> {
         context.store.put_back_answered().map_err(text)?;
         let wires = Wires { jobs: jobs_in, events, running: stopping.clone(), changed };
         let mut intake = Intake::new(context, board, wires);
+        intake.recall_notices(recovered.notices);
         for claim in recovered.waiting {
             intake.recall(claim);
         }

@@ -31,6 +31,8 @@
 //!
 //! - **A dropped file first seen?** `threads::watcher` (a name), then `threads::intake::inbox` (the look).
 //! - **Decided that it runs?** [`pure::queue`] keeps the order, `threads::intake` asks it; nobody else hands out a claim.
+//! - **Decided that an agent is held (a usage limit, refused credentials)?** [`pure::hold`], from what attempts say;
+//!   `threads::intake` keeps the holds, the queue asks them.
 //! - **Signalled?** Only in `effects::process`, only by the thread that owns the session (`threads::attempt`). Others ask.
 //! - **A path named?** Only in [`effects::store`].
 //! - **Decided what happens after a crash?** [`pure::recovery`], one exhaustive function over what stands on disk;

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::hold::Sign;
 use super::outcome::{Ending, StopCause};
 use super::policy::Mode;
 use super::report::{AttemptReport, Denial, GitFacts, Leftover};
@@ -43,6 +44,12 @@ pub struct AttemptStart {
     pub had_learnings: bool,
     /// Retries counted before this attempt.
     pub retries: u32,
+    /// How often it went back into the queue for a usage limit before this attempt.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waits: u32,
+    /// It was let through a hold, to see whether that is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub probe: bool,
     pub started_at_ms: i64,
     /// When the first attempt of the dispatch started.
     pub first: FirstStart,
@@ -109,6 +116,12 @@ pub enum NextStep {
         not_before_ms: i64,
         delay_ms: u64,
     },
+    /// Back into the queue, first in line, until the hold that this attempt ran into is over. It is no retry.
+    Queue {
+        mode: Mode,
+        retries: u32,
+        waits: u32,
+    },
 }
 
 /// `end.json`: how the attempt ended and what comes next.
@@ -124,6 +137,9 @@ pub struct AttemptEnd {
     pub first: FirstStart,
     /// Exit, session and use, as the report lists them.
     pub attempt: AttemptReport,
+    /// What starts or ends a hold, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign: Option<Sign>,
     pub output_length: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
@@ -135,6 +151,10 @@ pub struct AttemptEnd {
     pub leftovers: Vec<Leftover>,
     #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
     pub git: GitFacts,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A file name as text, without loss: UTF-8 as it is, anything else as `hex:` and its bytes. Inbox names begin with

@@ -42,6 +42,12 @@ pub struct Settings {
     pub drain_timeout: Duration,
     pub kill_grace: Duration,
     pub rate_limit_backoff: Duration,
+    /// Longest hold for a usage limit.
+    pub hold_max: Duration,
+    /// At most this much is added to a reset time.
+    pub hold_jitter: Duration,
+    pub probe: Duration,
+    pub probe_keep: Duration,
     pub min_ttl_seconds: u64,
     pub settle: Duration,
     pub heartbeat: Duration,
@@ -85,6 +91,10 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(60),
             kill_grace: Duration::from_secs(5),
             rate_limit_backoff: Duration::from_secs(30),
+            hold_max: Duration::from_secs(8 * 24 * 3600),
+            hold_jitter: Duration::from_secs(10),
+            probe: Duration::from_secs(300),
+            probe_keep: Duration::from_secs(24 * 3600),
             min_ttl_seconds: 60,
             settle: Duration::from_secs(2),
             heartbeat: Duration::from_secs(30),
@@ -221,6 +231,34 @@ pub static SETTINGS: &[Setting] = &[
         "30",
         "wait before the retry after a rate limit",
         rate_limit_backoff = seconds
+    ),
+    setting!(
+        "hold_max_seconds",
+        "S",
+        "691200",
+        "longest hold for a usage limit, whatever reset time the agent names",
+        hold_max = pause
+    ),
+    setting!(
+        "hold_jitter_seconds",
+        "S",
+        "10",
+        "up to this much is added to a reset time, at random",
+        hold_jitter = seconds
+    ),
+    setting!(
+        "probe_seconds",
+        "S",
+        "300",
+        "while an agent is refused (auth, billing, config), one dispatch is let through this often",
+        probe = pause
+    ),
+    setting!(
+        "probe_keep_seconds",
+        "S",
+        "86400",
+        "how long such a dispatch is queued again before it has failed",
+        probe_keep = seconds
     ),
     setting!(
         "min_ttl_seconds",

@@ -62,6 +62,11 @@ pub struct Dispatch {
 /// The agents that a dispatch may name; which of them are installed is another question.
 pub const AGENTS: [&str; 4] = ["claude", "codex", "cursor", "gemini"];
 
+/// The name as the table has it: for those who keep many.
+pub fn agent_name(name: &str) -> &'static str {
+    AGENTS.into_iter().find(|agent| *agent == name).unwrap_or(AGENTS[0])
+}
+
 /// Why something in the inbox is no dispatch. The name is what `reason.json` and the audit log say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {

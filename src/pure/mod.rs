@@ -10,6 +10,7 @@ pub mod digest;
 pub mod dispatch;
 pub mod environment;
 pub mod escape;
+pub mod hold;
 pub mod lines;
 pub mod network_fs;
 pub mod outcome;

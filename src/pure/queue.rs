@@ -1,70 +1,125 @@
-//! The order in which accepted dispatches run: by acceptance, one line per project.
+//! The order in which accepted dispatches run: by acceptance, one line per project, and none whose agent is held.
 //!
 //! A value with one owner (intake), no lock, no clock. Every operation is logarithmic in the number of waiting dispatches,
-//! however many of them stand behind a busy project. An item is taken out by value: what waits here waits nowhere else.
+//! however many of them stand behind a busy project or a held agent. An item is taken out by value: what waits here waits
+//! nowhere else.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use super::hold::{Hold, Holds};
 
 /// Number of acceptance; it survives restarts and retries, so that an item that comes back is first in line again.
 pub type Seq = u64;
 /// What may not run twice at once: the project's working tree.
 pub type Lane = Arc<str>;
+/// An agent's name, as in [`super::dispatch::AGENTS`].
+pub type Agent = &'static str;
 
 pub struct Queue<T> {
     per_lane_max: usize,
     lines: HashMap<Lane, Line<T>>,
-    /// The first waiting item of every lane that has room.
-    heads: BTreeMap<Seq, Lane>,
-    waiting: usize,
+    /// For each agent, the first of its waiting items of every lane that has room. Kept apart, so that those of a held agent
+    /// are passed over at once.
+    heads: BTreeMap<Agent, BTreeMap<Seq, Lane>>,
+    /// How many wait for each agent.
+    counts: BTreeMap<Agent, usize>,
 }
 
 struct Line<T> {
     running: usize,
-    waiting: BTreeMap<Seq, T>,
-    /// This lane's entry in `heads`.
+    /// One for each agent that somebody waits for; a hundred thousand lines mostly have one.
+    waiting: Vec<Waiting<T>>,
+}
+
+struct Waiting<T> {
+    agent: Agent,
+    items: BTreeMap<Seq, T>,
+    /// Its entry in `heads`.
     head: Option<Seq>,
+}
+
+impl<T> Line<T> {
+    fn of(&mut self, agent: Agent) -> &mut Waiting<T> {
+        let at = self.waiting.iter().position(|waiting| waiting.agent == agent);
+        let at = at.unwrap_or_else(|| {
+            self.waiting.push(Waiting { agent, items: BTreeMap::new(), head: None });
+            self.waiting.len() - 1
+        });
+        &mut self.waiting[at]
+    }
+}
+
+/// Something that runs now.
+pub struct Taken<T> {
+    pub seq: Seq,
+    pub lane: Lane,
+    pub agent: Agent,
+    pub item: T,
 }
 
 impl<T> Queue<T> {
     /// `per_lane_max`: sessions at once in one lane, 0 = no limit.
     pub fn new(per_lane_max: usize) -> Queue<T> {
         let per_lane_max = if per_lane_max == 0 { usize::MAX } else { per_lane_max };
-        Queue { per_lane_max, lines: HashMap::new(), heads: BTreeMap::new(), waiting: 0 }
+        let (heads, counts) = (BTreeMap::new(), BTreeMap::new());
+        Queue { per_lane_max, lines: HashMap::new(), heads, counts }
     }
 
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.waiting
+        self.counts.values().sum()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.waiting == 0
+        self.len() == 0
     }
 
-    pub fn push(&mut self, seq: Seq, lane: &Lane, item: T) {
-        let line = self.line(lane);
-        if line.waiting.insert(seq, item).is_none() {
-            self.waiting += 1;
+    /// How many wait that a hold covers.
+    pub fn held_by(&self, hold: &Hold) -> usize {
+        let agent = hold.agent.as_str();
+        let Some(project) = &hold.project else {
+            return self.counts.get(agent).copied().unwrap_or_default();
+        };
+        let line = self.lines.get(project.dir.as_str());
+        let waiting = line.and_then(|line| line.waiting.iter().find(|w| w.agent == agent));
+        waiting.map_or(0, |waiting| waiting.items.len())
+    }
+
+    pub fn push(&mut self, seq: Seq, lane: &Lane, agent: Agent, item: T) {
+        if self.line(lane).of(agent).items.insert(seq, item).is_none() {
+            *self.counts.entry(agent).or_default() += 1;
         }
         self.refresh(lane);
     }
 
     /// Whether [`Queue::take`] would give something.
-    pub fn is_runnable(&self) -> bool {
-        !self.heads.is_empty()
+    pub fn is_runnable(&self, holds: &Holds, now_ms: i64) -> bool {
+        self.first(holds, now_ms).is_some()
     }
 
-    /// Takes the first item whose lane has room, and counts it as running there.
-    pub fn take(&mut self) -> Option<(Seq, Lane, T)> {
-        let (&seq, lane) = self.heads.first_key_value()?;
+    /// The first item whose lane has room and whose agent is not held there.
+    fn first(&self, holds: &Holds, now_ms: i64) -> Option<(Seq, &Lane, Agent)> {
+        let admitted = self.heads.iter().filter(|(agent, _)| holds.admits(agent, now_ms));
+        // No more are passed over than there are held projects: each has one head for an agent.
+        let firsts = admitted.filter_map(|(agent, heads)| {
+            let mut heads = heads.iter();
+            let (seq, lane) = heads.find(|(_, lane)| holds.admits_in(agent, lane, now_ms))?;
+            Some((*seq, lane, *agent))
+        });
+        firsts.min_by_key(|first| first.0)
+    }
+
+    /// Takes the first item that may run, and counts it as running in its lane.
+    pub fn take(&mut self, holds: &Holds, now_ms: i64) -> Option<Taken<T>> {
+        let (seq, lane, agent) = self.first(holds, now_ms)?;
         let lane = lane.clone();
         let line = self.lines.get_mut(&lane)?;
-        let item = line.waiting.remove(&seq)?;
+        let item = line.of(agent).items.remove(&seq)?;
         line.running += 1;
-        self.waiting -= 1;
+        self.count_out(agent);
         self.refresh(&lane);
-        Some((seq, lane, item))
+        Some(Taken { seq, lane, agent, item })
     }
 
     /// Counts something as running in a lane that was not taken from here: an adopted session.
@@ -82,31 +137,43 @@ impl<T> Queue<T> {
 
     /// Takes a waiting item out, wherever it stands.
     pub fn remove(&mut self, seq: Seq, lane: &Lane) -> Option<T> {
-        let item = self.lines.get_mut(lane)?.waiting.remove(&seq)?;
-        self.waiting -= 1;
+        let line = self.lines.get_mut(lane)?;
+        let mut waiting = line.waiting.iter_mut();
+        let (agent, item) = waiting.find_map(|w| Some((w.agent, w.items.remove(&seq)?)))?;
+        self.count_out(agent);
         self.refresh(lane);
         Some(item)
     }
 
+    fn count_out(&mut self, agent: Agent) {
+        if let Some(count) = self.counts.get_mut(agent) {
+            *count -= 1;
+        }
+    }
+
     fn line(&mut self, lane: &Lane) -> &mut Line<T> {
-        let empty = || Line { running: 0, waiting: BTreeMap::new(), head: None };
+        let empty = || Line { running: 0, waiting: Vec::with_capacity(1) };
         self.lines.entry(lane.clone()).or_insert_with(empty)
     }
 
-    /// Brings the lane's entry in `heads` up to date, and forgets a lane with nothing in it.
+    /// Brings the lane's entries in `heads` up to date, and forgets a lane with nothing in it.
     fn refresh(&mut self, lane: &Lane) {
         let Some(line) = self.lines.get_mut(lane) else { return };
         let room = line.running < self.per_lane_max;
-        let head = if room { line.waiting.keys().next().copied() } else { None };
-        if head != line.head {
-            if let Some(old) = line.head {
-                self.heads.remove(&old);
+        for waiting in &mut line.waiting {
+            let head = if room { waiting.items.keys().next().copied() } else { None };
+            if head != waiting.head {
+                let heads = self.heads.entry(waiting.agent).or_default();
+                if let Some(old) = waiting.head {
+                    heads.remove(&old);
+                }
+                if let Some(new) = head {
+                    heads.insert(new, lane.clone());
+                }
+                waiting.head = head;
             }
-            if let Some(new) = head {
-                self.heads.insert(new, lane.clone());
-            }
-            line.head = head;
         }
+        line.waiting.retain(|waiting| !waiting.items.is_empty());
         if line.running == 0 && line.waiting.is_empty() {
             self.lines.remove(lane);
         }
@@ -116,26 +183,41 @@ impl<T> Queue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pure::dispatch::DispatchId;
+    use crate::pure::hold::{Limits, Notice, Sign};
+    use crate::pure::report::ErrorType;
 
     fn lane(name: &str) -> Lane {
         Lane::from(name)
     }
 
+    fn no_holds() -> Holds {
+        Holds::new(Limits { max_ms: 1000, probe_ms: 100 })
+    }
+
     fn queue(per_lane_max: usize, items: &[(Seq, &str)]) -> Queue<Seq> {
         let mut queue = Queue::new(per_lane_max);
         for (seq, name) in items {
-            queue.push(*seq, &lane(name), *seq);
+            queue.push(*seq, &lane(name), "claude", *seq);
         }
         queue
     }
 
+    fn take_under(queue: &mut Queue<Seq>, holds: &Holds, now_ms: i64) -> Vec<Seq> {
+        std::iter::from_fn(|| queue.take(holds, now_ms).map(|taken| taken.seq)).collect()
+    }
+
     fn take_all(queue: &mut Queue<Seq>) -> Vec<Seq> {
-        std::iter::from_fn(|| queue.take().map(|(seq, _, _)| seq)).collect()
+        take_under(queue, &no_holds(), 0)
     }
 
     #[test]
     fn order_is_that_of_acceptance() {
         assert_eq!(take_all(&mut queue(0, &[(3, "a"), (1, "a"), (2, "b")])), [1, 2, 3]);
+        let mut mixed = queue(0, &[(1, "a"), (3, "a")]);
+        mixed.push(2, &lane("a"), "codex", 2);
+        mixed.push(4, &lane("b"), "codex", 4);
+        assert_eq!(take_all(&mut mixed), [1, 2, 3, 4]);
     }
 
     #[test]
@@ -150,19 +232,62 @@ mod tests {
     }
 
     #[test]
+    fn a_project_has_one_line_for_all_agents() {
+        let mut q = queue(1, &[(1, "a"), (3, "a")]);
+        q.push(2, &lane("a"), "codex", 2);
+        assert_eq!(take_all(&mut q), [1]);
+        q.release(&lane("a"));
+        assert_eq!(take_all(&mut q), [2]);
+        q.release(&lane("a"));
+        assert_eq!(take_all(&mut q), [3]);
+    }
+
+    #[test]
+    fn what_is_held_waits_while_others_overtake() {
+        let met = |kind, resets_at_ms| Notice {
+            id: DispatchId::parse("dispatch-x").expect("an id"),
+            agent: "claude",
+            lane: lane("a"),
+            project: "a".into(),
+            sign: Sign::Met { kind, resets_at_ms, reason: String::new() },
+        };
+        let filled = || {
+            let mut q = queue(1, &[(1, "a"), (3, "b"), (4, "b")]);
+            q.push(2, &lane("a"), "codex", 2);
+            q.push(5, &lane("c"), "codex", 5);
+            q
+        };
+        let mut everywhere = no_holds();
+        everywhere.learn(&met(ErrorType::UsageLimit, Some(50)), 0, 0);
+        let mut q = filled();
+        assert_eq!(take_under(&mut q, &everywhere, 49), [2, 5]);
+        assert_eq!(q.held_by(&everywhere.list()[0]), 3);
+        assert_eq!(take_under(&mut q, &everywhere, 50), [3]);
+
+        let mut in_project = no_holds();
+        in_project.learn(&met(ErrorType::Auth, None), 0, 0);
+        let mut q = filled();
+        assert_eq!(q.held_by(&in_project.list()[0]), 1);
+        assert_eq!(take_under(&mut q, &in_project, 99), [2, 3, 5]);
+        q.release(&lane("a"));
+        assert!(!q.is_runnable(&in_project, 99) && q.is_runnable(&in_project, 100));
+        assert_eq!(q.take(&in_project, 100).map(|taken| taken.agent), Some("claude"));
+    }
+
+    #[test]
     fn what_comes_back_is_first_in_line() {
         let mut q = queue(1, &[(1, "a"), (2, "a")]);
-        let (seq, lane, item) = q.take().expect("first");
-        q.push(seq, &lane, item);
+        let Taken { seq, lane, agent, item } = q.take(&no_holds(), 0).expect("first");
+        q.push(seq, &lane, agent, item);
         q.release(&lane);
-        assert_eq!(q.take().map(|t| t.0), Some(1));
+        assert_eq!(take_all(&mut q), [1]);
     }
 
     #[test]
     fn an_adopted_session_keeps_its_project_busy() {
         let mut q = queue(1, &[(5, "a")]);
         q.occupy(&lane("a"));
-        assert!(!q.is_runnable());
+        assert!(!q.is_runnable(&no_holds(), 0));
         q.release(&lane("a"));
         assert_eq!(take_all(&mut q), [5]);
     }
@@ -181,6 +306,6 @@ mod tests {
         take_all(&mut q);
         q.release(&lane("a"));
         q.release(&lane("b"));
-        assert!(q.is_empty() && q.lines.is_empty() && q.heads.is_empty());
+        assert!(q.is_empty() && q.lines.is_empty() && q.heads.values().all(BTreeMap::is_empty));
     }
 }

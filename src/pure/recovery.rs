@@ -35,6 +35,7 @@ pub struct FoundAttempt {
 pub enum FoundEnd {
     Report,
     Retry,
+    Queue,
 }
 
 /// The agent's own process, by pid, start time and boot.
@@ -57,6 +58,8 @@ pub enum Step {
     Queue,
     /// Its last attempt ended and a retry was decided: sweep, then queue the next attempt, first in line.
     QueueRetry,
+    /// Its last attempt ran into a hold: sweep, then queue the next attempt, first in line, where it waits for the hold.
+    QueueAgain,
     /// Its last attempt ended and a report was decided: sweep, then report what `end.json` says.
     Conclude,
     /// We were ending it: take up the kill ladder again, then judge.
@@ -79,6 +82,7 @@ pub fn step(found: &Found) -> Step {
     match (attempt.end, attempt.stop, attempt.leader) {
         (Some(FoundEnd::Report), _, _) => Step::Conclude,
         (Some(FoundEnd::Retry), _, _) => Step::QueueRetry,
+        (Some(FoundEnd::Queue), _, _) => Step::QueueAgain,
         (None, _, _) if attempt.readings >= DEATHS_MAX => Step::GiveUp,
         (None, Some(cause), _) => Step::GoOnStopping(cause),
         (None, None, Leader::Alive) if attempt.readable => Step::Adopt,
@@ -148,6 +152,11 @@ mod tests {
                 "ended, retry due",
                 found(Some(FoundAttempt { end: Some(FoundEnd::Retry), ..RAN })),
                 Step::QueueRetry,
+            ),
+            (
+                "ended, to wait for a hold",
+                found(Some(FoundAttempt { end: Some(FoundEnd::Queue), ..RAN })),
+                Step::QueueAgain,
             ),
             ("read once before", found(Some(FoundAttempt { readings: 2, ..RAN })), Step::Judge),
             (

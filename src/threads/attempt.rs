@@ -17,6 +17,7 @@ use crate::pure::agent::{Driver, Summary, Transcript};
 use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep, StopRecord};
 use crate::pure::config::{OnInterrupt, OnShutdown};
 use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
+use crate::pure::hold::{self, Sign};
 use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
 use crate::pure::policy::{self, Knobs, Mode, Next, Tried};
 use crate::pure::redact::redact;
@@ -40,6 +41,25 @@ pub struct Running<'c> {
     pub stop: Option<StopCause>,
     /// Started by this very process.
     pub is_below_us: bool,
+}
+
+/// Reads a probe's stream as it grows.
+struct Peek {
+    transcript: Transcript,
+    /// Bytes read so far.
+    read: u64,
+}
+
+impl Peek {
+    fn sees_work(&mut self, attempt: &Attempt) -> bool {
+        let Peek { transcript, read } = self;
+        // What cannot be read now is read at the end.
+        let _ = attempt.read_stdout_from(*read, &mut |piece| {
+            transcript.feed(piece);
+            *read += piece.len() as u64;
+        });
+        self.transcript.summary().assistant_turns > 0
+    }
 }
 
 /// What [`Running::watch`] came to.
@@ -89,8 +109,12 @@ impl Running<'_> {
         }
     }
 
-    /// Watches the session to its end: by itself, or by us at its TTL, on a cancel, at shutdown.
-    pub fn watch(&mut self, cancel: &Cancel) -> Watched {
+    /// Watches the session to its end: by itself, or by us at its TTL, on a cancel, at shutdown. `on_work`: called once for
+    /// a probe, when its model has answered: others need not wait for its end.
+    pub fn watch(&mut self, cancel: &Cancel, on_work: &dyn Fn()) -> Watched {
+        // Not in an adopted session: should reading it bring us down, that must not repeat.
+        let is_probe = self.start.probe && self.is_below_us;
+        let mut peek = is_probe.then(|| Peek { transcript: Transcript::new(self.driver), read: 0 });
         loop {
             if self.stop.is_none() {
                 if self.is_to_be_left() {
@@ -106,6 +130,10 @@ impl Running<'_> {
             let left = Duration::from_millis(left_ms.max(1) as u64);
             if let Some(exit) = session.wait(left.min(LOOK_EVERY)) {
                 return Watched::Ended(exit);
+            }
+            if peek.as_mut().is_some_and(|peek| peek.sees_work(&self.attempt)) {
+                peek = None;
+                on_work();
             }
         }
     }
@@ -148,8 +176,10 @@ impl Running<'_> {
         }
         let (summary, ending) = self.judge(exit);
         let git = self.git_after(&summary);
-        let next = self.next_step(&ending, &summary);
-        let end = self.record(exit, summary, ending, next, swept, git);
+        let sign = hold::sign(&ending, &summary, self.start.started_at_ms, clock::unix_ms());
+        let next = self.next_step(&ending, &summary, sign.as_ref());
+        let mut end = self.record(exit, summary, ending, next, swept, git);
+        end.sign = sign.filter(|sign| self.is_to_be_told(sign, &end.next));
         persist(self.context, || self.attempt.write_end(&end))?;
         Some(end)
     }
@@ -219,11 +249,24 @@ impl Running<'_> {
         after.unwrap_or_else(|| before.clone())
     }
 
-    fn next_step(&self, ending: &Ending, summary: &Summary) -> NextStep {
+    /// That an agent works is news only of one that was let through a hold; that it does not, once nothing more is tried.
+    fn is_to_be_told(&self, sign: &Sign, next: &NextStep) -> bool {
+        match sign {
+            Sign::Clear { .. } => self.start.probe,
+            Sign::Met { .. } => !matches!(next, NextStep::Retry { .. }),
+        }
+    }
+
+    fn next_step(&self, ending: &Ending, summary: &Summary, sign: Option<&Sign>) -> NextStep {
         let settings = &self.context.settings;
+        let (now, monotonic) = (clock::unix_ms(), clock::monotonic_ms());
+        let elapsed_ms = self.start.first.elapsed_ms(now, monotonic, clock::boot_id());
         let tried = Tried {
             attempt: self.attempt.number,
             retries: self.start.retries,
+            waits: self.start.waits,
+            probe: self.start.probe,
+            elapsed_seconds: elapsed_ms as f64 / 1000.0,
             resumed: matches!(self.start.mode, Mode::Resume { .. }),
             had_learnings: self.start.had_learnings,
             assistant_turns: summary.assistant_turns,
@@ -233,15 +276,19 @@ impl Running<'_> {
             rate_limit_backoff_seconds: settings.rate_limit_backoff.as_secs_f64(),
             retries_max: RETRIES_MAX,
             retry_interrupted: settings.on_interrupt == OnInterrupt::Retry,
+            probe_keep_seconds: settings.probe_keep.as_secs_f64(),
         };
-        match policy::next(ending, summary, &tried, &knobs) {
+        match policy::next(ending, summary, sign, &tried, &knobs) {
             Next::Report => NextStep::Report,
+            Next::Queue { mode, waits } => {
+                NextStep::Queue { mode, retries: self.start.retries, waits }
+            }
             Next::Retry { delay_seconds, mode, counts } => {
                 let delay_ms = (delay_seconds * 1000.0) as u64;
                 NextStep::Retry {
                     mode,
                     retries: self.start.retries + u32::from(counts),
-                    not_before_ms: clock::unix_ms() + delay_ms as i64,
+                    not_before_ms: now + delay_ms as i64,
                     delay_ms,
                 }
             }
@@ -297,6 +344,7 @@ impl Running<'_> {
             permission_denials: denials.collect(),
             leftovers: swept.leftovers,
             attempt,
+            sign: None,
             ending,
             next,
             git,

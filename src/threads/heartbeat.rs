@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use super::Context;
 use super::retention::Retention;
 use crate::effects::clock;
+use crate::pure::hold::Hold;
+use crate::pure::time::rfc3339;
 use crate::pure::trouble::Place;
 
 /// At most one beat in this time, however much changes.
@@ -28,6 +30,8 @@ pub struct Told {
     pub queued: usize,
     pub paused: bool,
     pub sessions: Vec<RunningSession>,
+    /// With how many dispatches wait for each.
+    pub holds: Vec<(Hold, usize)>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +106,9 @@ pub fn write(context: &Context, board: &Board, state: &str) {
     if let Some(why) = context.health.degraded() {
         beat["degraded"] = json!(why);
     }
+    if !told.holds.is_empty() {
+        beat["holds"] = told.holds.iter().map(|(hold, waiting)| held(hold, *waiting)).collect();
+    }
     match context.store.write_heartbeat(&beat) {
         Ok(()) => context.works(Place::Heartbeat),
         Err(e) => context.failed(Place::Heartbeat, &e),
@@ -115,4 +122,22 @@ fn session(running: &RunningSession) -> Value {
         "elapsed": running.since.elapsed().as_secs(),
         "attempt": running.attempt,
     })
+}
+
+fn held(hold: &Hold, waiting: usize) -> Value {
+    let mut held = json!({
+        "agent": hold.agent,
+        "kind": hold.kind,
+        "until": rfc3339(hold.until_ms),
+        "reason": hold.reason,
+        "waiting": waiting,
+    });
+    if let Some(project) = &hold.project {
+        held["project"] = json!(project.name);
+        held["project_dir"] = json!(project.dir);
+    }
+    if let Some(probe) = hold.probe() {
+        held["probe"] = json!(probe.as_str());
+    }
+    held
 }

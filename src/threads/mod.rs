@@ -30,8 +30,10 @@ use crossbeam_channel::Sender;
 use crate::effects::error::Result;
 use crate::effects::process::Processes;
 use crate::effects::store::{Audit, Claim, Store};
+use crate::pure::claim::AttemptEnd;
 use crate::pure::config::Settings;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::hold::{Notice, Sign};
 use crate::pure::trouble::Place;
 use health::Health;
 use signals::Level;
@@ -57,6 +59,8 @@ pub struct Context {
 pub struct Job {
     pub claim: Claim,
     pub cancel: Cancel,
+    /// It is let through a hold.
+    pub probe: bool,
 }
 
 /// Asks the owner of a session to end it. The owner looks about once a second.
@@ -81,10 +85,27 @@ pub enum Event {
     Closed { id: DispatchId },
     /// It goes back into the queue: nothing could be started, for a reason that has nothing to do with it.
     Back { claim: Claim, error: String },
-    /// A retry of an adopted session: to be queued, first in line.
+    /// To be queued, first in line: a retry of an adopted session, or one that ran into a hold.
     Again { claim: Claim },
+    /// An attempt says something about its agent. Sent before what becomes of its claim.
+    Notice(Box<Notice>),
     /// It is left as it stands on disk, for the next daemon.
     Left { id: DispatchId },
+}
+
+/// What the end of an attempt says about its agent, if anything.
+fn notice_of(claim: &Claim, end: &AttemptEnd) -> Option<Notice> {
+    end.sign.as_ref().map(|sign| notice(claim, sign.clone()))
+}
+
+fn notice(claim: &Claim, sign: Sign) -> Notice {
+    Notice {
+        id: claim.id.clone(),
+        agent: claim.agent,
+        lane: claim.lane.clone(),
+        project: claim.project.clone(),
+        sign,
+    }
 }
 
 /// The first pause; it doubles up to the setting.

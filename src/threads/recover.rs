@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Context;
 use super::conclude::see_through;
+use super::{Context, notice_of};
 use crate::effects::error::Result;
 use crate::effects::process::Mark;
 use crate::effects::store::{Attempt, Claim, ClaimFiles, Record};
 use crate::effects::{clock, project};
 use crate::pure::claim::{AttemptStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
+use crate::pure::hold::Notice;
 use crate::pure::recovery::{Found, FoundAttempt, FoundEnd, Leader, Step, step};
 
 /// How often a claim is looked at before it is left as it is.
@@ -26,6 +27,8 @@ pub struct Recovered {
     pub waiting: Vec<Claim>,
     /// In the middle of an attempt: each gets a thread.
     pub taken_up: Vec<(Claim, Step)>,
+    /// What attempts said that had ended, and when: it may not have reached `holds.json`.
+    pub notices: Vec<(i64, Notice)>,
 }
 
 pub fn recover(context: &Context) -> Result<Recovered> {
@@ -58,12 +61,13 @@ pub fn recover(context: &Context) -> Result<Recovered> {
             Step::Discard => context.store.discard(&claim.id)?,
             Step::Publish => publish(context, claim, &files, &report.unwrap_or_default()),
             Step::Queue => recovered.waiting.push(claim),
-            Step::QueueRetry
-            | Step::Conclude
-            | Step::GoOnStopping(_)
-            | Step::Adopt
-            | Step::Judge
-            | Step::GiveUp => recovered.taken_up.push((claim, step)),
+            Step::QueueRetry | Step::QueueAgain | Step::Conclude => {
+                recovered.notices.extend(last_notice(context, &claim));
+                recovered.taken_up.push((claim, step));
+            }
+            Step::GoOnStopping(_) | Step::Adopt | Step::Judge | Step::GiveUp => {
+                recovered.taken_up.push((claim, step))
+            }
         }
     }
     Ok(recovered)
@@ -94,17 +98,27 @@ fn look(context: &Context, id: &DispatchId, boot_id: &str) -> Result<Looked> {
 }
 
 fn claim_of(context: &Context, id: DispatchId, files: &ClaimFiles) -> Claim {
-    let (dir, project) = match dispatch::parse(&files.bytes, 0) {
-        Ok(d) => (project::expand(&d.project_dir, context.home.as_deref()), d.project),
+    let (dir, project, agent) = match dispatch::parse(&files.bytes, 0) {
+        Ok(d) => {
+            let dir = project::expand(&d.project_dir, context.home.as_deref());
+            (dir, d.project, d.target_agent)
+        }
         Err(_) => Default::default(),
     };
     Claim {
         id,
         seq: files.accepted.seq,
         lane: project::lane(&dir),
+        agent: dispatch::agent_name(&agent),
         inbox_name: files.accepted.inbox_name(),
         project,
     }
+}
+
+fn last_notice(context: &Context, claim: &Claim) -> Option<(i64, Notice)> {
+    let end = context.store.last_attempt(&claim.id).ok()??.end().ok()?;
+    let end = end.read()?;
+    Some((end.finished_at_ms, notice_of(claim, end)?))
 }
 
 fn publish(context: &Context, claim: Claim, files: &ClaimFiles, report: &[u8]) {
@@ -117,6 +131,7 @@ fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> Resul
         Record::Read(end) => Some(match end.next {
             NextStep::Report => FoundEnd::Report,
             NextStep::Retry { .. } => FoundEnd::Retry,
+            NextStep::Queue { .. } => FoundEnd::Queue,
         }),
         Record::Absent | Record::Unreadable => None,
     };

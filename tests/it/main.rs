@@ -13,6 +13,7 @@ mod cli;
 mod control;
 mod differential;
 mod disk;
+mod holds;
 mod intake;
 mod leftovers;
 mod network_fs;

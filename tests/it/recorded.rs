@@ -9,6 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use gstack_dispatch_daemon::pure::agent::{Driver, Summary, Transcript, driver};
+use gstack_dispatch_daemon::pure::hold::sign;
 use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
 use gstack_dispatch_daemon::pure::policy::{Knobs, Mode, Next, Tried, next};
 use gstack_dispatch_daemon::pure::report::ErrorType::{self, *};
@@ -152,6 +153,9 @@ impl Recording {
             attempt: 1 + u32::from(resumed),
             retries: u32::from(resumed),
             resumed,
+            waits: 0,
+            probe: false,
+            elapsed_seconds: 1.0,
             had_learnings: !resumed,
             assistant_turns: summary.assistant_turns,
             session_id: summary.session_id.clone(),
@@ -198,10 +202,16 @@ fn judge(
 }
 
 fn then(ending: &Ending, summary: &Summary, tried: &Tried) -> Then {
-    let knobs =
-        Knobs { rate_limit_backoff_seconds: 30.0, retries_max: 1, retry_interrupted: false };
-    match next(ending, summary, tried, &knobs) {
+    let knobs = Knobs {
+        rate_limit_backoff_seconds: 30.0,
+        retries_max: 1,
+        retry_interrupted: false,
+        probe_keep_seconds: 100.0,
+    };
+    let sign = sign(ending, summary, 0, 1);
+    match next(ending, summary, sign.as_ref(), tried, &knobs) {
         Next::Report => Answer,
+        Next::Queue { .. } => panic!("no recorded session met a usage limit: {ending:?}"),
         Next::Retry { delay_seconds, mode, counts } => {
             let waits = ending.error_type == Some(RateLimit);
             assert_eq!(delay_seconds, if waits { 30.0 } else { 0.0 }, "{ending:?}");

@@ -799,8 +799,6 @@ fn a_full_context_is_tried_once_more_without_learnings() {
 
 #[test]
 fn what_a_retry_cannot_mend_is_not_retried() {
-    let lab = Lab::new();
-    let daemon = lab.daemon().start();
     for (name, result, error_type) in [
         ("refusal", "refusal", "logic_error"),
         ("request", "error 400 invalid_request API Error: 400 bad request", "logic_error"),
@@ -816,13 +814,16 @@ fn what_a_retry_cannot_mend_is_not_retried() {
         // Without learnings there is nothing to leave out.
         ("context", "error 400 invalid_request Prompt is too long", "context_overflow"),
     ] {
+        // A daemon for each: some of these hold the agent.
+        let lab = Lab::new();
+        let daemon = lab.daemon().start();
         lab.send(&lab.task(name, format!("fake: mark ran\nfake: result {result}")));
         let report = lab.failed(name, error_type);
         assert_eq!(starts(&lab.path(&format!("project-{name}/ran"))).len(), 1, "{name}");
         assert_eq!(report.get("retry_count").unwrap_or(&json!(0)), 0, "{report:#}");
         assert!(!lab.events(name).contains(&"retried".to_string()), "{name}");
+        drop(daemon);
     }
-    drop(daemon);
 }
 
 // ------------------------------------------------------------------------------------------- what cannot be started

@@ -368,6 +368,7 @@ impl Lab {
             .set("--min-ttl", 1)
             .set("--kill-grace", 0.3)
             .set("--rate-limit-backoff", 0.3)
+            .set("--hold-jitter", 0)
             .set("--lock-wait", 0.3)
             .set("--drain-timeout", 15)
             .set("--callback-timeout", 5)

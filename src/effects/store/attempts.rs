@@ -130,12 +130,12 @@ impl Attempt {
         files::replace(&self.dir, "stop.json", &files::to_json(record, &path)?, Durable::Yes)
     }
 
-    /// Durable if a retry follows. A report follows at once and is durable itself; should a power cut take both, the stream
+    /// Durable if another attempt follows. A report follows at once and is durable itself; should a power cut take both, the stream
     /// is judged again.
     pub fn write_end(&self, record: &AttemptEnd) -> Result<()> {
         let path = self.dir.join("end.json");
         let durable = match record.next {
-            NextStep::Retry { .. } => Durable::Yes,
+            NextStep::Retry { .. } | NextStep::Queue { .. } => Durable::Yes,
             NextStep::Report => Durable::No,
         };
         files::replace(&self.dir, "end.json", &files::to_json(record, &path)?, durable)
@@ -167,8 +167,16 @@ impl Attempt {
 
     /// Feeds the stream to `each`, in pieces.
     pub fn read_stdout(&self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.read_stdout_from(0, each)
+    }
+
+    /// The same without its first `offset` bytes.
+    pub fn read_stdout_from(&self, offset: u64, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         let path = self.stdout_path();
         let mut file = files::open_no_follow(&path).at("open", &path)?;
+        if offset > 0 {
+            file.seek(SeekFrom::Start(offset)).at("read", &path)?;
+        }
         let mut piece = vec![0; READ_BYTES];
         loop {
             match failpoint::before(Effect::Read).and_then(|()| file.read(&mut piece)) {

@@ -15,7 +15,7 @@ use crate::effects::error::{At, Result};
 use crate::pure::claim::{Accepted, AttemptStart, Identity, name_from_text, name_to_text};
 use crate::pure::digest::sha256_hex;
 use crate::pure::dispatch::{Dispatch, DispatchId, FILE_BYTES_MAX};
-use crate::pure::queue::{Lane, Seq};
+use crate::pure::queue::{Agent, Lane, Seq};
 use crate::pure::report::{ErrorType, Report};
 
 /// The one right to work on an accepted dispatch. Not `Clone`.
@@ -24,6 +24,7 @@ pub struct Claim {
     pub id: DispatchId,
     pub seq: Seq,
     pub lane: Lane,
+    pub agent: Agent,
     pub inbox_name: OsString,
     /// As the dispatch names it: for people.
     pub project: String,

@@ -1,5 +1,5 @@
-//! Requests as files: `cancel-<id>` in the drop zone or in `control/`; `pause` and `resume` in `control/` only, since the
-//! drop zone may belong to an orchestrator that should not be able to stop the daemon.
+//! Requests as files: `cancel-<id>` in the drop zone or in `control/`; `pause`, `resume`, `release` and `release-<agent>` in
+//! `control/` only, since the drop zone may belong to an orchestrator that should not be able to stop or drive the daemon.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ pub enum Request {
     Cancel(std::result::Result<DispatchId, String>),
     Pause,
     Resume,
+    /// Holds are to end: all, or those of one agent.
+    Release(Option<String>),
 }
 
 pub fn is_cancel_name(name: &OsStr) -> bool {
@@ -30,6 +32,10 @@ fn control_request(name: &OsStr) -> Option<Request> {
     match name.to_str() {
         Some("pause") => Some(Request::Pause),
         Some("resume") => Some(Request::Resume),
+        Some("release") => Some(Request::Release(None)),
+        Some(name) if name.starts_with("release-") => {
+            name.strip_prefix("release-").map(|agent| Request::Release(Some(agent.into())))
+        }
         _ => cancel_request(name),
     }
 }
@@ -44,6 +50,13 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// The holds have ended, and that is on record.
+    pub fn remove_release(&self, agent: Option<&str>) -> Result<()> {
+        let name = agent.map_or("release".into(), |agent| format!("release-{agent}"));
+        let path = self.control.join(name);
+        if is_request(&path) { files::remove(&path) } else { Ok(()) }
     }
 
     /// Whether somebody asks to cancel this dispatch.

@@ -12,6 +12,7 @@ mod control;
 mod files;
 mod folder;
 mod heartbeat;
+mod holds;
 mod identity;
 mod inbox;
 mod lock;

@@ -18,6 +18,8 @@ mod repair;
 
 /// A reset time above this is in milliseconds (seconds reach it in the year 5138).
 const EPOCH_SECONDS_MAX: u64 = 100_000_000_000;
+/// The status of a window that is closed.
+const REJECTED: &str = "rejected";
 
 pub const DRIVER: Driver =
     Driver { name: "claude", program: "claude", argv, read_line, failure, start_failure };
@@ -238,7 +240,16 @@ fn read_limit(summary: &mut Summary, event: &Value) {
     };
     let resets_at = whole(&info["resetsAt"])
         .map(|time| if time > EPOCH_SECONDS_MAX { time / 1000 } else { time });
-    summary.limit = Some(LimitEvent { status, resets_at, kind: word(&info["rateLimitType"]) });
+    let limit = LimitEvent { status, resets_at, kind: word(&info["rateLimitType"]) };
+    // An account has several windows: what is told of another one does not open the one that is closed, and of two that are
+    // closed the later one counts.
+    let stays = summary.limit.as_ref().is_some_and(|old| {
+        let opens_later = limit.status != REJECTED || old.resets_at > limit.resets_at;
+        old.status == REJECTED && old.kind != limit.kind && opens_later
+    });
+    if !stays {
+        summary.limit = Some(limit);
+    }
 }
 
 fn word(value: &Value) -> Option<String> {
@@ -284,7 +295,7 @@ fn error_type(summary: &Summary, result: &ResultEvent) -> ErrorType {
         let has_reset_time = summary
             .limit
             .as_ref()
-            .is_some_and(|limit| limit.status == "rejected" && limit.resets_at.is_some());
+            .is_some_and(|limit| limit.status == REJECTED && limit.resets_at.is_some());
         return if has_reset_time { ErrorType::UsageLimit } else { ErrorType::RateLimit };
     }
     if status == Some(529) || error == "overloaded" {

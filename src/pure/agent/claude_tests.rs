@@ -255,6 +255,31 @@ fn limits_in_every_notation() {
 }
 
 #[test]
+fn a_window_that_is_closed_stays_so_until_the_same_window_opens() {
+    let event = |(status, kind, resets_at): &(&str, &str, u64)| {
+        format!(
+            r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"{status}","resetsAt":{resets_at},"rateLimitType":"{kind}"}}}}"#
+        )
+    };
+    for (events, wanted) in [
+        (vec![("rejected", "five_hour", 5), ("allowed", "five_hour", 9)], ("allowed", 9)),
+        (vec![("rejected", "five_hour", 5), ("allowed_warning", "seven_day", 9)], ("rejected", 5)),
+        (vec![("allowed", "seven_day", 9), ("rejected", "five_hour", 5)], ("rejected", 5)),
+        (vec![("rejected", "five_hour", 5), ("rejected", "seven_day", 9)], ("rejected", 9)),
+        (vec![("rejected", "seven_day", 9), ("rejected", "five_hour", 5)], ("rejected", 9)),
+        (vec![("rejected", "five_hour", 9), ("rejected", "five_hour", 5)], ("rejected", 5)),
+    ] {
+        let lines: Vec<String> = events.iter().map(event).collect();
+        let limit = read(&lines.join("\n")).limit.expect("a limit");
+        assert_eq!(
+            (limit.status.as_str(), limit.resets_at),
+            (wanted.0, Some(wanted.1)),
+            "{events:?}"
+        );
+    }
+}
+
+#[test]
 fn session_ids_that_are_no_ids_are_ignored() {
     for id in ["--dangerous", "", "a b", "../x", &"a".repeat(65)] {
         let line = format!(r#"{{"type":"system","subtype":"init","session_id":"{id}"}}"#);

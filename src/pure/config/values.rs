@@ -1,4 +1,6 @@
-//! What a setting's value may be: one reader for each kind, from JSON (a flag or a variable is a JSON string).
+//! What a setting's value may look like: readers of numbers, durations, words and lists, each from JSON or from a flag's text.
+//!
+//! They know no setting. The error says what is wrong with the value; whose value it is, the caller adds.
 
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ const DELAY_MIN: Duration = Duration::from_millis(100);
 const DAY_SECONDS: f64 = 24.0 * 60.0 * 60.0;
 const MEGABYTE: f64 = 1_000_000.0;
 
-fn number(value: &Value) -> Result<f64, String> {
+pub(super) fn number(value: &Value) -> Result<f64, String> {
     let number = match value {
         Value::Number(n) => n.as_f64(),
         Value::String(s) => s.trim().parse().ok(),

@@ -1,5 +1,5 @@
-//! Requests as files: cancel, pause, resume. A cancel file stays until its dispatch is answered, so that a crash repeats it;
-//! one whose dispatch never came goes after a while.
+//! Requests as files: cancel, pause, resume, release. A cancel file stays until its dispatch is answered, so that a crash
+//! repeats it; one whose dispatch never came goes after a while.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -30,11 +30,12 @@ impl Intake<'_> {
     /// Looks at every request that stands on disk.
     pub(super) fn look_at_requests(&mut self) {
         self.cancels.keep = self.context.settings.cancel_keep;
-        let mut cancels = Vec::new();
+        let (mut cancels, mut releases) = (Vec::new(), Vec::new());
         let store = &self.context.store;
         let scanned = store
             .scan_control(&mut |request| match request {
                 Request::Cancel(id) => cancels.push(id),
+                Request::Release(agent) => releases.push(agent),
                 Request::Pause | Request::Resume => {}
             })
             .and_then(|()| {
@@ -48,6 +49,9 @@ impl Intake<'_> {
             self.inbox_failed(Place::Inbox, &e);
         }
         self.look_at_pause();
+        for agent in releases {
+            self.release(agent.as_deref());
+        }
         // One that stands in both places is one.
         let asked: BTreeMap<String, Option<DispatchId>> = cancels
             .into_iter()

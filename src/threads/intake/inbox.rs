@@ -94,6 +94,9 @@ impl Intake<'_> {
             Ok(()) => {}
             Err(e) => self.inbox_failed(Place::Inbox, &e),
         }
+        if !self.holds_are_saved {
+            self.save_holds();
+        }
         self.look_at_requests();
     }
 
@@ -324,6 +327,7 @@ impl Intake<'_> {
             id: dispatch.id.clone(),
             seq,
             lane: project::lane(&dir),
+            agent: dispatch::agent_name(&dispatch.target_agent),
             inbox_name: dropped.name.clone(),
             project: dispatch.project.clone(),
         };

@@ -6,6 +6,7 @@
 
 mod control;
 mod halt;
+mod holds;
 mod inbox;
 
 use std::collections::{HashMap, VecDeque};
@@ -18,10 +19,12 @@ use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 use super::heartbeat::{Board, Changed, RunningSession, Told};
 use super::watcher::{Seen, Watcher};
 use super::{Cancel, Context, Event, Job};
+use crate::effects::clock;
 use crate::effects::store::Claim;
 use crate::pure::claim::Identity;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::queue::{Lane, Queue, Seq};
+use crate::pure::hold::Holds;
+use crate::pure::queue::{Lane, Queue, Seq, Taken};
 use crate::pure::trouble::Place;
 use control::Cancels;
 use halt::Halt;
@@ -50,6 +53,13 @@ pub struct Intake<'c> {
     next_seq: Seq,
     paused: bool,
     halt: Halt,
+    /// Which agent waits until when.
+    holds: Holds,
+    /// When what was found at the start had been written.
+    holds_as_of_ms: i64,
+    holds_are_saved: bool,
+    /// The wall clock when it was last asked whether something may start: holds are judged by this until it is asked again.
+    asked_at_ms: i64,
 
     /// Names to look at, in order.
     backlog: VecDeque<OsString>,
@@ -86,6 +96,7 @@ pub struct Wires {
 
 impl<'c> Intake<'c> {
     pub fn new(context: &'c Context, board: &'c Board, wires: Wires) -> Intake<'c> {
+        let (holds, holds_as_of_ms) = holds::restore(context);
         Intake {
             context,
             board,
@@ -103,6 +114,10 @@ impl<'c> Intake<'c> {
             next_seq: 1,
             paused: context.store.is_paused(),
             halt: Halt::default(),
+            holds,
+            holds_as_of_ms,
+            holds_are_saved: true,
+            asked_at_ms: 0,
             backlog: VecDeque::new(),
             known: HashMap::new(),
             unmoved: Vec::new(),
@@ -115,7 +130,7 @@ impl<'c> Intake<'c> {
     /// A dispatch of an earlier daemon that waits.
     pub fn recall(&mut self, claim: Claim) {
         self.enter(&claim);
-        self.queue.push(claim.seq, &claim.lane.clone(), claim);
+        self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
     }
 
     /// A dispatch of an earlier daemon that somebody works on already. Gives the line by which it can be cancelled.
@@ -151,6 +166,7 @@ impl<'c> Intake<'c> {
         while !(self.context.level.is_drain() && self.active.is_empty()) {
             self.start_to_drain();
             self.update_halt();
+            self.expire_holds();
             let is_busy = self.jobs.is_some() && self.step();
             let may_hand_out = self.may_hand_out();
             let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();
@@ -224,26 +240,37 @@ impl<'c> Intake<'c> {
         if self.jobs.is_none() {
             return never();
         }
+        let holds = self.holds_due();
         let due = match self.halt.until {
-            Some(until) => [Some(until), None, self.cancels.next_due()],
-            None => [Some(self.next_scan), self.settling.next_due(), self.cancels.next_due()],
+            Some(until) => [Some(until), None, self.cancels.next_due(), holds],
+            None => {
+                [Some(self.next_scan), self.settling.next_due(), self.cancels.next_due(), holds]
+            }
         };
         due.into_iter().flatten().min().map_or_else(never, at)
     }
 
     fn may_hand_out(&mut self) -> bool {
+        self.asked_at_ms = clock::unix_ms();
         !self.paused
             && !self.is_halted()
             && self.active.len() < self.context.settings.max_concurrent
-            && self.queue.is_runnable()
+            && self.queue.is_runnable(&self.holds, self.asked_at_ms)
             && self.has_room()
     }
 
     /// Only called when a worker stands ready and [`Intake::may_hand_out`] was true.
     fn next_job(&mut self) -> Job {
-        let (_, _, claim) = self.queue.take().expect("invariant: the queue is runnable");
+        let taken = self.queue.take(&self.holds, self.asked_at_ms);
+        let Taken { lane, agent, item: claim, .. } =
+            taken.expect("invariant: the queue is runnable");
+        let probe = self.holds.let_through(&claim.id, agent, &lane, clock::unix_ms());
+        if probe {
+            log::info!("{} is let through, to see whether {agent} works again", claim.id);
+            self.save_holds();
+        }
         let cancel = self.start_counting(&claim.id);
-        Job { claim, cancel }
+        Job { claim, cancel, probe }
     }
 
     fn take_in(&mut self, event: Event) {
@@ -271,11 +298,13 @@ impl<'c> Intake<'c> {
                 self.put_back(claim);
             }
             Event::Again { claim } => self.put_back(claim),
+            Event::Notice(notice) => self.learn(&notice),
         }
     }
 
     /// It is done with, or left to the next daemon.
     fn leave(&mut self, id: &DispatchId) -> Option<Open> {
+        self.holds.gone(id);
         let open = self.open.remove(id)?;
         if self.active.remove(id).is_some() {
             self.queue.release(&open.lane);
@@ -286,8 +315,9 @@ impl<'c> Intake<'c> {
     /// Nobody works on it any more, and it waits again, in its old place.
     fn put_back(&mut self, claim: Claim) {
         let (id, seq, lane) = (claim.id.clone(), claim.seq, claim.lane.clone());
+        self.holds.gone(&id);
         let running = self.active.remove(&id);
-        self.queue.push(seq, &lane, claim);
+        self.queue.push(seq, &lane, claim.agent, claim);
         self.queue.release(&lane);
         if running.is_some_and(|running| running.cancel.is_asked()) {
             self.cancel(&id);
@@ -307,7 +337,12 @@ impl<'c> Intake<'c> {
         };
         let mut sessions: Vec<RunningSession> = self.active.iter().map(session).collect();
         sessions.sort_by_key(|session| session.since);
-        self.board.put(Told { queued: self.queue.len(), paused: self.paused, sessions });
+        self.board.put(Told {
+            queued: self.queue.len(),
+            paused: self.paused,
+            sessions,
+            holds: self.holds.list().iter().map(|h| (h.clone(), self.queue.held_by(h))).collect(),
+        });
         let _ = self.changed.try_send(());
     }
 }

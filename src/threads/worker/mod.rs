@@ -2,7 +2,7 @@
 //!
 //! What to run next is read from the claim's own files, so that a claim of this start and one of an earlier daemon go the
 //! same way. A retry keeps its slot while it waits: the limit it waits for is the account's, and the next dispatch would
-//! only run into it too.
+//! only run into it too. What waits for a hold goes back into the queue.
 
 mod resume;
 mod start;
@@ -16,12 +16,13 @@ use serde_json::json;
 use self::start::NotStarted;
 use super::attempt::{Running, Watched};
 use super::conclude::{self, Dossier};
-use super::{Cancel, Context, Event, Job};
+use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Claim, ClaimFiles, Record};
-use crate::pure::claim::{AttemptEnd, FirstStart, NextStep};
+use crate::pure::claim::{AttemptEnd, AttemptStart, FirstStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
+use crate::pure::hold::Sign;
 use crate::pure::policy::Mode;
 use crate::pure::report::{ErrorType, GitFacts, Status};
 
@@ -39,7 +40,7 @@ pub fn run(
 ) {
     for job in jobs {
         let worker = Worker { context, events, running };
-        worker.report(|| worker.work(job.claim, &job.cancel));
+        worker.report(|| worker.work(job));
     }
 }
 
@@ -67,6 +68,10 @@ struct Plan {
     number: u32,
     mode: Mode,
     retries: u32,
+    /// Waits for a usage limit so far.
+    waits: u32,
+    /// It comes out of the queue, not from the attempt before it.
+    is_queued: bool,
     /// Milliseconds still to wait.
     wait_ms: u64,
     first: Option<FirstStart>,
@@ -80,15 +85,16 @@ impl Worker<'_> {
         let _ = self.events.send(work());
     }
 
-    fn work(&self, claim: Claim, cancel: &Cancel) -> Event {
+    fn work(&self, job: Job) -> Event {
+        let Job { claim, cancel, probe } = job;
         let mut open = match self.open(claim) {
             Ok(open) => open,
-            Err(event) => return event,
+            Err(event) => return *event,
         };
         // Not knowing is no answer: what cannot be read now is asked again.
         let planned = self.plan(&open).and_then(|plan| {
             let is_wanted =
-                plan.number > 1 || self.context.store.is_wanted(&open.dossier.accepted)?;
+                !plan.is_queued || self.context.store.is_wanted(&open.dossier.accepted)?;
             Ok((plan, is_wanted))
         });
         let (mut plan, is_wanted) = match planned {
@@ -101,10 +107,10 @@ impl Worker<'_> {
             return self.answer_without(open, Status::Cancelled, ErrorType::Cancelled, error);
         }
         loop {
-            if let Some(event) = self.wait_for_turn(&mut open, &plan, cancel) {
+            if let Some(event) = self.wait_for_turn(&mut open, &plan, &cancel) {
                 return event(open);
             }
-            let running = match self.begin(&open, &plan) {
+            let running = match self.begin(&open, &plan, probe) {
                 Ok(running) => running,
                 Err(NotStarted::Fault(error)) => {
                     let (status, kind) = (Status::Failed, ErrorType::SpawnFailed);
@@ -114,13 +120,15 @@ impl Worker<'_> {
                     return Event::Back { claim: open.dossier.claim, error };
                 }
             };
-            let Some(end) = self.see_to_its_end(running, &open.dossier.claim, cancel) else {
+            let Some(end) = self.see_to_its_end(running, &open.dossier.claim, &cancel) else {
                 return Event::Left { id: open.id().clone() };
             };
-            if end.next == NextStep::Report {
-                return self.answer(open, end);
+            self.tell(&open.dossier.claim, &end);
+            match end.next {
+                NextStep::Report => return self.answer(open, end),
+                NextStep::Queue { .. } => return Event::Again { claim: open.dossier.claim },
+                NextStep::Retry { .. } => {}
             }
-            self.audit_retry(&open.dossier.claim, &end);
             plan = match self.plan(&open) {
                 Ok(plan) => plan,
                 Err(e) => return Event::Back { claim: open.dossier.claim, error: e.to_string() },
@@ -128,17 +136,17 @@ impl Worker<'_> {
         }
     }
 
-    fn open(&self, claim: Claim) -> std::result::Result<Open, Event> {
+    fn open(&self, claim: Claim) -> std::result::Result<Open, Box<Event>> {
         let files = match self.context.store.read_claim(&claim.id) {
             Ok(files) => files,
-            Err(e) => return Err(Event::Back { claim, error: e.to_string() }),
+            Err(e) => return Err(Box::new(Event::Back { claim, error: e.to_string() })),
         };
         let parsed = files.and_then(|f| Some((dispatch::parse(&f.bytes, 0).ok()?, f)));
         match parsed {
             Some((dispatch, ClaimFiles { accepted, bytes })) => {
                 Ok(Open { dossier: Dossier { claim, accepted, dispatch }, bytes })
             }
-            None => Err(self.drop_damaged(claim)),
+            None => Err(Box::new(self.drop_damaged(claim))),
         }
     }
 
@@ -162,19 +170,33 @@ impl Worker<'_> {
     /// What the files say is to be run next.
     fn plan(&self, open: &Open) -> Result<Plan> {
         let store = &self.context.store;
-        let fresh =
-            Plan { number: 1, mode: Mode::AsIs, retries: 0, wait_ms: 0, first: None, git: None };
-        let Some(last) = store.last_attempt(open.id())? else { return Ok(fresh) };
-        let number = last.number + 1;
-        let Record::Read(end) = last.end()? else { return Ok(Plan { number, ..fresh }) };
-        let NextStep::Retry { mode, retries, not_before_ms, delay_ms } = end.next else {
-            return Ok(Plan { number, ..fresh });
+        let fresh = Plan {
+            number: 1,
+            mode: Mode::AsIs,
+            retries: 0,
+            waits: 0,
+            is_queued: true,
+            wait_ms: 0,
+            first: None,
+            git: None,
         };
-        // Never longer than was decided, whatever the clock was set to meanwhile.
-        let wait_ms = (not_before_ms - clock::unix_ms()).clamp(0, delay_ms as i64) as u64;
+        let Some(last) = store.last_attempt(open.id())? else { return Ok(fresh) };
+        let next = Plan { number: last.number + 1, is_queued: false, ..fresh };
+        let Record::Read(end) = last.end()? else { return Ok(next) };
         let before = GitFacts { head_after: None, commits: None, dirty_files: None, ..end.git };
-        let (first, git) = (Some(end.first), Some(before));
-        Ok(Plan { number, mode, retries, wait_ms, first, git })
+        let after = Plan { first: Some(end.first), git: Some(before), ..next };
+        Ok(match end.next {
+            NextStep::Report => after,
+            NextStep::Retry { mode, retries, not_before_ms, delay_ms } => {
+                // Never longer than was decided, whatever the clock was set to meanwhile.
+                let wait_ms = (not_before_ms - clock::unix_ms()).clamp(0, delay_ms as i64) as u64;
+                let waits = waits_before(last.start()?);
+                Plan { mode, retries, waits, wait_ms, ..after }
+            }
+            NextStep::Queue { mode, retries, waits } => {
+                Plan { mode, retries, waits, is_queued: true, ..after }
+            }
+        })
     }
 
     /// Waits out a retry's delay. Gives what to do instead, if it is cancelled or the daemon stops meanwhile.
@@ -210,8 +232,16 @@ impl Worker<'_> {
         self.answer_without(open, status, kind, "cancelled before it ran")
     }
 
-    fn audit_retry(&self, claim: &Claim, end: &AttemptEnd) {
-        let NextStep::Retry { retries, delay_ms, .. } = &end.next else { return };
+    /// Tells what follows an attempt, and of a hold that it starts or ends: that first, before anything else can start.
+    fn tell(&self, claim: &Claim, end: &AttemptEnd) {
+        if let Some(notice) = notice_of(claim, end) {
+            let _ = self.events.send(Event::Notice(Box::new(notice)));
+        }
+        let (retries, delay_ms) = match &end.next {
+            NextStep::Report => return,
+            NextStep::Queue { waits, .. } => return self.audit_wait(claim, end, *waits),
+            NextStep::Retry { retries, delay_ms, .. } => (retries, delay_ms),
+        };
         let details = [
             ("error_type", json!(end.ending.error_type)),
             ("retry", json!(retries)),
@@ -222,6 +252,12 @@ impl Worker<'_> {
         log::info!("{} is tried again in {} s: {error}", claim.id, *delay_ms as f64 / 1000.0);
     }
 
+    fn audit_wait(&self, claim: &Claim, end: &AttemptEnd, waits: u32) {
+        let details = [("error_type", json!(end.ending.error_type)), ("waits", json!(waits))];
+        self.context.audit.record("queued_again", claim.id.as_str(), &details);
+        log::info!("{} waits in the queue, first in line", claim.id);
+    }
+
     /// `None`: it goes on without us, or what is known of it could not be written.
     fn see_to_its_end(
         &self,
@@ -229,7 +265,12 @@ impl Worker<'_> {
         claim: &Claim,
         cancel: &Cancel,
     ) -> Option<AttemptEnd> {
-        match running.watch(cancel) {
+        let started_at_ms = running.start.started_at_ms;
+        let on_work = || {
+            let notice = notice(claim, Sign::Clear { started_at_ms });
+            let _ = self.events.send(Event::Notice(Box::new(notice)));
+        };
+        match running.watch(cancel, &on_work) {
             Watched::Ended(exit) => running.settle(claim, exit),
             Watched::Left => {
                 log::info!("{} is left running for the next daemon", claim.id);
@@ -252,4 +293,8 @@ impl Worker<'_> {
     fn closed(&self, id: DispatchId, answered: bool) -> Event {
         if answered { Event::Closed { id } } else { Event::Left { id } }
     }
+}
+
+fn waits_before(start: Record<AttemptStart>) -> u32 {
+    start.read().map_or(0, |start| start.waits)
 }

@@ -37,7 +37,7 @@ impl Worker<'_> {
     fn resume(&self, claim: Claim, step: Step, cancel: &Cancel) -> Event {
         let open = match self.open(claim) {
             Ok(open) => open,
-            Err(event) => return event,
+            Err(event) => return *event,
         };
         let context = self.context;
         let id = open.id().clone();
@@ -89,7 +89,7 @@ impl Worker<'_> {
             }
             Step::Judge => running.settle(&open.dossier.claim, None),
             Step::GiveUp => running.give_up(&open.dossier.claim),
-            Step::Conclude | Step::QueueRetry => {
+            Step::Conclude | Step::QueueRetry | Step::QueueAgain => {
                 running.sweep_only();
                 recorded.read().cloned()
             }
@@ -97,12 +97,17 @@ impl Worker<'_> {
         };
         match end {
             None => Event::Left { id },
-            Some(end) if end.next == NextStep::Report => self.answer(open, end),
             Some(end) => {
-                if step != Step::QueueRetry {
-                    self.audit_retry(&open.dossier.claim, &end);
+                // An end that was on record has been told of.
+                if !matches!(step, Step::Conclude | Step::QueueRetry | Step::QueueAgain) {
+                    self.tell(&open.dossier.claim, &end);
                 }
-                Event::Again { claim: open.dossier.claim }
+                match end.next {
+                    NextStep::Report => self.answer(open, end),
+                    NextStep::Retry { .. } | NextStep::Queue { .. } => {
+                        Event::Again { claim: open.dossier.claim }
+                    }
+                }
             }
         }
     }

@@ -29,8 +29,13 @@ pub(super) enum NotStarted {
 }
 
 impl Worker<'_> {
-    /// Makes the attempt durable, then starts the agent.
-    pub(super) fn begin(&self, open: &Open, plan: &Plan) -> Result<Running<'_>, NotStarted> {
+    /// Makes the attempt durable, then starts the agent. `probe`: it is let through a hold.
+    pub(super) fn begin(
+        &self,
+        open: &Open,
+        plan: &Plan,
+        probe: bool,
+    ) -> Result<Running<'_>, NotStarted> {
         let context = self.context;
         let Open { dossier: Dossier { claim, accepted, dispatch }, bytes } = open;
         let fault = |error: String| NotStarted::Fault(error);
@@ -55,6 +60,8 @@ impl Worker<'_> {
             mode: plan.mode.clone(),
             had_learnings,
             retries: plan.retries,
+            waits: plan.waits,
+            probe,
             started_at_ms,
             first: plan.first.clone().unwrap_or(here_first),
             started_monotonic_ms,

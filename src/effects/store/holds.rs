@@ -1,0 +1,28 @@
+//! `holds.json`: which agent waits until when. Replaced whole and durable, so that neither a crash nor a power cut opens a
+//! window that is closed.
+
+use super::Store;
+use super::files::{self, Durable, Record};
+use crate::effects::error::Result;
+use crate::pure::hold::Saved;
+
+const NAME: &str = "holds.json";
+
+impl Store {
+    /// What stands there; a file that says nothing sensible is no hold.
+    pub fn read_holds(&self) -> Saved {
+        match files::read_record(&self.own.join(NAME)) {
+            Ok(Record::Read(saved)) => saved,
+            Ok(Record::Absent | Record::Unreadable) => Saved::default(),
+            Err(e) => {
+                log::error!("holds are not known: {e}");
+                Saved::default()
+            }
+        }
+    }
+
+    pub fn write_holds(&self, saved: &Saved) -> Result<()> {
+        let bytes = files::to_json(saved, &self.own.join(NAME))?;
+        files::replace(&self.own, NAME, &bytes, Durable::Yes)
+    }
+}

@@ -1,0 +1,248 @@
+use super::*;
+use crate::pure::agent::LimitEvent;
+use ErrorType::*;
+
+const LIMITS: Limits = Limits { max_ms: 10_000, probe_ms: 300 };
+
+fn id(name: &str) -> DispatchId {
+    DispatchId::parse(&format!("dispatch-{name}")).expect("an id")
+}
+
+/// What an attempt of `claude` in the project of that name says.
+fn notice(project: &str, sign: Sign) -> Notice {
+    Notice {
+        id: id(project),
+        agent: "claude",
+        lane: Lane::from(project),
+        project: project.into(),
+        sign,
+    }
+}
+
+fn limited(resets_at_ms: i64) -> Notice {
+    let resets_at_ms = Some(resets_at_ms);
+    notice("a", Sign::Met { kind: UsageLimit, resets_at_ms, reason: "window".into() })
+}
+
+fn refused(project: &str, kind: ErrorType) -> Notice {
+    notice(project, Sign::Met { kind, resets_at_ms: None, reason: "refused".into() })
+}
+
+fn clear(project: &str, started_at_ms: i64) -> Notice {
+    notice(project, Sign::Clear { started_at_ms })
+}
+
+/// After these notices, each at its time.
+fn holds(notices: &[(i64, Notice)]) -> Holds {
+    let mut holds = Holds::new(LIMITS);
+    for (now_ms, notice) in notices {
+        holds.learn(notice, *now_ms, 0);
+    }
+    holds
+}
+
+fn untils(holds: &Holds) -> Vec<i64> {
+    holds.list().iter().map(|hold| hold.until_ms).collect()
+}
+
+/// Where the agent is held: project by project, or everywhere.
+fn places(holds: &Holds) -> Vec<&str> {
+    let place = |hold: &Hold| if hold.project.is_some() { "project" } else { "*" };
+    holds.list().iter().map(place).collect()
+}
+
+fn ending(status: Status, error_type: Option<ErrorType>) -> Ending {
+    let error = error_type.map(|_| "words".to_string());
+    Ending { status, error_type, error, warnings: Vec::new() }
+}
+
+#[test]
+fn what_an_ending_says() {
+    let limit = |resets_at| Summary {
+        limit: Some(LimitEvent { status: "rejected".into(), resets_at, kind: Some("w".into()) }),
+        ..Summary::default()
+    };
+    let (empty, answered) =
+        (Summary::default(), Summary { assistant_turns: 1, ..Summary::default() });
+    let failed = |error_type| ending(Status::Failed, Some(error_type));
+    let met = |kind, resets_at_ms, reason: &str| {
+        Some(Sign::Met { kind, resets_at_ms, reason: reason.into() })
+    };
+    let clear = Some(Sign::Clear { started_at_ms: 3 });
+    let rows = [
+        (failed(UsageLimit), limit(Some(9)), met(UsageLimit, Some(9000), "w: words")),
+        (failed(UsageLimit), limit(Some(u64::MAX)), met(UsageLimit, Some(i64::MAX), "w: words")),
+        // A time that is over, or none.
+        (failed(UsageLimit), limit(Some(5)), None),
+        (failed(UsageLimit), limit(None), None),
+        (failed(UsageLimit), empty.clone(), None),
+        (failed(Auth), empty.clone(), met(Auth, None, "words")),
+        (failed(Billing), answered.clone(), met(Billing, None, "words")),
+        (failed(Config), limit(Some(9)), met(Config, None, "words")),
+        // A window that is closed did not matter to these.
+        (ending(Status::Completed, None), limit(Some(9)), clear.clone()),
+        (failed(LogicError), limit(Some(9)), clear.clone()),
+        (failed(ContextOverflow), empty.clone(), clear.clone()),
+        (failed(ToolFailure), limit(Some(9)), None),
+        (failed(ToolFailure), answered.clone(), clear.clone()),
+        (failed(RateLimit), empty.clone(), None),
+        (ending(Status::Timeout, Some(Timeout)), answered, clear),
+        (ending(Status::Cancelled, Some(Cancelled)), empty.clone(), None),
+        (ending(Status::Cancelled, Some(UsageLimit)), limit(Some(9)), None),
+        (failed(Interrupted), empty, None),
+    ];
+    for (ending, summary, wanted) in rows {
+        assert_eq!(sign(&ending, &summary, 3, 5000), wanted, "{ending:?}");
+    }
+}
+
+#[test]
+fn a_usage_limit_holds_the_agent_everywhere_until_its_reset() {
+    for (notices, wanted) in [
+        (vec![(1000, limited(5000))], vec![5000]),
+        // Over already: ignored. Absurdly far: as far as it may be.
+        (vec![(1000, limited(1000))], vec![]),
+        (vec![(1000, limited(i64::MAX))], vec![11_000]),
+        // Of two windows the later counts, whichever is told of first.
+        (vec![(1000, limited(5000)), (1001, limited(4000))], vec![5000]),
+        (vec![(1000, limited(4000)), (1001, limited(5000))], vec![5000]),
+    ] {
+        assert_eq!(untils(&holds(&notices)), wanted, "{notices:?}");
+    }
+    let held = holds(&[(1000, limited(5000))]);
+    assert!(!held.admits("claude", 4999) && !held.admits_in("claude", "b", 4999));
+    assert!(held.admits("codex", 4999) && held.admits_in("codex", "a", 4999));
+    assert!(held.admits("claude", 5000) && held.admits_in("claude", "b", 5000));
+    assert_eq!((held.next_wake_ms(4000), held.next_wake_ms(5000)), (Some(1000), None));
+    let mut jittered = Holds::new(LIMITS);
+    jittered.learn(&limited(5000), 1000, 77);
+    assert_eq!(untils(&jittered), [5077]);
+}
+
+#[test]
+fn a_refusal_holds_one_project_and_a_second_one_all() {
+    let one = holds(&[(1000, refused("a", Auth))]);
+    assert!(one.admits("claude", 1001) && !one.admits_in("claude", "a", 1299));
+    assert!(one.admits_in("claude", "b", 1001) && one.admits_in("claude", "a", 1300));
+    for (notices, wanted) in [
+        (vec![(0, refused("a", Auth)), (1, refused("a", Auth))], vec!["project"]),
+        (vec![(0, refused("a", Auth)), (1, refused("b", Auth))], vec!["*"]),
+        (
+            vec![(0, refused("a", Auth)), (1, refused("b", Auth)), (2, refused("a", Auth))],
+            vec!["*"],
+        ),
+        // Not alike.
+        (vec![(0, refused("a", Auth)), (1, refused("b", Billing))], vec!["project", "project"]),
+        // The first had ended.
+        (
+            vec![(0, refused("a", Auth)), (1, clear("a", 1)), (2, refused("b", Auth))],
+            vec!["project"],
+        ),
+    ] {
+        assert_eq!(places(&holds(&notices)), wanted, "{notices:?}");
+    }
+    let mut extended = holds(&[(0, refused("a", Auth))]);
+    let changes = extended.learn(&refused("b", Auth), 1, 0);
+    assert!(
+        matches!(&changes[..], [Change::Ended(_, Why::AllProjects), Change::Started(hold)] if hold.project.is_none()),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn one_is_let_through_and_how_it_ends_decides() {
+    let due = || {
+        let mut held = holds(&[(0, limited(100)), (0, refused("a", Auth))]);
+        assert!(!held.let_through(&id("other"), "codex", "a", 300));
+        assert!(held.let_through(&id("probe"), "claude", "a", 300));
+        // The others wait for it, however long it takes.
+        assert!(!held.admits("claude", 9000) && !held.admits_in("claude", "a", 9000));
+        assert_eq!(held.next_wake_ms(400), None);
+        held
+    };
+    let mut well = due();
+    let changes = well.learn(&clear("a", 300), 400, 0);
+    assert_eq!((changes.len(), well.is_empty()), (2, true));
+
+    let mut again = due();
+    again.learn(&limited(900), 400, 0);
+    assert!(!again.admits("claude", 899));
+
+    // It told nothing: a window lets the next one through, a refusal waits.
+    let mut silent = due();
+    assert!(!silent.gone(&id("other")) && silent.gone(&id("probe")));
+    assert!(silent.admits("claude", 400) && silent.admits_in("claude", "b", 400));
+    assert!(!silent.admits_in("claude", "a", 599) && silent.admits_in("claude", "a", 600));
+}
+
+#[test]
+fn what_started_before_a_hold_does_not_end_it() {
+    let mut held = holds(&[(1000, limited(5000))]);
+    assert_eq!(held.learn(&clear("a", 999), 2000, 0), []);
+    assert_eq!(untils(&held), [5000]);
+    // Nor does one in another project, for a project's hold.
+    let mut held = holds(&[(1000, refused("a", Auth))]);
+    assert_eq!(held.learn(&clear("b", 2000), 2000, 0), []);
+    assert_eq!(held.learn(&clear("a", 2000), 2000, 0).len(), 1);
+}
+
+#[test]
+fn a_release_ends_holds_at_once() {
+    for (agent, left) in [(None, 0), (Some("claude"), 0), (Some("codex"), 2), (Some("x"), 2)] {
+        let mut held = holds(&[(0, limited(9000)), (0, refused("a", Auth))]);
+        assert_eq!(held.release(agent).len(), 2 - left);
+        assert_eq!((held.list().len(), held.admits_in("claude", "a", 1)), (left, left == 0));
+    }
+}
+
+#[test]
+fn a_usage_limit_that_nobody_waits_for_ends_with_its_time() {
+    let mut held = holds(&[(0, limited(100)), (0, refused("a", Auth))]);
+    assert_eq!(held.expire(99, |_| 0), []);
+    assert_eq!(held.expire(100, |_| 1), []);
+    assert!(matches!(&held.expire(100, |_| 0)[..], [Change::Ended(_, Why::Time)]));
+    assert_eq!(held.list().len(), 1);
+}
+
+#[test]
+fn what_was_saved_is_believed_within_reason() {
+    let hold = |project: Option<&str>, kind, since_ms, until_ms| Hold {
+        agent: "claude".into(),
+        project: project.map(|name| Project { name: name.into(), dir: name.into() }),
+        kind,
+        since_ms,
+        until_ms,
+        reason: "r".into(),
+        probe: None,
+    };
+    let year_ms = 365 * 86_400_000;
+    let rows = [
+        ("a window that is closed", hold(None, UsageLimit, 0, 1500), vec![1500]),
+        ("one that is open again", hold(None, UsageLimit, 0, 1000), vec![]),
+        ("a year ahead", hold(None, UsageLimit, 0, year_ms), vec![11_000]),
+        ("beyond all", hold(None, UsageLimit, 0, i64::MAX), vec![11_000]),
+        ("a refusal", hold(Some("a"), Auth, 0, 1200), vec![1200]),
+        ("a probe is due", hold(None, Config, 0, 500), vec![500]),
+        ("a probe in a year", hold(None, Billing, 0, year_ms), vec![1300]),
+        ("no cause for a hold", hold(None, ToolFailure, 0, 1500), vec![]),
+        ("no such hold", hold(Some("a"), UsageLimit, 0, 1500), vec![]),
+        ("no such agent", Hold { agent: "x".into(), ..hold(None, Auth, 0, 1200) }, vec![]),
+        ("from the future", hold(None, UsageLimit, 5000, 6000), vec![6000]),
+    ];
+    for (name, hold, wanted) in rows {
+        let saved = Saved { as_of_ms: 900, holds: vec![hold.clone(), hold] };
+        let text = serde_json::to_string(&saved).expect("JSON");
+        let read: Saved = serde_json::from_str(&text).expect("the same");
+        let restored = Holds::restore(LIMITS, read, 1000);
+        assert_eq!(untils(&restored), wanted, "{name}");
+        let shut = wanted.first().is_some_and(|until| *until > 1000);
+        assert_eq!(restored.admits_in("claude", "a", 1000), !shut, "{name}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_put_back_ends_no_hold_early_by_much_nor_keeps_it_for_ever() {
+    let held = holds(&[(1_000_000, limited(1_005_000))]);
+    assert!(!held.admits("claude", 1_000_000 - CLOCK_BACK_MS_MAX));
+    assert!(held.admits("claude", 1_000_000 - CLOCK_BACK_MS_MAX - 1));
+}
