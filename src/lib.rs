@@ -39,6 +39,9 @@
 //!   `threads::recover` looks and does.
 //! - **Decided how a session ended?** [`pure::outcome`], from our own stop, the agent's stream, the exit. And what follows:
 //!   [`pure::policy`].
+//! - **Told what is wrong with the daemon itself?** [`pure::trouble`] keeps the table, `threads::health` tells; whoever meets
+//!   an error that is tried again says so there, and `threads::intake::halt` holds new work back.
+//! - **Removed what is over?** [`pure::retention`] decides, `threads::retention` does it, a little with each beat.
 //! - **A fifth agent added?** One row in [`pure::agent::DRIVERS`] and a file beside `pure/agent/claude.rs`; its name in
 //!   [`pure::dispatch::AGENTS`].
 //! - **A new command added?** A variant of [`pure::cli::Command`], its arm in [`main`], and a file `src/commands/<name>.rs` on

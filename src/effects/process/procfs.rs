@@ -84,6 +84,12 @@ mod linux {
         entries.flatten().any(|entry| fs::metadata(entry.path()).is_ok_and(same))
     }
 
+    /// Whether it still runs this very program: a fork of ours that has not reached its exec.
+    pub fn is_copy_of_us(pid: i32) -> bool {
+        let program = |who: &str| fs::read_link(format!("/proc/{who}/exe")).ok();
+        program(&pid.to_string()).is_some_and(|theirs| Some(theirs) == program("self"))
+    }
+
     /// Children of our main thread. The kernel gives an orphan to the first living thread of its reaper, and the main thread
     /// lives as long as we do. `None`: it does not list them (CONFIG_PROC_CHILDREN).
     pub fn main_thread_children() -> Option<Vec<i32>> {
@@ -115,6 +121,9 @@ mod elsewhere {
     pub fn holds(_pid: i32, _file: &Path) -> bool {
         false
     }
+    pub fn is_copy_of_us(_pid: i32) -> bool {
+        false
+    }
     pub fn main_thread_children() -> Option<Vec<i32>> {
         None
     }
@@ -123,6 +132,17 @@ mod elsewhere {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_copy_of_us_is_told_from_another_program() {
+        assert!(is_copy_of_us(std::process::id() as i32));
+        let mut other = std::process::Command::new("sleep").arg("7777").spawn().expect("sleep");
+        // Its exec is over when spawn returns.
+        let told = is_copy_of_us(other.id() as i32);
+        other.kill().and_then(|()| other.wait()).expect("end it");
+        assert!(!told && !is_copy_of_us(-1));
+    }
 
     #[test]
     fn a_name_may_hold_anything() {

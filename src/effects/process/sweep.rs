@@ -171,7 +171,13 @@ fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bool {
     }
     procfs::has_variable(pid, &variable(mark)) == Some(true)
         || stat.parent == me && Some(stat.group) == mark.group
-        || by_stdout && procfs::holds(pid, &mark.stdout)
+        || by_stdout && procfs::holds(pid, &mark.stdout) && !is_fork_of_ours(pid, stat)
+}
+
+/// On its way to another session's exec it holds a copy of everything that we had open, for longer than usual on a busy
+/// machine; ended there, that session would die before its agent began. What it holds goes with its exec.
+fn is_fork_of_ours(pid: i32, stat: &Stat) -> bool {
+    stat.parent == std::process::id() as i32 && procfs::is_copy_of_us(pid)
 }
 
 /// A young process in the middle of its exec; one whose environment is empty for good looks the same.

@@ -40,6 +40,9 @@ impl Intake<'_> {
             if self.queue.is_empty() {
                 self.context.works(Place::Start);
             }
+            if self.context.health.is_open(Place::Heartbeat) {
+                let _ = self.changed.try_send(());
+            }
             // Events of this time were not kept.
             self.next_scan = Instant::now();
         }
