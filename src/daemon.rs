@@ -48,25 +48,25 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         audit: store.open_audit().map_err(text)?,
         processes: Processes::new(),
         level: Level::default(),
+        board: Board::default(),
         store,
         settings,
         programs,
         home,
         outbox_changed,
     };
-    let board = Board::default();
-    heartbeat::write(&context, &board, "run");
+    heartbeat::write(&context, "run");
     for dir in tightened {
         log::warn!("{} was open to others and is private now (0700)", dir.display());
     }
     announce(&context);
     thread::scope(|scope| {
-        let daemon = Daemon { context: &context, board: &board, scope };
+        let daemon = Daemon { context: &context, scope };
         let code = daemon.run(signals, sender, outbox_news).unwrap_or_else(|e| {
             log::error!("{e}");
             1
         });
-        heartbeat::write(&context, &board, "stopped");
+        heartbeat::write(&context, "stopped");
         let pid = json!(std::process::id());
         context.audit.record("daemon_stopped", "", &[("pid", pid)]);
         log::info!("stopped");
@@ -167,7 +167,6 @@ fn announce(context: &Context) {
 
 struct Daemon<'scope, 'env> {
     context: &'env Context,
-    board: &'env Board,
     scope: &'scope Scope<'scope, 'env>,
 }
 
@@ -178,7 +177,7 @@ impl<'env> Daemon<'_, 'env> {
         sender: Sender,
         outbox_news: Receiver<()>,
     ) -> Result<i32, String> {
-        let (context, board) = (self.context, self.board);
+        let context = self.context;
         let settings = &context.settings;
         let signals_handle = signals.handle();
         // Nothing is ever sent on these two: that their one sender is gone is the message.
@@ -193,12 +192,12 @@ impl<'env> Daemon<'_, 'env> {
 
         self.spawn("signals", move || signals::run(signals, &context.level, running))?;
         let beat_until = ended.clone();
-        self.spawn("heartbeat", move || heartbeat::run(context, board, news, beat_until))?;
+        self.spawn("heartbeat", move || heartbeat::run(context, news, beat_until))?;
 
         let recovered = recover(context).map_err(text)?;
         context.store.put_back_answered().map_err(text)?;
         let wires = Wires { jobs: jobs_in, events, running: stopping.clone(), changed };
-        let mut intake = Intake::new(context, board, wires);
+        let mut intake = Intake::new(context, wires);
         for claim in recovered.waiting {
             intake.recall(claim);
         }

@@ -5,9 +5,13 @@
 //! constant beside the code that it protects. Values come in as JSON (a flag is a JSON string), so that one setter serves
 //! all three sources.
 
+mod values;
+
 use std::time::Duration;
 
 use serde_json::Value;
+
+use values::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnShutdown {
@@ -38,6 +42,12 @@ pub struct Settings {
     pub drain_timeout: Duration,
     pub kill_grace: Duration,
     pub rate_limit_backoff: Duration,
+    /// Each of these five: `None` = no limit.
+    pub stall_timeout: Option<Duration>,
+    pub result_grace: Option<Duration>,
+    pub start_timeout: Option<Duration>,
+    pub queue_timeout: Option<Duration>,
+    pub stdout_bytes_max: Option<u64>,
     pub min_ttl_seconds: u64,
     pub settle: Duration,
     pub heartbeat: Duration,
@@ -67,6 +77,11 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(60),
             kill_grace: Duration::from_secs(5),
             rate_limit_backoff: Duration::from_secs(30),
+            stall_timeout: None,
+            result_grace: Some(Duration::from_secs(30)),
+            start_timeout: Some(Duration::from_secs(120)),
+            queue_timeout: None,
+            stdout_bytes_max: Some(1_000_000_000),
             min_ttl_seconds: 60,
             settle: Duration::from_secs(2),
             heartbeat: Duration::from_secs(30),
@@ -108,9 +123,6 @@ impl Setting {
         (self.set)(settings, value)
     }
 }
-
-/// Between two tries of a callback.
-const DELAY_MIN: Duration = Duration::from_millis(100);
 
 pub const VARIABLE_PREFIX: &str = "GSTACK_DISPATCHD_";
 
@@ -194,6 +206,41 @@ pub static SETTINGS: &[Setting] = &[
         "30",
         "wait before the retry after a rate limit",
         rate_limit_backoff = seconds
+    ),
+    setting!(
+        "start_timeout_seconds",
+        "S",
+        "120",
+        "end a session that has put no event on its stream by then; 0 = never",
+        start_timeout = limit
+    ),
+    setting!(
+        "stall_timeout_seconds",
+        "S",
+        "0",
+        "end a session without output and without use of the processor for so long; 0 = never",
+        stall_timeout = limit
+    ),
+    setting!(
+        "result_grace_seconds",
+        "S",
+        "30",
+        "end a session that is still there so long after its final result; 0 = never",
+        result_grace = limit
+    ),
+    setting!(
+        "stdout_max_mb",
+        "MB",
+        "1000",
+        "end a session that writes more on stdout, in millions of bytes; 0 = no limit",
+        stdout_bytes_max = megabytes
+    ),
+    setting!(
+        "queue_timeout_seconds",
+        "S",
+        "0",
+        "a dispatch that waits longer than this for its first start fails; 0 = never",
+        queue_timeout = limit
     ),
     setting!(
         "min_ttl_seconds",
@@ -290,67 +337,6 @@ pub fn apply_environment(
     Ok(())
 }
 
-fn number(value: &Value) -> Result<f64, String> {
-    let number = match value {
-        Value::Number(n) => n.as_f64(),
-        Value::String(s) => s.trim().parse().ok(),
-        _ => None,
-    };
-    number.filter(|n| n.is_finite() && *n >= 0.0).ok_or(format!("{value} is not a number"))
-}
-
-fn whole(value: &Value) -> Result<u64, String> {
-    let number = number(value)?;
-    if number.fract() == 0.0 && number < 1e15 {
-        Ok(number as u64)
-    } else {
-        Err(format!("{value} is not a whole number"))
-    }
-}
-
-fn count(value: &Value) -> Result<usize, String> {
-    Ok(whole(value)?.min(10_000) as usize)
-}
-
-fn at_least_one(value: &Value) -> Result<usize, String> {
-    match count(value)? {
-        0 => Err("must be at least 1".into()),
-        n => Ok(n),
-    }
-}
-
-fn seconds(value: &Value) -> Result<Duration, String> {
-    // A hundred years: enough for anybody, and no sum of such durations overflows.
-    Ok(Duration::from_secs_f64(number(value)?.min(3.2e9)))
-}
-
-/// Seconds of something that repeats or limits: zero would mean a busy loop, or no time at all.
-fn pause(value: &Value) -> Result<Duration, String> {
-    let duration = seconds(value)?;
-    if duration < Duration::from_millis(10) {
-        return Err("must be at least 0.01".into());
-    }
-    Ok(duration)
-}
-
-fn switch(value: &Value) -> Result<bool, String> {
-    match value {
-        Value::Bool(on) => Ok(*on),
-        Value::String(s) if matches!(s.as_str(), "1" | "true" | "yes" | "on") => Ok(true),
-        Value::String(s) if matches!(s.as_str(), "" | "0" | "false" | "no" | "off") => Ok(false),
-        _ => Err(format!("{value} is neither true nor false")),
-    }
-}
-
-fn text(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| format!("{value} is not a text"))
-}
-
-fn optional_text(value: &Value) -> Result<Option<String>, String> {
-    let text = text(value)?;
-    Ok((!text.is_empty()).then(|| text.to_string()))
-}
-
 fn on_shutdown(value: &Value) -> Result<OnShutdown, String> {
     match text(value)? {
         "end" => Ok(OnShutdown::End),
@@ -365,54 +351,6 @@ fn on_interrupt(value: &Value) -> Result<OnInterrupt, String> {
         "retry" => Ok(OnInterrupt::Retry),
         other => Err(format!("{other} is neither report nor retry")),
     }
-}
-
-fn list(value: &Value) -> Result<Vec<String>, String> {
-    match value {
-        Value::Array(items) => items.iter().map(|i| text(i).map(str::to_string)).collect(),
-        other => Ok(split_list(text(other)?)),
-    }
-}
-
-fn tool_list(value: &Value) -> Result<Vec<String>, String> {
-    let tools = list(value)?;
-    match tools.iter().find(|tool| tool.starts_with('-')) {
-        Some(tool) => Err(format!("{tool} is not a tool")),
-        None => Ok(tools),
-    }
-}
-
-fn delays(value: &Value) -> Result<Vec<Duration>, String> {
-    let items: Vec<Value> = match value {
-        Value::Array(items) => items.clone(),
-        Value::String(s) => split_list(s).into_iter().map(Value::String).collect(),
-        other => vec![other.clone()],
-    };
-    let delays: Vec<Duration> = items.iter().map(seconds).collect::<Result<_, _>>()?;
-    match delays.last() {
-        None => Err("at least one delay is needed".into()),
-        // It repeats: without a pause it would hammer the receiver.
-        Some(last) if *last < DELAY_MIN => Err("the last delay must be at least 0.1".into()),
-        Some(_) => Ok(delays),
-    }
-}
-
-/// Splits at commas, but not inside parentheses: `Bash(git a,b),Read` is two.
-fn split_list(text: &str) -> Vec<String> {
-    let (mut items, mut depth, mut from) = (Vec::new(), 0i32, 0);
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth <= 0 => {
-                items.push(&text[from..at]);
-                from = at + 1;
-            }
-            _ => {}
-        }
-    }
-    items.push(&text[from..]);
-    items.into_iter().map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect()
 }
 
 #[cfg(test)]

@@ -15,6 +15,13 @@ const CODE_1: Option<Exit> = Some(Exit { code: Some(1), signal: None });
 const SIGTERM: Option<Exit> = Some(Exit { code: Some(143), signal: None });
 const SIGKILL: Option<Exit> = Some(Exit { code: None, signal: Some(9) });
 
+const LIMITS: Limits = Limits {
+    start_ms: Some(120_000),
+    stall_ms: Some(1_500),
+    result_grace_ms: Some(30_000),
+    stdout_bytes_max: Some(1_500_000),
+};
+
 fn claude() -> &'static Driver {
     driver("claude").expect("in the table")
 }
@@ -30,6 +37,7 @@ fn ending_with(stream: &str, exit: Option<Exit>, stop: Option<StopCause>, stderr
         driver: claude(),
         stop,
         ttl_seconds: 3600,
+        limits: &LIMITS,
         exit,
         summary: &summary_of(stream),
         stdout_bytes: stream.len() as u64,
@@ -357,4 +365,42 @@ fn a_result_line_of_megabytes_still_counts() {
     let ending = ending(&stream, CODE_0);
     assert_eq!(ending.status, Status::Completed);
     assert_eq!(ending.warnings, ["14 tool calls were denied (Write): see permission_denials"]);
+}
+
+#[test]
+fn each_clock_says_what_it_waited_for() {
+    use ErrorType::*;
+    for (cause, error_type, error) in [
+        (StopCause::Stalled, Stalled, "ended: no output and no work for 1.5 seconds"),
+        (
+            StopCause::StartTimeout,
+            StartTimeout,
+            "ended: nothing on its stream within 120 seconds of its start",
+        ),
+        (StopCause::OutputLimit, OutputLimit, "ended: it wrote more than 1.5 MB on stdout"),
+    ] {
+        let got = ending_with(INIT, SIGTERM, Some(cause), "");
+        assert_eq!((got.status, got.error_type), (Status::Failed, Some(error_type)), "{cause:?}");
+        assert_eq!(got.error.as_deref(), Some(error));
+    }
+}
+
+#[test]
+fn an_agent_that_answered_and_stayed_is_judged_by_its_answer() {
+    let stayed = "claude did not exit within 30 seconds of its result, and was ended";
+    let grace = Some(StopCause::ResultGrace);
+    for exit in [SIGTERM, SIGKILL, CODE_0, None] {
+        let got = ending_with(&success(json!({})), exit, grace, "");
+        assert_eq!((got.status, got.error_type), (Status::Completed, None), "{exit:?}");
+        assert_eq!(got.warnings, [stayed]);
+    }
+    let error = success(json!({"is_error": true, "api_error_status": 429, "result": "429"}));
+    let got = ending_with(&error, SIGTERM, grace, "");
+    assert_eq!((got.status, got.error_type), (Status::Failed, Some(ErrorType::RateLimit)));
+    assert_eq!(got.warnings, [stayed]);
+    // It began to work again just before our signal: what it did then is not done.
+    let woken = format!("{}\n{INIT}", success(json!({})));
+    assert_eq!(ending_with(&woken, SIGTERM, grace, "").error_type, Some(ErrorType::ToolFailure));
+    // The stream is not what it was.
+    assert_eq!(ending_with(INIT, SIGTERM, grace, "").status, Status::Failed);
 }

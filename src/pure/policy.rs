@@ -77,7 +77,11 @@ pub fn next(ending: &Ending, summary: &Summary, tried: &Tried, knobs: &Knobs) ->
         | ErrorType::Cancelled
         | ErrorType::InvalidDispatch
         | ErrorType::UnsupportedAgent
-        | ErrorType::SpawnFailed => return Next::Report,
+        | ErrorType::SpawnFailed
+        | ErrorType::Stalled
+        | ErrorType::StartTimeout
+        | ErrorType::OutputLimit
+        | ErrorType::QueueTimeout => return Next::Report,
     };
     Next::Retry { delay_seconds, mode, counts: true }
 }
@@ -172,6 +176,10 @@ mod tests {
             InvalidDispatch,
             UnsupportedAgent,
             SpawnFailed,
+            Stalled,
+            StartTimeout,
+            OutputLimit,
+            QueueTimeout,
         ] {
             let got = next(&failed(error_type), &Summary::default(), &tried(3, true, 0), &KNOBS);
             assert_eq!(got, Next::Report, "{error_type:?}");

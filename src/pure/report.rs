@@ -37,6 +37,14 @@ pub enum ErrorType {
     InvalidDispatch,
     UnsupportedAgent,
     SpawnFailed,
+    /// No output and no use of the processor for `stall_timeout_seconds`.
+    Stalled,
+    /// No event by `start_timeout_seconds`.
+    StartTimeout,
+    /// More on stdout than `stdout_max_mb`.
+    OutputLimit,
+    /// It waited longer than `queue_timeout_seconds`, and never ran.
+    QueueTimeout,
 }
 
 /// One session: what was started, how it ended, what it used.
@@ -64,6 +72,11 @@ pub struct AttemptReport {
     pub num_turns: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_cost_usd: Option<f64>,
+    /// Tokens of all requests of the session itself, cached ones included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
 }
 
 /// What git says of the project before and after. Absent outside a repository.

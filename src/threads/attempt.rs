@@ -1,21 +1,22 @@
-//! One attempt: a session from its start (or its adoption) to the record of how it ended.
+//! One attempt: a session from its start (or its adoption) to the record of how it ended; what lies between is `watch`.
 //!
-//! The order of the writes is the point of this file: `attempt.json` before the agent starts, `stop.json` before our first
-//! signal, the sweep before anything is concluded, `end.json` before anything follows from it.
+//! The order of the writes is the point of this file: `attempt.json` before the agent starts, the sweep before anything is
+//! concluded, `end.json` before anything follows from it.
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Cancel, Context, persist};
+use super::follow::Follower;
+use super::watch::limits;
+use super::{Context, persist};
 use crate::effects::process::{Mark, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
 use crate::effects::{clock, git};
-use crate::pure::agent::{Driver, Summary, Transcript};
-use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep, StopRecord};
-use crate::pure::config::{OnInterrupt, OnShutdown};
+use crate::pure::agent::{Driver, Summary, Tokens};
+use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
+use crate::pure::config::OnInterrupt;
 use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
 use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
 use crate::pure::policy::{self, Knobs, Mode, Next, Tried};
@@ -23,8 +24,6 @@ use crate::pure::redact::redact;
 use crate::pure::report::{AttemptReport, ErrorType, GitFacts, Status};
 use crate::pure::time::rfc3339;
 
-/// How often a running session is looked at. Its end is seen at once all the same.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// At most one counted retry a dispatch.
 const RETRIES_MAX: u32 = 1;
 
@@ -40,13 +39,7 @@ pub struct Running<'c> {
     pub stop: Option<StopCause>,
     /// Started by this very process.
     pub is_below_us: bool,
-}
-
-/// What [`Running::watch`] came to.
-pub enum Watched {
-    Ended(Option<Exit>),
-    /// It goes on without us.
-    Left,
+    pub follower: Follower,
 }
 
 /// Starts the agent. The attempt is durable already; the error says why no process came to be.
@@ -89,58 +82,9 @@ impl Running<'_> {
         }
     }
 
-    /// Watches the session to its end: by itself, or by us at its TTL, on a cancel, at shutdown.
-    pub fn watch(&mut self, cancel: &Cancel) -> Watched {
-        loop {
-            if self.stop.is_none() {
-                if self.is_to_be_left() {
-                    return Watched::Left;
-                }
-                self.stop = self.reason_to_stop(cancel);
-            }
-            if let Some(cause) = self.stop {
-                return Watched::Ended(self.end(cause));
-            }
-            let Some(session) = &mut self.session else { return Watched::Ended(None) };
-            let left_ms = self.start.deadline_monotonic_ms - clock::monotonic_ms();
-            let left = Duration::from_millis(left_ms.max(1) as u64);
-            if let Some(exit) = session.wait(left.min(LOOK_EVERY)) {
-                return Watched::Ended(exit);
-            }
-        }
-    }
-
-    fn is_to_be_left(&self) -> bool {
-        let level = &self.context.level;
-        let leave = self.context.settings.on_shutdown == OnShutdown::Leave;
-        leave && level.is_drain() && !level.is_kill()
-    }
-
-    fn reason_to_stop(&self, cancel: &Cancel) -> Option<StopCause> {
-        if cancel.is_asked() {
-            return Some(StopCause::Cancelled);
-        }
-        if self.context.level.is_kill() {
-            return Some(StopCause::Shutdown);
-        }
-        let due = clock::monotonic_ms() >= self.start.deadline_monotonic_ms;
-        due.then_some(StopCause::Ttl)
-    }
-
-    /// Says why, then climbs the kill ladder.
-    fn end(&mut self, cause: StopCause) -> Option<Exit> {
-        let id = &self.start.accepted.inbox_name;
-        log::info!("ending attempt {} of {id}: {cause:?}", self.attempt.number);
-        // On a disk that takes nothing the TTL still holds; a crash before the end is then judged by the stream.
-        if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {
-            log::error!("{e}");
-        }
-        self.session.as_mut()?.stop(self.context.settings.kill_grace)
-    }
-
     /// After the agent's end: sweeps, reads what it left, decides, and writes that down. `None`: the daemon is being ended
     /// before that could be written.
-    pub fn settle(self, claim: &Claim, exit: Option<Exit>) -> Option<AttemptEnd> {
+    pub fn settle(mut self, claim: &Claim, exit: Option<Exit>) -> Option<AttemptEnd> {
         let swept = self.sweep(claim);
         // A crash in here, at reading what an agent wrote, must not repeat for ever.
         if let Err(e) = self.attempt.note_reading() {
@@ -188,17 +132,14 @@ impl Running<'_> {
         swept
     }
 
-    fn judge(&self, exit: Option<Exit>) -> (Summary, Ending) {
-        let mut transcript = Transcript::new(self.driver);
-        if let Err(e) = self.attempt.read_stdout(&mut |piece| transcript.feed(piece)) {
-            log::error!("{e}");
-        }
-        let summary = transcript.finish();
+    fn judge(&mut self, exit: Option<Exit>) -> (Summary, Ending) {
+        let summary = self.follower.finish(&self.attempt);
         let ttl_ms = self.start.deadline_monotonic_ms - self.start.started_monotonic_ms;
         let ending = classify(&Evidence {
             driver: self.driver,
             stop: self.stop,
             ttl_seconds: (ttl_ms / 1000) as u64,
+            limits: &limits(&self.context.settings),
             exit,
             summary: &summary,
             stdout_bytes: self.attempt.stdout_bytes(),
@@ -263,6 +204,7 @@ impl Running<'_> {
             ending.warnings.push(warning.into());
         }
         let result = summary.result.unwrap_or_default();
+        let tokens = Some(summary.tokens).filter(|tokens| *tokens != Tokens::default());
         let same_boot = self.start.boot_id == clock::boot_id();
         let ran_ms = if same_boot {
             monotonic - self.start.started_monotonic_ms
@@ -281,6 +223,8 @@ impl Running<'_> {
             error: ending.error.as_deref().map(redact),
             num_turns: result.num_turns,
             total_cost_usd: result.total_cost_usd,
+            input_tokens: tokens.map(|tokens| tokens.input),
+            output_tokens: tokens.map(|tokens| tokens.output),
         };
         let denials = result.denials.into_iter().map(|mut denial| {
             denial.input = denial.input.as_deref().map(redact);

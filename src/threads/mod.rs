@@ -2,16 +2,19 @@
 //! another goes through a channel, and a claim moves with it.
 //!
 //! `signals` raises the level. `watcher` turns file events into names. `intake` owns the queue: it looks, accepts and hands
-//! claims out. `worker` drives one claim at a time through its attempts (`attempt`) to its answer (`conclude`). `heartbeat`
+//! claims out. `worker` drives one claim at a time through its attempts (`attempt`; `watch` while one runs, `follow` for what it
+//! says) to its answer (`conclude`). `heartbeat`
 //! and `courier` tell the world. `recover` runs once, at start, before the others.
 
 pub mod attempt;
 pub mod conclude;
 pub mod courier;
+pub mod follow;
 pub mod heartbeat;
 pub mod intake;
 pub mod recover;
 pub mod signals;
+pub mod watch;
 pub mod watcher;
 pub mod worker;
 
@@ -30,6 +33,7 @@ use crate::effects::process::Processes;
 use crate::effects::store::{Audit, Claim, Store};
 use crate::pure::config::Settings;
 use crate::pure::dispatch::DispatchId;
+use heartbeat::Board;
 use signals::Level;
 
 /// What every thread may use. Built once by the daemon; borrowed, never changed.
@@ -43,6 +47,8 @@ pub struct Context {
     /// For `~/` in a dispatch.
     pub home: Option<OsString>,
     pub level: Level,
+    /// What the heartbeat tells.
+    pub board: Board,
     /// Pokes the courier; full means that it is awake anyway.
     pub outbox_changed: Sender<()>,
 }

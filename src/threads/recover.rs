@@ -81,7 +81,8 @@ fn claim_of(context: &Context, id: DispatchId, files: &ClaimFiles) -> Claim {
         seq: files.accepted.seq,
         lane: project::lane(&dir),
         inbox_name: files.accepted.inbox_name(),
-        project,
+        project: project.into(),
+        accepted_at_ms: files.accepted.at_ms(),
     }
 }
 

@@ -10,6 +10,7 @@ mod api;
 mod callback;
 mod claude;
 mod cli;
+mod clocks;
 mod control;
 mod differential;
 mod intake;

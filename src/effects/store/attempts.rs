@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Durable, Record};
+use super::stream::{ReadingMark, Stream};
 use super::{Store, identity};
 use crate::effects::error::{At, Error, Result};
 use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep, StopRecord};
@@ -17,8 +18,6 @@ use crate::pure::dispatch::DispatchId;
 
 /// How much of stderr's end is looked at, in bytes.
 const STDERR_TAIL_BYTES: u64 = 16 * 1024;
-/// What is read of a stream at once, in bytes.
-const READ_BYTES: usize = 32 * 1024;
 
 /// One attempt's place on disk.
 #[derive(Clone, Debug)]
@@ -139,10 +138,7 @@ impl Attempt {
 
     /// Notes that we begin to read it: one byte each time. The file stays: a removed inode makes ext4 without a journal slow.
     pub fn note_reading(&self) -> Result<()> {
-        let path = self.dir.join("reading");
-        let mut options = OpenOptions::new();
-        let opened = options.append(true).create(true).mode(0o600).open(&path);
-        opened.and_then(|mut f| io::Write::write_all(&mut f, b"x")).at("mark", &path)
+        ReadingMark::open(&self.dir)?.set()
     }
 
     pub fn stdout_path(&self) -> PathBuf {
@@ -153,19 +149,9 @@ impl Attempt {
         identity::of_path(&self.stdout_path()).map_or(0, |stamp| stamp.size)
     }
 
-    /// Feeds the stream to `each`, in pieces.
-    pub fn read_stdout(&self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
-        let path = self.stdout_path();
-        let mut file = files::open_no_follow(&path).at("open", &path)?;
-        let mut piece = vec![0; READ_BYTES];
-        loop {
-            match file.read(&mut piece) {
-                Ok(0) => return Ok(()),
-                Ok(n) => each(&piece[..n]),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e).at("read", &path),
-            }
-        }
+    /// The stream, from its beginning.
+    pub fn open_stream(&self) -> Result<Stream> {
+        Stream::open(&self.dir)
     }
 
     /// The end of stderr, as text.

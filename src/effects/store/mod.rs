@@ -17,6 +17,7 @@ mod inbox;
 mod lock;
 mod outbox;
 mod publish;
+mod stream;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -36,6 +37,7 @@ pub use identity::Stamp;
 pub use inbox::{Dropped, Inspected, is_inbox_name};
 pub use lock::DaemonLock;
 pub use outbox::OutboxEntry;
+pub use stream::Stream;
 
 /// The layout. Cheap to share: every thread borrows the one that the daemon opened.
 pub struct Store {

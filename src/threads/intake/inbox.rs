@@ -292,7 +292,8 @@ impl Intake<'_> {
             seq,
             lane: project::lane(&dir),
             inbox_name: dropped.name.clone(),
-            project: dispatch.project.clone(),
+            project: dispatch.project.as_str().into(),
+            accepted_at_ms: accepted.at_ms(),
         };
         let audit = &self.context.audit;
         let id = dispatch.id.as_str();

@@ -6,6 +6,7 @@
 
 mod control;
 mod inbox;
+mod overdue;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 
-use super::heartbeat::{Board, Changed, RunningSession, Told};
+use super::heartbeat::{Changed, RunningSession, Told};
 use super::watcher::{Seen, Watcher};
 use super::{Cancel, Context, Event, Job};
 use crate::effects::store::Claim;
@@ -23,13 +24,13 @@ use crate::pure::dispatch::DispatchId;
 use crate::pure::queue::{Lane, Queue, Seq};
 use control::Cancels;
 use inbox::Settling;
+use overdue::Overdue;
 
 /// Nothing is handed out for this long after something could not be started for want of disk or processes.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
 pub struct Intake<'c> {
     context: &'c Context,
-    board: &'c Board,
     changed: Changed,
     events: Receiver<Event>,
     running: Receiver<Infallible>,
@@ -60,6 +61,7 @@ pub struct Intake<'c> {
     unmoved: Vec<OsString>,
     settling: Settling,
     cancels: Cancels,
+    overdue: Overdue,
     next_scan: Instant,
 }
 
@@ -86,10 +88,9 @@ pub struct Wires {
 }
 
 impl<'c> Intake<'c> {
-    pub fn new(context: &'c Context, board: &'c Board, wires: Wires) -> Intake<'c> {
+    pub fn new(context: &'c Context, wires: Wires) -> Intake<'c> {
         Intake {
             context,
-            board,
             changed: wires.changed,
             events: wires.events,
             running: wires.running,
@@ -109,6 +110,7 @@ impl<'c> Intake<'c> {
             unmoved: Vec::new(),
             settling: Settling::default(),
             cancels: Cancels::default(),
+            overdue: Overdue::default(),
             next_scan: Instant::now(),
         }
     }
@@ -116,6 +118,7 @@ impl<'c> Intake<'c> {
     /// A dispatch of an earlier daemon that waits.
     pub fn recall(&mut self, claim: Claim) {
         self.enter(&claim);
+        self.limit_wait(&claim);
         self.queue.push(claim.seq, &claim.lane.clone(), claim);
     }
 
@@ -129,7 +132,7 @@ impl<'c> Intake<'c> {
     fn enter(&mut self, claim: &Claim) {
         self.next_seq = self.next_seq.max(claim.seq + 1);
         let (seq, lane, inbox_name) = (claim.seq, claim.lane.clone(), claim.inbox_name.clone());
-        let project = claim.project.clone();
+        let project = claim.project.to_string();
         self.open.insert(claim.id.clone(), Open { seq, lane, inbox_name, project });
         self.is_news = true;
     }
@@ -191,6 +194,10 @@ impl<'c> Intake<'c> {
         if self.watcher.take_overflow() {
             self.next_scan = Instant::now();
         }
+        if self.overdue.is_due() {
+            self.answer_overdue();
+            return true;
+        }
         self.settling.take_due(&mut self.backlog);
         if let Some(name) = self.backlog.pop_front() {
             self.look(&name);
@@ -213,8 +220,8 @@ impl<'c> Intake<'c> {
             return never();
         }
         let trouble = self.trouble.as_ref().map(|(_, until)| *until);
-        let due =
-            [Some(self.next_scan), self.settling.next_due(), trouble, self.cancels.next_due()];
+        let (cancels, overdue) = (self.cancels.next_due(), self.overdue.next_due());
+        let due = [Some(self.next_scan), self.settling.next_due(), trouble, cancels, overdue];
         due.into_iter().flatten().min().map_or_else(never, at)
     }
 
@@ -225,13 +232,15 @@ impl<'c> Intake<'c> {
         }
         !self.paused
             && self.trouble.is_none()
+            && !self.overdue.is_due()
             && self.active.len() < self.context.settings.max_concurrent
             && self.queue.is_runnable()
     }
 
     /// Only called when a worker stands ready and [`Intake::may_hand_out`] was true.
     fn next_job(&mut self) -> Job {
-        let (_, _, claim) = self.queue.take().expect("invariant: the queue is runnable");
+        let (seq, _, claim) = self.queue.take().expect("invariant: the queue is runnable");
+        self.overdue.forget(seq);
         let cancel = self.start_counting(&claim.id);
         Job { claim, cancel }
     }
@@ -257,6 +266,9 @@ impl<'c> Intake<'c> {
             Event::Back { claim, error } => {
                 log::error!("{} waits: {error}", claim.id);
                 self.trouble = Some((error, Instant::now() + TROUBLE_PAUSE));
+                if self.context.store.last_attempt(&claim.id).is_none() {
+                    self.limit_wait(&claim);
+                }
                 self.put_back(claim);
             }
             Event::Again { claim } => self.put_back(claim),
@@ -296,7 +308,7 @@ impl<'c> Intake<'c> {
         };
         let mut sessions: Vec<RunningSession> = self.active.iter().map(session).collect();
         sessions.sort_by_key(|session| session.since);
-        self.board.put(Told {
+        self.context.board.put(Told {
             queued: self.queue.len(),
             paused: self.paused,
             degraded: self.trouble.as_ref().map(|(why, _)| why.clone()),

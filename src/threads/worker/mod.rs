@@ -14,8 +14,9 @@ use crossbeam_channel::{Receiver, Sender, after, select_biased};
 use serde_json::json;
 
 use self::start::NotStarted;
-use super::attempt::{Running, Watched};
+use super::attempt::Running;
 use super::conclude::{self, Dossier};
+use super::watch::Watched;
 use super::{Cancel, Context, Event, Job};
 use crate::effects::clock;
 use crate::effects::store::{Claim, ClaimFiles, Record};
@@ -212,7 +213,9 @@ impl Worker<'_> {
         claim: &Claim,
         cancel: &Cancel,
     ) -> Option<AttemptEnd> {
-        match running.watch(cancel) {
+        let watched = running.watch(&claim.id, cancel);
+        self.context.board.forget(&claim.id);
+        match watched {
             Watched::Ended(exit) => running.settle(claim, exit),
             Watched::Left => {
                 log::info!("{} is left running for the next daemon", claim.id);

@@ -17,6 +17,7 @@ use crate::pure::claim::NextStep;
 use crate::pure::recovery::Step;
 use crate::pure::report::{ErrorType, Status};
 use crate::threads::attempt::Running;
+use crate::threads::follow::Follower;
 use crate::threads::{Cancel, Context, Event};
 
 /// Takes up what an earlier daemon left in the middle of an attempt: one thread for each, beside the workers.
@@ -58,6 +59,7 @@ impl Worker<'_> {
                 }
             };
         let recorded = attempt.end();
+        let follower = Follower::new(driver, attempt.readings() == 0);
         let mut running = Running {
             context,
             driver,
@@ -66,6 +68,7 @@ impl Worker<'_> {
             session: None,
             stop: None,
             is_below_us: false,
+            follower,
         };
         let leader = running.attempt.child().read().copied();
         let leader = leader.or_else(|| context.processes.find_leader(&running.mark()));

@@ -19,6 +19,7 @@ use crate::pure::prompt::{self, Learnings};
 use crate::threads::Event;
 use crate::threads::attempt::{self, Running};
 use crate::threads::conclude::Dossier;
+use crate::threads::follow::Follower;
 
 /// Why nothing was started: the dispatch's own fault, or not.
 pub(super) enum NotStarted {
@@ -82,6 +83,7 @@ impl Worker<'_> {
                     session,
                     stop: None,
                     is_below_us: true,
+                    follower: Follower::new(driver, true),
                 })
             }
             Err(e) => {

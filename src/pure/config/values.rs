@@ -1,0 +1,131 @@
+//! What a setting's value may look like: readers of numbers, durations, words and lists, each from JSON or from a flag's text.
+//!
+//! They know no setting. The error says what is wrong with the value; whose value it is, the caller adds.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Between two tries of a callback.
+const DELAY_MIN: Duration = Duration::from_millis(100);
+/// Bytes of a megabyte, as a setting counts them.
+const MEGABYTE: f64 = 1_000_000.0;
+
+pub(super) fn number(value: &Value) -> Result<f64, String> {
+    let number = match value {
+        Value::Number(n) => n.as_f64(),
+        Value::String(s) => s.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|n| n.is_finite() && *n >= 0.0).ok_or(format!("{value} is not a number"))
+}
+
+pub(super) fn whole(value: &Value) -> Result<u64, String> {
+    let number = number(value)?;
+    if number.fract() == 0.0 && number < 1e15 {
+        Ok(number as u64)
+    } else {
+        Err(format!("{value} is not a whole number"))
+    }
+}
+
+pub(super) fn count(value: &Value) -> Result<usize, String> {
+    Ok(whole(value)?.min(10_000) as usize)
+}
+
+pub(super) fn at_least_one(value: &Value) -> Result<usize, String> {
+    match count(value)? {
+        0 => Err("must be at least 1".into()),
+        n => Ok(n),
+    }
+}
+
+pub(super) fn seconds(value: &Value) -> Result<Duration, String> {
+    // A hundred years: enough for anybody, and no sum of such durations overflows.
+    Ok(Duration::from_secs_f64(number(value)?.min(3.2e9)))
+}
+
+/// Seconds of something that repeats or limits: zero would mean a busy loop, or no time at all.
+pub(super) fn pause(value: &Value) -> Result<Duration, String> {
+    let duration = seconds(value)?;
+    if duration < Duration::from_millis(10) {
+        return Err("must be at least 0.01".into());
+    }
+    Ok(duration)
+}
+
+pub(super) fn switch(value: &Value) -> Result<bool, String> {
+    match value {
+        Value::Bool(on) => Ok(*on),
+        Value::String(s) if matches!(s.as_str(), "1" | "true" | "yes" | "on") => Ok(true),
+        Value::String(s) if matches!(s.as_str(), "" | "0" | "false" | "no" | "off") => Ok(false),
+        _ => Err(format!("{value} is neither true nor false")),
+    }
+}
+
+pub(super) fn text(value: &Value) -> Result<&str, String> {
+    value.as_str().ok_or_else(|| format!("{value} is not a text"))
+}
+
+pub(super) fn optional_text(value: &Value) -> Result<Option<String>, String> {
+    let text = text(value)?;
+    Ok((!text.is_empty()).then(|| text.to_string()))
+}
+
+pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::Array(items) => items.iter().map(|i| text(i).map(str::to_string)).collect(),
+        other => Ok(split_list(text(other)?)),
+    }
+}
+
+pub(super) fn tool_list(value: &Value) -> Result<Vec<String>, String> {
+    let tools = list(value)?;
+    match tools.iter().find(|tool| tool.starts_with('-')) {
+        Some(tool) => Err(format!("{tool} is not a tool")),
+        None => Ok(tools),
+    }
+}
+
+pub(super) fn delays(value: &Value) -> Result<Vec<Duration>, String> {
+    let items: Vec<Value> = match value {
+        Value::Array(items) => items.clone(),
+        Value::String(s) => split_list(s).into_iter().map(Value::String).collect(),
+        other => vec![other.clone()],
+    };
+    let delays: Vec<Duration> = items.iter().map(seconds).collect::<Result<_, _>>()?;
+    match delays.last() {
+        None => Err("at least one delay is needed".into()),
+        // It repeats: without a pause it would hammer the receiver.
+        Some(last) if *last < DELAY_MIN => Err("the last delay must be at least 0.1".into()),
+        Some(_) => Ok(delays),
+    }
+}
+
+/// Splits at commas, but not inside parentheses: `Bash(git a,b),Read` is two.
+pub(super) fn split_list(text: &str) -> Vec<String> {
+    let (mut items, mut depth, mut from) = (Vec::new(), 0i32, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth <= 0 => {
+                items.push(&text[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(&text[from..]);
+    items.into_iter().map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect()
+}
+
+/// Seconds until something is given up; 0 = never.
+pub(super) fn limit(value: &Value) -> Result<Option<Duration>, String> {
+    Ok(Some(seconds(value)?).filter(|limit| !limit.is_zero()))
+}
+
+/// Megabytes, as bytes; 0 = no limit.
+pub(super) fn megabytes(value: &Value) -> Result<Option<u64>, String> {
+    Ok(Some((number(value)? * MEGABYTE) as u64).filter(|bytes| *bytes > 0))
+}
