@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::effects::callback::Sender;
 use crate::effects::process::{Processes, find_program};
 use crate::effects::store::Store;
-use crate::effects::{clock, error};
+use crate::effects::{clock, error, project};
 use crate::pure::agent::DRIVERS;
 use crate::pure::cli::Flags;
 use crate::pure::config::{self, Settings};
@@ -99,6 +99,10 @@ fn read_settings(store: &Store, flags: &Flags) -> Result<Settings, String> {
     let lookup = |name: &str| std::env::var(name).ok();
     config::apply_environment(&mut settings, &lookup)?;
     flags.apply(&mut settings)?;
+    let home = std::env::var_os("HOME");
+    let resolve = |dir: &str| project::canonical(dir, home.as_deref());
+    settings.projects.resolve(resolve);
+    settings.verify.resolve(resolve);
     Ok(settings)
 }
 

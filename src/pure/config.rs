@@ -5,12 +5,14 @@
 //! constant beside the code that it protects. Values come in as JSON (a flag is a JSON string), so that one setter serves
 //! all three sources.
 
+pub mod projects;
 mod values;
 
 use std::time::Duration;
 
 use serde_json::Value;
 
+use projects::{Places, Project, Verify};
 use values::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,14 @@ pub struct Settings {
     pub claude: Option<String>,
     pub allow_tools: Vec<String>,
     pub claude_args: Vec<String>,
+    /// Empty: those of Claude Code's own choice.
+    pub setting_sources: Vec<String>,
+    pub strict: bool,
+    pub model: Option<String>,
+    pub max_turns: Option<u64>,
+    pub max_budget_usd: Option<f64>,
+    pub projects: Places<Project>,
+    pub verify: Places<Verify>,
     pub on_shutdown: OnShutdown,
     pub on_interrupt: OnInterrupt,
     pub drain_timeout: Duration,
@@ -72,6 +82,13 @@ impl Default for Settings {
             claude: None,
             allow_tools: Vec::new(),
             claude_args: Vec::new(),
+            setting_sources: Vec::new(),
+            strict: false,
+            model: None,
+            max_turns: None,
+            max_budget_usd: None,
+            projects: Places::default(),
+            verify: Places::default(),
             on_shutdown: OnShutdown::End,
             on_interrupt: OnInterrupt::Report,
             drain_timeout: Duration::from_secs(60),
@@ -171,6 +188,43 @@ pub static SETTINGS: &[Setting] = &[
         "none",
         "more arguments for Claude Code, comma separated",
         claude_args = list
+    ),
+    setting!(
+        "setting_sources",
+        "LIST",
+        "its own",
+        "where Claude Code takes its settings from: user, project, local",
+        setting_sources = sources
+    ),
+    setting!(
+        "strict",
+        "",
+        "off",
+        "projects are not trusted: their own hooks, settings and MCP servers do not run",
+        strict = switch
+    ),
+    setting!("model", "NAME", "its own", "the model that Claude Code uses", model = word),
+    setting!("max_turns", "N", "none", "turns of a session, at most", max_turns = positive),
+    setting!(
+        "max_budget_usd",
+        "USD",
+        "none",
+        "cost of a session, at most, as Claude Code counts it",
+        max_budget_usd = budget
+    ),
+    setting!(
+        "projects",
+        "JSON",
+        "none",
+        "the terms of single projects, by directory (see README.md)",
+        projects = projects::projects
+    ),
+    setting!(
+        "verify",
+        "JSON",
+        "none",
+        "acceptance commands, by project directory or name (see README.md)",
+        verify = projects::verifications
     ),
     setting!(
         "drain_timeout_seconds",

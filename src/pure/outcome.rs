@@ -6,7 +6,7 @@
 
 use super::agent::{Driver, ResultEvent, Summary, one_line};
 use super::clocks::Limits;
-use super::report::{ERROR_CHARS_MAX, ErrorType, Status};
+use super::report::{ERROR_CHARS_MAX, ErrorType, GitFacts, Status};
 use serde::{Deserialize, Serialize};
 
 const STDERR_LINE_CHARS_MAX: usize = 200;
@@ -171,6 +171,54 @@ fn succeeded(e: &Evidence) -> Ending {
         warnings.push(format!("the last message before the result was an error ({error})"));
     }
     Ending { status: Status::Completed, error_type: None, error: None, warnings }
+}
+
+/// How a project's acceptance command ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    pub exit: Option<Exit>,
+    pub timed_out: bool,
+    /// It could not be started.
+    pub error: Option<String>,
+}
+
+/// A session that did well, after its check: only what exits with 0 passes.
+pub fn after_check(ending: Ending, checked: &Checked, timeout_seconds: f64) -> Ending {
+    let why = match (&checked.error, checked.exit) {
+        (Some(error), _) => error.clone(),
+        (None, _) if checked.timed_out => format!("it took over {timeout_seconds} seconds"),
+        (None, Some(Exit { code: Some(0), signal: None })) => return ending,
+        (None, exit) => exit_in_words(exit.unwrap_or_default()),
+    };
+    let error = format!("the acceptance command did not pass: {why}");
+    Ending { warnings: ending.warnings, ..failed(ErrorType::VerifyFailed, &error) }
+}
+
+/// The check was cut off by a cancel or the daemon's end, and the dispatch with it.
+pub fn cut_check(ending: Ending, cause: StopCause) -> Ending {
+    let (error_type, why) = match cause {
+        StopCause::Cancelled => (ErrorType::Cancelled, "cancelled"),
+        _ => (ErrorType::Shutdown, "the daemon was shut down"),
+    };
+    let error = format!("{why} while the finished work was verified");
+    let failed = failed(error_type, &error);
+    Ending { status: Status::Cancelled, warnings: ending.warnings, ..failed }
+}
+
+/// What a reader of the report must not have to work out from its parts.
+pub fn warnings_of_work(summary: &Summary, git: &GitFacts, index_is_locked: bool) -> Vec<String> {
+    let denied = summary.result.as_ref().map_or(0, |result| result.denials_total);
+    let mut warnings = Vec::new();
+    if denied > 0 && git.commits == Some(0) && git.dirty_files == Some(0) {
+        let tools = if denied == 1 { "1 tool".to_string() } else { format!("{denied} tools") };
+        warnings.push(format!("it was denied {tools} and changed nothing"));
+    }
+    if index_is_locked {
+        let warning =
+            ".git/index.lock is left: git refuses to change the index until it is removed";
+        warnings.push(warning.to_string());
+    }
+    warnings
 }
 
 fn failed(error_type: ErrorType, error: &str) -> Ending {

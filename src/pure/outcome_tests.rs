@@ -404,3 +404,51 @@ fn an_agent_that_answered_and_stayed_is_judged_by_its_answer() {
     // The stream is not what it was.
     assert_eq!(ending_with(INIT, SIGTERM, grace, "").status, Status::Failed);
 }
+
+#[test]
+fn only_a_check_that_exits_with_0_passes() {
+    let good = || ending(&success(json!({})), CODE_0);
+    let after = |exit, timed_out, error: Option<&str>| {
+        let checked = Checked { exit, timed_out, error: error.map(String::from) };
+        after_check(good(), &checked, 2.0)
+    };
+    assert_eq!(after(CODE_0, false, None), good());
+    for (exit, timed_out, error, want) in [
+        (CODE_1, false, None, "exit code 1"),
+        (SIGKILL, false, None, "killed by signal 9"),
+        (CODE_0, true, None, "it took over 2 seconds"),
+        (None, false, Some("cannot start make: x"), "cannot start make: x"),
+        (None, false, None, "exit unknown"),
+    ] {
+        let got = after(exit, timed_out, error);
+        assert_eq!((got.status, got.error_type), (Status::Failed, Some(ErrorType::VerifyFailed)));
+        assert_eq!(got.error, Some(format!("the acceptance command did not pass: {want}")));
+    }
+    for (cause, error_type) in
+        [(StopCause::Cancelled, ErrorType::Cancelled), (StopCause::Shutdown, ErrorType::Shutdown)]
+    {
+        let got = cut_check(good(), cause);
+        assert_eq!((got.status, got.error_type), (Status::Cancelled, Some(error_type)));
+    }
+}
+
+#[test]
+fn a_session_that_was_denied_and_changed_nothing_is_told_at_a_glance() {
+    let summary = |denials_total| Summary {
+        result: Some(ResultEvent { denials_total, ..ResultEvent::default() }),
+        ..Summary::default()
+    };
+    let git = |commits, dirty_files| GitFacts { commits, dirty_files, ..GitFacts::default() };
+    for (denied, git, want) in [
+        (1, git(Some(0), Some(0)), Some("it was denied 1 tool and changed nothing")),
+        (3, git(Some(0), Some(0)), Some("it was denied 3 tools and changed nothing")),
+        (0, git(Some(0), Some(0)), None),
+        (1, git(Some(1), Some(0)), None),
+        (1, git(Some(0), Some(2)), None),
+        (1, git(None, None), None),
+    ] {
+        let got = warnings_of_work(&summary(denied), &git, false);
+        assert_eq!(got.first().map(String::as_str), want, "{denied} {git:?}");
+    }
+    assert_eq!(warnings_of_work(&summary(0), &git(None, None), true).len(), 1);
+}

@@ -81,6 +81,7 @@ pub fn next(ending: &Ending, summary: &Summary, tried: &Tried, knobs: &Knobs) ->
         | ErrorType::Stalled
         | ErrorType::StartTimeout
         | ErrorType::OutputLimit
+        | ErrorType::VerifyFailed
         | ErrorType::QueueTimeout => return Next::Report,
     };
     Next::Retry { delay_seconds, mode, counts: true }
@@ -179,6 +180,7 @@ mod tests {
             Stalled,
             StartTimeout,
             OutputLimit,
+            VerifyFailed,
             QueueTimeout,
         ] {
             let got = next(&failed(error_type), &Summary::default(), &tried(3, true, 0), &KNOBS);

@@ -4,13 +4,14 @@
 //! concluded, `end.json` before anything follows from it.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::Path;
 
 use serde_json::json;
 
 use super::follow::Follower;
 use super::watch::limits;
-use super::{Context, persist};
+use super::{Cancel, Context, persist};
 use crate::effects::process::{Mark, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
 use crate::effects::{clock, git};
@@ -18,7 +19,7 @@ use crate::pure::agent::{Driver, Summary, Tokens};
 use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
 use crate::pure::config::OnInterrupt;
 use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
-use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
+use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify, warnings_of_work};
 use crate::pure::policy::{self, Knobs, Mode, Next, Tried};
 use crate::pure::redact::redact;
 use crate::pure::report::{AttemptReport, ErrorType, GitFacts, Status};
@@ -55,19 +56,28 @@ pub fn launch<'c>(
         program,
         arguments: arguments.into_iter().map(Into::into).collect(),
         directory: Path::new(&start.project_dir),
-        variables: vec![
-            (DISPATCH_ID, claim.id.as_str().into()),
-            (DISPATCH_FILE, context.store.copy_path(&claim.id).into()),
-            (RUN_TOKEN, start.run_token.as_str().into()),
-            ("DISABLE_AUTOUPDATER", "1".into()),
-            // The shell's idea of where it is would contradict the real one.
-            ("PWD", start.project_dir.as_str().into()),
-        ],
+        variables: session_variables(context, claim, start),
         stdin: files.stdin,
         stdout: files.stdout,
         stderr: files.stderr,
     };
     Session::spawn(&context.processes, spawn)
+}
+
+/// What every program that runs for a dispatch has in its environment; it can be recognised by it.
+pub(super) fn session_variables(
+    context: &Context,
+    claim: &Claim,
+    start: &AttemptStart,
+) -> Vec<(&'static str, OsString)> {
+    vec![
+        (DISPATCH_ID, claim.id.as_str().into()),
+        (DISPATCH_FILE, context.store.copy_path(&claim.id).into()),
+        (RUN_TOKEN, start.run_token.as_str().into()),
+        ("DISABLE_AUTOUPDATER", "1".into()),
+        // The shell's idea of where it is would contradict the real one.
+        ("PWD", start.project_dir.as_str().into()),
+    ]
 }
 
 impl Running<'_> {
@@ -84,16 +94,27 @@ impl Running<'_> {
 
     /// After the agent's end: sweeps, reads what it left, decides, and writes that down. `None`: the daemon is being ended
     /// before that could be written.
-    pub fn settle(mut self, claim: &Claim, exit: Option<Exit>) -> Option<AttemptEnd> {
+    pub fn settle(
+        mut self,
+        claim: &Claim,
+        exit: Option<Exit>,
+        cancel: &Cancel,
+    ) -> Option<AttemptEnd> {
         let swept = self.sweep(claim);
         // A crash in here, at reading what an agent wrote, must not repeat for ever.
         if let Err(e) = self.attempt.note_reading() {
             log::warn!("{e}");
         }
-        let (summary, ending) = self.judge(exit);
+        let (summary, mut ending) = self.judge(exit);
         let git = self.git_after(&summary);
+        // Before the acceptance command: what it leaves is not the agent's.
+        let dir = Path::new(&self.start.project_dir);
+        let index_is_locked = summary.used_tools && git::index_is_locked(dir);
+        ending.warnings.extend(warnings_of_work(&summary, &git, index_is_locked));
+        let (ending, verify) = self.verify(claim, ending, cancel)?;
         let next = self.next_step(&ending, &summary);
         let end = self.record(exit, summary, ending, next, swept, git);
+        let end = AttemptEnd { verify, ..end };
         persist(self.context, || self.attempt.write_end(&end))?;
         Some(end)
     }
@@ -225,6 +246,7 @@ impl Running<'_> {
             total_cost_usd: result.total_cost_usd,
             input_tokens: tokens.map(|tokens| tokens.input),
             output_tokens: tokens.map(|tokens| tokens.output),
+            pr: summary.pull_request,
         };
         let denials = result.denials.into_iter().map(|mut denial| {
             denial.input = denial.input.as_deref().map(redact);
@@ -244,6 +266,7 @@ impl Running<'_> {
             ending,
             next,
             git,
+            verify: None,
         }
     }
 }

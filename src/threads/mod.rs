@@ -3,7 +3,7 @@
 //!
 //! `signals` raises the level. `watcher` turns file events into names. `intake` owns the queue: it looks, accepts and hands
 //! claims out. `worker` drives one claim at a time through its attempts (`attempt`; `watch` while one runs, `follow` for what it
-//! says) to its answer (`conclude`). `heartbeat`
+//! says, `verify` after it) to its answer (`conclude`). `heartbeat`
 //! and `courier` tell the world. `recover` runs once, at start, before the others.
 
 pub mod attempt;
@@ -14,6 +14,7 @@ pub mod heartbeat;
 pub mod intake;
 pub mod recover;
 pub mod signals;
+pub mod verify;
 pub mod watch;
 pub mod watcher;
 pub mod worker;

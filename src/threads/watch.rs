@@ -48,17 +48,22 @@ impl Running<'_> {
         }
     }
 
-    fn is_to_be_left(&self) -> bool {
+    pub(super) fn is_to_be_left(&self) -> bool {
         let Context { level, settings, .. } = self.context;
         settings.on_shutdown == OnShutdown::Leave && level.is_drain() && !level.is_kill()
     }
 
-    fn reason_to_stop(&self, cancel: &Cancel) -> Option<StopCause> {
+    /// Somebody wants it ended, whatever it does.
+    pub(super) fn reason_to_cut(&self, cancel: &Cancel) -> Option<StopCause> {
         if cancel.is_asked() {
             return Some(StopCause::Cancelled);
         }
-        if self.context.level.is_kill() {
-            return Some(StopCause::Shutdown);
+        self.context.level.is_kill().then_some(StopCause::Shutdown)
+    }
+
+    fn reason_to_stop(&self, cancel: &Cancel) -> Option<StopCause> {
+        if let Some(cause) = self.reason_to_cut(cancel) {
+            return Some(cause);
         }
         let seen = &self.follower.seen;
         let look = Look {

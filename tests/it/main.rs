@@ -13,6 +13,7 @@ mod cli;
 mod clocks;
 mod control;
 mod differential;
+mod evidence;
 mod intake;
 mod leftovers;
 mod recorded;

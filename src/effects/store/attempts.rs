@@ -18,6 +18,9 @@ use crate::pure::dispatch::DispatchId;
 
 /// How much of stderr's end is looked at, in bytes.
 const STDERR_TAIL_BYTES: u64 = 16 * 1024;
+/// How much of what an acceptance command wrote goes into the report.
+const VERIFY_TAIL_BYTES: u64 = 4 * 1024;
+const VERIFY_TAIL_LINES: usize = 20;
 
 /// One attempt's place on disk.
 #[derive(Clone, Debug)]
@@ -141,6 +144,11 @@ impl Attempt {
         ReadingMark::open(&self.dir)?.set()
     }
 
+    /// It was read, and what follows may take long.
+    pub fn forget_reading(&self) -> Result<()> {
+        ReadingMark::open(&self.dir)?.take_back()
+    }
+
     pub fn stdout_path(&self) -> PathBuf {
         self.dir.join("stdout.jsonl")
     }
@@ -156,18 +164,26 @@ impl Attempt {
 
     /// The end of stderr, as text.
     pub fn stderr_tail(&self) -> String {
-        let read = || -> io::Result<Vec<u8>> {
-            let mut file = files::open_no_follow(&self.dir.join("stderr.log"))?;
-            let length = file.metadata()?.len();
-            if length == 0 {
-                return Ok(Vec::new());
-            }
-            file.seek(SeekFrom::Start(length.saturating_sub(STDERR_TAIL_BYTES)))?;
-            let mut tail = Vec::new();
-            file.take(STDERR_TAIL_BYTES).read_to_end(&mut tail)?;
-            Ok(tail)
-        };
-        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+        tail(&self.dir.join("stderr.log"), STDERR_TAIL_BYTES)
+    }
+
+    /// What the acceptance command writes. That of an earlier run of it is overwritten.
+    pub fn verify_log(&self) -> Result<File> {
+        let path = self.dir.join("verify.log");
+        files::remove(&path)?;
+        open_output(&path)
+    }
+
+    /// The last lines of it.
+    pub fn verify_tail(&self) -> String {
+        let text = tail(&self.dir.join("verify.log"), VERIFY_TAIL_BYTES);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(VERIFY_TAIL_LINES)..].join("\n")
+    }
+
+    /// Nothing to be read from stdin.
+    pub fn empty_file(&self) -> io::Result<File> {
+        File::open("/dev/null")
     }
 
     /// A file in the attempt's folder for the output of a helper program.
@@ -180,6 +196,21 @@ impl Attempt {
         files::remove(&path)?;
         Ok(file)
     }
+}
+
+fn tail(path: &Path, bytes: u64) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = files::open_no_follow(path)?;
+        let length = file.metadata()?.len();
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+        let mut tail = Vec::new();
+        file.take(bytes).read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
 fn open_output(path: &Path) -> Result<File> {

@@ -110,8 +110,8 @@ impl ReadingMark {
         self.file.write_all(b"x").at("mark", &self.path)
     }
 
-    /// Only a running session's first reader may be among the living, so all that stands there is its own.
-    fn take_back(&mut self) -> Result<()> {
+    /// Whoever takes it back has read all that earlier ones died at.
+    pub fn take_back(&mut self) -> Result<()> {
         self.file.set_len(0).at("mark", &self.path)
     }
 }

@@ -9,6 +9,7 @@ use super::{
     RESULT_BYTES_MAX, ResultEvent, SessionRef, Summary, TASKS_MAX, Tokens, USAGE_BYTES_MAX,
     WORD_BYTES_MAX, clip, one_line,
 };
+use crate::pure::config::projects::Terms;
 use crate::pure::report::{Denial, ERROR_CHARS_MAX, ErrorType};
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,18 +35,41 @@ fn argv(launch: &Launch) -> Vec<String> {
         "--verbose",
     ];
     let mut args: Vec<String> = fixed.map(String::from).to_vec();
-    if !launch.allow_tools.is_empty() {
+    let terms = launch.terms;
+    if !terms.allow_tools.is_empty() {
         // It takes every argument up to the next option: the session's, at the latest, ends it.
         args.push("--allowedTools".to_string());
-        args.extend_from_slice(launch.allow_tools);
+        args.extend_from_slice(&terms.allow_tools);
     }
-    args.extend_from_slice(launch.extra_args);
+    let mut set = |option: &str, value: Option<String>| {
+        args.extend(value.into_iter().flat_map(|value| [option.to_string(), value]));
+    };
+    set("--model", terms.model.clone());
+    set("--max-turns", terms.max_turns.map(|turns| turns.to_string()));
+    set("--max-budget-usd", terms.max_budget_usd.map(|usd| usd.to_string()));
+    set("--setting-sources", setting_sources(terms));
+    if terms.strict {
+        args.push("--strict-mcp-config".to_string());
+    }
+    args.extend_from_slice(&terms.extra_args);
     let (option, id) = match &launch.session {
         SessionRef::New(id) => ("--session-id", id),
         SessionRef::Resume(id) => ("--resume", id),
     };
     args.extend([option.to_string(), id.clone()]);
     args
+}
+
+/// Headless, it runs the hooks that a repository brings along without asking anybody. Those of the user stay.
+fn setting_sources(terms: &Terms) -> Option<String> {
+    let is_trusted = |source: &&String| !terms.strict || *source == "user";
+    let sources: Vec<&str> =
+        terms.setting_sources.iter().filter(is_trusted).map(String::as_str).collect();
+    match (sources.is_empty(), terms.strict) {
+        (false, _) => Some(sources.join(",")),
+        (true, true) => Some("user".to_string()),
+        (true, false) => None,
+    }
 }
 
 // ---- reading ----

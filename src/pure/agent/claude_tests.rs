@@ -57,7 +57,8 @@ fn the_arguments() {
     ];
     for (session, tools, extra, wanted) in rows {
         let (tools, extra) = (strings(tools), strings(extra));
-        let launch = Launch { session, allow_tools: &tools, extra_args: &extra };
+        let terms = Terms { allow_tools: tools, extra_args: extra, ..Terms::default() };
+        let launch = Launch { session, terms: &terms };
         assert_eq!((DRIVER.argv)(&launch), [strings(&fixed), strings(wanted)].concat());
     }
 }
@@ -448,5 +449,49 @@ fn a_pull_request_is_known_from_the_answer_to_the_call_that_opened_it() {
     for (name, lines, is_found) in rows {
         let found = read(&lines.join("\n")).pull_request;
         assert_eq!(found.as_deref(), is_found.then_some(URL), "{name}");
+    }
+}
+
+#[test]
+fn the_terms_become_arguments() {
+    let list = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+    let rows = [
+        (Terms::default(), list(&[])),
+        (
+            Terms {
+                model: Some("m".into()),
+                max_turns: Some(9),
+                max_budget_usd: Some(2.5),
+                setting_sources: list(&["user", "project"]),
+                ..Terms::default()
+            },
+            list(&[
+                "--model",
+                "m",
+                "--max-turns",
+                "9",
+                "--max-budget-usd",
+                "2.5",
+                "--setting-sources",
+                "user,project",
+            ]),
+        ),
+        (
+            Terms { strict: true, ..Terms::default() },
+            list(&["--setting-sources", "user", "--strict-mcp-config"]),
+        ),
+        // Strict wins over what trusts the project.
+        (
+            Terms {
+                strict: true,
+                setting_sources: list(&["project", "local"]),
+                ..Terms::default()
+            },
+            list(&["--setting-sources", "user", "--strict-mcp-config"]),
+        ),
+    ];
+    for (terms, wanted) in rows {
+        let arguments = argv(&Launch { session: SessionRef::New("u".into()), terms: &terms });
+        assert_eq!(arguments[6..arguments.len() - 2], wanted, "{terms:?}");
     }
 }

@@ -8,6 +8,7 @@ pub mod claude;
 
 use std::collections::BTreeSet;
 
+use super::config::projects::Terms;
 use super::lines::Lines;
 use super::report::{Denial, ErrorType};
 
@@ -52,8 +53,7 @@ pub enum SessionRef {
 
 pub struct Launch<'a> {
     pub session: SessionRef,
-    pub allow_tools: &'a [String],
-    pub extra_args: &'a [String],
+    pub terms: &'a Terms,
 }
 
 /// What a session's stream said. Subagents' messages are not in it, only those of the session itself.

@@ -129,3 +129,40 @@ pub(super) fn limit(value: &Value) -> Result<Option<Duration>, String> {
 pub(super) fn megabytes(value: &Value) -> Result<Option<u64>, String> {
     Ok(Some((number(value)? * MEGABYTE) as u64).filter(|bytes| *bytes > 0))
 }
+
+pub(super) fn strings(value: &Value) -> Result<Vec<String>, String> {
+    let items = value.as_array().ok_or_else(|| format!("{value} is not a list"))?;
+    items.iter().map(|item| text(item).map(str::to_string)).collect()
+}
+
+/// A text that becomes the value of an argument, and cannot be taken for another one; empty: none.
+pub(super) fn word(value: &Value) -> Result<Option<String>, String> {
+    let word = optional_text(value)?;
+    match word.as_deref().filter(|word| word.starts_with('-')) {
+        Some(option) => Err(format!("{option} is an option")),
+        None => Ok(word),
+    }
+}
+
+pub(super) fn positive(value: &Value) -> Result<Option<u64>, String> {
+    match whole(value)? {
+        0 => Err("must be at least 1".into()),
+        n => Ok(Some(n)),
+    }
+}
+
+pub(super) fn budget(value: &Value) -> Result<Option<f64>, String> {
+    match number(value)? {
+        0.0 => Err("must be more than 0".into()),
+        usd => Ok(Some(usd)),
+    }
+}
+
+/// Where Claude Code may take its settings from.
+pub(super) fn sources(value: &Value) -> Result<Vec<String>, String> {
+    let sources = list(value)?;
+    match sources.iter().find(|name| !["user", "project", "local"].contains(&name.as_str())) {
+        Some(other) => Err(format!("{other} is none of user, project, local")),
+        None => Ok(sources),
+    }
+}

@@ -216,7 +216,7 @@ impl Worker<'_> {
         let watched = running.watch(&claim.id, cancel);
         self.context.board.forget(&claim.id);
         match watched {
-            Watched::Ended(exit) => running.settle(claim, exit),
+            Watched::Ended(exit) => running.settle(claim, exit, cancel),
             Watched::Left => {
                 log::info!("{} is left running for the next daemon", claim.id);
                 None

@@ -91,7 +91,7 @@ impl Worker<'_> {
                 running.stop = Some(cause);
                 self.see_to_its_end(running, &open.dossier.claim, cancel)
             }
-            Step::Judge => running.settle(&open.dossier.claim, None),
+            Step::Judge => running.settle(&open.dossier.claim, None, cancel),
             Step::GiveUp => running.give_up(&open.dossier.claim),
             Step::Conclude | Step::QueueRetry => {
                 running.sweep_only();

@@ -12,6 +12,7 @@ use crate::effects::store::Claim;
 use crate::effects::{clock, git, project, random};
 use crate::pure::agent::{self, Driver, Launch, SessionRef};
 use crate::pure::claim::{AttemptStart, FirstStart, hex};
+use crate::pure::config::projects::{self, Terms};
 use crate::pure::digest::uuid_v4;
 use crate::pure::dispatch::Dispatch;
 use crate::pure::policy::Mode;
@@ -36,7 +37,9 @@ impl Worker<'_> {
         let (driver, program) = self.agent(dispatch).map_err(fault)?;
         let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
         let dir = project::resolve(&dir).map_err(fault)?;
-        let launch = self.launch_of(plan);
+        // Of the directory, which is all of a dispatch that bears on them.
+        let terms = projects::terms(&context.settings, &dir.to_string_lossy());
+        let launch = launch_of(plan, &terms);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
         let (started_at_ms, started_monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
         let boot_id = clock::boot_id();
@@ -114,15 +117,6 @@ impl Worker<'_> {
         Ok((driver, program))
     }
 
-    fn launch_of(&self, plan: &Plan) -> Launch<'_> {
-        let settings = &self.context.settings;
-        let session = match &plan.mode {
-            Mode::Resume { session_id } => SessionRef::Resume(session_id.clone()),
-            Mode::AsIs | Mode::WithoutLearnings => SessionRef::New(uuid_v4(random::bytes())),
-        };
-        Launch { session, allow_tools: &settings.allow_tools, extra_args: &settings.claude_args }
-    }
-
     fn audit_start(&self, claim: &Claim, dispatch: &Dispatch, start: &AttemptStart) {
         let details = [
             ("project", json!(dispatch.project)),
@@ -157,4 +151,12 @@ fn is_shortage(e: &io::Error) -> bool {
     use rustix::io::Errno;
     let shortages = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TXTBSY];
     shortages.iter().any(|errno| e.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn launch_of<'t>(plan: &Plan, terms: &'t Terms) -> Launch<'t> {
+    let session = match &plan.mode {
+        Mode::Resume { session_id } => SessionRef::Resume(session_id.clone()),
+        Mode::AsIs | Mode::WithoutLearnings => SessionRef::New(uuid_v4(random::bytes())),
+    };
+    Launch { session, terms }
 }
