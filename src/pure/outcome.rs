@@ -178,7 +178,7 @@ fn succeeded(e: &Evidence) -> Ending {
 pub struct Checked {
     pub exit: Option<Exit>,
     pub timed_out: bool,
-    /// It could not be started.
+    /// It could not be started, or was ended for something else.
     pub error: Option<String>,
 }
 

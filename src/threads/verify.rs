@@ -89,7 +89,8 @@ impl Running<'_> {
     }
 
     fn watch_check(&self, mut session: Session, verify: &Verify, cancel: &Cancel) -> Verified {
-        let grace = self.context.settings.kill_grace;
+        let settings = &self.context.settings;
+        let grace = settings.kill_grace;
         let began = Instant::now();
         loop {
             let cut = self.reason_to_cut(cancel);
@@ -104,6 +105,16 @@ impl Running<'_> {
             }
             if let Some(exit) = session.wait(left.min(LOOK_EVERY)) {
                 return Verified::Ran(Checked { exit, timed_out: false, error: None });
+            }
+            if let Some(max) = settings.stdout_bytes_max
+                && self.attempt.verify_bytes() > max
+            {
+                let error = Some(format!("it wrote more than {} MB", max as f64 / 1e6));
+                return Verified::Ran(Checked {
+                    exit: session.stop(grace),
+                    timed_out: false,
+                    error,
+                });
             }
         }
     }

@@ -146,6 +146,20 @@ fn a_check_that_hangs_is_ended_with_all_that_it_started() {
 }
 
 #[test]
+fn a_check_that_floods_its_log_is_ended() {
+    let lab = Lab::new();
+    let gate = lab.gate("gate");
+    let dir = lab.project("shop");
+    let script = format!("head -c 200000 /dev/zero; read _ <{}", gate.display());
+    verified_by(&lab, &dir, &script, 60.0);
+    let daemon = lab.daemon().set("--stdout-max-mb", 0.1).start();
+    lab.send(&lab.task("a", "hello").in_dir(&dir));
+    let report = lab.failed("a", "verify_failed");
+    assert!(report["error"].as_str().is_some_and(|e| e.contains("more than 0.1 MB")), "{report:#}");
+    drop(daemon);
+}
+
+#[test]
 fn a_check_whose_program_is_not_there_did_not_pass() {
     let lab = Lab::new();
     config(&lab, json!({"verify": {"project-a": {"argv": ["/nowhere/check"]}}}));

@@ -174,6 +174,10 @@ impl Attempt {
         open_output(&path)
     }
 
+    pub fn verify_bytes(&self) -> u64 {
+        identity::of_path(&self.dir.join("verify.log")).map_or(0, |stamp| stamp.size)
+    }
+
     /// The last lines of it.
     pub fn verify_tail(&self) -> String {
         let text = tail(&self.dir.join("verify.log"), VERIFY_TAIL_BYTES);
