@@ -70,8 +70,9 @@ pub struct Cpu {
     pub who: u64,
 }
 
-/// A process that waits still wakes up now and then. More than this is work, in ticks (1/100 s) for each second.
-const IDLE_TICKS_PER_SECOND: f64 = 0.2;
+/// More than this is work, in ticks (1/100 s) for each second. Claude Code that waits for an answer which never comes uses 0.6
+/// to 0.8 (seen with 2.1.197 and 2.1.330), so that "none at all" would never be true of it.
+const IDLE_TICKS_PER_SECOND: f64 = 2.0;
 /// Looking at the processor means looking at every process of the machine: at most so often within one stall timeout.
 const SAMPLES_PER_TIMEOUT: i64 = 4;
 
@@ -198,7 +199,7 @@ mod tests {
     fn stillness_ends_with_output_and_with_work() {
         let busy = Some(Cpu { ticks: 600, ..A });
         let other = Some(Cpu { who: 8, ..A });
-        let waiting = Some(Cpu { ticks: 501, ..A });
+        let waiting = Some(Cpu { ticks: 504, ..A });
         let a = Some(A);
         for (name, looks, want) in [
             ("output just now", vec![(0, false, a), (1000, true, a)], None),
