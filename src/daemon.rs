@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::effects::callback::Sender;
 use crate::effects::process::{Processes, find_program};
 use crate::effects::store::{Rotation, Store};
-use crate::effects::{clock, error};
+use crate::effects::{clock, error, project};
 use crate::pure::agent::DRIVERS;
 use crate::pure::cli::Flags;
 use crate::pure::config::{self, Settings};
@@ -53,14 +53,14 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         processes: Processes::new(),
         level: Level::default(),
         health: Health::new(changed.clone()),
+        board: Board::default(),
         store,
         settings,
         programs,
         home,
         outbox_changed,
     };
-    let board = Board::default();
-    heartbeat::write(&context, &board, "run");
+    heartbeat::write(&context, "run");
     for dir in tightened {
         log::warn!("{} was open to others and is private now (0700)", dir.display());
     }
@@ -69,12 +69,12 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     }
     announce(&context);
     thread::scope(|scope| {
-        let daemon = Daemon { context: &context, board: &board, scope };
+        let daemon = Daemon { context: &context, scope };
         let code = daemon.run(signals, sender, outbox_news, (changed, news)).unwrap_or_else(|e| {
             log::error!("{e}");
             1
         });
-        heartbeat::write(&context, &board, "stopped");
+        heartbeat::write(&context, "stopped");
         let pid = json!(std::process::id());
         context.audit.record("daemon_stopped", "", &[("pid", pid)]);
         log::info!("stopped");
@@ -107,6 +107,10 @@ fn read_settings(store: &Store, flags: &Flags) -> Result<Settings, String> {
     let lookup = |name: &str| std::env::var(name).ok();
     config::apply_environment(&mut settings, &lookup)?;
     flags.apply(&mut settings)?;
+    let home = std::env::var_os("HOME");
+    let resolve = |dir: &str| project::canonical(dir, home.as_deref());
+    settings.projects.resolve(resolve);
+    settings.verify.resolve(resolve);
     Ok(settings)
 }
 
@@ -187,7 +191,6 @@ fn announce(context: &Context) {
 
 struct Daemon<'scope, 'env> {
     context: &'env Context,
-    board: &'env Board,
     scope: &'scope Scope<'scope, 'env>,
 }
 
@@ -199,7 +202,7 @@ impl<'env> Daemon<'_, 'env> {
         outbox_news: Receiver<()>,
         (changed, news): (Changed, Receiver<()>),
     ) -> Result<i32, String> {
-        let (context, board) = (self.context, self.board);
+        let context = self.context;
         let settings = &context.settings;
         let signals_handle = signals.handle();
         // Nothing is ever sent on these two: that their one sender is gone is the message.
@@ -213,12 +216,12 @@ impl<'env> Daemon<'_, 'env> {
 
         self.spawn("signals", move || signals::run(signals, &context.level, running))?;
         let beat_until = ended.clone();
-        self.spawn("heartbeat", move || heartbeat::run(context, board, news, beat_until))?;
+        self.spawn("heartbeat", move || heartbeat::run(context, news, beat_until))?;
 
         let recovered = recover(context).map_err(text)?;
         context.store.put_back_answered().map_err(text)?;
         let wires = Wires { jobs: jobs_in, events, running: stopping.clone(), changed };
-        let mut intake = Intake::new(context, board, wires);
+        let mut intake = Intake::new(context, wires);
         intake.recall_notices(recovered.notices);
         for claim in recovered.waiting {
             intake.recall(claim);

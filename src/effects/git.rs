@@ -64,6 +64,12 @@ pub fn after(
     })
 }
 
+/// Whether a git that was ended in the middle left the lock of the index behind.
+pub fn index_is_locked(dir: &Path) -> bool {
+    let git_dir = project::work_tree(dir).and_then(git_dir);
+    git_dir.is_some_and(|dir| dir.join("index.lock").symlink_metadata().is_ok())
+}
+
 /// How closely [`after`] looks.
 pub struct Look {
     /// The session used tools.

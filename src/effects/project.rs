@@ -29,6 +29,12 @@ pub fn resolve(dir: &Path) -> Result<PathBuf, String> {
     }
 }
 
+/// A directory that the settings name, as [`resolve`] would name it. One that is not there stands for itself.
+pub fn canonical(dir: &str, home: Option<&OsStr>) -> String {
+    let dir = expand(dir, home);
+    dir.canonicalize().unwrap_or(dir).to_string_lossy().into_owned()
+}
+
 /// Two dispatches with the same lane would work in the same tree: that of the nearest parent with a `.git`, else the
 /// directory itself. A directory that does not exist (yet) stands for itself.
 pub fn lane(dir: &Path) -> Lane {

@@ -26,6 +26,7 @@ pub fn from_attempts(
     }
     let mut attempts = earlier;
     attempts.push(last.attempt.clone());
+    let pr = attempts.iter().rev().find_map(|attempt| attempt.pr.clone());
     let commits = last.git.commits;
     Report {
         duration: (last.elapsed_ms + 500) / 1000,
@@ -46,6 +47,8 @@ pub fn from_attempts(
         permission_denials: last.permission_denials,
         git: Some(last.git).filter(|git| *git != GitFacts::default()),
         commits,
+        pr,
+        verify: last.verify,
         leftover_processes: last.leftovers,
         warnings: warnings.iter().map(|w| redact(w)).collect(),
         logs: Some(logs),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::hold::Sign;
 use super::outcome::{Ending, StopCause};
 use super::policy::Mode;
-use super::report::{AttemptReport, Denial, GitFacts, Leftover};
+use super::report::{AttemptReport, Denial, GitFacts, Leftover, VerifyReport};
 
 /// A file or directory, recognised whatever name it has. `born_ns` (nanoseconds since 1970, where the file system knows it)
 /// tells a new file from an old one whose inode number it was given.
@@ -151,6 +151,8 @@ pub struct AttemptEnd {
     pub leftovers: Vec<Leftover>,
     #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
     pub git: GitFacts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifyReport>,
 }
 
 fn is_zero(number: &u32) -> bool {

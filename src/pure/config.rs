@@ -5,12 +5,14 @@
 //! constant beside the code that it protects. Values come in as JSON (a flag is a JSON string), so that one setter serves
 //! all three sources.
 
+pub mod projects;
 mod values;
 
 use std::time::Duration;
 
 use serde_json::Value;
 
+use projects::{Places, Project, Verify};
 use values::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,14 @@ pub struct Settings {
     pub claude: Option<String>,
     pub allow_tools: Vec<String>,
     pub claude_args: Vec<String>,
+    /// Empty: those of Claude Code's own choice.
+    pub setting_sources: Vec<String>,
+    pub strict: bool,
+    pub model: Option<String>,
+    pub max_turns: Option<u64>,
+    pub max_budget_usd: Option<f64>,
+    pub projects: Places<Project>,
+    pub verify: Places<Verify>,
     pub on_shutdown: OnShutdown,
     pub on_interrupt: OnInterrupt,
     pub drain_timeout: Duration,
@@ -48,6 +58,12 @@ pub struct Settings {
     pub hold_jitter: Duration,
     pub probe: Duration,
     pub probe_keep: Duration,
+    /// Each of these five: `None` = no limit.
+    pub stall_timeout: Option<Duration>,
+    pub result_grace: Option<Duration>,
+    pub start_timeout: Option<Duration>,
+    pub queue_timeout: Option<Duration>,
+    pub stdout_bytes_max: Option<u64>,
     pub min_ttl_seconds: u64,
     pub settle: Duration,
     pub heartbeat: Duration,
@@ -86,6 +102,13 @@ impl Default for Settings {
             claude: None,
             allow_tools: Vec::new(),
             claude_args: Vec::new(),
+            setting_sources: Vec::new(),
+            strict: false,
+            model: None,
+            max_turns: None,
+            max_budget_usd: None,
+            projects: Places::default(),
+            verify: Places::default(),
             on_shutdown: OnShutdown::End,
             on_interrupt: OnInterrupt::Report,
             drain_timeout: Duration::from_secs(60),
@@ -95,6 +118,11 @@ impl Default for Settings {
             hold_jitter: Duration::from_secs(10),
             probe: Duration::from_secs(300),
             probe_keep: Duration::from_secs(24 * 3600),
+            stall_timeout: None,
+            result_grace: Some(Duration::from_secs(30)),
+            start_timeout: Some(Duration::from_secs(120)),
+            queue_timeout: None,
+            stdout_bytes_max: Some(1_000_000_000),
             min_ttl_seconds: 60,
             settle: Duration::from_secs(2),
             heartbeat: Duration::from_secs(30),
@@ -198,6 +226,43 @@ pub static SETTINGS: &[Setting] = &[
         claude_args = list
     ),
     setting!(
+        "setting_sources",
+        "LIST",
+        "its own",
+        "where Claude Code takes its settings from: user, project, local",
+        setting_sources = sources
+    ),
+    setting!(
+        "strict",
+        "",
+        "off",
+        "projects are not trusted: their own hooks, settings and MCP servers do not run",
+        strict = switch
+    ),
+    setting!("model", "NAME", "its own", "the model that Claude Code uses", model = word),
+    setting!("max_turns", "N", "none", "turns of a session, at most", max_turns = positive),
+    setting!(
+        "max_budget_usd",
+        "USD",
+        "none",
+        "cost of a session, at most, as Claude Code counts it",
+        max_budget_usd = budget
+    ),
+    setting!(
+        "projects",
+        "JSON",
+        "none",
+        "the terms of single projects, by directory (see README.md)",
+        projects = projects::projects
+    ),
+    setting!(
+        "verify",
+        "JSON",
+        "none",
+        "acceptance commands, by project directory or name (see README.md)",
+        verify = projects::verifications
+    ),
+    setting!(
         "drain_timeout_seconds",
         "S",
         "60",
@@ -259,6 +324,41 @@ pub static SETTINGS: &[Setting] = &[
         "86400",
         "how long such a dispatch is queued again before it has failed",
         probe_keep = seconds
+    ),
+    setting!(
+        "start_timeout_seconds",
+        "S",
+        "120",
+        "end a session that has put no event on its stream by then; 0 = never",
+        start_timeout = limit
+    ),
+    setting!(
+        "stall_timeout_seconds",
+        "S",
+        "0",
+        "end a session without output and without use of the processor for so long; 0 = never",
+        stall_timeout = limit
+    ),
+    setting!(
+        "result_grace_seconds",
+        "S",
+        "30",
+        "end a session that is still there so long after its final result; 0 = never",
+        result_grace = limit
+    ),
+    setting!(
+        "stdout_max_mb",
+        "MB",
+        "1000",
+        "end a session that writes more on stdout, in millions of bytes; 0 = no limit",
+        stdout_bytes_max = cap
+    ),
+    setting!(
+        "queue_timeout_seconds",
+        "S",
+        "0",
+        "a dispatch that waits longer than this for its first start fails; 0 = never",
+        queue_timeout = limit
     ),
     setting!(
         "min_ttl_seconds",

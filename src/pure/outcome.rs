@@ -5,7 +5,8 @@
 //! success without a result event, and words on stderr name a cause only where no event can exist.
 
 use super::agent::{Driver, ResultEvent, Summary, one_line};
-use super::report::{ERROR_CHARS_MAX, ErrorType, Status};
+use super::clocks::Limits;
+use super::report::{ERROR_CHARS_MAX, ErrorType, GitFacts, Status};
 use serde::{Deserialize, Serialize};
 
 const STDERR_LINE_CHARS_MAX: usize = 200;
@@ -18,6 +19,14 @@ pub enum StopCause {
     Ttl,
     Cancelled,
     Shutdown,
+    /// No output and no use of the processor.
+    Stalled,
+    /// No event at its start.
+    StartTimeout,
+    /// Too much on stdout.
+    OutputLimit,
+    /// It had answered, and did not go.
+    ResultGrace,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +48,7 @@ pub struct Evidence<'a> {
     pub driver: &'static Driver,
     pub stop: Option<StopCause>,
     pub ttl_seconds: u64,
+    pub limits: &'a Limits,
     /// None: we did not see it (an adopted session).
     pub exit: Option<Exit>,
     pub summary: &'a Summary,
@@ -47,7 +57,9 @@ pub struct Evidence<'a> {
 }
 
 pub fn classify(e: &Evidence) -> Ending {
-    if let Some(stop) = e.stop {
+    // An answer stands, whatever our signal made of the exit after it.
+    let had_answered = e.stop == Some(StopCause::ResultGrace) && e.summary.result.is_some();
+    if let Some(stop) = e.stop.filter(|_| !had_answered) {
         return stopped(e, stop);
     }
     let mut ending = match &e.summary.result {
@@ -58,6 +70,11 @@ pub fn classify(e: &Evidence) -> Ending {
         }
         Some(_) => succeeded(e),
     };
+    if had_answered {
+        let (agent, grace) = (e.driver.name, seconds(e.limits.result_grace_ms));
+        let warning = format!("{agent} did not exit within {grace} of its result, and was ended");
+        ending.warnings.push(warning);
+    }
     ending.warnings.extend(warnings_of_stream(e.summary));
     ending
 }
@@ -74,6 +91,25 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
         StopCause::Shutdown => {
             let error = "ended because the daemon was shut down".to_string();
             (Status::Cancelled, ErrorType::Shutdown, error)
+        }
+        StopCause::Stalled => {
+            let span = seconds(e.limits.stall_ms);
+            let error = format!("ended: no output and no work for {span}{}", last_retry(e));
+            (Status::Failed, ErrorType::Stalled, error)
+        }
+        StopCause::StartTimeout => {
+            let span = seconds(e.limits.start_ms);
+            let error = format!("ended: nothing on its stream within {span} of its start");
+            (Status::Failed, ErrorType::StartTimeout, error)
+        }
+        StopCause::OutputLimit => {
+            let megabytes = e.limits.stdout_bytes_max.unwrap_or_default() as f64 / 1e6;
+            let error = format!("ended: it wrote more than {megabytes} MB on stdout");
+            (Status::Failed, ErrorType::OutputLimit, error)
+        }
+        StopCause::ResultGrace => {
+            let error = "ended after a result that is not there any more".to_string();
+            (Status::Failed, ErrorType::ToolFailure, error)
         }
     };
     // No word about broken lines: our own signal cut the last one.
@@ -125,7 +161,7 @@ fn succeeded(e: &Evidence) -> Ending {
         return failed(error_type, &error);
     }
     let mut warnings = Vec::new();
-    if exit.is_some_and(|exit| exit.code != Some(0)) {
+    if e.stop.is_none() && exit.is_some_and(|exit| exit.code != Some(0)) {
         warnings.push(format!("{} did not exit cleanly after its result ({how})", e.driver.name));
     }
     if let Some(work) = work {
@@ -135,6 +171,54 @@ fn succeeded(e: &Evidence) -> Ending {
         warnings.push(format!("the last message before the result was an error ({error})"));
     }
     Ending { status: Status::Completed, error_type: None, error: None, warnings }
+}
+
+/// How a project's acceptance command ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    pub exit: Option<Exit>,
+    pub timed_out: bool,
+    /// It could not be started, or was ended for something else.
+    pub error: Option<String>,
+}
+
+/// A session that did well, after its check: only what exits with 0 passes.
+pub fn after_check(ending: Ending, checked: &Checked, timeout_seconds: f64) -> Ending {
+    let why = match (&checked.error, checked.exit) {
+        (Some(error), _) => error.clone(),
+        (None, _) if checked.timed_out => format!("it took over {timeout_seconds} seconds"),
+        (None, Some(Exit { code: Some(0), signal: None })) => return ending,
+        (None, exit) => exit_in_words(exit.unwrap_or_default()),
+    };
+    let error = format!("the acceptance command did not pass: {why}");
+    Ending { warnings: ending.warnings, ..failed(ErrorType::VerifyFailed, &error) }
+}
+
+/// The check was cut off by a cancel or the daemon's end, and the dispatch with it.
+pub fn cut_check(ending: Ending, cause: StopCause) -> Ending {
+    let (error_type, why) = match cause {
+        StopCause::Cancelled => (ErrorType::Cancelled, "cancelled"),
+        _ => (ErrorType::Shutdown, "the daemon was shut down"),
+    };
+    let error = format!("{why} while the finished work was verified");
+    let failed = failed(error_type, &error);
+    Ending { status: Status::Cancelled, warnings: ending.warnings, ..failed }
+}
+
+/// What a reader of the report must not have to work out from its parts.
+pub fn warnings_of_work(summary: &Summary, git: &GitFacts, index_is_locked: bool) -> Vec<String> {
+    let denied = summary.result.as_ref().map_or(0, |result| result.denials_total);
+    let mut warnings = Vec::new();
+    if denied > 0 && git.commits == Some(0) && git.dirty_files == Some(0) {
+        let tools = if denied == 1 { "1 tool".to_string() } else { format!("{denied} tools") };
+        warnings.push(format!("it was denied {tools} and changed nothing"));
+    }
+    if index_is_locked {
+        let warning =
+            ".git/index.lock is left: git refuses to change the index until it is removed";
+        warnings.push(warning.to_string());
+    }
+    warnings
 }
 
 fn failed(error_type: ErrorType, error: &str) -> Ending {
@@ -154,6 +238,10 @@ fn known(exit: Option<Exit>) -> Option<Exit> {
 /// By a signal, also one that the agent caught and passed on as 128 + n; or nobody knows how.
 fn died(exit: Option<Exit>) -> bool {
     exit.is_none_or(|exit| exit.signal.is_some() || exit.code.is_some_and(|code| code > 128))
+}
+
+fn seconds(ms: Option<i64>) -> String {
+    format!("{} seconds", ms.unwrap_or_default() as f64 / 1000.0)
 }
 
 fn exit_in_words(exit: Exit) -> String {

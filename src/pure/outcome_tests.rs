@@ -15,6 +15,13 @@ const CODE_1: Option<Exit> = Some(Exit { code: Some(1), signal: None });
 const SIGTERM: Option<Exit> = Some(Exit { code: Some(143), signal: None });
 const SIGKILL: Option<Exit> = Some(Exit { code: None, signal: Some(9) });
 
+const LIMITS: Limits = Limits {
+    start_ms: Some(120_000),
+    stall_ms: Some(1_500),
+    result_grace_ms: Some(30_000),
+    stdout_bytes_max: Some(1_500_000),
+};
+
 fn claude() -> &'static Driver {
     driver("claude").expect("in the table")
 }
@@ -30,6 +37,7 @@ fn ending_with(stream: &str, exit: Option<Exit>, stop: Option<StopCause>, stderr
         driver: claude(),
         stop,
         ttl_seconds: 3600,
+        limits: &LIMITS,
         exit,
         summary: &summary_of(stream),
         stdout_bytes: stream.len() as u64,
@@ -357,4 +365,90 @@ fn a_result_line_of_megabytes_still_counts() {
     let ending = ending(&stream, CODE_0);
     assert_eq!(ending.status, Status::Completed);
     assert_eq!(ending.warnings, ["14 tool calls were denied (Write): see permission_denials"]);
+}
+
+#[test]
+fn each_clock_says_what_it_waited_for() {
+    use ErrorType::*;
+    for (cause, error_type, error) in [
+        (StopCause::Stalled, Stalled, "ended: no output and no work for 1.5 seconds"),
+        (
+            StopCause::StartTimeout,
+            StartTimeout,
+            "ended: nothing on its stream within 120 seconds of its start",
+        ),
+        (StopCause::OutputLimit, OutputLimit, "ended: it wrote more than 1.5 MB on stdout"),
+    ] {
+        let got = ending_with(INIT, SIGTERM, Some(cause), "");
+        assert_eq!((got.status, got.error_type), (Status::Failed, Some(error_type)), "{cause:?}");
+        assert_eq!(got.error.as_deref(), Some(error));
+    }
+}
+
+#[test]
+fn an_agent_that_answered_and_stayed_is_judged_by_its_answer() {
+    let stayed = "claude did not exit within 30 seconds of its result, and was ended";
+    let grace = Some(StopCause::ResultGrace);
+    for exit in [SIGTERM, SIGKILL, CODE_0, None] {
+        let got = ending_with(&success(json!({})), exit, grace, "");
+        assert_eq!((got.status, got.error_type), (Status::Completed, None), "{exit:?}");
+        assert_eq!(got.warnings, [stayed]);
+    }
+    let error = success(json!({"is_error": true, "api_error_status": 429, "result": "429"}));
+    let got = ending_with(&error, SIGTERM, grace, "");
+    assert_eq!((got.status, got.error_type), (Status::Failed, Some(ErrorType::RateLimit)));
+    assert_eq!(got.warnings, [stayed]);
+    // It began to work again just before our signal: what it did then is not done.
+    let woken = format!("{}\n{INIT}", success(json!({})));
+    assert_eq!(ending_with(&woken, SIGTERM, grace, "").error_type, Some(ErrorType::ToolFailure));
+    // The stream is not what it was.
+    assert_eq!(ending_with(INIT, SIGTERM, grace, "").status, Status::Failed);
+}
+
+#[test]
+fn only_a_check_that_exits_with_0_passes() {
+    let good = || ending(&success(json!({})), CODE_0);
+    let after = |exit, timed_out, error: Option<&str>| {
+        let checked = Checked { exit, timed_out, error: error.map(String::from) };
+        after_check(good(), &checked, 2.0)
+    };
+    assert_eq!(after(CODE_0, false, None), good());
+    for (exit, timed_out, error, want) in [
+        (CODE_1, false, None, "exit code 1"),
+        (SIGKILL, false, None, "killed by signal 9"),
+        (CODE_0, true, None, "it took over 2 seconds"),
+        (None, false, Some("cannot start make: x"), "cannot start make: x"),
+        (None, false, None, "exit unknown"),
+    ] {
+        let got = after(exit, timed_out, error);
+        assert_eq!((got.status, got.error_type), (Status::Failed, Some(ErrorType::VerifyFailed)));
+        assert_eq!(got.error, Some(format!("the acceptance command did not pass: {want}")));
+    }
+    for (cause, error_type) in
+        [(StopCause::Cancelled, ErrorType::Cancelled), (StopCause::Shutdown, ErrorType::Shutdown)]
+    {
+        let got = cut_check(good(), cause);
+        assert_eq!((got.status, got.error_type), (Status::Cancelled, Some(error_type)));
+    }
+}
+
+#[test]
+fn a_session_that_was_denied_and_changed_nothing_is_told_at_a_glance() {
+    let summary = |denials_total| Summary {
+        result: Some(ResultEvent { denials_total, ..ResultEvent::default() }),
+        ..Summary::default()
+    };
+    let git = |commits, dirty_files| GitFacts { commits, dirty_files, ..GitFacts::default() };
+    for (denied, git, want) in [
+        (1, git(Some(0), Some(0)), Some("it was denied 1 tool and changed nothing")),
+        (3, git(Some(0), Some(0)), Some("it was denied 3 tools and changed nothing")),
+        (0, git(Some(0), Some(0)), None),
+        (1, git(Some(1), Some(0)), None),
+        (1, git(Some(0), Some(2)), None),
+        (1, git(None, None), None),
+    ] {
+        let got = warnings_of_work(&summary(denied), &git, false);
+        assert_eq!(got.first().map(String::as_str), want, "{denied} {git:?}");
+    }
+    assert_eq!(warnings_of_work(&summary(0), &git(None, None), true).len(), 1);
 }

@@ -107,7 +107,12 @@ pub fn next(
         | ErrorType::Cancelled
         | ErrorType::InvalidDispatch
         | ErrorType::UnsupportedAgent
-        | ErrorType::SpawnFailed => return Next::Report,
+        | ErrorType::SpawnFailed
+        | ErrorType::Stalled
+        | ErrorType::StartTimeout
+        | ErrorType::OutputLimit
+        | ErrorType::VerifyFailed
+        | ErrorType::QueueTimeout => return Next::Report,
     };
     Next::Retry { delay_seconds, mode, counts: true }
 }
@@ -230,6 +235,11 @@ mod tests {
             InvalidDispatch,
             UnsupportedAgent,
             SpawnFailed,
+            Stalled,
+            StartTimeout,
+            OutputLimit,
+            VerifyFailed,
+            QueueTimeout,
         ] {
             let got =
                 next(&failed(error_type), &Summary::default(), None, &tried(3, true, 0), &KNOBS);

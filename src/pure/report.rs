@@ -37,6 +37,16 @@ pub enum ErrorType {
     InvalidDispatch,
     UnsupportedAgent,
     SpawnFailed,
+    /// No output and no use of the processor for `stall_timeout_seconds`.
+    Stalled,
+    /// No event by `start_timeout_seconds`.
+    StartTimeout,
+    /// More on stdout than `stdout_max_mb`.
+    OutputLimit,
+    /// The project's acceptance command did not pass.
+    VerifyFailed,
+    /// It waited longer than `queue_timeout_seconds`, and never ran.
+    QueueTimeout,
 }
 
 /// One session: what was started, how it ended, what it used.
@@ -64,6 +74,30 @@ pub struct AttemptReport {
     pub num_turns: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_cost_usd: Option<f64>,
+    /// Tokens of all requests of the session itself, cached ones included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// The pull request that the session opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pr: Option<String>,
+}
+
+/// What came of a project's acceptance command.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed_out: bool,
+    /// Seconds, to the millisecond.
+    pub duration: f64,
+    /// The last lines that it wrote, on stdout or stderr.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
 }
 
 /// What git says of the project before and after. Absent outside a repository.
@@ -151,6 +185,11 @@ pub struct Report {
     pub git: Option<GitFacts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commits: Option<u64>,
+    /// The pull request that the last attempt to open one opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifyReport>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftover_processes: Vec<Leftover>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -186,6 +225,8 @@ impl Report {
             permission_denials: Vec::new(),
             git: None,
             commits: None,
+            pr: None,
+            verify: None,
             leftover_processes: Vec::new(),
             warnings: Vec::new(),
             logs: None,

@@ -1,31 +1,31 @@
-//! One attempt: a session from its start (or its adoption) to the record of how it ended.
+//! One attempt: a session from its start (or its adoption) to the record of how it ended; what lies between is `watch`.
 //!
-//! The order of the writes is the point of this file: `attempt.json` before the agent starts, `stop.json` before our first
-//! signal, the sweep before anything is concluded, `end.json` before anything follows from it.
+//! The order of the writes is the point of this file: `attempt.json` before the agent starts, the sweep before anything is
+//! concluded, `end.json` before anything follows from it.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::json;
 
+use super::follow::Follower;
+use super::watch::limits;
 use super::{Cancel, Context, persist};
 use crate::effects::process::{Mark, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
 use crate::effects::{clock, git};
-use crate::pure::agent::{Driver, Summary, Transcript};
-use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep, StopRecord};
-use crate::pure::config::{OnInterrupt, OnShutdown};
+use crate::pure::agent::{Driver, Summary, Tokens};
+use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
+use crate::pure::config::OnInterrupt;
 use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
 use crate::pure::hold::{self, Sign};
-use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
+use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify, warnings_of_work};
 use crate::pure::policy::{self, Knobs, Mode, Next, Tried};
 use crate::pure::redact::redact;
 use crate::pure::report::{AttemptReport, ErrorType, GitFacts, Status};
 use crate::pure::time::rfc3339;
 
-/// How often a running session is looked at. Its end is seen at once all the same.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// At most one counted retry a dispatch.
 const RETRIES_MAX: u32 = 1;
 
@@ -41,32 +41,7 @@ pub struct Running<'c> {
     pub stop: Option<StopCause>,
     /// Started by this very process.
     pub is_below_us: bool,
-}
-
-/// Reads a probe's stream as it grows.
-struct Peek {
-    transcript: Transcript,
-    /// Bytes read so far.
-    read: u64,
-}
-
-impl Peek {
-    fn sees_work(&mut self, attempt: &Attempt) -> bool {
-        let Peek { transcript, read } = self;
-        // What cannot be read now is read at the end.
-        let _ = attempt.read_stdout_from(*read, &mut |piece| {
-            transcript.feed(piece);
-            *read += piece.len() as u64;
-        });
-        self.transcript.summary().assistant_turns > 0
-    }
-}
-
-/// What [`Running::watch`] came to.
-pub enum Watched {
-    Ended(Option<Exit>),
-    /// It goes on without us.
-    Left,
+    pub follower: Follower,
 }
 
 /// Starts the agent. The attempt is durable already; the error says why no process came to be.
@@ -82,19 +57,28 @@ pub fn launch<'c>(
         program,
         arguments: arguments.into_iter().map(Into::into).collect(),
         directory: Path::new(&start.project_dir),
-        variables: vec![
-            (DISPATCH_ID, claim.id.as_str().into()),
-            (DISPATCH_FILE, context.store.copy_path(&claim.id).into()),
-            (RUN_TOKEN, start.run_token.as_str().into()),
-            ("DISABLE_AUTOUPDATER", "1".into()),
-            // The shell's idea of where it is would contradict the real one.
-            ("PWD", start.project_dir.as_str().into()),
-        ],
+        variables: session_variables(context, claim, start),
         stdin: files.stdin,
         stdout: files.stdout,
         stderr: files.stderr,
     };
     Session::spawn(&context.processes, spawn)
+}
+
+/// What every program that runs for a dispatch has in its environment; it can be recognised by it.
+pub(super) fn session_variables(
+    context: &Context,
+    claim: &Claim,
+    start: &AttemptStart,
+) -> Vec<(&'static str, OsString)> {
+    vec![
+        (DISPATCH_ID, claim.id.as_str().into()),
+        (DISPATCH_FILE, context.store.copy_path(&claim.id).into()),
+        (RUN_TOKEN, start.run_token.as_str().into()),
+        ("DISABLE_AUTOUPDATER", "1".into()),
+        // The shell's idea of where it is would contradict the real one.
+        ("PWD", start.project_dir.as_str().into()),
+    ]
 }
 
 impl Running<'_> {
@@ -109,76 +93,31 @@ impl Running<'_> {
         }
     }
 
-    /// Watches the session to its end: by itself, or by us at its TTL, on a cancel, at shutdown. `on_work`: called once for
-    /// a probe, when its model has answered: others need not wait for its end.
-    pub fn watch(&mut self, cancel: &Cancel, on_work: &dyn Fn()) -> Watched {
-        // Not in an adopted session: should reading it bring us down, that must not repeat.
-        let is_probe = self.start.probe && self.is_below_us;
-        let mut peek = is_probe.then(|| Peek { transcript: Transcript::new(self.driver), read: 0 });
-        loop {
-            if self.stop.is_none() {
-                if self.is_to_be_left() {
-                    return Watched::Left;
-                }
-                self.stop = self.reason_to_stop(cancel);
-            }
-            if let Some(cause) = self.stop {
-                return Watched::Ended(self.end(cause));
-            }
-            let Some(session) = &mut self.session else { return Watched::Ended(None) };
-            let left_ms = self.start.deadline_monotonic_ms - clock::monotonic_ms();
-            let left = Duration::from_millis(left_ms.max(1) as u64);
-            if let Some(exit) = session.wait(left.min(LOOK_EVERY)) {
-                return Watched::Ended(exit);
-            }
-            if peek.as_mut().is_some_and(|peek| peek.sees_work(&self.attempt)) {
-                peek = None;
-                on_work();
-            }
-        }
-    }
-
-    fn is_to_be_left(&self) -> bool {
-        let level = &self.context.level;
-        let leave = self.context.settings.on_shutdown == OnShutdown::Leave;
-        leave && level.is_drain() && !level.is_kill()
-    }
-
-    fn reason_to_stop(&self, cancel: &Cancel) -> Option<StopCause> {
-        if cancel.is_asked() {
-            return Some(StopCause::Cancelled);
-        }
-        if self.context.level.is_kill() {
-            return Some(StopCause::Shutdown);
-        }
-        let due = clock::monotonic_ms() >= self.start.deadline_monotonic_ms;
-        due.then_some(StopCause::Ttl)
-    }
-
-    /// Says why, then climbs the kill ladder.
-    fn end(&mut self, cause: StopCause) -> Option<Exit> {
-        let id = &self.start.accepted.inbox_name;
-        log::info!("ending attempt {} of {id}: {cause:?}", self.attempt.number);
-        // On a disk that takes nothing the TTL still holds; a crash before the end is then judged by the stream.
-        if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {
-            log::error!("{e}");
-        }
-        self.session.as_mut()?.stop(self.context.settings.kill_grace)
-    }
-
     /// After the agent's end: sweeps, reads what it left, decides, and writes that down. `None`: the daemon is being ended
     /// before that could be written.
-    pub fn settle(self, claim: &Claim, exit: Option<Exit>) -> Option<AttemptEnd> {
+    pub fn settle(
+        mut self,
+        claim: &Claim,
+        exit: Option<Exit>,
+        cancel: &Cancel,
+    ) -> Option<AttemptEnd> {
         let swept = self.sweep(claim);
         // A crash in here, at reading what an agent wrote, must not repeat for ever.
         if let Err(e) = self.attempt.note_reading() {
             log::warn!("{e}");
         }
-        let (summary, ending) = self.judge(exit);
+        let (summary, mut ending) = self.judge(exit);
         let git = self.git_after(&summary);
+        // Of the agent's own end, whatever its work is worth.
         let sign = hold::sign(&ending, &summary, self.start.started_at_ms, clock::unix_ms());
+        // Before the acceptance command: what it leaves is not the agent's.
+        let dir = Path::new(&self.start.project_dir);
+        let index_is_locked = summary.used_tools && git::index_is_locked(dir);
+        ending.warnings.extend(warnings_of_work(&summary, &git, index_is_locked));
+        let (ending, verify) = self.verify(claim, ending, cancel)?;
         let next = self.next_step(&ending, &summary, sign.as_ref());
-        let mut end = self.record(exit, summary, ending, next, swept, git);
+        let end = self.record(exit, summary, ending, next, swept, git);
+        let mut end = AttemptEnd { verify, ..end };
         end.sign = sign.filter(|sign| self.is_to_be_told(sign, &end.next));
         persist(self.context, || self.attempt.write_end(&end))?;
         Some(end)
@@ -218,17 +157,14 @@ impl Running<'_> {
         swept
     }
 
-    fn judge(&self, exit: Option<Exit>) -> (Summary, Ending) {
-        let mut transcript = Transcript::new(self.driver);
-        if let Err(e) = self.attempt.read_stdout(&mut |piece| transcript.feed(piece)) {
-            log::error!("{e}");
-        }
-        let summary = transcript.finish();
+    fn judge(&mut self, exit: Option<Exit>) -> (Summary, Ending) {
+        let summary = self.follower.finish(&self.attempt);
         let ttl_ms = self.start.deadline_monotonic_ms - self.start.started_monotonic_ms;
         let ending = classify(&Evidence {
             driver: self.driver,
             stop: self.stop,
             ttl_seconds: (ttl_ms / 1000) as u64,
+            limits: &limits(&self.context.settings),
             exit,
             summary: &summary,
             stdout_bytes: self.attempt.stdout_bytes(),
@@ -310,6 +246,7 @@ impl Running<'_> {
             ending.warnings.push(warning.into());
         }
         let result = summary.result.unwrap_or_default();
+        let tokens = Some(summary.tokens).filter(|tokens| *tokens != Tokens::default());
         let same_boot = self.start.boot_id == clock::boot_id();
         let ran_ms = if same_boot {
             monotonic - self.start.started_monotonic_ms
@@ -328,6 +265,9 @@ impl Running<'_> {
             error: ending.error.as_deref().map(redact),
             num_turns: result.num_turns,
             total_cost_usd: result.total_cost_usd,
+            input_tokens: tokens.map(|tokens| tokens.input),
+            output_tokens: tokens.map(|tokens| tokens.output),
+            pr: summary.pull_request,
         };
         let denials = result.denials.into_iter().map(|mut denial| {
             denial.input = denial.input.as_deref().map(redact);
@@ -348,6 +288,7 @@ impl Running<'_> {
             ending,
             next,
             git,
+            verify: None,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The heartbeat: tells the orchestrator that the daemon lives, and what it is doing. Every beat, and on change.
 //!
-//! It reads a board that intake keeps; it never asks intake for anything, so that it beats on while intake is busy.
+//! It reads a board that intake and the owners of sessions keep; it never asks anybody for anything, so that it beats on while
+//! they are busy. Progress wakes nobody: it is told with the next beat.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, select_biased, tick};
@@ -12,6 +14,8 @@ use serde_json::{Value, json};
 use super::Context;
 use super::retention::Retention;
 use crate::effects::clock;
+use crate::pure::agent::Tokens;
+use crate::pure::dispatch::DispatchId;
 use crate::pure::hold::Hold;
 use crate::pure::time::rfc3339;
 use crate::pure::trouble::Place;
@@ -19,10 +23,25 @@ use crate::pure::trouble::Place;
 /// At most one beat in this time, however much changes.
 const CHANGE_EVERY: Duration = Duration::from_secs(1);
 
-/// What there is to tell. One writer (intake), one reader (the heartbeat).
+/// What there is to tell.
 #[derive(Debug, Default)]
 pub struct Board {
+    /// Intake's.
     told: Mutex<Told>,
+    /// Of the sessions that have been looked at, by the owner of each.
+    progress: Mutex<HashMap<String, Progress>>,
+}
+
+/// What a running session's stream has said so far.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    pub output_bytes: u64,
+    /// Milliseconds since 1970.
+    pub last_activity_ms: Option<i64>,
+    pub turns: u64,
+    pub last_tool: Option<String>,
+    pub tokens: Tokens,
+    pub cost_usd: Option<f64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -47,6 +66,20 @@ impl Board {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
     }
 
+    /// Of a session that runs.
+    pub fn progress(&self, id: &DispatchId, progress: Progress) {
+        self.all_progress().insert(id.to_string(), progress);
+    }
+
+    /// The session has ended.
+    pub fn forget(&self, id: &DispatchId) {
+        self.all_progress().remove(id.as_str());
+    }
+
+    fn all_progress(&self) -> MutexGuard<'_, HashMap<String, Progress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn get(&self) -> Told {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -56,7 +89,7 @@ impl Board {
 pub type Changed = Sender<()>;
 
 /// Beats until `running` is disconnected.
-pub fn run(context: &Context, board: &Board, changed: Receiver<()>, running: Receiver<Infallible>) {
+pub fn run(context: &Context, changed: Receiver<()>, running: Receiver<Infallible>) {
     let beat = tick(context.settings.heartbeat);
     let mut retention = Retention::new(context);
     loop {
@@ -65,13 +98,13 @@ pub fn run(context: &Context, board: &Board, changed: Receiver<()>, running: Rec
             recv(beat) -> _ => {
                 context.audit.follow();
                 context.processes.reap_strangers();
-                write(context, board, state(context));
+                write(context, state(context));
                 retention.step();
             }
             recv(changed) -> _ => {
                 // What changes within the next moment is told with this beat.
                 let due = after(CHANGE_EVERY);
-                write(context, board, state(context));
+                write(context, state(context));
                 select_biased! {
                     recv(running) -> _ => return,
                     recv(due) -> _ => {}
@@ -85,10 +118,13 @@ fn state(context: &Context) -> &'static str {
     if context.level.is_drain() { "drain" } else { "run" }
 }
 
-pub fn write(context: &Context, board: &Board, state: &str) {
+pub fn write(context: &Context, state: &str) {
     context.look_at_audit();
+    let board = &context.board;
     let told = board.get();
-    let sessions: Vec<Value> = told.sessions.iter().map(session).collect();
+    let progress = board.all_progress().clone();
+    let sessions = told.sessions.iter().map(|running| session(running, progress.get(&running.id)));
+    let sessions: Vec<Value> = sessions.collect();
     let mut beat = json!({
         "ts": clock::stamp(),
         "active": sessions.len(),
@@ -115,13 +151,31 @@ pub fn write(context: &Context, board: &Board, state: &str) {
     }
 }
 
-fn session(running: &RunningSession) -> Value {
-    json!({
+/// What is not known is not there.
+fn session(running: &RunningSession, progress: Option<&Progress>) -> Value {
+    let mut told = json!({
         "id": running.id,
         "project": running.project,
         "elapsed": running.since.elapsed().as_secs(),
         "attempt": running.attempt,
-    })
+    });
+    let Some(progress) = progress else { return told };
+    told["output_bytes"] = json!(progress.output_bytes);
+    told["turns"] = json!(progress.turns);
+    if progress.tokens != Tokens::default() {
+        told["input_tokens"] = json!(progress.tokens.input);
+        told["output_tokens"] = json!(progress.tokens.output);
+    }
+    if let Some(tool) = &progress.last_tool {
+        told["last_tool"] = json!(tool);
+    }
+    if let Some(cost) = progress.cost_usd {
+        told["total_cost_usd"] = json!(cost);
+    }
+    if let Some(at_ms) = progress.last_activity_ms {
+        told["last_activity"] = json!(rfc3339(at_ms));
+    }
+    told
 }
 
 fn held(hold: &Hold, waiting: usize) -> Value {

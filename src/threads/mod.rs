@@ -2,18 +2,22 @@
 //! another goes through a channel, and a claim moves with it. `health` is what all of them say is wrong.
 //!
 //! `signals` raises the level. `watcher` turns file events into names. `intake` owns the queue: it looks, accepts and hands
-//! claims out. `worker` drives one claim at a time through its attempts (`attempt`) to its answer (`conclude`). `heartbeat`
-//! and `courier` tell the world, and with each beat `retention` thins out what is over. `recover` runs once, at start, before the others.
+//! claims out. `worker` drives one claim at a time through its attempts (`attempt`; `watch` while one runs, `follow` for what
+//! it says, `verify` after it) to its answer (`conclude`). `heartbeat` and `courier` tell the world, and with each beat
+//! `retention` thins out what is over. `recover` runs once, at start, before the others.
 
 pub mod attempt;
 pub mod conclude;
 pub mod courier;
+pub mod follow;
 pub mod health;
 pub mod heartbeat;
 pub mod intake;
 pub mod recover;
 pub mod retention;
 pub mod signals;
+pub mod verify;
+pub mod watch;
 pub mod watcher;
 pub mod worker;
 
@@ -36,6 +40,7 @@ use crate::pure::dispatch::DispatchId;
 use crate::pure::hold::{Notice, Sign};
 use crate::pure::trouble::Place;
 use health::Health;
+use heartbeat::Board;
 use signals::Level;
 
 /// What every thread may use. Built once by the daemon; borrowed, never changed.
@@ -51,6 +56,8 @@ pub struct Context {
     pub level: Level,
     /// What is wrong just now.
     pub health: Health,
+    /// What the heartbeat tells.
+    pub board: Board,
     /// Pokes the courier; full means that it is awake anyway.
     pub outbox_changed: Sender<()>,
 }
@@ -103,7 +110,7 @@ fn notice(claim: &Claim, sign: Sign) -> Notice {
         id: claim.id.clone(),
         agent: claim.agent,
         lane: claim.lane.clone(),
-        project: claim.project.clone(),
+        project: claim.project.to_string(),
         sign,
     }
 }

@@ -111,7 +111,8 @@ fn claim_of(context: &Context, id: DispatchId, files: &ClaimFiles) -> Claim {
         lane: project::lane(&dir),
         agent: dispatch::agent_name(&agent),
         inbox_name: files.accepted.inbox_name(),
-        project,
+        project: project.into(),
+        accepted_at_ms: files.accepted.at_ms(),
     }
 }
 

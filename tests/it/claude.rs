@@ -54,6 +54,7 @@ scenarios! {
     a_task_that_writes_a_file
     a_task_that_is_denied_its_tools
     a_task_that_may_use_bash_commits
+    an_untrusted_project_whose_hooks_do_not_run
     a_rate_limit_that_passes
     a_rate_limit_that_ends_the_session_which_is_then_resumed
     a_prompt_that_is_too_long_with_learnings

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use gstack_dispatch_daemon::pure::agent::{Driver, Summary, Transcript, driver};
+use gstack_dispatch_daemon::pure::clocks::Limits;
 use gstack_dispatch_daemon::pure::hold::sign;
 use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
 use gstack_dispatch_daemon::pure::policy::{Knobs, Mode, Next, Tried, next};
@@ -194,6 +195,7 @@ fn judge(
         driver: claude(),
         stop,
         ttl_seconds: 3600,
+        limits: &Limits::default(),
         exit,
         summary,
         stdout_bytes: stream.len() as u64,

@@ -2,8 +2,9 @@
 //!
 //! A session is a whole tree: Claude's tools run in process groups and sessions of their own, so that ending the agent's
 //! group leaves them behind. `session` starts, waits for and ends the agent itself; `sweep` finds and ends what it left;
-//! `procfs` reads /proc for both; `helper` runs short programs (git). Only the thread that owns a session signals it.
+//! `cpu` tells whether it works; `procfs` reads /proc for all of them; `helper` runs short programs (git). Only the thread that owns a session signals it.
 
+mod cpu;
 mod helper;
 mod procfs;
 mod session;

@@ -9,6 +9,8 @@ pub(super) struct Stat {
     pub parent: i32,
     pub group: i32,
     pub session: i32,
+    /// Used by the process and by those of its children that it waited for, in clock ticks.
+    pub cpu_ticks: u64,
     /// In clock ticks since boot.
     pub start_time: u64,
 }
@@ -26,12 +28,17 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let name = head.split_once('(')?.1.to_string();
     let mut fields = tail.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    // The state is field 3, parent, group and session are 4 to 6, the start time is field 22.
+    // The state is field 3, parent, group and session are 4 to 6, times 14 to 17, the start time is field 22.
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     let session = fields.next()?.parse().ok()?;
-    let start_time = fields.nth(15)?.parse().ok()?;
-    Some(Stat { name, state, parent, group, session, start_time })
+    let mut cpu_ticks: u64 = fields.nth(7)?.parse().ok()?;
+    for _ in 0..3 {
+        // A child's times are signed.
+        cpu_ticks += fields.next()?.parse::<i64>().ok()?.max(0) as u64;
+    }
+    let start_time = fields.nth(4)?.parse().ok()?;
+    Some(Stat { name, state, parent, group, session, cpu_ticks, start_time })
 }
 
 #[cfg(target_os = "linux")]
@@ -146,10 +153,10 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_anything() {
-        let line = "812 (a) b (c)) S 1 812 812 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 0 0";
+        let line = "812 (a) b (c)) S 1 812 812 0 -1 4194560 1 0 0 0 4 3 2 1 20 0 1 0 987654 0 0";
         let stat = parse_stat(line).expect("a stat line");
         assert_eq!((stat.name.as_str(), stat.state, stat.start_time), ("a) b (c)", 'S', 987_654));
-        assert_eq!((stat.parent, stat.group), (1, 812));
+        assert_eq!((stat.parent, stat.group, stat.cpu_ticks), (1, 812, 10));
         assert_eq!(parse_stat("812 (x"), None);
     }
 }

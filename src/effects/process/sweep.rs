@@ -164,7 +164,7 @@ impl Processes {
 }
 
 /// Whether a process is of the session: by its token, as an orphan out of the agent's group, or by the stdout it holds.
-fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bool {
+pub(super) fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bool {
     let me = std::process::id() as i32;
     if pid == me || stat.start_time < oldest(mark) || stat.is_dead() {
         return false;

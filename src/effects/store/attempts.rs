@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Durable, Record};
+use super::stream::{ReadingMark, Stream};
 use super::{Store, identity};
 use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
@@ -18,8 +19,9 @@ use crate::pure::dispatch::DispatchId;
 
 /// How much of stderr's end is looked at, in bytes.
 const STDERR_TAIL_BYTES: u64 = 16 * 1024;
-/// What is read of a stream at once, in bytes.
-const READ_BYTES: usize = 32 * 1024;
+/// How much of what an acceptance command wrote goes into the report.
+const VERIFY_TAIL_BYTES: u64 = 4 * 1024;
+const VERIFY_TAIL_LINES: usize = 20;
 
 /// One attempt's place on disk.
 #[derive(Clone, Debug)]
@@ -148,13 +150,12 @@ impl Attempt {
 
     /// Notes that we begin to read it: one byte each time. The file stays: a removed inode makes ext4 without a journal slow.
     pub fn note_reading(&self) -> Result<()> {
-        let path = self.dir.join("reading");
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600);
-        failpoint::before(Effect::Create(&path))
-            .and_then(|()| options.open(&path))
-            .and_then(|mut file| files::write_all(&mut file, b"x"))
-            .at("mark", &path)
+        ReadingMark::open(&self.dir)?.set()
+    }
+
+    /// It was read, and what follows may take long.
+    pub fn forget_reading(&self) -> Result<()> {
+        ReadingMark::open(&self.dir)?.take_back()
     }
 
     pub fn stdout_path(&self) -> PathBuf {
@@ -165,43 +166,37 @@ impl Attempt {
         identity::of_path(&self.stdout_path()).map_or(0, |stamp| stamp.size)
     }
 
-    /// Feeds the stream to `each`, in pieces.
-    pub fn read_stdout(&self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
-        self.read_stdout_from(0, each)
-    }
-
-    /// The same without its first `offset` bytes.
-    pub fn read_stdout_from(&self, offset: u64, each: &mut dyn FnMut(&[u8])) -> Result<()> {
-        let path = self.stdout_path();
-        let mut file = files::open_no_follow(&path).at("open", &path)?;
-        if offset > 0 {
-            file.seek(SeekFrom::Start(offset)).at("read", &path)?;
-        }
-        let mut piece = vec![0; READ_BYTES];
-        loop {
-            match failpoint::before(Effect::Read).and_then(|()| file.read(&mut piece)) {
-                Ok(0) => return Ok(()),
-                Ok(n) => each(&piece[..n]),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e).at("read", &path),
-            }
-        }
+    /// The stream, from its beginning.
+    pub fn open_stream(&self) -> Result<Stream> {
+        Stream::open(&self.dir)
     }
 
     /// The end of stderr, as text.
     pub fn stderr_tail(&self) -> String {
-        let read = || -> io::Result<Vec<u8>> {
-            let mut file = files::open_no_follow(&self.dir.join("stderr.log"))?;
-            let length = file.metadata()?.len();
-            if length == 0 {
-                return Ok(Vec::new());
-            }
-            file.seek(SeekFrom::Start(length.saturating_sub(STDERR_TAIL_BYTES)))?;
-            let mut tail = Vec::new();
-            file.take(STDERR_TAIL_BYTES).read_to_end(&mut tail)?;
-            Ok(tail)
-        };
-        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+        tail(&self.dir.join("stderr.log"), STDERR_TAIL_BYTES)
+    }
+
+    /// What the acceptance command writes. That of an earlier run of it is overwritten.
+    pub fn verify_log(&self) -> Result<File> {
+        let path = self.dir.join("verify.log");
+        files::remove(&path)?;
+        open_output(&path)
+    }
+
+    pub fn verify_bytes(&self) -> u64 {
+        identity::of_path(&self.dir.join("verify.log")).map_or(0, |stamp| stamp.size)
+    }
+
+    /// The last lines of it.
+    pub fn verify_tail(&self) -> String {
+        let text = tail(&self.dir.join("verify.log"), VERIFY_TAIL_BYTES);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(VERIFY_TAIL_LINES)..].join("\n")
+    }
+
+    /// Nothing to be read from stdin.
+    pub fn empty_file(&self) -> io::Result<File> {
+        File::open("/dev/null")
     }
 
     /// A file in the attempt's folder for the output of a helper program.
@@ -215,6 +210,21 @@ impl Attempt {
         files::remove(&path)?;
         Ok(file)
     }
+}
+
+fn tail(path: &Path, bytes: u64) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = files::open_no_follow(path)?;
+        let length = file.metadata()?.len();
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+        let mut tail = Vec::new();
+        file.take(bytes).read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
 fn open_output(path: &Path) -> Result<File> {

@@ -17,6 +17,7 @@ use crate::pure::digest::sha256_hex;
 use crate::pure::dispatch::{Dispatch, DispatchId, FILE_BYTES_MAX};
 use crate::pure::queue::{Agent, Lane, Seq};
 use crate::pure::report::{ErrorType, Report};
+use crate::pure::time::parse_rfc3339;
 
 /// The one right to work on an accepted dispatch. Not `Clone`.
 #[derive(Debug)]
@@ -27,7 +28,9 @@ pub struct Claim {
     pub agent: Agent,
     pub inbox_name: OsString,
     /// As the dispatch names it: for people.
-    pub project: String,
+    pub project: Box<str>,
+    /// In milliseconds since 1970: a wait may outlast the daemon, and the boot.
+    pub accepted_at_ms: i64,
 }
 
 /// What an accepted dispatch's folder says of it.
@@ -53,6 +56,10 @@ pub struct Taken {
 impl Accepted {
     pub fn inbox_name(&self) -> OsString {
         OsString::from_vec(name_from_text(&self.inbox_name))
+    }
+
+    pub fn at_ms(&self) -> i64 {
+        parse_rfc3339(&self.accepted_at).unwrap_or_else(clock::unix_ms)
     }
 }
 

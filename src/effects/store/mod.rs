@@ -20,6 +20,7 @@ mod outbox;
 mod past;
 mod publish;
 mod room;
+mod stream;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -41,6 +42,7 @@ pub use inbox::{Dropped, Inspected, is_inbox_name};
 pub use lock::DaemonLock;
 pub use outbox::OutboxEntry;
 pub use past::{Shelf, Walk};
+pub use stream::Stream;
 
 /// The layout. Cheap to share: every thread borrows the one that the daemon opened.
 pub struct Store {

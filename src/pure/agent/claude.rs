@@ -6,14 +6,16 @@
 
 use super::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Driver, ERRORS_MAX, Launch, LimitEvent,
-    RESULT_BYTES_MAX, ResultEvent, SessionRef, Summary, TASKS_MAX, USAGE_BYTES_MAX, WORD_BYTES_MAX,
-    clip, one_line,
+    RESULT_BYTES_MAX, ResultEvent, SessionRef, Summary, TASKS_MAX, Tokens, USAGE_BYTES_MAX,
+    WORD_BYTES_MAX, clip, one_line,
 };
+use crate::pure::config::projects::Terms;
 use crate::pure::report::{Denial, ERROR_CHARS_MAX, ErrorType};
 use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
 
+mod pull_request;
 mod repair;
 
 /// A reset time above this is in milliseconds (seconds reach it in the year 5138).
@@ -35,18 +37,41 @@ fn argv(launch: &Launch) -> Vec<String> {
         "--verbose",
     ];
     let mut args: Vec<String> = fixed.map(String::from).to_vec();
-    if !launch.allow_tools.is_empty() {
+    let terms = launch.terms;
+    if !terms.allow_tools.is_empty() {
         // It takes every argument up to the next option: the session's, at the latest, ends it.
         args.push("--allowedTools".to_string());
-        args.extend_from_slice(launch.allow_tools);
+        args.extend_from_slice(&terms.allow_tools);
     }
-    args.extend_from_slice(launch.extra_args);
+    let mut set = |option: &str, value: Option<String>| {
+        args.extend(value.into_iter().flat_map(|value| [option.to_string(), value]));
+    };
+    set("--model", terms.model.clone());
+    set("--max-turns", terms.max_turns.map(|turns| turns.to_string()));
+    set("--max-budget-usd", terms.max_budget_usd.map(|usd| usd.to_string()));
+    set("--setting-sources", setting_sources(terms));
+    if terms.strict {
+        args.push("--strict-mcp-config".to_string());
+    }
+    args.extend_from_slice(&terms.extra_args);
     let (option, id) = match &launch.session {
         SessionRef::New(id) => ("--session-id", id),
         SessionRef::Resume(id) => ("--resume", id),
     };
     args.extend([option.to_string(), id.clone()]);
     args
+}
+
+/// Headless, it runs the hooks that a repository brings along without asking anybody. Those of the user stay.
+fn setting_sources(terms: &Terms) -> Option<String> {
+    let is_trusted = |source: &&String| !terms.strict || *source == "user";
+    let sources: Vec<&str> =
+        terms.setting_sources.iter().filter(is_trusted).map(String::as_str).collect();
+    match (sources.is_empty(), terms.strict) {
+        (false, _) => Some(sources.join(",")),
+        (true, true) => Some("user".to_string()),
+        (true, false) => None,
+    }
 }
 
 // ---- reading ----
@@ -61,7 +86,9 @@ struct Head<'a> {
 fn read_line(summary: &mut Summary, line: &[u8]) {
     summary.lines += 1;
     let head = serde_json::from_slice::<Head>(line);
-    if head.is_ok_and(|head| !matters(&head.kind)) {
+    let awaits_tool = !summary.pull_request_calls.is_empty();
+    let is_wanted = |kind: &str| matters(kind) || awaits_tool && kind == "user";
+    if head.is_ok_and(|head| !is_wanted(&head.kind)) {
         return;
     }
     match repair::parse(line) {
@@ -92,6 +119,7 @@ fn read_event(summary: &mut Summary, event: &Value) {
         "assistant" => read_assistant(summary, event),
         "result" => read_result(summary, event),
         "rate_limit_event" => read_limit(summary, event),
+        "user" => pull_request::read_results(summary, event),
         _ => {}
     }
 }
@@ -147,7 +175,11 @@ fn read_task(summary: &mut Summary, event: &Value) {
 
 fn read_assistant(summary: &mut Summary, event: &Value) {
     let blocks = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
-    summary.used_tools |= blocks.iter().any(|block| block["type"] == "tool_use");
+    for call in blocks.iter().filter(|block| block["type"] == "tool_use") {
+        summary.used_tools = true;
+        summary.last_tool = word(&call["name"]).or(summary.last_tool.take());
+        pull_request::read_call(summary, call);
+    }
     if event["parent_tool_use_id"].is_string() {
         return; // A subagent's.
     }
@@ -162,9 +194,9 @@ fn read_assistant(summary: &mut Summary, event: &Value) {
         return;
     }
     let id = word(&message["id"]);
-    if id.is_none() || id != summary.last_message_id {
-        summary.assistant_turns += 1;
-    }
+    let is_new = id.is_none() || id != summary.last_message_id;
+    summary.assistant_turns += u64::from(is_new);
+    summary.count_tokens(is_new, tokens(&message["usage"]));
     summary.last_message_id = id;
     summary.api_retry = None;
     summary.working_after_result = summary.result.is_some();
@@ -185,6 +217,9 @@ fn read_result(summary: &mut Summary, event: &Value) {
         .filter(|usage| usage.is_object() && usage.to_string().len() <= USAGE_BYTES_MAX);
     summary.results = summary.results.saturating_add(1);
     summary.working_after_result = false;
+    let told = usage.map(tokens).unwrap_or_default();
+    summary.tokens.input = summary.tokens.input.max(told.input);
+    summary.tokens.output = summary.tokens.output.max(told.output);
     summary.result = Some(ResultEvent {
         is_error,
         subtype,
@@ -249,6 +284,15 @@ fn read_limit(summary: &mut Summary, event: &Value) {
     });
     if !stays {
         summary.limit = Some(limit);
+    }
+}
+
+fn tokens(usage: &Value) -> Tokens {
+    let count = |key: &str| whole(&usage[key]).unwrap_or_default();
+    let input = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
+    Tokens {
+        input: input.iter().fold(0, |sum: u64, key| sum.saturating_add(count(key))),
+        output: count("output_tokens"),
     }
 }
 

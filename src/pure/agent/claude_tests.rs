@@ -57,7 +57,8 @@ fn the_arguments() {
     ];
     for (session, tools, extra, wanted) in rows {
         let (tools, extra) = (strings(tools), strings(extra));
-        let launch = Launch { session, allow_tools: &tools, extra_args: &extra };
+        let terms = Terms { allow_tools: tools, extra_args: extra, ..Terms::default() };
+        let launch = Launch { session, terms: &terms };
         assert_eq!((DRIVER.argv)(&launch), [strings(&fixed), strings(wanted)].concat());
     }
 }
@@ -76,6 +77,7 @@ fn a_plain_session() {
         model: Some("claude-x".into()),
         agent_version: Some("2.1.330".into()),
         assistant_turns: 2,
+        tokens: Tokens { input: 0, output: 7 },
         last_message_id: Some("m2".into()),
         last_by_model: true,
         last_text: Some("done".into()),
@@ -404,5 +406,117 @@ fn start_up_errors() {
         ("", None),
     ] {
         assert_eq!((DRIVER.start_failure)(stderr).as_deref(), wanted, "{stderr}");
+    }
+}
+
+fn called(message: &str, call: &str, name: &str, command: &str, usage: &str) -> String {
+    format!(
+        r#"{{"type":"assistant","message":{{"id":"{message}","model":"claude-x","content":[{{"type":"tool_use","id":"{call}","name":"{name}","input":{{"command":"{command}"}}}}],"usage":{{{usage}}}}},"session_id":"s-1"}}"#
+    )
+}
+
+fn answered(call: &str, text: &str, is_error: bool) -> String {
+    format!(
+        r#"{{"type":"user","message":{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"{call}","content":[{{"type":"text","text":"{text}"}}],"is_error":{is_error}}}]}},"session_id":"s-1"}}"#
+    )
+}
+
+#[test]
+fn tokens_are_counted_once_for_each_message() {
+    let call = |message, usage| called(message, "t", "Bash", "ls", usage);
+    let (small, grown) =
+        (r#""input_tokens":2,"output_tokens":1"#, r#""input_tokens":2,"output_tokens":9"#);
+    let cached = r#""input_tokens":1,"cache_creation_input_tokens":30,"cache_read_input_tokens":400,"output_tokens":5"#;
+    for (lines, want) in [
+        (vec![call("m1", small)], (2, 1)),
+        (vec![call("m1", small), call("m1", small), call("m1", grown)], (2, 9)),
+        (vec![call("m1", grown), call("m2", cached)], (433, 14)),
+        // The result counts what its messages did not tell.
+        (vec![call("m1", small), DONE.to_string()], (2, 7)),
+        (vec![call("m1", grown), DONE.to_string()], (2, 9)),
+    ] {
+        let tokens = read(&lines.join("\n")).tokens;
+        assert_eq!((tokens.input, tokens.output), want, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_pull_request_is_known_from_the_answer_to_the_call_that_opened_it() {
+    const URL: &str = "https://github.com/o/r/pull/5";
+    let bash = |call, command| called("m1", call, "Bash", command, "");
+    let create = || bash("t1", "git push && gh pr create --fill");
+    let rows = [
+        ("opened", vec![create(), answered("t1", URL, false)], true),
+        (
+            "by a server's tool",
+            vec![
+                called("m1", "t1", "mcp__github__create_pull_request", "", ""),
+                answered("t1", URL, false),
+            ],
+            true,
+        ),
+        (
+            "an answer in between",
+            vec![create(), answered("t0", "x", false), answered("t1", URL, false)],
+            true,
+        ),
+        ("prose", vec![create(), answered("t1", "", false), said("m2", URL)], false),
+        ("another call's answer", vec![create(), answered("t2", URL, false)], false),
+        ("another command", vec![bash("t1", "gh pr view 5"), answered("t1", URL, false)], false),
+        ("it failed", vec![create(), answered("t1", URL, true)], false),
+        ("an answer without a call", vec![answered("t1", URL, false)], false),
+        (
+            "another tool",
+            vec![called("m1", "t1", "Read", "gh pr create", ""), answered("t1", URL, false)],
+            false,
+        ),
+    ];
+    for (name, lines, is_found) in rows {
+        let found = read(&lines.join("\n")).pull_request;
+        assert_eq!(found.as_deref(), is_found.then_some(URL), "{name}");
+    }
+}
+
+#[test]
+fn the_terms_become_arguments() {
+    let list = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+    let rows = [
+        (Terms::default(), list(&[])),
+        (
+            Terms {
+                model: Some("m".into()),
+                max_turns: Some(9),
+                max_budget_usd: Some(2.5),
+                setting_sources: list(&["user", "project"]),
+                ..Terms::default()
+            },
+            list(&[
+                "--model",
+                "m",
+                "--max-turns",
+                "9",
+                "--max-budget-usd",
+                "2.5",
+                "--setting-sources",
+                "user,project",
+            ]),
+        ),
+        (
+            Terms { strict: true, ..Terms::default() },
+            list(&["--setting-sources", "user", "--strict-mcp-config"]),
+        ),
+        // Strict wins over what trusts the project.
+        (
+            Terms {
+                strict: true,
+                setting_sources: list(&["project", "local"]),
+                ..Terms::default()
+            },
+            list(&["--setting-sources", "user", "--strict-mcp-config"]),
+        ),
+    ];
+    for (terms, wanted) in rows {
+        let arguments = argv(&Launch { session: SessionRef::New("u".into()), terms: &terms });
+        assert_eq!(arguments[6..arguments.len() - 2], wanted, "{terms:?}");
     }
 }

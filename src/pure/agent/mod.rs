@@ -8,6 +8,7 @@ pub mod claude;
 
 use std::collections::BTreeSet;
 
+use super::config::projects::Terms;
 use super::lines::Lines;
 use super::report::{Denial, ErrorType};
 
@@ -52,8 +53,7 @@ pub enum SessionRef {
 
 pub struct Launch<'a> {
     pub session: SessionRef,
-    pub allow_tools: &'a [String],
-    pub extra_args: &'a [String],
+    pub terms: &'a Terms,
 }
 
 /// What a session's stream said. Subagents' messages are not in it, only those of the session itself.
@@ -72,6 +72,16 @@ pub struct Summary {
     /// The last assistant message was the model's, so the text of the result may be its prose.
     pub last_by_model: bool,
     pub last_text: Option<String>,
+    /// The tool that was called last, by the session or a subagent.
+    pub last_tool: Option<String>,
+    /// Of all its messages so far. The result has the final count.
+    pub tokens: Tokens,
+    /// What of `tokens` is the last message's: its lines repeat it, and it grows.
+    pub last_message_tokens: Tokens,
+    /// Calls that open a pull request and have not been answered, at most [`TASKS_MAX`].
+    pub pull_request_calls: BTreeSet<String>,
+    /// The address of the last pull request that a tool opened, as that tool printed it.
+    pub pull_request: Option<String>,
     /// The structured error of the last assistant message; none if that one had none.
     pub assistant_error: Option<String>,
     pub results: u32,
@@ -90,6 +100,28 @@ pub struct Summary {
     pub limit: Option<LimitEvent>,
     pub lines: u64,
     pub broken_lines: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// With what was written to and read from a cache.
+    pub input: u64,
+    pub output: u64,
+}
+
+impl Summary {
+    /// Counts a line of a message: of the same one as the last line, or of a new one.
+    fn count_tokens(&mut self, is_new_message: bool, of_message: Tokens) {
+        let before = if is_new_message { Tokens::default() } else { self.last_message_tokens };
+        let input = of_message.input.saturating_sub(before.input);
+        let output = of_message.output.saturating_sub(before.output);
+        self.tokens.input = self.tokens.input.saturating_add(input);
+        self.tokens.output = self.tokens.output.saturating_add(output);
+        self.last_message_tokens = Tokens {
+            input: of_message.input.max(before.input),
+            output: of_message.output.max(before.output),
+        };
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

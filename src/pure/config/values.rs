@@ -70,7 +70,7 @@ pub(super) fn switch(value: &Value) -> Result<bool, String> {
     }
 }
 
-fn text(value: &Value) -> Result<&str, String> {
+pub(super) fn text(value: &Value) -> Result<&str, String> {
     value.as_str().ok_or_else(|| format!("{value} is not a text"))
 }
 
@@ -126,7 +126,7 @@ pub(super) fn delays(value: &Value) -> Result<Vec<Duration>, String> {
 }
 
 /// Splits at commas, but not inside parentheses: `Bash(git a,b),Read` is two.
-fn split_list(text: &str) -> Vec<String> {
+pub(super) fn split_list(text: &str) -> Vec<String> {
     let (mut items, mut depth, mut from) = (Vec::new(), 0i32, 0);
     for (at, c) in text.char_indices() {
         match c {
@@ -151,6 +151,53 @@ pub(super) fn megabytes(value: &Value) -> Result<u64, String> {
 /// Fractions are allowed.
 pub(super) fn days(value: &Value) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64((number(value)? * DAY_SECONDS).min(3.2e9)))
+}
+
+/// Seconds until something is given up; 0 = never.
+pub(super) fn limit(value: &Value) -> Result<Option<Duration>, String> {
+    Ok(Some(seconds(value)?).filter(|limit| !limit.is_zero()))
+}
+
+/// Megabytes, as bytes; 0 = no limit.
+pub(super) fn cap(value: &Value) -> Result<Option<u64>, String> {
+    Ok(Some(megabytes(value)?).filter(|bytes| *bytes > 0))
+}
+
+pub(super) fn strings(value: &Value) -> Result<Vec<String>, String> {
+    let items = value.as_array().ok_or_else(|| format!("{value} is not a list"))?;
+    items.iter().map(|item| text(item).map(str::to_string)).collect()
+}
+
+/// A text that becomes the value of an argument, and cannot be taken for another one; empty: none.
+pub(super) fn word(value: &Value) -> Result<Option<String>, String> {
+    let word = optional_text(value)?;
+    match word.as_deref().filter(|word| word.starts_with('-')) {
+        Some(option) => Err(format!("{option} is an option")),
+        None => Ok(word),
+    }
+}
+
+pub(super) fn positive(value: &Value) -> Result<Option<u64>, String> {
+    match whole(value)? {
+        0 => Err("must be at least 1".into()),
+        n => Ok(Some(n)),
+    }
+}
+
+pub(super) fn budget(value: &Value) -> Result<Option<f64>, String> {
+    match number(value)? {
+        0.0 => Err("must be more than 0".into()),
+        usd => Ok(Some(usd)),
+    }
+}
+
+/// Where Claude Code may take its settings from.
+pub(super) fn sources(value: &Value) -> Result<Vec<String>, String> {
+    let sources = list(value)?;
+    match sources.iter().find(|name| !["user", "project", "local"].contains(&name.as_str())) {
+        Some(other) => Err(format!("{other} is none of user, project, local")),
+        None => Ok(sources),
+    }
 }
 
 #[cfg(test)]

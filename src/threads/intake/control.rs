@@ -129,23 +129,32 @@ impl Intake<'_> {
             // Its answer could not be written; the file stands, and is looked at when the pause is over.
             return;
         }
-        let Some(open) = self.open.get(id) else { return };
-        // Read before it leaves the queue: the request stays on disk, and is looked at again with the next scan.
+        let Some(dossier) = self.take_out(id) else { return };
+        self.context.audit.record("cancel_requested", id.as_str(), &[("running", json!(false))]);
+        let (status, kind) = (Status::Cancelled, ErrorType::Cancelled);
+        self.answer_now(dossier, status, kind, "cancelled before it ran");
+    }
+
+    /// Takes a waiting dispatch out of the queue, to be answered.
+    pub(super) fn take_out(&mut self, id: &DispatchId) -> Option<Dossier> {
+        let open = self.open.get(id)?;
+        // Read before it leaves the queue: what cannot be read now is asked for again.
         let files = match self.context.store.read_claim(id) {
             Ok(files) => files,
-            Err(e) => return self.inbox_failed(Place::Inbox, &e),
+            Err(e) => {
+                self.inbox_failed(Place::Inbox, &e);
+                return None;
+            }
         };
-        let Some(claim) = self.queue.remove(open.seq, &open.lane.clone()) else { return };
-        self.context.audit.record("cancel_requested", id.as_str(), &[("running", json!(false))]);
+        let claim = self.queue.remove(open.seq, &open.lane.clone())?;
+        self.overdue.forget(claim.seq);
         self.open.remove(id);
         self.is_news = true;
         let parsed = files.and_then(|f| Some((dispatch::parse(&f.bytes, 0).ok()?, f.accepted)));
         let Some((dispatch, accepted)) = parsed else {
             log::error!("{id}: its folder cannot be read");
-            return;
+            return None;
         };
-        let dossier = Dossier { claim, accepted, dispatch };
-        let (status, kind) = (Status::Cancelled, ErrorType::Cancelled);
-        self.answer_now(dossier, status, kind, "cancelled before it ran");
+        Some(Dossier { claim, accepted, dispatch })
     }
 }

@@ -329,7 +329,8 @@ impl Intake<'_> {
             lane: project::lane(&dir),
             agent: dispatch::agent_name(&dispatch.target_agent),
             inbox_name: dropped.name.clone(),
-            project: dispatch.project.clone(),
+            project: dispatch.project.as_str().into(),
+            accepted_at_ms: accepted.at_ms(),
         };
         let audit = &self.context.audit;
         let id = dispatch.id.as_str();

@@ -8,6 +8,7 @@ mod control;
 mod halt;
 mod holds;
 mod inbox;
+mod overdue;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -16,7 +17,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 
-use super::heartbeat::{Board, Changed, RunningSession, Told};
+use super::heartbeat::{Changed, RunningSession, Told};
 use super::watcher::{Seen, Watcher};
 use super::{Cancel, Context, Event, Job};
 use crate::effects::clock;
@@ -29,10 +30,10 @@ use crate::pure::trouble::Place;
 use control::Cancels;
 use halt::Halt;
 use inbox::Settling;
+use overdue::Overdue;
 
 pub struct Intake<'c> {
     context: &'c Context,
-    board: &'c Board,
     changed: Changed,
     events: Receiver<Event>,
     running: Receiver<Infallible>,
@@ -69,6 +70,7 @@ pub struct Intake<'c> {
     unmoved: Vec<OsString>,
     settling: Settling,
     cancels: Cancels,
+    overdue: Overdue,
     next_scan: Instant,
 }
 
@@ -95,11 +97,10 @@ pub struct Wires {
 }
 
 impl<'c> Intake<'c> {
-    pub fn new(context: &'c Context, board: &'c Board, wires: Wires) -> Intake<'c> {
+    pub fn new(context: &'c Context, wires: Wires) -> Intake<'c> {
         let (holds, holds_as_of_ms) = holds::restore(context);
         Intake {
             context,
-            board,
             changed: wires.changed,
             events: wires.events,
             running: wires.running,
@@ -123,6 +124,7 @@ impl<'c> Intake<'c> {
             unmoved: Vec::new(),
             settling: Settling::default(),
             cancels: Cancels::default(),
+            overdue: Overdue::default(),
             next_scan: Instant::now(),
         }
     }
@@ -130,6 +132,7 @@ impl<'c> Intake<'c> {
     /// A dispatch of an earlier daemon that waits.
     pub fn recall(&mut self, claim: Claim) {
         self.enter(&claim);
+        self.limit_wait(&claim);
         self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
     }
 
@@ -143,7 +146,7 @@ impl<'c> Intake<'c> {
     fn enter(&mut self, claim: &Claim) {
         self.next_seq = self.next_seq.max(claim.seq + 1);
         let (seq, lane, inbox_name) = (claim.seq, claim.lane.clone(), claim.inbox_name.clone());
-        let project = claim.project.clone();
+        let project = claim.project.to_string();
         self.open.insert(claim.id.clone(), Open { seq, lane, inbox_name, project });
         self.is_news = true;
     }
@@ -219,6 +222,10 @@ impl<'c> Intake<'c> {
         if self.watcher.take_overflow() {
             self.next_scan = Instant::now();
         }
+        if self.overdue.is_due() {
+            self.answer_overdue();
+            return true;
+        }
         self.settling.take_due(&mut self.backlog);
         if !self.backlog.is_empty() {
             let has_room = self.has_room();
@@ -240,11 +247,12 @@ impl<'c> Intake<'c> {
         if self.jobs.is_none() {
             return never();
         }
-        let holds = self.holds_due();
+        let (cancels, holds) = (self.cancels.next_due(), self.holds_due());
         let due = match self.halt.until {
-            Some(until) => [Some(until), None, self.cancels.next_due(), holds],
+            Some(until) => [Some(until), cancels, holds, None, None],
             None => {
-                [Some(self.next_scan), self.settling.next_due(), self.cancels.next_due(), holds]
+                let (settling, overdue) = (self.settling.next_due(), self.overdue.next_due());
+                [Some(self.next_scan), cancels, holds, settling, overdue]
             }
         };
         due.into_iter().flatten().min().map_or_else(never, at)
@@ -254,6 +262,7 @@ impl<'c> Intake<'c> {
         self.asked_at_ms = clock::unix_ms();
         !self.paused
             && !self.is_halted()
+            && !self.overdue.is_due()
             && self.active.len() < self.context.settings.max_concurrent
             && self.queue.is_runnable(&self.holds, self.asked_at_ms)
             && self.has_room()
@@ -264,6 +273,7 @@ impl<'c> Intake<'c> {
         let taken = self.queue.take(&self.holds, self.asked_at_ms);
         let Taken { lane, agent, item: claim, .. } =
             taken.expect("invariant: the queue is runnable");
+        self.overdue.forget(claim.seq);
         let probe = self.holds.let_through(&claim.id, agent, &lane, clock::unix_ms());
         if probe {
             log::info!("{} is let through, to see whether {agent} works again", claim.id);
@@ -295,6 +305,9 @@ impl<'c> Intake<'c> {
             Event::Back { claim, error } => {
                 log::warn!("{} waits: {error}", claim.id);
                 self.halt(Place::Start, &error);
+                if matches!(self.context.store.last_attempt(&claim.id), Ok(None)) {
+                    self.limit_wait(&claim);
+                }
                 self.put_back(claim);
             }
             Event::Again { claim } => self.put_back(claim),
@@ -337,7 +350,7 @@ impl<'c> Intake<'c> {
         };
         let mut sessions: Vec<RunningSession> = self.active.iter().map(session).collect();
         sessions.sort_by_key(|session| session.since);
-        self.board.put(Told {
+        self.context.board.put(Told {
             queued: self.queue.len(),
             paused: self.paused,
             sessions,

@@ -14,8 +14,9 @@ use crossbeam_channel::{Receiver, Sender, after, select_biased};
 use serde_json::json;
 
 use self::start::NotStarted;
-use super::attempt::{Running, Watched};
+use super::attempt::Running;
 use super::conclude::{self, Dossier};
+use super::watch::Watched;
 use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
 use crate::effects::error::Result;
@@ -270,8 +271,10 @@ impl Worker<'_> {
             let notice = notice(claim, Sign::Clear { started_at_ms });
             let _ = self.events.send(Event::Notice(Box::new(notice)));
         };
-        match running.watch(cancel, &on_work) {
-            Watched::Ended(exit) => running.settle(claim, exit),
+        let watched = running.watch(&claim.id, cancel, &on_work);
+        self.context.board.forget(&claim.id);
+        match watched {
+            Watched::Ended(exit) => running.settle(claim, exit, cancel),
             Watched::Left => {
                 log::info!("{} is left running for the next daemon", claim.id);
                 None

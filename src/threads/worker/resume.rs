@@ -17,6 +17,7 @@ use crate::pure::claim::NextStep;
 use crate::pure::recovery::Step;
 use crate::pure::report::{ErrorType, Status};
 use crate::threads::attempt::Running;
+use crate::threads::follow::Follower;
 use crate::threads::{Cancel, Context, Event, persist};
 
 /// Takes up what an earlier daemon left in the middle of an attempt: one thread for each, beside the workers.
@@ -44,10 +45,11 @@ impl Worker<'_> {
         let read = || {
             let Some(attempt) = context.store.last_attempt(&id)? else { return Ok(None) };
             let (start, child, end) = (attempt.start()?, attempt.child()?, attempt.end()?);
-            Ok(Some((attempt, start, child, end)))
+            let was_read_in_peace = attempt.readings()? == 0;
+            Ok(Some((attempt, start, child, end, was_read_in_peace)))
         };
         let Some(found) = persist(context, read) else { return Event::Left { id } };
-        let Some((attempt, start, child, recorded)) = found else {
+        let Some((attempt, start, child, recorded, was_read_in_peace)) = found else {
             return Event::Again { claim: open.dossier.claim };
         };
         let (driver, start) = match (agent::driver(&open.dossier.dispatch.target_agent), start) {
@@ -57,6 +59,7 @@ impl Worker<'_> {
                 return self.answer_without(open, Status::Failed, ErrorType::Interrupted, error);
             }
         };
+        let follower = Follower::new(driver, was_read_in_peace);
         let mut running = Running {
             context,
             driver,
@@ -65,6 +68,7 @@ impl Worker<'_> {
             session: None,
             stop: None,
             is_below_us: false,
+            follower,
         };
         let leader = child.read().copied();
         let leader = leader.or_else(|| context.processes.find_leader(&running.mark()));
@@ -87,7 +91,7 @@ impl Worker<'_> {
                 running.stop = Some(cause);
                 self.see_to_its_end(running, &open.dossier.claim, cancel)
             }
-            Step::Judge => running.settle(&open.dossier.claim, None),
+            Step::Judge => running.settle(&open.dossier.claim, None, cancel),
             Step::GiveUp => running.give_up(&open.dossier.claim),
             Step::Conclude | Step::QueueRetry | Step::QueueAgain => {
                 running.sweep_only();

@@ -13,6 +13,7 @@ use crate::effects::store::Claim;
 use crate::effects::{clock, git, project, random};
 use crate::pure::agent::{self, Driver, Launch, SessionRef};
 use crate::pure::claim::{AttemptStart, FirstStart, hex};
+use crate::pure::config::projects::{self, Terms};
 use crate::pure::digest::uuid_v4;
 use crate::pure::dispatch::Dispatch;
 use crate::pure::policy::Mode;
@@ -21,6 +22,7 @@ use crate::pure::trouble::Fault;
 use crate::threads::Event;
 use crate::threads::attempt::{self, Running};
 use crate::threads::conclude::Dossier;
+use crate::threads::follow::Follower;
 
 /// Why nothing was started: the dispatch's own fault, or not.
 pub(super) enum NotStarted {
@@ -42,7 +44,9 @@ impl Worker<'_> {
         let (driver, program) = self.agent(dispatch).map_err(fault)?;
         let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
         let dir = project::resolve(&dir).map_err(fault)?;
-        let launch = self.launch_of(plan);
+        // Of the directory, which is all of a dispatch that bears on them.
+        let terms = projects::terms(&context.settings, &dir.to_string_lossy());
+        let launch = launch_of(plan, &terms);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
         let (started_at_ms, started_monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
         let boot_id = clock::boot_id();
@@ -91,6 +95,7 @@ impl Worker<'_> {
                     session,
                     stop: None,
                     is_below_us: true,
+                    follower: Follower::new(driver, true),
                 })
             }
             Err(e) => {
@@ -119,15 +124,6 @@ impl Worker<'_> {
             ));
         }
         Ok((driver, program))
-    }
-
-    fn launch_of(&self, plan: &Plan) -> Launch<'_> {
-        let settings = &self.context.settings;
-        let session = match &plan.mode {
-            Mode::Resume { session_id } => SessionRef::Resume(session_id.clone()),
-            Mode::AsIs | Mode::WithoutLearnings => SessionRef::New(uuid_v4(random::bytes())),
-        };
-        Launch { session, allow_tools: &settings.allow_tools, extra_args: &settings.claude_args }
     }
 
     fn audit_start(&self, claim: &Claim, dispatch: &Dispatch, start: &AttemptStart) {
@@ -163,4 +159,12 @@ fn prompt_of(dispatch: &Dispatch, mode: &Mode) -> (String, bool) {
 fn is_shortage(e: &io::Error) -> bool {
     // Busy: the agent's program is being replaced.
     fault(e) == Fault::Shortage || e.kind() == io::ErrorKind::ExecutableFileBusy
+}
+
+fn launch_of<'t>(plan: &Plan, terms: &'t Terms) -> Launch<'t> {
+    let session = match &plan.mode {
+        Mode::Resume { session_id } => SessionRef::Resume(session_id.clone()),
+        Mode::AsIs | Mode::WithoutLearnings => SessionRef::New(uuid_v4(random::bytes())),
+    };
+    Launch { session, terms }
 }

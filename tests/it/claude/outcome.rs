@@ -111,6 +111,37 @@ pub fn a_task_that_may_use_bash_commits(claude: &Path) {
     assert_eq!(facts["dirty_files"].as_u64().unwrap_or(0), 0, "{facts}");
 }
 
+/// A repository brings a hook and a server of its own along. Strict: neither runs; as the user's own would.
+pub fn an_untrusted_project_whose_hooks_do_not_run(claude: &Path) {
+    let lab = Lab::new();
+    let api = Api::start(Script::each_session(vec![Step::text("Done.")]));
+    let shop = lab.repository("shop");
+    let [hook, server, own] = ["hook", "server", "own"].map(|name| lab.path(name));
+    let touch = |path: &Path| format!("touch {}", path.display());
+    let hooks = |path: &Path| {
+        let command = json!({"type": "command", "command": touch(path)});
+        json!({"hooks": {"SessionStart": [{"hooks": [command]}]}, "enableAllProjectMcpServers": true})
+    };
+    for (dir, path) in [(&shop, &hook), (&lab.home, &own)] {
+        fs::create_dir_all(dir.join(".claude")).expect("create .claude");
+        fs::write(dir.join(".claude/settings.json"), hooks(path).to_string()).expect("settings");
+    }
+    let servers = json!({"mcpServers": {"x": {"command": "sh", "args": ["-c", touch(&server)]}}});
+    fs::write(shop.join(".mcp.json"), servers.to_string()).expect(".mcp.json");
+
+    let strict = daemon(&lab, &api, claude).word("--strict").start();
+    lab.send(&lab.task("a", "Say something.").in_dir(&shop));
+    completed(&lab, "a");
+    assert!(!hook.exists() && !server.exists(), "the repository's own programs ran");
+    assert!(own.exists(), "the user's own hook did not run");
+    drop(strict);
+    // The test can fail: without it the hook does run.
+    let _lax = daemon(&lab, &api, claude).start();
+    lab.send(&lab.task("b", "Say something.").in_dir(&shop));
+    completed(&lab, "b");
+    assert!(hook.exists(), "the hook was never a danger");
+}
+
 /// The CLI repeats the request itself: the daemon has nothing to do.
 pub fn a_rate_limit_that_passes(claude: &Path) {
     let lab = Lab::new();

@@ -1,0 +1,125 @@
+//! What a running session says of itself, read as it comes: for its clocks and for the heartbeat.
+//!
+//! The stream is read once: what was read while the session ran is not read again at its end. It is never needed for the
+//! answer that anything was read early, so whatever goes wrong here only means that less is known until the end.
+
+use crate::effects::clock;
+use crate::effects::error::Result;
+use crate::effects::store::{Attempt, Stream};
+use crate::pure::agent::{Driver, Summary, Transcript};
+use crate::pure::clocks::{self, Cpu, Stillness};
+use crate::threads::heartbeat::Progress;
+
+pub struct Follower {
+    driver: &'static Driver,
+    transcript: Transcript,
+    stream: Option<Stream>,
+    /// False: an earlier daemon died at reading it. Then it is read only once more, at its end.
+    may_read: bool,
+    in_trouble: bool,
+    stillness: Stillness,
+    last_output_at_ms: Option<i64>,
+    pub seen: Seen,
+}
+
+/// What the clocks want to know. Until the first look nothing speaks against the session.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub bytes: u64,
+    pub has_begun: bool,
+    pub final_since_ms: Option<i64>,
+    pub still_since_ms: Option<i64>,
+}
+
+impl Follower {
+    pub fn new(driver: &'static Driver, may_read: bool) -> Follower {
+        Follower {
+            driver,
+            transcript: Transcript::new(driver),
+            stream: None,
+            may_read,
+            in_trouble: false,
+            stillness: Stillness::default(),
+            last_output_at_ms: None,
+            seen: Seen { bytes: 0, has_begun: true, final_since_ms: None, still_since_ms: None },
+        }
+    }
+
+    /// True: there is something new. `cpu` is asked only if the answer matters.
+    pub fn look(
+        &mut self,
+        attempt: &Attempt,
+        stall_ms: Option<i64>,
+        cpu: impl FnOnce() -> Option<Cpu>,
+    ) -> bool {
+        let bytes_before = self.seen.bytes;
+        let followed = self.read_news(attempt);
+        let now_ms = clock::monotonic_ms();
+        if let Err(e) = &followed
+            && !self.in_trouble
+        {
+            log::warn!("{e}: less is known of a running session");
+        }
+        self.in_trouble = followed.is_err();
+        let is_known = self.may_read && !self.in_trouble;
+        let summary = self.transcript.summary();
+        self.seen.has_begun = !is_known || clocks::has_begun(summary);
+        let is_final = is_known && clocks::is_final(summary);
+        self.seen.final_since_ms = is_final.then(|| self.seen.final_since_ms.unwrap_or(now_ms));
+        let has_news = self.seen.bytes != bytes_before;
+        if let Some(stall_ms) = stall_ms {
+            self.seen.still_since_ms = self.stillness.look(now_ms, has_news, stall_ms, cpu);
+        }
+        if has_news {
+            self.last_output_at_ms = Some(clock::unix_ms());
+        }
+        has_news
+    }
+
+    fn read_news(&mut self, attempt: &Attempt) -> Result<()> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => none.insert(attempt.open_stream()?),
+        };
+        let news = stream.look()?;
+        if news.is_cut {
+            self.transcript = Transcript::new(self.driver);
+        }
+        self.seen.bytes = news.size;
+        if self.may_read && news.is_more {
+            stream.read_some(&mut |piece| self.transcript.feed(piece))?;
+        }
+        Ok(())
+    }
+
+    /// After the session's end: reads the rest.
+    pub fn finish(&mut self, attempt: &Attempt) -> Summary {
+        let mut transcript = std::mem::replace(&mut self.transcript, Transcript::new(self.driver));
+        let mut read = || {
+            let Some(stream) = &mut self.stream else {
+                return attempt.open_stream()?.read_rest(&mut |piece| transcript.feed(piece));
+            };
+            if stream.look()?.is_cut {
+                transcript = Transcript::new(self.driver);
+            }
+            stream.read_rest(&mut |piece| transcript.feed(piece))
+        };
+        if let Err(e) = read() {
+            log::error!("{e}");
+        }
+        transcript.finish()
+    }
+
+    /// For the heartbeat.
+    pub fn progress(&self) -> Progress {
+        let summary = self.transcript.summary();
+        Progress {
+            output_bytes: self.seen.bytes,
+            last_activity_ms: self.last_output_at_ms,
+            turns: summary.assistant_turns,
+            last_tool: summary.last_tool.clone(),
+            tokens: summary.tokens,
+            cost_usd: summary.result.as_ref().and_then(|result| result.total_cost_usd),
+        }
+    }
+}

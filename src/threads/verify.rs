@@ -1,0 +1,121 @@
+//! The acceptance command: what the operator wants to see pass before a session's work counts as completed.
+//!
+//! It is the operator's own program, but it runs what the agent wrote; so it is ended at its time limit, on a cancel and at
+//! shutdown, carries the session's run token, and is swept after like the session. It writes to a file, `verify.log`. A crash
+//! while it runs leaves no end on record: the next daemon sweeps, judges, and runs it again.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::Cancel;
+use super::attempt::{Running, session_variables};
+use crate::effects::error::Result;
+use crate::effects::process::{Session, Spawn};
+use crate::effects::store::Claim;
+use crate::pure::config::projects::{self, Verify};
+use crate::pure::outcome::{Checked, Ending, Exit, StopCause, after_check, cut_check};
+use crate::pure::redact::redact;
+use crate::pure::report::{Status, VerifyReport};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What came of it.
+enum Verified {
+    Ran(Checked),
+    Cut(StopCause),
+    /// It is left to the next daemon, which runs it again.
+    Left,
+}
+
+impl Running<'_> {
+    /// Runs the project's command, if it has one and the session did well. `None`: the daemon leaves, and nothing is decided.
+    pub(super) fn verify(
+        &self,
+        claim: &Claim,
+        ending: Ending,
+        cancel: &Cancel,
+    ) -> Option<(Ending, Option<VerifyReport>)> {
+        let settings = &self.context.settings;
+        let verify = projects::verify(settings, &self.start.project_dir, &claim.project);
+        let Some(verify) = verify.filter(|_| ending.status == Status::Completed) else {
+            return Some((ending, None));
+        };
+        // The stream has been read; a death from here on says nothing against it.
+        if let Err(e) = self.attempt.forget_reading() {
+            log::warn!("{e}");
+        }
+        log::info!("{} is verified: {}", claim.id, verify.argv.join(" "));
+        let began = Instant::now();
+        let verified = self.run(claim, verify, cancel);
+        self.sweep_only();
+        let checked = match verified {
+            Ok(Verified::Ran(checked)) => checked,
+            Ok(Verified::Cut(cause)) => return Some((cut_check(ending, cause), None)),
+            Ok(Verified::Left) => return None,
+            Err(e) => Checked { error: Some(e.to_string()), ..Checked::default() },
+        };
+        let report = VerifyReport {
+            exit_code: checked.exit.and_then(|exit| exit.code),
+            signal: checked.exit.and_then(|exit| exit.signal),
+            timed_out: checked.timed_out,
+            duration: began.elapsed().as_millis() as f64 / 1000.0,
+            output: Some(redact(&self.attempt.verify_tail())).filter(|output| !output.is_empty()),
+        };
+        Some((after_check(ending, &checked, verify.timeout.as_secs_f64()), Some(report)))
+    }
+
+    fn run(&self, claim: &Claim, verify: &Verify, cancel: &Cancel) -> Result<Verified> {
+        let log = self.attempt.verify_log()?;
+        let program = PathBuf::from(&verify.argv[0]);
+        let started = log.try_clone().and_then(|stderr| {
+            let spawn = Spawn {
+                program: &program,
+                arguments: verify.argv[1..].iter().map(Into::into).collect(),
+                directory: Path::new(&self.start.project_dir),
+                variables: session_variables(self.context, claim, &self.start),
+                stdin: self.attempt.empty_file()?,
+                stdout: log,
+                stderr,
+            };
+            Session::spawn(&self.context.processes, spawn)
+        });
+        Ok(match started {
+            Ok(session) => self.watch_check(session, verify, cancel),
+            Err(e) => {
+                let error = Some(format!("cannot start {}: {e}", program.display()));
+                Verified::Ran(Checked { error, ..Checked::default() })
+            }
+        })
+    }
+
+    fn watch_check(&self, mut session: Session, verify: &Verify, cancel: &Cancel) -> Verified {
+        let settings = &self.context.settings;
+        let grace = settings.kill_grace;
+        let began = Instant::now();
+        loop {
+            let cut = self.reason_to_cut(cancel);
+            if cut.is_some() || self.is_to_be_left() {
+                session.stop(grace);
+                return cut.map_or(Verified::Left, Verified::Cut);
+            }
+            let left = verify.timeout.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                let exit: Option<Exit> = session.stop(grace);
+                return Verified::Ran(Checked { exit, timed_out: true, error: None });
+            }
+            if let Some(exit) = session.wait(left.min(LOOK_EVERY)) {
+                return Verified::Ran(Checked { exit, timed_out: false, error: None });
+            }
+            if let Some(max) = settings.stdout_bytes_max
+                && self.attempt.verify_bytes() > max
+            {
+                let error = Some(format!("it wrote more than {} MB", max as f64 / 1e6));
+                return Verified::Ran(Checked {
+                    exit: session.stop(grace),
+                    timed_out: false,
+                    error,
+                });
+            }
+        }
+    }
+}

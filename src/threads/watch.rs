@@ -1,0 +1,117 @@
+//! A running session, from its start to its end: by itself, or by us, at one of its limits, on a cancel, at shutdown.
+//!
+//! It is looked at once a second, by whoever owns it: what it wrote ([`super::follow`]), and whether that says that it must
+//! end ([`crate::pure::clocks`]). `stop.json` is written before our first signal, so that a crash between the two leads to
+//! the same answer. An adopted session is watched like one of our own.
+
+use std::time::Duration;
+
+use super::attempt::Running;
+use super::{Cancel, Context};
+use crate::effects::clock;
+use crate::pure::claim::StopRecord;
+use crate::pure::clocks::{self, Limits, Look};
+use crate::pure::config::{OnShutdown, Settings};
+use crate::pure::dispatch::DispatchId;
+use crate::pure::outcome::{Exit, StopCause};
+
+/// How often a running session is looked at. Its end is seen at once all the same.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What [`Running::watch`] came to.
+pub enum Watched {
+    Ended(Option<Exit>),
+    /// It goes on without us.
+    Left,
+}
+
+impl Running<'_> {
+    /// Watches the session to its end. `on_work`: called once for a probe, when its model has answered: others need not wait
+    /// for its end.
+    pub fn watch(&mut self, id: &DispatchId, cancel: &Cancel, on_work: &dyn Fn()) -> Watched {
+        let mut is_probe = self.start.probe;
+        loop {
+            if self.stop.is_none() {
+                if self.is_to_be_left() {
+                    return Watched::Left;
+                }
+                self.stop = self.reason_to_stop(cancel);
+            }
+            if let Some(cause) = self.stop {
+                return Watched::Ended(self.end(id, cause));
+            }
+            let Some(session) = &mut self.session else { return Watched::Ended(None) };
+            let left_ms = self.start.deadline_monotonic_ms - clock::monotonic_ms();
+            let left = Duration::from_millis(left_ms.max(1) as u64);
+            if let Some(exit) = session.wait(left.min(LOOK_EVERY)) {
+                return Watched::Ended(exit);
+            }
+            self.follow(id);
+            if is_probe && self.follower.progress().turns > 0 {
+                is_probe = false;
+                on_work();
+            }
+        }
+    }
+
+    pub(super) fn is_to_be_left(&self) -> bool {
+        let Context { level, settings, .. } = self.context;
+        settings.on_shutdown == OnShutdown::Leave && level.is_drain() && !level.is_kill()
+    }
+
+    /// Somebody wants it ended, whatever it does.
+    pub(super) fn reason_to_cut(&self, cancel: &Cancel) -> Option<StopCause> {
+        if cancel.is_asked() {
+            return Some(StopCause::Cancelled);
+        }
+        self.context.level.is_kill().then_some(StopCause::Shutdown)
+    }
+
+    fn reason_to_stop(&self, cancel: &Cancel) -> Option<StopCause> {
+        if let Some(cause) = self.reason_to_cut(cancel) {
+            return Some(cause);
+        }
+        let seen = &self.follower.seen;
+        let look = Look {
+            now_ms: clock::monotonic_ms(),
+            started_ms: self.start.started_monotonic_ms,
+            deadline_ms: self.start.deadline_monotonic_ms,
+            stdout_bytes: seen.bytes,
+            has_begun: seen.has_begun,
+            final_since_ms: seen.final_since_ms,
+            still_since_ms: seen.still_since_ms,
+        };
+        clocks::due(&look, &limits(&self.context.settings))
+    }
+
+    /// Looks at what it wrote since the last look, and tells the heartbeat.
+    fn follow(&mut self, id: &DispatchId) {
+        let mark = self.context.settings.stall_timeout.map(|_| self.mark());
+        let stall_ms = limits(&self.context.settings).stall_ms;
+        let processes = &self.context.processes;
+        let news = self.follower.look(&self.attempt, stall_ms, || processes.cpu(mark.as_ref()?));
+        if news {
+            self.context.board.progress(id, self.follower.progress());
+        }
+    }
+
+    /// Says why, then climbs the kill ladder.
+    fn end(&mut self, id: &DispatchId, cause: StopCause) -> Option<Exit> {
+        log::info!("ending attempt {} of {id}: {cause:?}", self.attempt.number);
+        // On a disk that takes nothing the limits still hold; a crash before the end is then judged by the stream.
+        if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {
+            log::error!("{e}");
+        }
+        self.session.as_mut()?.stop(self.context.settings.kill_grace)
+    }
+}
+
+pub fn limits(settings: &Settings) -> Limits {
+    let ms = |limit: Option<Duration>| limit.map(|limit| limit.as_millis() as i64);
+    Limits {
+        start_ms: ms(settings.start_timeout),
+        stall_ms: ms(settings.stall_timeout),
+        result_grace_ms: ms(settings.result_grace),
+        stdout_bytes_max: settings.stdout_bytes_max,
+    }
+}
