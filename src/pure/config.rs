@@ -385,6 +385,8 @@ pub fn apply_environment(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use serde_json::json;
 

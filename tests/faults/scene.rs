@@ -85,6 +85,8 @@ impl Scene {
             .set("--max-concurrent", 3)
             .set("--rate-limit-backoff", 0.02)
             .set("--kill-grace", 0.1)
+            // The disks that lose power are small.
+            .set("--min-free-mb", 0)
     }
 
     /// What is published now stays as it is.
