@@ -1,7 +1,7 @@
 # make demo    build, and see one dispatch become a report (no account needed)
 # make test    all tests; the ones with the real Claude Code need npm and say SKIPPED without it
 #
-# Also: bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
+# Also: soak (half an hour of kills and power cuts), bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -10,7 +10,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 STATIC_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := gstack-dispatch-daemon
 
-.PHONY: demo test test-latest bench build lint static static-test macos-check crates install clean
+.PHONY: demo test test-latest soak bench build lint static static-test macos-check crates install clean
 
 demo:
 	$(CARGO) build --locked
@@ -20,11 +20,16 @@ demo:
 test:
 	@rm -f "$(TARGET_DIR)/tmp/skipped.txt"
 	$(CARGO) test --locked
+	$(CARGO) test --locked --features failpoints --test faults
 	@cat "$(TARGET_DIR)/tmp/skipped.txt" 2>/dev/null || true
 
 # The same end-to-end tests against the newest Claude Code on npm. Apart, since it changes under us.
 test-latest:
 	$(CARGO) test --locked --test it claude::latest -- --ignored --nocapture
+
+# The same storms and power cuts as in `make test`, for long. GSTACK_TEST_SEED repeats one.
+soak:
+	$(CARGO) test --locked --features failpoints --test faults soak_ -- --ignored --nocapture --test-threads 1
 
 # Measures, beside the run's own floor; AGAINST='COMMAND' adds another daemon with the same directory, interleaved.
 bench:
@@ -36,6 +41,7 @@ build:
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features failpoints -- -D warnings
 
 # One file that runs on any Linux of its processor; STATIC_TARGETS names others. tests/static/build.sh says how.
 static:
