@@ -182,13 +182,24 @@ fn nothing_left(story: &Story, found: &mut Vec<String>) {
             found.push(format!("left behind in the drop zone: {name}"));
         }
     }
-    let rejected = names(&story.gstack.join("dispatchd/rejected"));
-    let files = rejected.iter().filter(|dir| {
-        let dir = story.gstack.join("dispatchd/rejected").join(dir);
-        names(&dir).iter().any(|name| name != "reason.json" && !name.starts_with(".tmp."))
-    });
-    if files.count() != story.invalid {
-        found.push(format!("lost: {} invalid files, kept: {rejected:?}", story.invalid));
+    kept_with_a_reason(story, found);
+}
+
+fn kept_with_a_reason(story: &Story, found: &mut Vec<String>) {
+    let rejected = story.gstack.join("dispatchd/rejected");
+    let mut kept = 0;
+    for dir in names(&rejected).iter().map(|name| rejected.join(name)) {
+        // A folder without the file is what a crash left; the file is judged again.
+        if names(&dir).iter().any(|name| name != "reason.json" && !name.starts_with(".tmp.")) {
+            kept += 1;
+            let reason = fs::read(dir.join("reason.json")).unwrap_or_default();
+            if serde_json::from_slice::<Value>(&reason).is_err() {
+                found.push(format!("no reason: {}", dir.display()));
+            }
+        }
+    }
+    if kept != story.invalid {
+        found.push(format!("lost: {} invalid files, {kept} kept", story.invalid));
     }
 }
 

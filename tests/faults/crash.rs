@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use crate::disk::{Disk, Loses};
 use crate::pool::{self, Random};
 use crate::scene::Scene;
 use crate::util::*;
@@ -24,7 +23,7 @@ fn run(scene: &Scene, failpoint: &str) {
 }
 
 /// How many effects the whole scene has.
-fn effects(callback: &str) -> u64 {
+pub fn effects(callback: &str) -> u64 {
     let scene = Scene::with_every_kind(callback);
     let trace = scene.lab.path("trace");
     let daemon = scene.daemon().env("GSTACK_FAILPOINT_TRACE", trace.display()).spawn();
@@ -63,49 +62,4 @@ fn a_daemon_killed_again_in_its_recovery_loses_and_doubles_nothing() {
         run(&scene, &format!("kill@{second}"));
         scene.conclude(&format!("kill@{first}, kill@{second}"))
     });
-}
-
-/// Crashes with which the power goes, each with the strictest disk and with a moody one.
-const CUTS: usize = 400;
-
-fn cut(callback: &str, at: u64, loses: Loses, random: &mut Random) -> Vec<String> {
-    let mut scene = Scene::with_every_kind(callback);
-    // The log is not synced line by line: its last moments go with the power.
-    scene.forgives = &["no spawned line", "no last line", "no first line", "torn line"];
-    // What a careful user has before the first dispatch: a daemon ran here once.
-    let root = scene.lab.gstack.clone();
-    let disk = Disk::look(&root, &scene.lab.path("beside"));
-    let trace = scene.lab.path("trace");
-    let mut daemon = scene
-        .daemon()
-        .env("GSTACK_FAILPOINT", format!("kill@{at}"))
-        .env("GSTACK_FAILPOINT_TRACE", trace.display())
-        .env("GSTACK_FAILPOINT_KEEP", disk.keep().display())
-        .spawn();
-    wait_until(&format!("cut@{at}: its end"), PATIENCE, || {
-        daemon.exited().is_some() || scene.is_done()
-    });
-    scene.look_at_reports();
-    if daemon.exited().is_none() {
-        daemon.crash();
-    } else {
-        daemon.left();
-    }
-    scene.lab.end_leftovers();
-    disk.lose(&trace, at, loses, random);
-    scene.conclude(&format!("cut@{at}, loses {loses:?}"))
-}
-
-#[test]
-fn a_disk_that_keeps_only_what_was_synced_loses_and_doubles_nothing() {
-    let server = Server::start(vec![Answer::Status(200)]);
-    let count = effects(&server.url);
-    let mut random = Random::new("cuts");
-    let cuts: Vec<(u64, Loses, u64)> = (0..CUTS)
-        .map(|n| {
-            let loses = if n % 2 == 0 { Loses::All } else { Loses::Some };
-            (1 + random.below(count), loses, random.below(u64::MAX >> 33))
-        })
-        .collect();
-    pool::run(&cuts, |(at, loses, seed)| cut(&server.url, *at, *loses, &mut Random::from(*seed)));
 }

@@ -130,7 +130,7 @@ impl Model {
     }
 
     /// Follows the trace up to the effect before which the daemon died.
-    fn follow(&mut self, trace: &str, died_at: u64) {
+    fn follow(&mut self, trace: &str, died_at: u64, ignored: &dyn Fn(&Path) -> bool) {
         for line in trace.lines() {
             let fields: Vec<&str> = line.split('\t').collect();
             let [number, name, path, other] = fields[..] else { continue };
@@ -142,7 +142,7 @@ impl Model {
                 "MakeDir" => self.add(path, true),
                 "Rename" => self.rename(path, other, number),
                 "Remove" => self.remove(path, number),
-                "Sync" => self.sync(path),
+                "Sync" if !ignored(path) => self.sync(path),
                 _ => {}
             }
         }
@@ -219,10 +219,17 @@ impl Disk {
         &self.keep
     }
 
-    /// The daemon died before that effect, and the power went with it.
-    pub fn lose(mut self, trace: &Path, died_at: u64, loses: Loses, random: &mut Random) {
+    /// The daemon died before that effect, and the power went with it. As if the daemon made no fsync of what is `ignored`.
+    pub fn lose(
+        mut self,
+        trace: &Path,
+        died_at: u64,
+        loses: Loses,
+        ignored: &dyn Fn(&Path) -> bool,
+        random: &mut Random,
+    ) {
         let trace = fs::read_to_string(trace).unwrap_or_default();
-        self.model.follow(&trace, died_at);
+        self.model.follow(&trace, died_at, ignored);
         let kept = self.model.kept(loses, random);
         let emptied: Vec<bool> = (0..self.model.is_dir.len())
             .map(|node| {

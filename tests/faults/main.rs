@@ -17,3 +17,4 @@ mod pool;
 mod power;
 mod scene;
 mod storm;
+mod synced;

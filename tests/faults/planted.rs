@@ -73,6 +73,10 @@ fn the_checker_names_each_planted_violation() {
     finds("lost", |s| {
         fs::remove_dir_all(s.lab.ours().join("rejected")).expect("remove");
     });
+    finds("no reason", |s| {
+        let (dir, _) = s.lab.rejected("dispatch-bad.json");
+        fs::write(dir.join("reason.json"), "").expect("write");
+    });
     finds("second attempt", |s| {
         let mut report = json_file(&s.lab.report_path("b"));
         report["attempts"][0]["error_type"] = json!("logic_error");

@@ -71,6 +71,7 @@ scenarios! {
     a_session_cut_at_its_ttl_while_its_tool_has_children
     a_session_that_ends_well_and_leaves_a_child
     a_running_session_is_adopted
+    a_running_session_does_not_notice_an_upgrade
     a_running_session_is_cancelled
 }
 

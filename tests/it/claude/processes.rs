@@ -113,6 +113,18 @@ pub fn a_session_that_ends_well_and_leaves_a_child(claude: &Path) {
 }
 
 pub fn a_running_session_is_adopted(claude: &Path) {
+    adopted_after(claude, |first| first.crash());
+}
+
+/// What a service manager does when it puts a new binary in place.
+pub fn a_running_session_does_not_notice_an_upgrade(claude: &Path) {
+    adopted_after(claude, |mut first| {
+        assert_eq!(first.stop(), 0);
+        first.left();
+    });
+}
+
+fn adopted_after(claude: &Path, end: impl FnOnce(Daemon)) {
     let lab = Lab::new();
     let file = lab.project("project-a").join("x.txt");
     let write = Step::write(file.to_str().expect("UTF-8"), "x\n");
@@ -127,10 +139,10 @@ pub fn a_running_session_is_adopted(claude: &Path) {
         }
     }));
     let go = go; // Ends before the server, which waits for its threads.
-    let first = daemon(&lab, &api, claude).start();
+    let first = daemon(&lab, &api, claude).set("--on-shutdown", "leave").start();
     lab.send(&lab.task("a", "Write x."));
     wait_until("the second request", SESSION_MAX, || api.requests() == 2);
-    first.crash();
+    end(first);
     let second = daemon(&lab, &api, claude).start();
     let adopted = lab.event("a", "adopted");
     assert!(!lab.report_path("a").exists(), "a report of a session that runs");

@@ -1,0 +1,129 @@
+//! Crashes with which the power goes, on the disk of `disk`; and the same with one fsync less, which must go wrong.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::crash::effects;
+use crate::disk::{Disk, Loses};
+use crate::pool::{self, Random};
+use crate::scene::Scene;
+use crate::util::*;
+
+/// Half of them with the strictest disk, half with a moody one.
+const CUTS: usize = 400;
+/// How many crashes an fsync may need to show that it is needed.
+const TRIES: usize = 60;
+/// For a daemon whose directory is damaged on purpose.
+const SHORT_PATIENCE: Duration = Duration::from_secs(6);
+
+/// One crash. `ignored`: the kind of fsync that is left out.
+fn cut(
+    callback: &str,
+    at: u64,
+    loses: Loses,
+    ignored: Option<&str>,
+    random: &mut Random,
+) -> Vec<String> {
+    let mut scene = Scene::with_every_kind(callback);
+    // The log is not synced line by line: its last moments go with the power.
+    scene.forgives = &["no spawned line", "no last line", "no first line", "torn line"];
+    if ignored.is_some() {
+        scene.patience = SHORT_PATIENCE;
+    }
+    let root = scene.lab.gstack.clone();
+    let disk = Disk::look(&root, &scene.lab.path("beside"));
+    let trace = scene.lab.path("trace");
+    let mut daemon = scene
+        .daemon()
+        .env("GSTACK_FAILPOINT", format!("kill@{at}"))
+        .env("GSTACK_FAILPOINT_TRACE", trace.display())
+        .env("GSTACK_FAILPOINT_KEEP", disk.keep().display())
+        .spawn();
+    wait_until(&format!("cut@{at}: its end"), PATIENCE, || {
+        daemon.exited().is_some() || scene.is_done()
+    });
+    scene.look_at_reports();
+    if daemon.exited().is_none() {
+        daemon.crash();
+    } else {
+        daemon.left();
+    }
+    scene.lab.end_leftovers();
+    let is_ignored = |path: &Path| Some(kind_of(path, &root).as_str()) == ignored;
+    disk.lose(&trace, at, loses, &is_ignored, random);
+    scene.conclude(&format!("cut@{at}, loses {loses:?}"))
+}
+
+/// The path of a synced file or folder, without what differs between dispatches.
+fn kind_of(path: &Path, root: &Path) -> String {
+    let Ok(inside) = path.strip_prefix(root) else { return "above".into() };
+    let word = |part: &str| {
+        let (tmp, name) = part.strip_prefix(".tmp.").map_or(("", part), |name| (".tmp.", name));
+        if name.starts_with("dispatch-") {
+            format!("{tmp}ID{}", if name.ends_with(".json") { ".json" } else { "" })
+        } else if name.starts_with("20") {
+            format!("{tmp}TIME")
+        } else {
+            part.trim_end_matches(char::is_numeric).to_string()
+        }
+    };
+    inside.iter().map(|part| word(&part.to_string_lossy())).collect::<Vec<_>>().join("/")
+}
+
+/// Every kind of fsync, and at which effect the first one was.
+fn kinds(callback: &str) -> BTreeMap<String, u64> {
+    let scene = Scene::with_every_kind(callback);
+    let trace = scene.lab.path("trace");
+    let daemon = scene.daemon().env("GSTACK_FAILPOINT_TRACE", trace.display()).spawn();
+    wait_until("all work done", PATIENCE, || scene.is_done());
+    daemon.crash();
+    let mut kinds = BTreeMap::new();
+    for line in text_file(&trace).lines() {
+        if let [number, "Sync", path, _] = line.split('\t').collect::<Vec<_>>()[..] {
+            let number = number.parse().expect("a number");
+            kinds.entry(kind_of(Path::new(path), &scene.lab.gstack)).or_insert(number);
+        }
+    }
+    let _ = fs::remove_file(&trace);
+    assert_eq!(scene.conclude("traced"), [""; 0]);
+    kinds
+}
+
+#[test]
+fn a_disk_that_keeps_only_what_was_synced_loses_and_doubles_nothing() {
+    let server = Server::start(vec![Answer::Status(200)]);
+    let count = effects(&server.url);
+    let mut random = Random::new("cuts");
+    let cuts: Vec<(u64, Loses, u64)> = (0..CUTS)
+        .map(|n| {
+            let loses = if n % 2 == 0 { Loses::All } else { Loses::Some };
+            (1 + random.below(count), loses, random.below(u64::MAX >> 33))
+        })
+        .collect();
+    pool::run(&cuts, |(at, loses, seed)| {
+        cut(&server.url, *at, *loses, None, &mut Random::from(*seed))
+    });
+}
+
+#[test]
+fn without_any_one_of_its_fsyncs_something_is_lost_or_doubled() {
+    let server = Server::start(vec![Answer::Status(200)]);
+    let count = effects(&server.url);
+    let kinds: Vec<(String, u64)> = kinds(&server.url).into_iter().collect();
+    let seed = Random::new("one fsync less").below(u64::MAX >> 33);
+    pool::run(&kinds, |(kind, first)| {
+        let mut random = Random::from(seed);
+        for n in 1..=TRIES {
+            let at = first + 1 + random.below(count - first);
+            let loses = if n % 2 == 0 { Loses::All } else { Loses::Some };
+            let found = cut(&server.url, at, loses, Some(kind), &mut random);
+            if let Some(found) = found.first() {
+                eprintln!("without the fsync of {kind}: {found} (try {n})");
+                return Vec::new();
+            }
+        }
+        vec![format!("nobody misses the fsync of {kind}")]
+    });
+}
