@@ -1,7 +1,7 @@
 # make demo    build, and see one dispatch become a report (no account needed)
 # make test    all tests; the ones with the real Claude Code need npm and say SKIPPED without it
 #
-# Also: soak (half an hour of kills and power cuts), bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
+# Also: soak (half an hour of kills and power cuts), mutants, bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -10,7 +10,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 STATIC_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := gstack-dispatch-daemon
 
-.PHONY: demo test test-latest soak bench build lint static static-test macos-check crates install clean
+.PHONY: demo test test-latest soak mutants bench build lint static static-test macos-check crates install clean
 
 demo:
 	$(CARGO) build --locked
@@ -30,6 +30,10 @@ test-latest:
 # The same storms and power cuts as in `make test`, for long. GSTACK_TEST_SEED repeats one.
 soak:
 	$(CARGO) test --locked --features failpoints --test faults soak_ -- --ignored --nocapture --test-threads 1
+
+# One safeguard after the other taken out of a copy of the source: a test has to notice. Half an hour; python3.
+mutants:
+	tests/mutants.py $(MUTANTS)
 
 # Measures, beside the run's own floor; AGAINST='COMMAND' adds another daemon with the same directory, interleaved.
 bench:

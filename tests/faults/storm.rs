@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::pool::Random;
 use crate::scene::Scene;
@@ -33,10 +33,8 @@ fn kill_some_session(scene: &Scene, random: &mut Random) -> bool {
     // Its number may be another's by now.
     let mark = format!("GSTACK_DISPATCH_ID={id}");
     let is_it = processes_with(&[mark]).iter().any(|(found, _)| found == pid);
-    if is_it {
-        signal(*pid, Signal::KILL);
-    }
-    is_it
+    // It may have ended by itself since.
+    is_it && Pid::from_raw(*pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
 }
 
 fn storm(size: &Size) {

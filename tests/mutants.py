@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""tests/mutants.py [NAME...]: takes one safeguard at a time out of a copy of the source, and demands that a test goes red.
+
+Fsyncs are not here: `without_any_one_of_its_fsyncs_something_is_lost_or_doubled` leaves out each kind of them without
+building anything. Here are locks, markers, comparisons, orders and sweeps. A row whose text is not found exactly once
+stops the run: the list must follow the source. Exit: 0 at least 95 % caught or explained, 1 less.
+"""
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+COPY = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(HERE, "target")), "mutants")
+
+IT = "it"
+FAULTS = "faults"
+# name, file, text, what it becomes, tests that should notice: (target, filter)
+ROWS = [
+    ("the lock of the directory", "effects/store/lock.rs", "match file.try_lock() {",
+     "match Ok::<(), TryLockError>(()) {", [(IT, "cli::")]),
+    ("the lock on a session's stdout", "effects/store/attempts.rs",
+     'files\n            .stdout\n            .try_lock()\n            .map_err(|e| Error::new("lock", dir.join("stdout.jsonl"), e.into()))?;', "",
+     [(IT, "leftovers::"), (IT, "recovery::")]),
+    ("attempt.json marks a start", "effects/store/attempts.rs",
+     'Ok(identity::find(&attempt.join("attempt.json"))?.is_some())', "Ok(attempt.is_dir())", [(IT, "recovery::")]),
+    ("an attempt counts at the next start", "effects/store/attempts.rs", "Ok(numbers(&claim)?.pop().map(attempt))",
+     "Ok(numbers(&claim)?.pop().map(attempt).filter(|_| false))", [(IT, "recovery::")]),
+    ("taking back an attempt that never was", "effects/store/attempts.rs",
+     'files::remove(&attempt.dir.join("attempt.json"))?;\n        files::sync_dir(&attempt.dir)?;\n        files::remove_tree(&attempt.dir)',
+     "let _ = attempt;\n        Ok(())", [(IT, "sessions::"), (IT, "disk::"), (FAULTS, "errors::")]),
+    ("why we end a session, before we do", "threads/watch.rs",
+     "self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() })", "crate::effects::error::Result::Ok(())",
+     [(IT, "recovery::"), (IT, "shutdown::"), (IT, "clocks::"), (IT, "control::")]),
+    ("the mark of a death at reading", "threads/attempt.rs", "self.attempt.note_reading()",
+     "crate::effects::error::Result::Ok(())", [(IT, "recovery::"), (IT, "clocks::"), (IT, "sessions::")]),
+    ("how an attempt ended, before what follows", "threads/attempt.rs",
+     "self.record(exit, summary, ending, next, swept, git);\n        let mut end = AttemptEnd { verify, ..end };\n        end.sign = sign.filter(|sign| self.is_to_be_told(sign, &end.next));\n        persist(self.context, || self.attempt.write_end(&end))?;",
+     "self.record(exit, summary, ending, next, swept, git);\n        let mut end = AttemptEnd { verify, ..end };\n        end.sign = sign.filter(|sign| self.is_to_be_told(sign, &end.next));",
+     [(IT, "recovery::"), (IT, "sessions::")]),
+    ("the sweep after a session", "threads/attempt.rs",
+     "    ) -> Option<AttemptEnd> {\n        let swept = self.sweep(claim);", "    ) -> Option<AttemptEnd> {\n        let swept = Swept::default();",
+     [(IT, "leftovers::"), (IT, "sessions::")]),
+    ("the sweep before a recorded end is answered", "threads/worker/resume.rs", "running.sweep_only();", "",
+     [(IT, "recovery::"), (IT, "leftovers::"), (FAULTS, "crash::a_daemon_killed_before")]),
+    ("a second look of the sweep", "effects/process/sweep.rs", "while quiet_looks < 2 {", "while quiet_looks < 1 {",
+     [(IT, "leftovers::"), (IT, "sessions::"), (FAULTS, "storm::two")]),
+    ("withdrawal by removing the file", "effects/store/inbox.rs", "            None => Ok(false),\n            Some(stamp) if stamp.identity == accepted.inbox_file => Ok(true),",
+     "            None => Ok(true),\n            Some(stamp) if stamp.identity == accepted.inbox_file => Ok(true),", [(IT, "recovery::"), (IT, "control::")]),
+    ("only the recorded file is removed", "effects/store/inbox.rs",
+     "if identity::find(to)?.is_some_and(|stamp| stamp.identity == *file) {", "if identity::find(to)?.is_some() || file.ino == 0 {",
+     [(IT, "intake::")]),
+    ("the digest of an acceptance", "effects/store/claims.rs", "\n            && sha256_hex(&bytes) == accepted.sha256", "",
+     [(IT, "recovery::")]),
+    ("an empty report is none", "effects/store/publish.rs", "if serde_json::from_slice::<Report>(&bytes).is_err() {",
+     "if serde_json::from_slice::<Report>(&bytes).is_err() && false {", [(IT, "recovery::")]),
+    ("a taken id", "effects/store/claims.rs", "if identity::find(&dir)?.is_some() {", "if identity::find(&dir)?.is_some() && false {",
+     [(IT, "intake::"), (IT, "recovery::")]),
+    ("the place in the queue after a restart", "threads/intake/mod.rs", "self.next_seq = self.next_seq.max(claim.seq + 1);", "",
+     [(IT, "recovery::"), (FAULTS, "storm::two")]),
+    ("received, before the acceptance", "threads/intake/inbox.rs", "            self.audit_received(&dropped, &dispatch);\n            store.accept(prepared)",
+     "            let accepted = store.accept(prepared)?;\n            self.audit_received(&dropped, &dispatch);\n            Ok(accepted)",
+     [(FAULTS, "crash::a_daemon_killed_before")]),
+    ("spawned, before the start", "threads/worker/start.rs", "        self.audit_start(claim, dispatch, &start);\n", "",
+     [(FAULTS, "planted::"), (IT, "sessions::"), (FAULTS, "crash::a_daemon_killed_before")]),
+    ("published, before the inbox file goes", "threads/conclude.rs", "persist(context, || store.publish(&id, report)).is_some()", "true",
+     [(IT, "recovery::")]),
+    ("a session leads a group of its own", "effects/process/session.rs", "            .process_group(0);", "            ;",
+     [(IT, "sessions::"), (IT, "leftovers::"), (IT, "clocks::")]),
+    ("an error is not an absence", "effects/store/identity.rs", "Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),",
+     "Err(_) => Ok(None),", [(FAULTS, "errors::")]),
+    ("work waits while the disk takes nothing", "threads/intake/mod.rs", "            && !self.is_halted()\n", "",
+     [(IT, "disk::"), (FAULTS, "errors::")]),
+]
+# Names of rows that no test can notice, and why.
+EXPLAINED = {}
+
+
+def run(words, **more):
+    return subprocess.run(words, cwd=COPY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+
+
+def cargo(*words):
+    environ = dict(os.environ, CARGO_TARGET_DIR=os.path.join(COPY, "target"))
+    return run(["cargo", "test", "--locked", "--features", "failpoints", *words], env=environ)
+
+
+def fresh_copy():
+    os.makedirs(COPY, exist_ok=True)
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=HERE, stdout=subprocess.PIPE, check=True).stdout
+    for name in filter(None, tracked.decode().split("\0")):
+        target = os.path.join(COPY, name)
+        os.makedirs(os.path.dirname(target) or COPY, exist_ok=True)
+        shutil.copy2(os.path.join(HERE, name), target)
+
+
+def is_caught(row):
+    name, file, text, mutant, tests = row
+    path = os.path.join(COPY, "src", file)
+    source = open(path).read()
+    if source.count(text) != 1:
+        sys.exit(f"the row {name!r} is stale: its text stands {source.count(text)} times in {file}")
+    open(path, "w").write(source.replace(text, mutant))
+    try:
+        built = cargo("--no-run", "--test", IT, "--test", FAULTS)
+        if built.returncode:
+            return "does not build:\n" + built.stdout[-1500:]
+        for target, wanted in tests:
+            if cargo("--test", target, wanted).returncode:
+                return f"caught by {target} {wanted}"
+        return None
+    finally:
+        open(path, "w").write(source)
+
+
+def main():
+    rows = [row for row in ROWS if not sys.argv[1:] or any(word in row[0] for word in sys.argv[1:])]
+    fresh_copy()
+    missed = []
+    for number, row in enumerate(rows, 1):
+        began = time.time()
+        caught = is_caught(row)
+        if caught is None and row[0] not in EXPLAINED:
+            missed.append(row[0])
+        said = caught or f"MISSED{': ' + EXPLAINED[row[0]] if row[0] in EXPLAINED else ''}"
+        print(f"[{number}/{len(rows)}] {row[0]}: {said} ({time.time() - began:.0f} s)", flush=True)
+    print(f"{len(rows) - len(missed)} of {len(rows)} caught or explained; missed: {missed}")
+    return 1 if len(missed) > len(rows) * 0.05 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
