@@ -15,6 +15,8 @@ use crate::scene::Scene;
 use crate::util::*;
 
 const DISK_BYTES: u64 = 24 * 1024 * 1024;
+/// xfs makes none that is smaller; what is not written takes no room.
+const XFS_BYTES: u64 = 320 * 1024 * 1024;
 const DISPATCHES: usize = 4;
 /// `_IOR('X', 125, __u32)` with EXT4_GOING_FLAGS_NOLOGFLUSH.
 const SHUTDOWN: &str = "import fcntl,os,struct,sys
@@ -24,18 +26,21 @@ fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))"
 struct Disk {
     image: PathBuf,
     place: PathBuf,
+    options: &'static str,
 }
 
 impl Disk {
-    fn mounted(image: PathBuf, place: PathBuf) -> Result<Disk, String> {
+    fn mounted(kind: &str, image: PathBuf, place: PathBuf) -> Result<Disk, String> {
         fs::create_dir_all(&place).map_err(|e| e.to_string())?;
-        let disk = Disk { image, place };
+        // Copies of one xfs have one name.
+        let options = if kind == "xfs" { "loop,nouuid" } else { "loop" };
+        let disk = Disk { image, place, options };
         disk.mount()?;
         Ok(disk)
     }
 
     fn mount(&self) -> Result<(), String> {
-        run("mount", &[&"-o", &"loop", &self.image, &self.place])
+        run("mount", &[&"-o", &self.options, &self.image, &self.place])
     }
 
     /// All that is not on the disk is gone.
@@ -58,28 +63,29 @@ fn run(program: &str, words: &[&dyn AsRef<OsStr>]) -> Result<(), String> {
     let mut command = Command::new(program);
     command.args(words.iter().map(|word| word.as_ref())).stdin(Stdio::null());
     let out = command.output().map_err(|e| format!("{program}: {e}"))?;
-    let said = String::from_utf8_lossy(&out.stderr).trim().to_string();
+    let said = String::from_utf8_lossy(&out.stderr);
+    let said = said.lines().next().unwrap_or_default();
     if out.status.success() { Ok(()) } else { Err(format!("{program}: {said}")) }
 }
 
 /// An empty file system in a file. The error says why this machine cannot do it.
 fn new_disk(lab: &Lab, kind: &str) -> Result<PathBuf, String> {
     let image = lab.path("image");
-    File::create(&image).and_then(|file| file.set_len(DISK_BYTES)).map_err(|e| e.to_string())?;
-    let quiet = if kind == "xfs" { "-f" } else { "-F" };
-    run(&format!("mkfs.{kind}"), &[&"-q", &quiet, &image])?;
-    let disk = Disk::mounted(image.clone(), lab.path("tried"))?;
+    let (force, bytes) = if kind == "xfs" { ("-f", XFS_BYTES) } else { ("-F", DISK_BYTES) };
+    File::create(&image).and_then(|file| file.set_len(bytes)).map_err(|e| e.to_string())?;
+    run(&format!("mkfs.{kind}"), &[&"-q", &force, &image])?;
+    let disk = Disk::mounted(kind, image.clone(), lab.path("tried"))?;
     disk.cut()?;
     drop(disk);
-    run(&format!("mkfs.{kind}"), &[&"-q", &quiet, &image])?;
+    run(&format!("mkfs.{kind}"), &[&"-q", &force, &image])?;
     Ok(image)
 }
 
-fn cut(image: &Path, after: Duration) -> Vec<String> {
+fn cut(kind: &str, image: &Path, after: Duration) -> Vec<String> {
     let lab_for_disk = Lab::new();
     let own = lab_for_disk.path("image");
-    fs::copy(image, &own).expect("copy the image");
-    let disk = Disk::mounted(own, lab_for_disk.path("disk")).expect("mount");
+    run("cp", &[&"--sparse=always", &image, &own]).expect("copy the image");
+    let disk = Disk::mounted(kind, own, lab_for_disk.path("disk")).expect("mount");
     let mut scene = Scene::on(&disk.place);
     // The log is not synced line by line: its last moments go with the power.
     scene.forgives = &["no spawned line", "no last line", "no first line"];
@@ -111,7 +117,7 @@ fn cuts(kind: &str, count: usize) {
     let moments: Vec<Duration> =
         (0..count).map(|_| Duration::from_micros(random.below(160_000))).collect();
     let began = Instant::now();
-    pool::run(&moments, |after| cut(&image, *after));
+    pool::run(&moments, |after| cut(kind, &image, *after));
     eprintln!(
         "{count} power cuts on {kind}, {DISPATCHES} dispatches each: 0 violations, {:?}",
         began.elapsed()
