@@ -6,6 +6,7 @@
 
 mod util;
 
+mod afternoon;
 mod api;
 mod callback;
 mod claude;
