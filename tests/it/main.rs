@@ -22,6 +22,7 @@ mod leftovers;
 mod network_fs;
 mod recorded;
 mod recovery;
+mod replayed;
 mod retention;
 mod rotation;
 mod sessions;
