@@ -168,10 +168,17 @@ fn an_afternoon_in_which_everything_goes_wrong_once() {
     });
     let broken: Vec<usize> = (FIRST_BROKEN + 1..DISPATCHES).filter(|n| is_broken(*n)).collect();
     assert!(!broken.iter().any(|n| is_answered(&day.lab, *n)));
-    day.wait("those of the broken project told", |_, beats| {
+    let probes = |lab: &Lab| {
+        let is_probe = |l: &&Value| l["event"] == "hold_prolonged" && l["kind"] == "config";
+        lab.audit().iter().filter(is_probe).count()
+    };
+    let before = probes(&day.lab);
+    day.wait("a probe of the broken project, and those that wait for it", |lab, beats| {
         let last = beats.last().and_then(|beat| Some((beat, held(beat, "config")?)));
         last.is_some_and(|(beat, hold)| beat["active"] == 0 && hold["waiting"] == broken.len())
+            && probes(lab) > before
     });
+    // No session runs now that could see one half of it.
     fs::remove_file(day.lab.path("broken").join(BLAME)).expect("mend the broken project");
     day.wait("the end of it all", |lab, beats| {
         let is_idle = |beat: &Value| beat["active"] == 0 && beat["queued"] == 0;
@@ -253,7 +260,7 @@ fn the_closed_window_was_heeded(lab: &Lab, reports: &[Value]) {
     let (_, hold) = hold_event(lab, "hold_started", "usage_limit");
     let (opened, end) = hold_event(lab, "hold_ended", "usage_limit");
     assert_eq!((&end["why"], hold.get("project")), (&json!("probe"), None), "{end}");
-    // Each session that met it: those of the other slots could not know yet, and more than one moment later nobody came.
+    // The other slots cannot know at once; a moment later nobody starts any more.
     let met: Vec<_> = attempts(reports).filter(|a| a["error_type"] == "usage_limit").collect();
     let audit = lab.audit();
     let again = audit.iter().filter(|line| line["error_type"] == "usage_limit");

@@ -83,7 +83,11 @@ fn run(recording: &Recording) -> Result<(), String> {
     if got != (count, &json!(retries), &json!(status)) {
         return Err(format!("{got:?} instead of {:?}: {report:#}", (count, retries, status)));
     }
-    let at = usize::from(recording.scenario.starts_with("resume-"));
+    let is_resumed = recording.scenario.starts_with("resume-");
+    let at = usize::from(is_resumed);
+    if (attempts[at]["resumed"] == true) != is_resumed {
+        return Err(format!("resumed, or not: {report:#}"));
+    }
     judged(recording, then, &attempts[at..])?;
     let held = lab.audit_of("").into_iter().find(|line| line["event"] == "hold_started");
     let held = held.map_or(Value::Null, |line| line["kind"].clone());
