@@ -6,6 +6,7 @@
 
 mod util;
 
+mod afternoon;
 mod api;
 mod callback;
 mod claude;
@@ -21,6 +22,7 @@ mod leftovers;
 mod network_fs;
 mod recorded;
 mod recovery;
+mod replayed;
 mod retention;
 mod rotation;
 mod sessions;

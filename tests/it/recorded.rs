@@ -2,7 +2,7 @@
 //!
 //! One table says how each recorded session has to be judged and what follows from it; it has every row of the lab's
 //! table of outcomes. A recording without a row fails, and so does a row without a recording. Nothing runs here: the
-//! sessions themselves are in `claude.rs`.
+//! sessions themselves are in `claude.rs`, and `replayed.rs` gives the streams to the daemon.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,7 +24,7 @@ const STEP: usize = 997;
 
 /// What follows the session, where the dispatch has learnings and was not tried before.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Then {
+pub enum Then {
     Answer,
     /// Retry in a new session: the model had not answered yet.
     Again,
@@ -36,7 +36,7 @@ enum Then {
 }
 use Then::*;
 
-type Row = (&'static str, Status, Option<ErrorType>, Then);
+pub type Row = (&'static str, Status, Option<ErrorType>, Then);
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
@@ -104,12 +104,12 @@ const OTHERWISE: &[(&str, Row)] = &[
     ("2.1.197", ("sse-overloaded",  Failed,    Some(ToolFailure),     Again)),
 ];
 
-struct Recording {
-    version: &'static str,
-    scenario: String,
+pub struct Recording {
+    pub version: &'static str,
+    pub scenario: String,
     stream: Vec<u8>,
-    exit: Exit,
-    stderr: String,
+    pub exit: Exit,
+    pub stderr: String,
 }
 
 impl Recording {
@@ -127,11 +127,11 @@ impl Recording {
         }
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("{}/{}", self.version, self.scenario)
     }
 
-    fn row(&self) -> Option<Row> {
+    pub fn row(&self) -> Option<Row> {
         let mut otherwise = OTHERWISE.iter().filter(|(version, _)| *version == self.version);
         let special = otherwise.find(|(_, row)| row.0 == self.scenario).map(|(_, row)| row);
         special.or_else(|| TABLE.iter().find(|row| row.0 == self.scenario)).copied()
@@ -139,6 +139,10 @@ impl Recording {
 
     fn summary(&self) -> Summary {
         read_in_pieces(&self.stream, &[usize::MAX])
+    }
+
+    pub fn session_id(&self) -> String {
+        self.summary().session_id.expect("a session id")
     }
 
     fn judge(&self, stop: Option<StopCause>) -> (Summary, Ending) {
@@ -168,7 +172,7 @@ fn claude() -> &'static Driver {
     driver("claude").expect("in the table")
 }
 
-fn folder(version: &str) -> PathBuf {
+pub fn folder(version: &str) -> PathBuf {
     PathBuf::from(FIXTURES).join("streams").join(version)
 }
 
@@ -232,7 +236,7 @@ fn then(ending: &Ending, summary: &Summary, tried: &Tried) -> Then {
 }
 
 /// All that was recorded, whether there is a row for it or not.
-fn recordings() -> Vec<Recording> {
+pub fn recordings() -> Vec<Recording> {
     let of = |version: &'static str| {
         let entries = fs::read_dir(folder(version)).expect("recorded streams").flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
