@@ -89,9 +89,11 @@ fn run(recording: &Recording) -> Result<(), String> {
         return Err(format!("resumed, or not: {report:#}"));
     }
     judged(recording, then, &attempts[at..])?;
-    let held = lab.audit_of("").into_iter().find(|line| line["event"] == "hold_started");
-    let held = held.map_or(Value::Null, |line| line["kind"].clone());
     let wanted = json!(error_type.filter(|kind| is_refusal(*kind)));
+    let hold = || lab.audit_of("").into_iter().find(|line| line["event"] == "hold_started");
+    // Who holds it is told after the report.
+    let held = if wanted.is_null() { hold() } else { Some(wait_for("a hold", PATIENCE, hold)) };
+    let held = held.map_or(Value::Null, |line| line["kind"].clone());
     drop(daemon);
     if held == wanted { Ok(()) } else { Err(format!("held for {held} instead of {wanted}")) }
 }

@@ -14,7 +14,6 @@ use rustix::process::Signal;
 
 use super::Processes;
 use super::procfs::{self, Stat};
-use crate::effects::failpoint::{self, Effect};
 use crate::pure::claim::ChildRecord;
 use crate::pure::environment::RUN_TOKEN;
 use crate::pure::report::Leftover;
@@ -259,6 +258,9 @@ fn end(process: &Found, mark: &Mark, is_new: bool, killing: bool) {
 #[cfg(target_os = "linux")]
 fn signal(found: &Found, mark: &Mark, signal: Signal) {
     use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+
+    use crate::effects::failpoint::{self, Effect};
+
     let Some(pid) = Pid::from_raw(found.pid) else { return };
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     // Looked at again now that the descriptor pins it.
