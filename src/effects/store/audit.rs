@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::OFlags;
 use serde_json::Value;
 
-use super::{Store, identity};
+use super::{Store, files, identity};
 use crate::effects::clock;
 use crate::effects::error::{At, Result, fault};
 use crate::effects::failpoint::{self, Effect};
@@ -151,11 +151,11 @@ impl Audit {
     fn put_aside(&self) -> io::Result<Opened> {
         let is_there = |number| fs::symlink_metadata(self.numbered(number)).is_ok();
         for number in rotation::moves(self.rotation.keep, is_there) {
-            fs::rename(self.numbered(number), self.numbered(number + 1))?;
+            files::rename(&self.numbered(number), &self.numbered(number + 1))?;
         }
         open(&self.path).inspect_err(|_| {
             // Where people look for it. If not even that goes, the next look at the name begins a new one.
-            let _ = fs::rename(self.numbered(1), &self.path);
+            let _ = files::rename(&self.numbered(1), &self.path);
         })
     }
 
@@ -211,7 +211,7 @@ fn open(path: &Path) -> io::Result<Opened> {
     // What is planted there must not be written through.
     if fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
         let aside = path.with_extension(format!("jsonl.{}", clock::unix_ms()));
-        fs::rename(path, aside)?;
+        files::rename(path, &aside)?;
     }
     failpoint::before(Effect::Create(path))?;
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;

@@ -4,7 +4,7 @@
 //! read. A folder goes by a rename first, so that none is ever seen that is half there.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata, ReadDir};
+use std::fs::{Metadata, ReadDir};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Store {
 
     pub fn walk(&self, shelf: Shelf) -> Result<Walk> {
         let path = self.shelf(shelf).to_path_buf();
-        let entries = fs::read_dir(&path).at("read", &path)?;
+        let entries = files::list(&path)?;
         Ok(Walk { shelf, path, entries })
     }
 
@@ -78,7 +78,7 @@ impl Store {
                 }
             }
         }
-        for entry in fs::read_dir(&dir).at("read", &dir)? {
+        for entry in files::list(&dir)? {
             let name = entry.at("read", &dir)?.file_name();
             if is_attempt(&name) {
                 files::remove_tree(&dir.join(name))?;
@@ -92,7 +92,7 @@ impl Store {
         let dir = self.shelf(shelf).join(name);
         let going = self.shelf(shelf).join(format!("{GOING}{name}"));
         files::remove_tree(&going)?;
-        match fs::rename(&dir, &going) {
+        match files::rename(&dir, &going) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             renamed => renamed.at("remove", &dir)?,
         }
@@ -144,7 +144,7 @@ fn is_attempt(name: &OsString) -> bool {
 }
 
 fn log_bytes(dir: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let Ok(entries) = files::list(dir) else { return 0 };
     let attempts = entries.flatten().filter(|entry| is_attempt(&entry.file_name()));
     attempts.map(|entry| tree_bytes(&entry.path())).sum()
 }
@@ -153,7 +153,7 @@ fn log_bytes(dir: &Path) -> u64 {
 fn tree_bytes(dir: &Path) -> u64 {
     let (mut bytes, mut files, mut folders) = (0, 0, vec![dir.to_path_buf()]);
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let Ok(entries) = files::list(&folder) else { continue };
         for entry in entries.flatten() {
             // Of the entry itself, not of what a link leads to.
             let Ok(meta) = entry.metadata() else { continue };
