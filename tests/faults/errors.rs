@@ -84,6 +84,39 @@ fn try_one(round: &Round, callback: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_rejected_file_outlives_an_error_right_after_its_move() {
+    let mut scene = Scene::new();
+    let trace = scene.lab.path("trace");
+    let bad = |scene: &Scene| scene.lab.place("dispatch-bad.json", br#"{"id": "dispatch-bad"}"#);
+    bad(&scene);
+    scene.story.invalid = 1;
+    let daemon = scene.daemon().env("GSTACK_FAILPOINT_TRACE", trace.display()).spawn();
+    let (kept, _) = scene.lab.rejected("dispatch-bad.json");
+    daemon.crash();
+    let into = kept.file_name().expect("a name").to_string_lossy().into_owned();
+    let text = text_file(&trace);
+    let is_move = |line: &&str| {
+        line.contains("\tRename\t") && line.ends_with(&format!("{into}/dispatch-bad.json"))
+    };
+    let moved = text.lines().find(is_move).expect("its move");
+    let number: u64 = moved.split('\t').next().and_then(|n| n.parse().ok()).expect("a number");
+    assert_eq!(scene.conclude("traced"), [""; 0]);
+    // The heartbeat's own effects come in between: a few numbers around it are tried.
+    for at in number + 1..number + 4 {
+        let mut scene = Scene::new();
+        bad(&scene);
+        scene.story.invalid = 1;
+        let start = scene.daemon().set("--heartbeat", 0.3).set("--trouble-pause", 0.05);
+        let mut daemon = start.env("GSTACK_FAILPOINT", format!("EIO@{at}")).spawn();
+        scene.lab.rejected("dispatch-bad.json");
+        assert_eq!(daemon.stop(), 0);
+        daemon.left();
+        scene.look_at_reports();
+        assert_eq!(scene.conclude(&format!("EIO@{at}")), [""; 0]);
+    }
+}
+
+#[test]
 fn a_fault_that_strikes_once_loses_nothing() {
     let server = Server::start(vec![Answer::Status(200)]);
     pool::run(&rounds(false), |round| try_one(round, &server.url));

@@ -188,15 +188,17 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             renamed => renamed.at("move away", &from)?,
         }
-        if identity::find(to)?.is_some_and(|stamp| stamp.identity == *file) {
+        let moved = identity::find(to);
+        if matches!(&moved, Ok(Some(stamp)) if stamp.identity == *file) {
             return Ok(true);
         }
+        // Another one, or nobody can say: it goes back under a name that is looked at.
         if files::rename_to_free(to, &from).is_err() {
             // Yet another one has the name by now: both are kept.
             let free = format!("dispatch-returned-{}.json", file_stamp(clock::unix_ms()));
             files::rename(to, &self.dispatch.join(free)).at("put back", to)?;
         }
-        Ok(false)
+        moved.map(|_| false)
     }
 
     /// Files that a crash left moved aside: back under a name that is looked at, where the digest decides.
@@ -251,8 +253,14 @@ impl Store {
         Ok(dir)
     }
 
-    /// Takes back what [`Store::note_rejection`] made: the file could not be moved there.
+    /// Takes back what [`Store::note_rejection`] made: the file could not be moved there. If it did get there and could not
+    /// go back, it stays, with its reason.
     pub fn remove_rejection(&self, dir: &Path) -> Result<()> {
+        for entry in files::list(dir)? {
+            if entry.at("read", dir)?.file_name() != "reason.json" {
+                return Ok(());
+            }
+        }
         files::remove_tree(dir)
     }
 
