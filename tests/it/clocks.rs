@@ -260,10 +260,11 @@ fn a_wait_goes_on_while_no_daemon_is_there() {
 #[test]
 fn the_heartbeat_tells_how_far_a_session_is() {
     let lab = Lab::new();
-    let gate = lab.gate("gate");
+    // One FIFO for each: whoever opens one that is just being closed finds its end.
+    let (gate, later) = (lab.gate("gate"), lab.gate("later"));
     let daemon = lab.daemon().set("--heartbeat", 0.2).start();
     let task = "fake: tool Read\nfake: answer x\nfake: tool Bash make";
-    lab.send(&lab.task("a", format!("{task}\n{}\nfake: turn on\n{}", block(&gate), block(&gate))));
+    lab.send(&lab.task("a", format!("{task}\n{}\nfake: turn on\n{}", block(&gate), block(&later))));
     let hold = gate.held();
     let beat = lab.heartbeat("two turns", |beat| beat["sessions"][0]["turns"] == 2);
     let session = &beat["sessions"][0];
@@ -274,7 +275,7 @@ fn the_heartbeat_tells_how_far_a_session_is() {
     hold.release();
     let more = |beat: &Value| beat["sessions"][0]["output_bytes"].as_u64() > Some(bytes);
     lab.heartbeat("more", more);
-    gate.held().release();
+    later.held().release();
     let report = lab.completed("a");
     let one = &report["attempts"][0];
     assert_eq!((&one["input_tokens"], &one["output_tokens"]), (&json!(206), &json!(40)));
