@@ -5,9 +5,11 @@
 
 use std::fs;
 use std::io::{Read, Seek};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::fs::OFlags;
 
 use super::process::{Helper, Processes};
 use super::project;
@@ -204,10 +206,13 @@ fn read_line(path: &Path) -> Option<String> {
 
 fn read_capped(path: &Path) -> Option<String> {
     // A FIFO planted as HEAD would block for ever.
-    if !fs::metadata(path).ok()?.is_file() {
+    let without_waiting = OFlags::NONBLOCK.bits() as i32;
+    let file = fs::OpenOptions::new().read(true).custom_flags(without_waiting).open(path).ok()?;
+    let meta = file.metadata().ok()?;
+    if !meta.is_file() {
         return None;
     }
-    let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(REF_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    let mut bytes = Vec::with_capacity(meta.len().min(REF_BYTES_MAX) as usize + 1);
+    file.take(REF_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -27,7 +27,7 @@ pub struct FoundAttempt {
     /// How often a daemon began to read what the session left; without an end on record it died there each time.
     pub readings: u64,
     pub leader: Leader,
-    /// Some process carries the run token or holds the lock on stdout.
+    /// Some process carries the run token or holds the lock on stdout. Of an unreadable one: its agent left something.
     pub traces: bool,
 }
 
@@ -50,7 +50,8 @@ pub enum Leader {
 /// What is done with the claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It was never accepted: remove the folder; the inbox file is looked at anew.
+    /// It was never accepted, or a power cut took the acceptance before its first attempt was durable, and so before anything
+    /// ran: remove the folder; the inbox file is looked at anew.
     Discard,
     /// The report is committed: redo what follows (publish, outbox, remove the inbox file, retire).
     Publish,
@@ -87,6 +88,11 @@ pub fn step(found: &Found) -> Step {
         (None, Some(cause), _) => Step::GoOnStopping(cause),
         (None, None, Leader::Alive) if attempt.readable => Step::Adopt,
         (None, None, Leader::Unknown) if attempt.readable && attempt.traces => Step::Adopt,
+        (None, None, Leader::Unknown)
+            if !attempt.readable && !attempt.traces && !found.accepted =>
+        {
+            Step::Discard
+        }
         // Without a readable record there is no deadline to hold it to: it is ended, and says so.
         (None, None, Leader::Alive | Leader::Dead | Leader::Unknown) => Step::Judge,
     }
@@ -136,6 +142,31 @@ mod tests {
             (
                 "torn attempt.json",
                 found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN })),
+                Step::Judge,
+            ),
+            (
+                "torn attempt.json, and nothing else that says what it was",
+                Found {
+                    accepted: false,
+                    ..found(Some(FoundAttempt {
+                        readable: false,
+                        leader: Leader::Unknown,
+                        ..RAN
+                    }))
+                },
+                Step::Discard,
+            ),
+            (
+                "the same, but the agent left something",
+                Found {
+                    accepted: false,
+                    ..found(Some(FoundAttempt {
+                        readable: false,
+                        leader: Leader::Unknown,
+                        traces: true,
+                        ..RAN
+                    }))
+                },
                 Step::Judge,
             ),
             (

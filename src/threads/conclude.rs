@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Context, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::store::{Claim, OutboxEntry, Record};
+use crate::effects::store::{Claim, Committed, OutboxEntry, Record};
 use crate::pure::answer::{self, ascii_json};
 use crate::pure::claim::{Accepted, AttemptEnd, NextStep};
 use crate::pure::digest::sha256_hex;
@@ -28,7 +28,7 @@ pub fn after_attempts(context: &Context, dossier: Dossier, last: AttemptEnd) -> 
         return false;
     };
     let report = answer::from_attempts(&dossier.dispatch, earlier, last, logs);
-    conclude(context, dossier, &report)
+    conclude(context, dossier, report)
 }
 
 /// How the attempts before that one ended.
@@ -56,7 +56,7 @@ pub fn without_session(
     let Record::Read(mut end) = last else {
         let now = clock::unix_ms();
         let report = answer::without_session(&dossier.dispatch, status, kind, error, now);
-        return conclude(context, dossier, &report);
+        return conclude(context, dossier, report);
     };
     // A retry that did not start: the attempts before it are part of the answer.
     if let NextStep::Retry { retries, .. } = end.next {
@@ -68,12 +68,13 @@ pub fn without_session(
     after_attempts(context, dossier, end)
 }
 
-fn conclude(context: &Context, dossier: Dossier, report: &Report) -> bool {
+fn conclude(context: &Context, dossier: Dossier, report: Report) -> bool {
     let Dossier { claim, accepted, dispatch } = dossier;
-    let Some(bytes) = persist(context, || context.store.commit(&claim, report)) else {
+    let Some(bytes) = persist(context, || context.store.commit(&claim, &report)) else {
         return false;
     };
-    see_through(context, claim, &accepted, dispatch.callback_url.as_deref(), &bytes)
+    let answer = Committed { report, bytes };
+    see_through(context, claim, &accepted, dispatch.callback_url.as_deref(), &answer)
 }
 
 /// The steps after the commit, in the order that makes each crash between them repeatable.
@@ -82,19 +83,23 @@ pub fn see_through(
     claim: Claim,
     accepted: &Accepted,
     callback_url: Option<&str>,
-    report: &[u8],
+    answer: &Committed,
 ) -> bool {
     let store = &context.store;
     let id = claim.id.clone();
-    let published = persist(context, || store.publish(&id, report)).is_some();
-    if !published
-        || persist(context, || put_callback(context, &claim, callback_url, report)).is_none()
-    {
+    if persist(context, || store.publish(&id, &answer.bytes)).is_none() {
         return false;
     }
-    audit_end(context, id.as_str(), report);
+    let callback = callback_url.filter(|_| !context.settings.local_only);
+    let put = |url| persist(context, || put_callback(context, &claim, url, &answer.bytes));
+    if callback.is_some_and(|url| put(url).is_none()) {
+        return false;
+    }
+    audit_end(context, id.as_str(), &answer.report);
     // Not before: a callback that fails at once must not be told of first.
-    let _ = context.outbox_changed.try_send(());
+    if callback.is_some() {
+        let _ = context.outbox_changed.try_send(());
+    }
     // What fails here leaves something behind that the next start removes.
     let tidied =
         store.remove_answered(&claim, accepted).and_then(|()| store.remove_cancel(id.as_str()));
@@ -104,8 +109,7 @@ pub fn see_through(
     persist(context, || store.retire(&claim)).is_some()
 }
 
-fn put_callback(context: &Context, claim: &Claim, url: Option<&str>, report: &[u8]) -> Result<()> {
-    let (Some(url), false) = (url, context.settings.local_only) else { return Ok(()) };
+fn put_callback(context: &Context, claim: &Claim, url: &str, report: &[u8]) -> Result<()> {
     let now = clock::unix_ms();
     let entry = OutboxEntry {
         dispatch_id: claim.id.to_string(),
@@ -120,10 +124,8 @@ fn put_callback(context: &Context, claim: &Claim, url: Option<&str>, report: &[u
 }
 
 /// The seed's last audit line of a dispatch, and one log line for people.
-fn audit_end(context: &Context, id: &str, report: &[u8]) {
-    let Ok(report) = serde_json::from_slice::<Report>(report) else { return };
-    let word = serde_json::to_value(report.status).unwrap_or_default();
-    let error_type = serde_json::to_value(report.error_type).unwrap_or_default();
+fn audit_end(context: &Context, id: &str, report: &Report) {
+    let error_type = json!(report.error_type);
     let event = match report.status {
         Status::Completed => "completed",
         Status::Cancelled => "cancelled",
@@ -136,7 +138,7 @@ fn audit_end(context: &Context, id: &str, report: &[u8]) {
     if report.status != Status::Completed {
         details.push(("error_type", error_type.clone()));
         details.push(("retry_count", json!(report.retry_count.unwrap_or(0))));
-        details.push(("status", word));
+        details.push(("status", json!(report.status)));
     }
     context.audit.record(event, id, &details);
     let why = match (&error_type, &report.error) {

@@ -10,7 +10,7 @@ use super::conclude::see_through;
 use super::{Context, notice_of};
 use crate::effects::error::Result;
 use crate::effects::process::Mark;
-use crate::effects::store::{Attempt, Claim, ClaimFiles, Record};
+use crate::effects::store::{Attempt, Claim, ClaimFiles, Committed, Record};
 use crate::effects::{clock, project};
 use crate::pure::claim::{AttemptStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
@@ -59,7 +59,11 @@ pub fn recover(context: &Context) -> Result<Recovered> {
         let claim = claim_of(context, id, &files);
         match step {
             Step::Discard => context.store.discard(&claim.id)?,
-            Step::Publish => publish(context, claim, &files, &report.unwrap_or_default()),
+            Step::Publish => {
+                if let Some(report) = report {
+                    publish(context, claim, &files, &report);
+                }
+            }
             Step::Queue => recovered.waiting.push(claim),
             Step::QueueRetry | Step::QueueAgain | Step::Conclude => {
                 recovered.notices.extend(last_notice(context, &claim));
@@ -73,7 +77,7 @@ pub fn recover(context: &Context) -> Result<Recovered> {
     Ok(recovered)
 }
 
-type Looked = (Option<ClaimFiles>, Option<Vec<u8>>, Found);
+type Looked = (Option<ClaimFiles>, Option<Committed>, Found);
 
 /// A disk or a table of descriptors may be in trouble for a moment; one claim that cannot be read at all must not hold up
 /// the others for ever.
@@ -122,7 +126,7 @@ fn last_notice(context: &Context, claim: &Claim) -> Option<(i64, Notice)> {
     Some((end.finished_at_ms, notice_of(claim, end)?))
 }
 
-fn publish(context: &Context, claim: Claim, files: &ClaimFiles, report: &[u8]) {
+fn publish(context: &Context, claim: Claim, files: &ClaimFiles, report: &Committed) {
     let url = dispatch::parse(&files.bytes, 0).ok().and_then(|d| d.callback_url);
     see_through(context, claim, &files.accepted, url.as_deref(), report);
 }
@@ -140,7 +144,9 @@ fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> Resul
     let readings = attempt.readings()?;
     let start = attempt.start()?;
     let Record::Read(start) = &start else {
-        let (leader, traces) = (Leader::Unknown, false);
+        // What is started has a durable record, so that this one never ran, unless something says otherwise.
+        let traces = attempt.child()? != Record::Absent || attempt.stdout_bytes() > 0;
+        let leader = Leader::Unknown;
         return Ok(FoundAttempt { readable: false, end, stop, readings, leader, traces });
     };
     let (leader, traces) = if end.is_some() || start.boot_id != boot_id {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::check::{Story, violations};
@@ -130,7 +131,8 @@ impl Scene {
         }
         let is_done = self.is_done();
         assert_eq!(daemon.stop(), 0, "{name}");
-        let panicked = daemon.stderr().contains("panicked");
+        let said = daemon.stderr();
+        let panicked = said.contains("panicked");
         daemon.left();
         let mut found = violations(&self.story);
         if !is_done {
@@ -140,7 +142,13 @@ impl Scene {
         if panicked {
             found.push("a panic".into());
         }
-        let found: Vec<String> = found.into_iter().map(|what| format!("{name}: {what}")).collect();
-        found
+        if !found.is_empty() {
+            // Chance may not come this way again.
+            eprintln!("{name}: what the last daemon said:\n{said}");
+            let tree = Command::new("find").arg(&self.story.gstack).arg("-ls").output();
+            eprintln!("{}", tree.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default());
+            eprintln!("{}", fs::read_to_string(self.story.gstack.join("dispatch/audit.jsonl")).unwrap_or_default());
+        }
+        found.into_iter().map(|what| format!("{name}: {what}")).collect()
     }
 }

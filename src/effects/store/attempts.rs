@@ -49,8 +49,7 @@ impl Store {
         let claim = self.claim_dir(id);
         let dir = claim.join(format!("attempt-{}", start.attempt));
         // Without attempt.json it never began.
-        files::remove_tree(&dir)?;
-        files::make_dir(&dir).at("make", &dir)?;
+        files::make_dir_anew(&dir)?;
         files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
         let files = AttemptFiles {
             stdin: failpoint::before(Effect::Open)

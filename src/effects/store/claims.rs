@@ -92,8 +92,7 @@ impl Store {
             inbox_dir: dir,
         };
         let building = self.active.path().join(format!(".tmp.{}", dispatch.id));
-        files::remove_tree(&building)?;
-        files::make_dir(&building).at("make", &building)?;
+        files::make_dir_anew(&building)?;
         files::create(&building.join("dispatch.json"), &dropped.bytes)?;
         let record = building.join("accepted.json");
         files::create(&record, &files::to_json(&accepted, &record)?)?;

@@ -128,6 +128,18 @@ pub(super) fn make_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
+/// Empty, whatever a crash left there. It is made first and looked at after: mostly nothing is there.
+pub(super) fn make_dir_anew(path: &Path) -> Result<()> {
+    match make_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            remove_tree(path)?;
+            make_dir(path)
+        }
+        made => made,
+    }
+    .at("make", path)
+}
+
 pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     sync(dir)
 }

@@ -42,6 +42,7 @@ pub use inbox::{Dropped, Inspected, is_inbox_name};
 pub use lock::DaemonLock;
 pub use outbox::OutboxEntry;
 pub use past::{Shelf, Walk};
+pub use publish::Committed;
 pub use stream::Stream;
 
 /// The layout. Cheap to share: every thread borrows the one that the daemon opened.

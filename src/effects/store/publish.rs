@@ -9,6 +9,12 @@ use crate::effects::error::{At, Error, Result};
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::Report;
 
+/// A report that stands for ever, and its exact bytes.
+pub struct Committed {
+    pub report: Report,
+    pub bytes: Vec<u8>,
+}
+
 impl Store {
     /// THE COMMIT POINT: once this returns, this is the dispatch's report for ever.
     pub fn commit(&self, claim: &Claim, report: &Report) -> Result<Vec<u8>> {
@@ -28,17 +34,17 @@ impl Store {
 
     /// The report that stands there, if it is whole: a power cut in the middle of the commit leaves an empty one, which is
     /// none. Durable when this returns, for what follows rests on it, and who wrote it may have died before its fsync.
-    pub fn read_committed(&self, id: &DispatchId) -> Result<Option<Vec<u8>>> {
+    pub fn read_committed(&self, id: &DispatchId) -> Result<Option<Committed>> {
         let dir = self.claim_dir(id);
         let path = dir.join("report.json");
         let Some(bytes) = files::read(&path, files::RECORD_BYTES_MAX)? else { return Ok(None) };
-        if serde_json::from_slice::<Report>(&bytes).is_err() {
+        let Ok(report) = serde_json::from_slice(&bytes) else {
             log::warn!("{} is not whole: nothing was committed", path.display());
             return Ok(None);
-        }
+        };
         files::sync(&path)?;
         files::sync_dir(&dir)?;
-        Ok(Some(bytes))
+        Ok(Some(Committed { report, bytes }))
     }
 
     /// Publishes a copy, never a link: the drop zone must not reach our file. Durable, since the inbox file goes next.

@@ -83,6 +83,7 @@ impl Worker<'_> {
         let arguments = (driver.argv)(&launch);
         match attempt::launch(context, claim, program, arguments, &start, session_files) {
             Ok(session) => {
+                self.tell_start(claim, &start);
                 if let Err(e) = attempt.write_child(&session.record()) {
                     log::warn!("{e}");
                 }
@@ -134,6 +135,10 @@ impl Worker<'_> {
             ("session_id", json!(start.session_id)),
         ];
         self.context.audit.record("spawned", claim.id.as_str(), &details);
+    }
+
+    /// After the start, which waits for nobody.
+    fn tell_start(&self, claim: &Claim, start: &AttemptStart) {
         log::info!("{} starts (attempt {}) in {}", claim.id, start.attempt, start.project_dir);
         let _ = self.events.send(Event::Attempt {
             id: claim.id.clone(),
