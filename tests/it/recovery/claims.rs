@@ -1,0 +1,203 @@
+//! What a crash or a power cut left in the folder of a dispatch that had not ended, piece by piece.
+
+use std::fs;
+use std::path::Path;
+
+use super::{block, interrupted, kill_agent, mark};
+use crate::util::*;
+
+/// `a` runs and stands at the gate, `b` is accepted behind it; then the daemon and the agent are killed. `change` puts
+/// the files of `b` into the state that is to be tested, and a daemon is started on them.
+fn with_b_queued(change: impl FnOnce(&Lab, &Path)) -> (Lab, Daemon) {
+    let lab = Lab::new();
+    let (gate, ran) = (lab.gate("gate"), lab.path("ran-a"));
+    let daemon = lab.daemon().set("--max-concurrent", 1).start();
+    lab.send(&lab.task("a", format!("{}\n{}", mark(&ran), block(&gate))));
+    let hold = gate.held();
+    lab.send(&lab.task("b", mark(&lab.path("ran-b"))));
+    lab.accepted("b");
+    daemon.crash();
+    kill_agent(&ran);
+    drop(hold);
+    change(&lab, &lab.active("b"));
+    let daemon = lab.daemon().start();
+    interrupted(&lab, "a");
+    (lab, daemon)
+}
+
+fn b_ran(lab: &Lab) -> usize {
+    starts(&lab.path("ran-b")).len()
+}
+
+#[test]
+fn a_queued_dispatch_is_run_by_the_next_daemon() {
+    let (lab, daemon) = with_b_queued(|_, _| ());
+    lab.settled("b");
+    lab.completed("b");
+    assert_eq!(b_ran(&lab), 1);
+    drop(daemon);
+}
+
+#[test]
+fn a_file_removed_while_no_daemon_was_there_withdraws_its_dispatch() {
+    let (lab, daemon) = with_b_queued(|lab, _| fs::remove_file(lab.dropped("b")).expect("remove"));
+    assert_eq!(lab.settled("b")["status"], "cancelled");
+    lab.event("b", "withdrawn");
+    assert_eq!(b_ran(&lab), 0);
+    drop(daemon);
+}
+
+#[test]
+fn a_folder_for_an_attempt_without_its_record_was_no_start() {
+    let (lab, daemon) = with_b_queued(|_, b| fs::create_dir(b.join("attempt-1")).expect("create"));
+    lab.completed("b");
+    assert_eq!(b_ran(&lab), 1);
+    drop(daemon);
+}
+
+#[test]
+fn an_unreadable_record_of_an_attempt_may_have_been_a_start() {
+    let (lab, daemon) = with_b_queued(|_, b| {
+        fs::create_dir(b.join("attempt-1")).expect("create");
+        fs::write(b.join("attempt-1/attempt.json"), "").expect("write");
+    });
+    interrupted(&lab, "b");
+    assert_eq!(b_ran(&lab), 0);
+    drop(daemon);
+}
+
+/// Whatever of a folder was synced or not: without a word of what was accepted, and without a trace of an agent, the first
+/// attempt's record was never durable, and so nothing had been started.
+#[test]
+fn a_first_attempt_of_which_a_power_cut_left_nothing_but_names_never_ran() {
+    for (accepted, copy) in [(true, false), (false, true), (true, true)] {
+        let (lab, daemon) = with_b_queued(|_, b| {
+            let attempt = b.join("attempt-1");
+            fs::create_dir(&attempt).expect("create");
+            for name in ["attempt.json", "prompt.txt", "stdout.jsonl", "stderr.log"] {
+                fs::write(attempt.join(name), "").expect("write");
+            }
+            for (name, is_lost) in [("accepted.json", accepted), ("dispatch.json", copy)] {
+                if is_lost {
+                    fs::write(b.join(name), "").expect("write");
+                }
+            }
+        });
+        lab.settled("b");
+        lab.completed("b");
+        assert_eq!(b_ran(&lab), 1);
+        assert_eq!(lab.rejected_count(), 0);
+        drop(daemon);
+    }
+}
+
+#[test]
+fn a_copy_that_does_not_match_its_digest_is_no_acceptance() {
+    for damage in ["", "{\"id\": \"dispatch-b\"}"] {
+        let (lab, daemon) = with_b_queued(|_, b| {
+            fs::write(b.join("dispatch.json"), damage).expect("write");
+        });
+        lab.settled("b");
+        lab.completed("b");
+        assert_eq!(b_ran(&lab), 1);
+        drop(daemon);
+    }
+}
+
+#[test]
+fn an_empty_acceptance_is_no_acceptance() {
+    let (lab, daemon) =
+        with_b_queued(|_, b| fs::write(b.join("accepted.json"), "").expect("write"));
+    lab.settled("b");
+    lab.completed("b");
+    assert_eq!(b_ran(&lab), 1);
+    drop(daemon);
+}
+
+#[test]
+fn a_claim_under_construction_is_swept_and_its_file_accepted_anew() {
+    let (lab, daemon) = with_b_queued(|_, b| {
+        fs::rename(b, b.with_file_name(".tmp.dispatch-b")).expect("rename");
+    });
+    lab.settled("b");
+    lab.completed("b");
+    assert_eq!(b_ran(&lab), 1);
+    assert!(!lab.ours().join("active/.tmp.dispatch-b").exists());
+    drop(daemon);
+}
+
+#[test]
+fn a_committed_report_is_published_and_everything_after_it_is_done() {
+    let lab = Lab::new();
+    let ran = lab.path("ran");
+    let mut daemon = lab.daemon().start();
+    let dispatch = lab.task("a", mark(&ran));
+    lab.send(&dispatch);
+    let report = lab.settled("a");
+    assert_eq!(daemon.stop(), 0);
+    let bytes = fs::read(lab.report_path("a")).expect("the report");
+    // As it was after the commit and before the first step that follows it.
+    fs::rename(lab.finished("a"), lab.active("a")).expect("rename");
+    fs::remove_file(lab.report_path("a")).expect("remove");
+    lab.send(&dispatch);
+    let daemon = lab.daemon().start();
+    assert_eq!(lab.settled("a"), report);
+    assert_eq!(fs::read(lab.report_path("a")).expect("the report"), bytes);
+    lab.event("a", "recovered");
+    wait_until("an empty inbox", PATIENCE, || lab.waiting().is_empty());
+    assert!(!lab.active("a").exists());
+    assert_eq!(starts(&ran), ["a"]);
+    assert_eq!(lab.rejected_count(), 0);
+    drop(daemon);
+}
+
+#[test]
+fn a_report_that_a_power_cut_left_empty_was_never_committed() {
+    for torn in ["", "{\"dispatch_id\": \"dispatch-b\", \"status\": \"compl"] {
+        let (lab, daemon) =
+            with_b_queued(|_, b| fs::write(b.join("report.json"), torn).expect("write"));
+        lab.settled("b");
+        lab.completed("b");
+        assert_eq!(b_ran(&lab), 1);
+        drop(daemon);
+    }
+}
+
+#[test]
+fn a_file_that_comes_back_after_its_answer_is_not_run_again() {
+    let lab = Lab::new();
+    let ran = lab.path("ran");
+    let mut daemon = lab.daemon().start();
+    let dispatch = lab.task("a", mark(&ran));
+    lab.send(&dispatch);
+    lab.settled("a");
+    assert_eq!(daemon.stop(), 0);
+    lab.send(&dispatch); // a removal that a power cut brought back
+    let daemon = lab.daemon().start();
+    wait_until("an empty inbox", PATIENCE, || lab.waiting().is_empty());
+    lab.send(&lab.task("next", "hello"));
+    lab.completed("next");
+    assert_eq!(starts(&ran), ["a"]);
+    assert_eq!(lab.rejected_count(), 0);
+    drop(daemon);
+}
+
+#[test]
+fn a_planted_link_at_the_reports_name_is_replaced_and_not_followed() {
+    let lab = Lab::new();
+    let victim = lab.path("victim");
+    fs::write(&victim, "untouched").expect("write");
+    let daemon = lab.daemon().start();
+    let gate = lab.gate("gate");
+    lab.send(&lab.task("a", block(&gate)));
+    let hold = gate.held();
+    std::os::unix::fs::symlink(&victim, lab.report_path("a")).expect("symlink");
+    hold.release();
+    wait_until("dispatch-a in finished/", PATIENCE, || lab.finished("a").exists());
+    assert_eq!(text_file(&victim), "untouched");
+    assert!(!lab.report_path("a").is_symlink());
+    lab.completed("a");
+    drop(daemon);
+}
+
+// -------------------------------------------------------------------------------------------------- at any moment
