@@ -5,12 +5,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::failpoint;
+
 /// Milliseconds since 1970. Can jump; decide nothing by it.
 pub fn unix_ms() -> i64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
+    let now_ms = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_millis() as i64,
         Err(before) => -(before.duration().as_millis() as i64),
-    }
+    };
+    now_ms + failpoint::clock_error_ms()
 }
 
 /// Now, as the files write it.

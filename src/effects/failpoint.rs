@@ -8,6 +8,7 @@
 //! fail so fails once), `ENOSPC@N+` (all of them do, for ever), `short@N` (that write takes half, the next one nothing).
 //! `GSTACK_FAILPOINT_OVER`: a path; as long as something is there, nothing fails.
 //! `GSTACK_FAILPOINT_TRACE`: a file that gets one line for each effect: number, name, paths.
+//! `GSTACK_FAILPOINT_CLOCK`: a file; the wall clock is wrong by so many milliseconds as stand in it, from one look to the next.
 //! `GSTACK_FAILPOINT_KEEP`: a folder in which a file that is removed or replaced keeps a second name, the effect's number.
 
 use std::path::Path;
@@ -45,8 +46,14 @@ pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
     io::Write::write(file, bytes)
 }
 
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub fn clock_error_ms() -> i64 {
+    0
+}
+
 #[cfg(feature = "failpoints")]
-pub use armed::{before, write};
+pub use armed::{before, clock_error_ms, write};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -60,6 +67,14 @@ mod armed {
     use rustix::process::{Signal, getpid, kill_process};
 
     use super::Effect;
+
+    /// How wrong the wall clock is just now.
+    pub fn clock_error_ms() -> i64 {
+        static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
+        let file = FILE.get_or_init(|| std::env::var_os("GSTACK_FAILPOINT_CLOCK").map(Into::into));
+        let text = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+        text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
 
     struct Plan {
         fault: Option<Fault>,

@@ -123,7 +123,10 @@ fn started_once(starts: &[Start], reports: &BTreeMap<String, Value>, found: &mut
         // A second attempt only after a seen end: it has an error that is worth it.
         let first = report["attempts"].get(0).and_then(|a| a["error_type"].as_str());
         if attempts > 1
-            && !matches!(first, Some("rate_limit" | "tool_failure" | "context_overflow"))
+            && !matches!(
+                first,
+                Some("rate_limit" | "usage_limit" | "tool_failure" | "context_overflow")
+            )
         {
             found.push(format!("second attempt of {id} after {first:?}"));
         }

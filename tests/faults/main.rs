@@ -9,6 +9,7 @@
 mod util;
 
 mod check;
+mod clock;
 mod crash;
 mod disk;
 mod errors;

@@ -16,20 +16,30 @@ struct Size {
     session_kills: usize,
 }
 
-/// Which dispatches do more than to end well.
+/// Which dispatches do more than to end well. Those that sleep are there to be killed.
 fn orders(n: usize) -> &'static str {
     match n % 10 {
         3 => "fake: once result error 529 overloaded",
-        5 => "fake: sleep 0.05",
+        1 | 5 => "fake: sleep 0.2",
         7 => "fake: exit 4",
         _ => "",
     }
 }
 
+/// Kills one of the youngest sessions that last long enough to be met.
 fn kill_some_session(scene: &Scene, random: &mut Random) -> bool {
-    let marks = marks(&scene.story.marks);
-    let young = marks.len().saturating_sub(8);
-    let Some((_, id, pid)) = marks.get(young + random.below(8) as usize) else { return false };
+    const YOUNGEST: usize = 40;
+    let lasts = |id: &str| {
+        let n = id.strip_prefix("dispatch-").and_then(|n| n.parse().ok());
+        n.is_some_and(|n| orders(n).contains("sleep"))
+    };
+    let mut young = marks(&scene.story.marks);
+    young.drain(..young.len().saturating_sub(YOUNGEST));
+    young.retain(|(_, id, _)| lasts(id));
+    if young.is_empty() {
+        return false;
+    }
+    let (_, id, pid) = &young[random.below(young.len() as u64) as usize];
     // Its number may be another's by now.
     let mark = format!("GSTACK_DISPATCH_ID={id}");
     let is_it = processes_with(&[mark]).iter().any(|(found, _)| found == pid);
@@ -52,8 +62,9 @@ fn storm(size: &Size) {
             scene.send(&sent.to_string(), orders(sent));
             sent += 1;
         }
+        let kills = (size.session_kills * (daemons + 1)).div_ceil(size.daemon_kills);
         while Instant::now() < until {
-            if sessions < size.session_kills && kill_some_session(&scene, &mut random) {
+            if sessions < kills && kill_some_session(&scene, &mut random) {
                 sessions += 1;
             }
             pause_as_a_slow_writer(Duration::from_millis(2));
@@ -87,6 +98,7 @@ fn storm(size: &Size) {
         began.elapsed()
     );
     assert_eq!(violations, [""; 0]);
+    assert!(sessions >= size.session_kills, "only {sessions} sessions were there to be killed");
 }
 
 #[test]

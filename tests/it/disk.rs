@@ -1,6 +1,8 @@
 //! A disk or a machine that gives nothing more: told, waited for, and nothing lost. The disk is a small tmpfs in a mount
 //! namespace of its own, which goes with the process that holds it, so that no failing test leaves a mount behind.
 
+mod sizes;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -53,6 +55,14 @@ impl SmallDisk {
             let block = vec![b'x'; piece];
             while file.write_all(&block).is_ok() {}
         }
+    }
+
+    /// Fills it, up to the last `bytes`.
+    fn fill_but(&self, bytes: u64) {
+        self.fill();
+        let file = File::options().write(true).open(&self.ballast).expect("ballast");
+        let length = file.metadata().expect("its length").len();
+        file.set_len(length - bytes).expect("make room");
     }
 
     fn put(&self, bytes: usize) {
@@ -227,6 +237,31 @@ fn a_daemon_without_file_descriptors_rejects_nothing_and_goes_on_when_there_are_
     not_degraded(&lab);
     assert!(troubles_over(&lab).contains(&"inbox".to_string()));
     assert_eq!(lab.rejected_count(), 0);
+    drop(daemon);
+}
+
+/// Its program is being replaced: nothing ran, and that must not look as if it had, to the next daemon least of all.
+#[test]
+fn an_agent_that_cannot_start_just_now_starts_later_as_the_first_attempt() {
+    let lab = Lab::new();
+    let program = lab.path("claude");
+    fs::copy(format!("{FIXTURES}/bin/claude"), &program).expect("copy");
+    let being_written = File::options().append(true).open(&program).expect("open");
+    let start = || lab.daemon().set("--claude", program.display()).set("--trouble-pause", 0.1);
+    let daemon = start().start();
+    let ran = lab.path("ran");
+    lab.send(&lab.task("a", format!("fake: mark {}", ran.display())));
+    lab.event("a", "spawned");
+    degraded(&lab, "cannot start");
+    daemon.crash();
+    let daemon = start().start();
+    degraded(&lab, "cannot start");
+    drop(being_written);
+    let report = lab.completed("a");
+    assert_eq!(report["attempts"].as_array().map(Vec::len), Some(1), "{report:#}");
+    assert_eq!(report["attempts"][0]["attempt"], 1, "{report:#}");
+    assert_eq!(starts(&ran), ["a"]);
+    not_degraded(&lab);
     drop(daemon);
 }
 

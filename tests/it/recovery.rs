@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::sessions::all_gone;
 use crate::util::*;
 
 fn block(gate: &Gate) -> String {
@@ -223,7 +224,8 @@ fn the_leftovers_of_an_adopted_session_are_ended() {
     let (gate, pids) = (lab.gate("gate"), lab.path("pids"));
     let daemon = lab.daemon().start();
     let child = |kind: &str| format!("fake: {kind} {}\n", pids.display());
-    let before = child("setsid-child") + &child("double-fork-child");
+    // The last one has an empty environment: only the stdout that it holds gives it away.
+    let before = child("setsid-child") + &child("double-fork-child") + &child("holder-child");
     lab.send(&lab.task("a", format!("{before}{}\n{}", block(&gate), child("nohup-child"))));
     let hold = gate.held();
     daemon.crash();
@@ -231,9 +233,8 @@ fn the_leftovers_of_an_adopted_session_are_ended() {
     lab.event("a", "adopted");
     hold.release();
     let report = lab.completed("a");
-    let pids = pids_in(&pids);
-    assert!(pids.len() == 3 && pids.iter().all(|pid| !alive(*pid)));
-    assert_eq!(report["leftover_processes"].as_array().map(Vec::len), Some(3), "{report:#}");
+    assert_eq!(all_gone(&pids).len(), 4);
+    assert_eq!(report["leftover_processes"].as_array().map(Vec::len), Some(4), "{report:#}");
     drop(daemon);
 }
 
@@ -424,6 +425,55 @@ fn a_crash_during_the_backoff_does_not_lose_the_retry() {
     let waited = millis_between_attempts(&report);
     assert!(waited >= 1490, "the retry came after {waited} ms");
     drop(daemon);
+}
+
+/// The sweep at its end found nothing more, and then something came to be after all.
+#[test]
+fn what_carries_the_token_of_an_ended_attempt_is_gone_before_the_next_one_starts() {
+    let lab = Lab::new();
+    let ran = lab.path("ran");
+    let start = || lab.daemon().set("--rate-limit-backoff", 1);
+    let daemon = start().start();
+    let once = "fake: once result error 429 rate_limit\nfake: once exit 1";
+    lab.send(&lab.task("a", format!("{}\n{once}", mark(&ran))));
+    lab.event("a", "retried");
+    daemon.crash();
+    let token = json_file(&lab.active("a").join("attempt-1/attempt.json"))["run_token"].clone();
+    let mut late = Command::new("sleep");
+    let late = late.arg("7777").env("GSTACK_RUN_TOKEN", token.as_str().expect("a token"));
+    let mut late = late.stdin(Stdio::null()).spawn().expect("sleep");
+    let daemon = start().start();
+    lab.completed("a");
+    let ended = late.try_wait().expect("wait");
+    let _ = late.kill();
+    assert!(ended.is_some(), "it outlived the report");
+    drop(daemon);
+}
+
+/// Each time that a daemon begins to read what a session left leaves a mark; the fourth does not read.
+#[test]
+fn a_session_whose_output_took_the_daemon_down_three_times_is_given_up_unread() {
+    for (deaths, is_read) in [(2, true), (3, false)] {
+        let lab = Lab::new();
+        let (gate, ran) = (lab.gate("gate"), lab.path("ran"));
+        let daemon = lab.daemon().start();
+        let result = "fake: result success done";
+        lab.send(&lab.task("a", format!("{}\n{result}\n{}", mark(&ran), block(&gate))));
+        let _hold = gate.held();
+        daemon.crash();
+        kill_agent(&ran);
+        let reading = lab.active("a").join("attempt-1/reading");
+        fs::write(&reading, "x".repeat(deaths)).expect("write");
+        let daemon = lab.daemon().start();
+        let report = lab.settled("a");
+        let error = report["error"].as_str().unwrap_or_default();
+        assert_eq!(error.contains("died several times"), !is_read, "{report:#}");
+        assert_eq!(report["status"], if is_read { "completed" } else { "failed" }, "{report:#}");
+        let marks = fs::read(lab.finished("a").join("attempt-1/reading")).expect("marks").len();
+        assert_eq!(marks, 3, "after {deaths} deaths");
+        assert_eq!(starts(&ran), ["a"]);
+        drop(daemon);
+    }
 }
 
 /// Dispatches keep coming while daemons are killed at any moment: in the end each has one report, none was started

@@ -465,7 +465,7 @@ fn children(file: &Path) -> String {
     kinds.map(|kind| format!("fake: {kind} {}\n", file.display())).concat()
 }
 
-fn all_gone(file: &Path) -> Vec<i32> {
+pub fn all_gone(file: &Path) -> Vec<i32> {
     let pids = pids_in(file);
     let left: Vec<_> = pids.iter().copied().filter(|pid| alive(*pid)).collect();
     // One of them has no mark by which the harness would find it.
