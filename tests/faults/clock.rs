@@ -27,7 +27,9 @@ fn work_off(scene: &mut Scene, kills: usize, random: &mut Random) {
     let start = |scene: &Scene| {
         let daemon = scene.daemon().set("--heartbeat", 0.2);
         // What is over is removed by the wall clock, and the check reads it.
-        let daemon = daemon.set("--logs-keep-days", 0).set("--reports-keep-days", 0);
+        let daemon = ["--logs-keep-days", "--reports-keep-days", "--rejected-keep-days"]
+            .iter()
+            .fold(daemon, |daemon, flag| daemon.set(flag, 0));
         daemon.env("GSTACK_FAILPOINT_CLOCK", clock.display()).spawn()
     };
     let began = Instant::now();

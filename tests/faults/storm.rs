@@ -106,6 +106,27 @@ fn two_thousand_dispatches_outlive_three_hundred_kills() {
     storm(&Size { dispatches: 2000, daemon_kills: 300, session_kills: 60 });
 }
 
+/// More than the kernel's queue of file events holds (16,384), to a daemon that is at work already.
+#[test]
+#[ignore = "long: make soak"]
+fn soak_twenty_thousand_files_at_once() {
+    const FILES: usize = 20_000;
+    let mut scene = Scene::new();
+    let daemon = scene.daemon().set("--max-concurrent", 8).set("--max-per-project", 0).start();
+    let began = Instant::now();
+    (0..FILES).for_each(|n| scene.send(&n.to_string(), ""));
+    eprintln!("{FILES} files dropped in {:?}", began.elapsed());
+    wait_until("all work done", PATIENCE * 20, || {
+        pause_as_a_slow_writer(Duration::from_millis(500));
+        scene.is_done()
+    });
+    assert!(!daemon.stderr().contains("ERROR"), "{}", daemon.stderr());
+    daemon.crash();
+    let violations = scene.conclude("burst");
+    eprintln!("{FILES} files: {} violations, {:?}", violations.len(), began.elapsed());
+    assert_eq!(violations, [""; 0]);
+}
+
 #[test]
 #[ignore = "long: make soak"]
 fn soak_storm() {
