@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, after, never, select_biased};
 use serde_json::json;
@@ -16,10 +16,9 @@ use crate::effects::callback::Sender;
 use crate::effects::clock;
 use crate::effects::error::Error;
 use crate::effects::store::OutboxEntry;
+use crate::pure::delivery;
 use crate::pure::trouble::Place;
 
-/// How long an answer is tried to be delivered.
-const GIVE_UP_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
 /// 410 Gone: the receiver asks never to be tried again (RFC 9110, section 15.5.11).
 const GONE: u16 = 410;
 
@@ -30,10 +29,10 @@ pub fn run(
     changed: Receiver<()>,
     running: Receiver<Infallible>,
 ) {
-    let mut courier = Courier { context, sender, unsaved: HashMap::new(), failed: None };
+    let mut courier =
+        Courier { context, sender, unsaved: HashMap::new(), due: HashMap::new(), failed: None };
     loop {
-        let wait_ms = courier.deliver_due();
-        let timer = wait_ms.map_or_else(never, |ms| after(Duration::from_millis(ms)));
+        let timer = courier.deliver_due().map_or_else(never, after);
         select_biased! {
             recv(changed) -> _ => {}
             recv(running) -> _ => {
@@ -50,6 +49,8 @@ struct Courier<'c> {
     sender: &'c Sender,
     /// What could not be written of tries, by dispatch.
     unsaved: HashMap<String, Unsaved>,
+    /// When each is tried next. The time on the wall says it only to the next daemon.
+    due: HashMap<String, Instant>,
     /// Why, since the last look.
     failed: Option<Error>,
 }
@@ -61,30 +62,30 @@ enum Unsaved {
 }
 
 impl Courier<'_> {
-    /// Tries everything that is due. Gives the milliseconds until the next one is.
-    fn deliver_due(&mut self) -> Option<u64> {
+    /// Tries everything that is due. Gives the time until the next one is.
+    fn deliver_due(&mut self) -> Option<Duration> {
         let entries = self.context.store.list_outbox();
         let mut entries = entries.unwrap_or_else(|e| {
             self.failed = Some(e);
             Vec::new()
         });
         entries.sort_by_key(|entry| entry.created_at_ms);
-        let mut soonest: Option<i64> = None;
+        let mut soonest: Option<Duration> = None;
         for entry in entries {
             let Some(entry) = self.save_again(entry) else { continue };
-            let wait = self.wait_ms(&entry);
-            let wait = if wait > 0 { Some(wait) } else { self.deliver(entry) };
+            let wait = self.wait(&entry);
+            let wait = if wait.is_zero() { self.deliver(entry) } else { Some(wait) };
             soonest = [soonest, wait].into_iter().flatten().min();
         }
         match self.failed.take() {
             Some(e) => {
                 self.context.failed(Place::Outbox, &e);
-                let pause_ms = self.context.settings.trouble_pause.as_millis() as i64;
-                soonest = Some(soonest.unwrap_or(pause_ms).min(pause_ms));
+                let pause = self.context.settings.trouble_pause;
+                soonest = Some(soonest.unwrap_or(pause).min(pause));
             }
             None => self.context.works(Place::Outbox),
         }
-        soonest.map(|ms| ms.max(1) as u64)
+        soonest
     }
 
     /// What the disk says is behind, if the last write failed. `None`: it is done with.
@@ -102,15 +103,27 @@ impl Courier<'_> {
         }
     }
 
-    /// Until the entry's next try. Never longer than the longest pause, whatever the clock was set to meanwhile.
-    fn wait_ms(&self, entry: &OutboxEntry) -> i64 {
-        let delays = &self.context.settings.callback_delays;
-        let longest = delays.iter().max().map_or(0, Duration::as_millis);
-        (entry.next_at_ms - clock::unix_ms()).min(longest as i64)
+    /// Until the entry's next try. One that an earlier daemon tried waits no longer than was decided then, whatever the clock
+    /// was set to meanwhile.
+    fn wait(&mut self, entry: &OutboxEntry) -> Duration {
+        let decided = match entry.tries {
+            0 => Duration::ZERO,
+            tries => self.pause_after(tries).unwrap_or_default(),
+        };
+        let first_seen = || {
+            let left_ms = (entry.next_at_ms - clock::unix_ms()).max(0) as u64;
+            Instant::now() + Duration::from_millis(left_ms).min(decided)
+        };
+        let due = *self.due.entry(entry.dispatch_id.clone()).or_insert_with(first_seen);
+        due.saturating_duration_since(Instant::now())
+    }
+
+    fn pause_after(&self, tries: u32) -> Option<Duration> {
+        delivery::pause_after(tries, &self.context.settings.callback_delays)
     }
 
     /// One try. Gives the wait until the next one, if there is to be one.
-    fn deliver(&mut self, mut entry: OutboxEntry) -> Option<i64> {
+    fn deliver(&mut self, mut entry: OutboxEntry) -> Option<Duration> {
         let context = self.context;
         let answer = self.sender.post(&entry.url, &entry.idempotency_key, &entry.body);
         entry.tries += 1;
@@ -120,26 +133,23 @@ impl Courier<'_> {
             self.remove(&entry);
             return None;
         }
-        let now = clock::unix_ms();
-        let too_old = now - entry.created_at_ms >= GIVE_UP_AFTER_MS;
-        let is_final = too_old || answer == Ok(GONE);
+        let pause = self.pause_after(entry.tries).filter(|_| answer != Ok(GONE));
         let what = match &answer {
             Ok(status) => ("status", json!(status)),
             Err(error) => ("error", json!(error)),
         };
         let (word, value) = &what;
         log::warn!("callback of {id} failed ({word} {value}), try {}", entry.tries);
-        let details = [what, ("try", json!(entry.tries)), ("final", json!(is_final))];
+        let details = [what, ("try", json!(entry.tries)), ("final", json!(pause.is_none()))];
         context.audit.record("callback_failed", &id, &details);
-        if is_final {
+        let Some(pause) = pause else {
             self.remove(&entry);
             return None;
-        }
-        let delays = &context.settings.callback_delays;
-        let delay = delays.get(entry.tries as usize).or(delays.last()).copied().unwrap_or_default();
-        entry.next_at_ms = now + delay.as_millis() as i64;
+        };
+        entry.next_at_ms = clock::unix_ms() + pause.as_millis() as i64;
+        self.due.insert(id, Instant::now() + pause);
         self.update(&entry);
-        Some(delay.as_millis() as i64)
+        Some(pause)
     }
 
     fn update(&mut self, entry: &OutboxEntry) {
@@ -150,6 +160,7 @@ impl Courier<'_> {
     }
 
     fn remove(&mut self, entry: &OutboxEntry) {
+        self.due.remove(&entry.dispatch_id);
         if let Err(e) = self.context.store.remove_outbox(entry) {
             self.unsaved.insert(entry.dispatch_id.clone(), Unsaved::Finished);
             self.failed = Some(e);

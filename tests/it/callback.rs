@@ -231,3 +231,24 @@ fn a_refused_file_sends_nothing() {
     assert_eq!(daemon.stop(), 0);
     assert!(server.seen().is_empty());
 }
+
+#[test]
+fn a_pause_that_was_decided_under_a_wrong_clock_is_no_longer_than_it_should_be() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(500), Answer::Status(200)]);
+    let start = |pause: &str| lab.daemon().set("--callback-delays", format!("0,{pause}")).start();
+    let daemon = start("3600");
+    lab.send(&lab.task("a", "go").with("callback_url", server.url.as_str()));
+    lab.event("a", "callback_failed");
+    let path = lab.ours().join("outbox").join(format!("{}.json", id("a")));
+    wait_until("the try on record", PATIENCE, || json_file(&path)["tries"] == 1);
+    daemon.crash();
+    let mut entry = json_file(&path);
+    entry["next_at_ms"] = 4_318_000_000_000_i64.into(); // 2106
+    entry["created_at_ms"] = 0.into();
+    std::fs::write(&path, entry.to_string()).expect("write");
+    let daemon = start("0.2");
+    lab.event("a", "callback_sent");
+    wait_until("an empty outbox", PATIENCE, || !path.exists());
+    drop(daemon);
+}
