@@ -54,6 +54,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         level: Level::default(),
         health: Health::new(changed.clone()),
         board: Board::default(),
+        last_beat_ms: store.heartbeat_at_ms(),
         store,
         settings,
         programs,

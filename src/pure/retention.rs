@@ -4,6 +4,40 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+/// Whether ages by the clock on the wall can be believed. A machine that comes up with a wrong clock, and a clock that is
+/// set, would make everything look too old at once; then nothing is removed until a day has gone by.
+#[derive(Debug)]
+pub struct WallClock {
+    /// The wall's milliseconds since 1970 less those of the monotonic clock.
+    offset_ms: i64,
+    doubted_until_ms: i64,
+}
+
+/// What adjustments and a short sleep of the machine add up to.
+const SET_BY_MAX_MS: i64 = 60 * 60 * 1000;
+/// A daemon that was away for longer cannot tell a holiday from a wrong clock.
+const AWAY_MAX_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+const DOUBTED_FOR_MS: i64 = 24 * 60 * 60 * 1000;
+
+impl WallClock {
+    /// `last_seen_ms`: by the wall, when an earlier daemon beat last.
+    pub fn new(last_seen_ms: Option<i64>, wall_ms: i64, monotonic_ms: i64) -> WallClock {
+        let is_odd = last_seen_ms.is_some_and(|last| (wall_ms - last).abs() > AWAY_MAX_MS);
+        let doubted_until_ms = if is_odd { monotonic_ms + DOUBTED_FOR_MS } else { monotonic_ms };
+        WallClock { offset_ms: wall_ms - monotonic_ms, doubted_until_ms }
+    }
+
+    /// Asked with each beat.
+    pub fn is_believed(&mut self, wall_ms: i64, monotonic_ms: i64) -> bool {
+        let offset_ms = wall_ms - monotonic_ms;
+        if (offset_ms - self.offset_ms).abs() > SET_BY_MAX_MS {
+            self.doubted_until_ms = monotonic_ms + DOUBTED_FOR_MS;
+        }
+        self.offset_ms = offset_ms;
+        monotonic_ms >= self.doubted_until_ms
+    }
+}
+
 /// Something that is kept for a while. In order of age, so that the oldest is the greatest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kept {
@@ -77,6 +111,33 @@ mod tests {
     use super::*;
 
     const DAY: u64 = 24 * 60 * 60;
+
+    #[test]
+    fn a_clock_that_was_set_is_not_believed_for_a_day() {
+        const HOUR_MS: i64 = 60 * 60 * 1000;
+        const NOW_MS: i64 = 1_800_000_000_000;
+        for (last_seen_ms, want) in [
+            (None, true),
+            (Some(NOW_MS - 100 * HOUR_MS), true),
+            (Some(NOW_MS - 200 * HOUR_MS), false),
+            (Some(NOW_MS + 200 * HOUR_MS), false),
+        ] {
+            let mut clock = WallClock::new(last_seen_ms, NOW_MS, 5);
+            assert_eq!(clock.is_believed(NOW_MS + 10, 15), want, "{last_seen_ms:?}");
+            assert!(clock.is_believed(NOW_MS + 25 * HOUR_MS, 25 * HOUR_MS), "{last_seen_ms:?}");
+        }
+        for set_by_ms in [3000 * HOUR_MS, -3000 * HOUR_MS, 2 * HOUR_MS] {
+            let mut clock = WallClock::new(None, NOW_MS, 0);
+            let mut at = |hours: i64, set_by_ms: i64| {
+                let monotonic_ms = hours * HOUR_MS;
+                clock.is_believed(NOW_MS + monotonic_ms + set_by_ms, monotonic_ms)
+            };
+            assert!(at(1, 0) && at(2, HOUR_MS / 2));
+            assert!(!at(3, set_by_ms) && !at(26, set_by_ms), "set by {set_by_ms}");
+            assert!(at(27, set_by_ms), "it is the right one by now");
+            assert!(!at(28, 0), "and set back");
+        }
+    }
 
     fn items(list: &[(&str, u64, u64)]) -> Vec<Kept> {
         let kept = |&(name, days, bytes): &(&str, u64, u64)| Kept {

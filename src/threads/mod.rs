@@ -58,6 +58,8 @@ pub struct Context {
     pub health: Health,
     /// What the heartbeat tells.
     pub board: Board,
+    /// When an earlier daemon beat last, in milliseconds since 1970.
+    pub last_beat_ms: Option<i64>,
     /// Pokes the courier; full means that it is awake anyway.
     pub outbox_changed: Sender<()>,
 }

@@ -8,20 +8,22 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Context;
+use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Shelf, Store, Walk};
-use crate::pure::retention::{Kept, Limits, OLDEST_MAX, Survey};
+use crate::pure::retention::{Kept, Limits, OLDEST_MAX, Survey, WallClock};
 
 /// Folders that are looked at with one beat, and that are removed.
 const LOOKS_A_BEAT: usize = 256;
 const REMOVALS_A_BEAT: usize = 32;
 /// Between two looks through everything, unless the last one left something to remove.
 const LOOK_EVERY_MIN: Duration = Duration::from_secs(5 * 60);
-/// Ages are by the wall clock, which may have been set since.
+/// Ages are by the wall clock, which may have been set a little since.
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub struct Retention<'c> {
     context: &'c Context,
+    wall: WallClock,
     keepers: [Keeper; 2],
 }
 
@@ -65,11 +67,18 @@ impl<'c> Retention<'c> {
             Keeper::new(Shelf::Finished, logs, forget),
             Keeper::new(Shelf::Rejected, rejected, rejected),
         ];
-        Retention { context, keepers }
+        let (now_ms, monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
+        let wall = WallClock::new(context.last_beat_ms, now_ms, monotonic_ms);
+        Retention { context, wall, keepers }
     }
 
     /// One beat's share.
     pub fn step(&mut self) {
+        if !self.wall.is_believed(clock::unix_ms(), clock::monotonic_ms()) {
+            // What was found too old by then may not be.
+            self.keepers.iter_mut().for_each(Keeper::forget_look);
+            return;
+        }
         for keeper in &mut self.keepers {
             if let Err(e) = keeper.step(&self.context.store) {
                 log::warn!("{e}");
@@ -99,6 +108,12 @@ impl Keeper {
         self.look_on();
         self.remove_some(store);
         Ok(())
+    }
+
+    fn forget_look(&mut self) {
+        self.look = None;
+        self.removals.clear();
+        self.next = Instant::now();
     }
 
     /// By age; or by size, if there may be more than there was.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::pool::Random;
 use crate::scene::Scene;
 use crate::util::*;
@@ -64,7 +66,7 @@ fn whatever_the_wall_clock_says_nothing_is_lost_doubled_or_late() {
     scene.send("hangs", "fake: sleep 7777");
     let hangs = scene.lab.dropped("hangs");
     let text = fs::read_to_string(&hangs).expect("the dispatch");
-    let mut dispatch: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mut dispatch: Value = serde_json::from_str(&text).expect("JSON");
     dispatch["ttl_seconds"] = 2.into();
     fs::write(&hangs, dispatch.to_string()).expect("write");
     work_off(&mut scene, 0, &mut random);
@@ -72,4 +74,41 @@ fn whatever_the_wall_clock_says_nothing_is_lost_doubled_or_late() {
     let status = report["status"].as_str().unwrap_or("none");
     assert_eq!(status, "timeout", "{report:#}");
     assert_eq!(scene.conclude("clock"), [""; 0]);
+}
+
+#[test]
+fn a_clock_that_is_set_years_ahead_removes_nothing() {
+    let scene = Scene::new();
+    let lab = &scene.lab;
+    let clock = lab.path("clock");
+    let stamp = |beat: &Value| beat["ts"].as_str().unwrap_or_default().to_string();
+    let start = || {
+        let daemon = scene.daemon().set("--heartbeat", 0.05);
+        daemon.env("GSTACK_FAILPOINT_CLOCK", clock.display()).start()
+    };
+    // Some beats under that clock, each of which would remove everything.
+    let some_beats_later = |than: &str| {
+        let mut last = than.to_string();
+        for _ in 0..5 {
+            last = stamp(&lab.heartbeat("a later beat", |beat| stamp(beat) > last));
+        }
+    };
+    let set_ahead = |years: i64| {
+        fs::write(&clock, (years * 366 * 24 * HOUR_MS).to_string()).expect("set the clock");
+    };
+    set_ahead(0);
+    let daemon = start();
+    lab.send(&lab.task("a", "go"));
+    lab.settled("a");
+    let is_kept = || lab.finished("a").join("attempt-1").exists() && lab.report_path("a").exists();
+    let year: i64 = stamp(&lab.heartbeat("a beat", |_| true))[..4].parse().expect("a year");
+    set_ahead(2);
+    some_beats_later(&(year + 2).to_string());
+    daemon.crash();
+    assert!(is_kept(), "the clock was set while the daemon ran");
+    set_ahead(4);
+    let daemon = start();
+    some_beats_later(&(year + 4).to_string());
+    daemon.crash();
+    assert!(is_kept(), "the clock was wrong when the daemon started");
 }
