@@ -222,6 +222,18 @@ mod tests {
     }
 
     #[test]
+    fn a_cost_keeps_its_digits_however_often_it_is_read_back() {
+        for cost in ["0.15430790000000003", "0.018446744073709553"] {
+            let first: AttemptReport =
+                serde_json::from_str(&format!(r#"{{"attempt":1,"total_cost_usd":{cost}}}"#))
+                    .expect("a record");
+            let written = serde_json::to_string(&first).expect("JSON");
+            assert!(written.contains(cost), "{cost}: {written}");
+            assert_eq!(serde_json::from_str::<AttemptReport>(&written).expect("again"), first);
+        }
+    }
+
+    #[test]
     fn a_start_that_no_clock_can_have_is_no_overflow() {
         let first = FirstStart { at_ms: i64::MIN, monotonic_ms: i64::MIN, boot_id: "b".into() };
         for boot_id in ["b", "another"] {
