@@ -1,16 +1,17 @@
 # make demo    build, and see one dispatch become a report (no account needed)
 # make test    all tests; the ones with the real Claude Code need npm and say SKIPPED without it
 #
-# Also: soak (half an hour of kills and power cuts), mutants, bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
+# Also: soak (half an hour of kills and power cuts), fuzz (SECONDS=60 for each target), mutants, bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+SECONDS ?= 60
 STATIC_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := gstack-dispatch-daemon
 
-.PHONY: demo test test-latest soak mutants bench build lint static static-test macos-check crates install clean
+.PHONY: demo test test-latest soak fuzz mutants bench build lint static static-test macos-check crates install clean
 
 demo:
 	$(CARGO) build --locked
@@ -30,6 +31,10 @@ test-latest:
 # The same storms and power cuts as in `make test`, for long. GSTACK_TEST_SEED repeats one.
 soak:
 	$(CARGO) test --locked --features failpoints --test faults soak_ -- --ignored --nocapture --test-threads 1
+
+# Any bytes in the five places where bytes come from outside (tests/fuzz), led by what they reach. Nightly, cargo-fuzz.
+fuzz:
+	CARGO="$(CARGO)" tests/fuzz/run.sh "$(SECONDS)"
 
 # One safeguard after the other taken out of a copy of the source: a test has to notice. Half an hour; python3.
 mutants:

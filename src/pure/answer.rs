@@ -29,7 +29,7 @@ pub fn from_attempts(
     let pr = attempts.iter().rev().find_map(|attempt| attempt.pr.clone());
     let commits = last.git.commits;
     Report {
-        duration: (last.elapsed_ms + 500) / 1000,
+        duration: last.elapsed_ms.saturating_add(500) / 1000,
         output_length: Some(last.output_length),
         error: last.ending.error.map(|e| short(&redact(&e))),
         error_type: last.ending.error_type,

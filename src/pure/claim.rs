@@ -80,9 +80,9 @@ impl FirstStart {
     /// Milliseconds from then to a later moment: by the monotonic clock within one boot, else by the wall clock.
     pub fn elapsed_ms(&self, now_ms: i64, now_monotonic_ms: i64, boot_id: &str) -> u64 {
         let elapsed = if self.boot_id == boot_id {
-            now_monotonic_ms - self.monotonic_ms
+            now_monotonic_ms.saturating_sub(self.monotonic_ms)
         } else {
-            now_ms - self.at_ms
+            now_ms.saturating_sub(self.at_ms)
         };
         elapsed.max(0) as u64
     }
@@ -122,6 +122,19 @@ pub enum NextStep {
         retries: u32,
         waits: u32,
     },
+}
+
+impl NextStep {
+    /// Until the next attempt may start; never longer than what was decided, whatever the clock was set to meanwhile.
+    pub fn wait_ms(&self, now_ms: i64) -> u64 {
+        match self {
+            NextStep::Retry { not_before_ms, delay_ms, .. } => {
+                let left_ms = not_before_ms.saturating_sub(now_ms).max(0);
+                left_ms.unsigned_abs().min(*delay_ms)
+            }
+            NextStep::Report | NextStep::Queue { .. } => 0,
+        }
+    }
 }
 
 /// `end.json`: how the attempt ended and what comes next.
@@ -190,6 +203,41 @@ mod tests {
             [&b"dispatch-x.json"[..], b"dispatch-\xff\x00.json", "dispatch-é.json".as_bytes()]
         {
             assert_eq!(name_from_text(&name_to_text(name)), name);
+        }
+    }
+
+    #[test]
+    fn a_retry_waits_no_longer_than_was_decided_whatever_its_record_says() {
+        for (not_before_ms, delay_ms, want) in [
+            (1_500, 1_000, 500),
+            (900, 1_000, 0),
+            (9_000, 1_000, 1_000),
+            (i64::MIN, 1_000, 0),
+            (i64::MAX, u64::MAX, (i64::MAX - 1_000).unsigned_abs()),
+        ] {
+            let next = NextStep::Retry { mode: Mode::AsIs, retries: 1, not_before_ms, delay_ms };
+            assert_eq!(next.wait_ms(1_000), want, "{next:?}");
+        }
+        assert_eq!(NextStep::Report.wait_ms(1_000), 0);
+    }
+
+    #[test]
+    fn a_cost_keeps_its_digits_however_often_it_is_read_back() {
+        for cost in ["0.15430790000000003", "0.018446744073709553"] {
+            let first: AttemptReport =
+                serde_json::from_str(&format!(r#"{{"attempt":1,"total_cost_usd":{cost}}}"#))
+                    .expect("a record");
+            let written = serde_json::to_string(&first).expect("JSON");
+            assert!(written.contains(cost), "{cost}: {written}");
+            assert_eq!(serde_json::from_str::<AttemptReport>(&written).expect("again"), first);
+        }
+    }
+
+    #[test]
+    fn a_start_that_no_clock_can_have_is_no_overflow() {
+        let first = FirstStart { at_ms: i64::MIN, monotonic_ms: i64::MIN, boot_id: "b".into() };
+        for boot_id in ["b", "another"] {
+            assert_eq!(first.elapsed_ms(1_000, 1_000, boot_id), i64::MAX.unsigned_abs());
         }
     }
 }

@@ -10,6 +10,8 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::agent::one_line;
+
 /// Longest id, in characters. Every file name that we build from an id stays far below the 255 bytes of NAME_MAX.
 pub const ID_CHARS_MAX: usize = 120;
 /// Largest dispatch file, in bytes.
@@ -18,6 +20,9 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub const TTL_SECONDS_DEFAULT: u64 = 3600;
 /// Largest `ttl_seconds` (the schema's).
 pub const TTL_SECONDS_MAX: u64 = 86_400;
+
+/// How much of the sender's own text an error shows, in characters: it goes into reports and logs, and onto terminals.
+const SHOWN_CHARS_MAX: usize = 100;
 
 /// `dispatch-` and then only `[A-Za-z0-9._-]`: safe as a file name, in a log line and on a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -204,6 +209,7 @@ type Fault = (Reason, String);
 
 fn check_fields(id: &DispatchId, f: &Fields, ttl_seconds_min: u64) -> Result<Dispatch, Fault> {
     if let Some(key) = &f.duplicate {
+        let key = one_line(key, SHOWN_CHARS_MAX);
         return Err((Reason::Schema, format!("{key} stands twice")));
     }
     let task = f.text("task")?;
@@ -293,8 +299,9 @@ impl Fields {
             return Ok(TTL_SECONDS_DEFAULT);
         };
         let wrong = || {
+            let given = one_line(&value.to_string(), SHOWN_CHARS_MAX);
             let error = format!(
-                "ttl_seconds must be an integer from {seconds_min} to {TTL_SECONDS_MAX}, not {value}"
+                "ttl_seconds must be an integer from {seconds_min} to {TTL_SECONDS_MAX}, not {given}"
             );
             (Reason::Schema, error)
         };
@@ -469,6 +476,19 @@ mod tests {
         let rejection = parse(twice.as_bytes(), 60).expect_err("duplicate key");
         assert_eq!(rejection.reason, Reason::Schema);
         assert_eq!(rejection.id, DispatchId::parse("dispatch-a"));
+    }
+
+    #[test]
+    fn what_an_error_shows_of_the_file_is_one_short_line() {
+        let long = "x".repeat(100_000);
+        for bad in [
+            with("ttl_seconds", &format!("[\"{long}\"]")),
+            GOOD.replacen("{", &format!("{{\"{long}\":1,\"{long}\":2,"), 1),
+            GOOD.replacen("{", r#"{"\u001b[2J\n":1,"\u001b[2J\n":2,"#, 1),
+        ] {
+            let error = parse(bad.as_bytes(), 60).expect_err("refused").error;
+            assert!(error.len() < 200 && !error.contains(char::is_control), "{error:.300}");
+        }
     }
 
     #[test]

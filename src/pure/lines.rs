@@ -78,6 +78,7 @@ impl Lines {
             self.partial.clear();
             return;
         }
+        self.compactor.look_at_limit();
         if self.compactor.overflowed {
             self.skipped.too_long += 1;
         } else {
@@ -162,10 +163,17 @@ impl Compactor {
                     1
                 }
             };
-            if self.kept.len() > COMPACT_BYTES_MAX {
-                self.overflowed = true;
-                self.kept.clear();
+            // Not within a string, whose cut may take some bytes back: where a piece ends would decide about the line.
+            if self.state == State::Outside {
+                self.look_at_limit();
             }
+        }
+    }
+
+    fn look_at_limit(&mut self) {
+        if self.kept.len() > COMPACT_BYTES_MAX {
+            self.overflowed = true;
+            self.kept.clear();
         }
     }
 

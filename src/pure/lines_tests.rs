@@ -169,3 +169,17 @@ fn a_broken_escape_does_not_swallow_the_end_of_its_string() {
     let line = only_line(&bytes);
     assert!(line.starts_with(br#"{"a":"\u12","b":"x"#) && line.ends_with(br#"x","c":1}"#));
 }
+
+#[test]
+fn a_line_at_the_last_limit_is_judged_alike_however_it_is_cut() {
+    // Its last string is cut in the middle of a character, at the limit of a line that was compacted.
+    for over in 0..4 {
+        let rest = COMPACT_BYTES_MAX - 1 - TIGHT_STRING_BYTES_MAX + over;
+        let line = [&vec![b'1'; rest][..], b"\"x", "😀".repeat(200).as_bytes(), b"\""].concat();
+        let whole = split(&line, usize::MAX);
+        assert_eq!(whole.1.too_long, u64::from(over > 2), "{over} bytes over before the cut");
+        for piece in [512, rest + 1 + TIGHT_STRING_BYTES_MAX] {
+            assert!(split(&line, piece) == whole, "{over} bytes over, in pieces of {piece}");
+        }
+    }
+}

@@ -252,3 +252,21 @@ fn a_pause_that_was_decided_under_a_wrong_clock_is_no_longer_than_it_should_be()
     wait_until("an empty outbox", PATIENCE, || !path.exists());
     drop(daemon);
 }
+
+#[test]
+fn an_entry_that_holds_another_dispatch_than_its_name_is_set_aside_unsent() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(200)]);
+    let path = outbox(&lab, "a");
+    fs::create_dir_all(path.parent().expect("a folder")).expect("the outbox");
+    let entry = json!({"dispatch_id": "../holds", "url": server.url, "idempotency_key": "k",
+        "body": "{}", "tries": 0, "created_at_ms": 0, "next_at_ms": 0});
+    fs::write(&path, entry.to_string()).expect("an entry");
+    let daemon = lab.daemon().start();
+    wait_until("it is set aside", PATIENCE, || path.with_extension("damaged").exists());
+    // The next one to be sent is the first that comes.
+    lab.send(&lab.task("b", "hello").with("callback_url", server.url.as_str()));
+    sent(&lab, "b");
+    assert_eq!(server.requests(1)[0].json()["dispatch_id"], id("b"));
+    drop(daemon);
+}

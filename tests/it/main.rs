@@ -16,6 +16,7 @@ mod control;
 mod differential;
 mod disk;
 mod evidence;
+mod fuzzed;
 mod holds;
 mod intake;
 mod leftovers;

@@ -22,10 +22,10 @@ pub fn is_cancel_name(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"cancel-")
 }
 
-/// `cancel-<id>`
+/// `cancel-<id>`. What is no text names no dispatch, and could not be removed by what it says: it is no request.
 pub fn cancel_request(name: &OsStr) -> Option<Request> {
-    let id = name.to_string_lossy().strip_prefix("cancel-")?.to_string();
-    Some(Request::Cancel(DispatchId::parse(&id).ok_or(id)))
+    let id = name.to_str()?.strip_prefix("cancel-")?;
+    Some(Request::Cancel(DispatchId::parse(id).ok_or_else(|| id.into())))
 }
 
 fn control_request(name: &OsStr) -> Option<Request> {
@@ -96,4 +96,23 @@ impl Store {
 /// A directory of that name is no request (and could not be removed like one).
 fn is_request(path: &Path) -> bool {
     identity::of_path(path).is_ok_and(|stamp| stamp.kind != identity::Kind::Directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_cancel_file_whose_name_is_no_text_is_no_request() {
+        let id = DispatchId::parse("dispatch-a").expect("an id");
+        for (name, want) in [
+            (&b"cancel-dispatch-a"[..], Some(Request::Cancel(Ok(id)))),
+            (b"cancel-x", Some(Request::Cancel(Err("x".into())))),
+            (b"cancel-dispatch-\xff", None),
+            (b"cancel", None),
+        ] {
+            assert_eq!(cancel_request(OsStr::from_bytes(name)), want, "{}", name.escape_ascii());
+        }
+    }
 }

@@ -186,11 +186,10 @@ impl Worker<'_> {
         let Record::Read(end) = last.end()? else { return Ok(next) };
         let before = GitFacts { head_after: None, commits: None, dirty_files: None, ..end.git };
         let after = Plan { first: Some(end.first), git: Some(before), ..next };
+        let wait_ms = end.next.wait_ms(clock::unix_ms());
         Ok(match end.next {
             NextStep::Report => after,
-            NextStep::Retry { mode, retries, not_before_ms, delay_ms } => {
-                // Never longer than was decided, whatever the clock was set to meanwhile.
-                let wait_ms = (not_before_ms - clock::unix_ms()).clamp(0, delay_ms as i64) as u64;
+            NextStep::Retry { mode, retries, .. } => {
                 let waits = waits_before(last.start()?);
                 Plan { mode, retries, waits, wait_ms, ..after }
             }
@@ -207,7 +206,7 @@ impl Worker<'_> {
         plan: &Plan,
         cancel: &Cancel,
     ) -> Option<Box<dyn FnOnce(Open) -> Event + '_>> {
-        let due = clock::monotonic_ms() + plan.wait_ms as i64;
+        let due = clock::monotonic_ms().saturating_add_unsigned(plan.wait_ms);
         loop {
             if cancel.is_asked() {
                 return Some(Box::new(|open| self.cancelled(open)));

@@ -1,0 +1,345 @@
+//! What must hold of any bytes at all, as plain functions that panic where it does not: what stands in a dispatch file, in an
+//! agent's stream, in the audit log, in the small files that the daemon reads back, in `config.json`.
+//!
+//! Shared by the fuzz targets beside it (`make fuzz`) and by `tests/it/fuzzed.rs`, which replays the corpus with every
+//! `cargo test`. They see the crate from outside, like any other user of it, and touch no file but in a scratch folder.
+
+mod records;
+mod scratch;
+
+use std::fs;
+
+use gstack_dispatch_daemon::effects::store::{Rotation, Store};
+use gstack_dispatch_daemon::pure::agent::{self, Summary, Transcript, claude};
+use gstack_dispatch_daemon::pure::clocks::Limits;
+use gstack_dispatch_daemon::pure::config::{self, SETTINGS, Settings, projects};
+use gstack_dispatch_daemon::pure::dispatch::{DispatchId, TTL_SECONDS_DEFAULT, TTL_SECONDS_MAX};
+use gstack_dispatch_daemon::pure::lines::{COMPACT_BYTES_MAX, LINE_BYTES_MAX, Lines};
+use gstack_dispatch_daemon::pure::outcome::{Evidence, Exit, StopCause, classify};
+use gstack_dispatch_daemon::pure::prompt::{self, Learnings};
+use gstack_dispatch_daemon::pure::report::{ERROR_CHARS_MAX, Status};
+use gstack_dispatch_daemon::pure::{answer, dispatch as dispatches, escape};
+use serde_json::{Value, json};
+
+pub use records::control;
+use scratch::Scratch;
+
+// -------------------------------------------------------------------------------------------------------- dispatch
+
+const TTL_SECONDS_MIN: u64 = 60;
+/// Of a rejection, in characters: it goes into the log, the audit log and `reason.json` as it is.
+const REJECTION_CHARS_MAX: usize = 2 * ERROR_CHARS_MAX;
+
+/// A dispatch file's bytes are a dispatch that is safe to run, or are refused with a reason that is safe to show.
+pub fn dispatch(data: &[u8]) {
+    let parsed = dispatches::parse(data, TTL_SECONDS_MIN);
+    assert_eq!(
+        parsed,
+        dispatches::parse(data, TTL_SECONDS_MIN),
+        "the same bytes, the same verdict"
+    );
+    match parsed {
+        Ok(dispatch) => {
+            assert_names_one_folder(&dispatch.id);
+            let ttl = dispatch.ttl_seconds;
+            let is_legal = (TTL_SECONDS_MIN..=TTL_SECONDS_MAX).contains(&ttl);
+            assert!(is_legal || ttl == TTL_SECONDS_DEFAULT, "ttl_seconds {ttl}");
+            assert!(dispatches::AGENTS.contains(&dispatch.target_agent.as_str()));
+            let ours = format!("Load gstack. Dispatch ID: {}. Task: ", dispatch.id);
+            for learnings in [Learnings::Include, Learnings::Omit] {
+                let prompt = prompt::first(&dispatch, learnings);
+                assert!(prompt.starts_with(&ours) && !prompt.contains('\0'), "{prompt:?}");
+            }
+            assert!(!prompt::resume(&dispatch).is_empty());
+        }
+        Err(rejection) => {
+            let shown = escape::line(&rejection.error);
+            assert!(!shown.trim().is_empty() && !shown.contains(['\n', '\r', '\x1b']), "{shown:?}");
+            let length = rejection.error.chars().count();
+            assert!(length <= REJECTION_CHARS_MAX, "{length} characters: {shown:.200}");
+            let Some(id) = rejection.id else { return };
+            assert!(rejection.reason.answers_sender(), "{:?} names {id}", rejection.reason);
+            assert_names_one_folder(&id);
+            let report = answer::to_rejection(&id, &rejection.error, 0);
+            assert_is_an_error(report.error.as_deref());
+        }
+    }
+}
+
+/// Legal, and one name in whatever folder it is put.
+pub(crate) fn assert_names_one_folder(id: &DispatchId) {
+    assert_eq!(DispatchId::parse(id.as_str()).as_ref(), Some(id));
+    let path = std::path::Path::new("/folder").join(format!("{id}.json"));
+    assert_eq!(path.parent(), Some("/folder".as_ref()), "{id}");
+    assert!(!path.components().any(|part| part == std::path::Component::ParentDir), "{id}");
+    assert!(id.as_str().len() < 200 && id.as_str().is_ascii());
+}
+
+fn assert_is_an_error(error: Option<&str>) {
+    let error = error.expect("an error");
+    let length = error.chars().count();
+    assert!((1..=ERROR_CHARS_MAX).contains(&length), "{length} characters: {error:.200}");
+    assert!(!error.contains(char::is_control), "{error:?}");
+}
+
+// ---------------------------------------------------------------------------------------------------------- stream
+
+/// A stream says the same however it is cut; what is kept of it is bounded; a session that completed has no error.
+///
+/// If it begins with `\x01`, then `\x01 N UNIT \x02` in the rest is the unit 64 N times over, so that a small input reaches
+/// the limits of long lines.
+pub fn stream(data: &[u8]) {
+    match data.strip_prefix(b"\x01") {
+        Some(rest) => check_stream(&stretched(rest)),
+        None => check_stream(data),
+    }
+}
+
+fn check_stream(data: &[u8]) {
+    let mut whole = Transcript::new(&claude::DRIVER);
+    whole.feed(data);
+    let summary = whole.finish();
+    let mut in_pieces = Transcript::new(&claude::DRIVER);
+    for piece in pieces(data) {
+        in_pieces.feed(piece);
+    }
+    assert_eq!(in_pieces.finish(), summary, "fed in pieces, and whole");
+    assert_lines(data);
+    assert_bounded(&summary);
+    assert_endings(data, &summary);
+}
+
+/// Most bytes of a stream that was stretched: beyond the last limit of a line, and not much more.
+const STRETCHED_BYTES_MAX: usize = COMPACT_BYTES_MAX + 128 * 1024;
+
+fn stretched(data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = data;
+    while let Some(at) = rest.iter().position(|byte| *byte == 1) {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        let Some((count, after)) = rest.split_first() else { break };
+        let end = after.iter().position(|byte| *byte == 2).unwrap_or(after.len());
+        let room = STRETCHED_BYTES_MAX.saturating_sub(out.len()) / end.max(1);
+        out.extend_from_slice(&after[..end].repeat(room.min(usize::from(*count) * 64)));
+        rest = after.get(end + 1..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// Cut where the bytes themselves say: mostly small pieces of a short input, larger ones of a long one.
+fn pieces(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    let mut state = data.iter().fold(0xcbf2_9ce4_8422_2325, fold) | 1;
+    let longest = (data.len() as u64 / 16).max(8);
+    let mut rest = data;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let length = usize::try_from(state % longest).unwrap_or_default().min(rest.len());
+        let (piece, after) = rest.split_at(length);
+        rest = after;
+        Some(piece)
+    })
+}
+
+/// Short lines come through as they are; long ones bounded or not at all.
+fn assert_lines(data: &[u8]) {
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    let mut splitter = Lines::new();
+    let mut keep = |line: &[u8]| lines.push(line.to_vec());
+    pieces(data).for_each(|piece| splitter.feed(piece, &mut keep));
+    let skipped = splitter.finish(&mut keep);
+    assert!(lines.iter().all(|line| line.len() <= COMPACT_BYTES_MAX), "a line that is too long");
+    if data.split(|byte| *byte == b'\n').all(|line| line.len() <= LINE_BYTES_MAX) {
+        let plain = data.split(|byte| *byte == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l));
+        let plain = plain.filter(|line| line.iter().any(|byte| *byte > b' '));
+        assert!(plain.eq(lines.iter()) && skipped.too_long == 0, "short lines are not touched");
+    }
+}
+
+/// The limits that `pure::agent` names.
+fn assert_bounded(summary: &Summary) {
+    let words = [
+        &summary.session_id,
+        &summary.model,
+        &summary.agent_version,
+        &summary.last_message_id,
+        &summary.last_tool,
+        &summary.assistant_error,
+    ];
+    let is_word = |word: &String| word.len() <= agent::WORD_BYTES_MAX;
+    assert!(words.into_iter().flatten().all(is_word), "a word that is too long");
+    for ids in [&summary.pull_request_calls, &summary.started_tasks] {
+        assert!(ids.len() <= agent::TASKS_MAX && ids.iter().all(is_word), "{} ids", ids.len());
+    }
+    if let Some(id) = &summary.session_id {
+        let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        assert!(is_plain && !id.is_empty() && !id.starts_with('-'), "{id} may become an argument");
+    }
+    assert!(summary.pull_request.as_ref().is_none_or(|pr| pr.starts_with("https://github.com/")));
+    assert!(summary.broken_lines <= summary.lines);
+    let is_text =
+        |text: &Option<String>| text.as_ref().is_none_or(|t| t.len() <= agent::RESULT_BYTES_MAX);
+    assert!(is_text(&summary.last_text));
+    let Some(result) = &summary.result else { return };
+    assert!(is_text(&result.text) && is_word(&result.subtype));
+    assert!(result.errors.len() <= agent::ERRORS_MAX);
+    assert!(result.errors.iter().all(|error| error.chars().count() <= ERROR_CHARS_MAX));
+    assert!(result.denials.len() <= agent::DENIALS_MAX.min(result.denials_total));
+    for denial in &result.denials {
+        let length = denial.input.as_ref().map_or(0, |input| input.chars().count());
+        assert!(length <= agent::DENIAL_INPUT_CHARS_MAX && is_word(&denial.tool_name));
+    }
+    let usage = result.usage.as_ref().map_or(0, |usage| usage.to_string().len());
+    assert!(usage <= agent::USAGE_BYTES_MAX, "{usage} bytes of usage");
+}
+
+const STOPS: [Option<StopCause>; 8] = [
+    None,
+    Some(StopCause::Ttl),
+    Some(StopCause::Cancelled),
+    Some(StopCause::Shutdown),
+    Some(StopCause::Stalled),
+    Some(StopCause::StartTimeout),
+    Some(StopCause::OutputLimit),
+    Some(StopCause::ResultGrace),
+];
+
+fn assert_endings(data: &[u8], summary: &Summary) {
+    let exits = [
+        None,
+        Some(Exit::default()),
+        Some(Exit { code: Some(0), signal: None }),
+        Some(Exit { code: Some(1), signal: None }),
+        Some(Exit { code: Some(143), signal: None }),
+        Some(Exit { code: None, signal: Some(9) }),
+    ];
+    let limits = Limits::default();
+    let stderr = String::from_utf8_lossy(&data[data.len().saturating_sub(1000)..]);
+    for (stop, exit) in STOPS.into_iter().flat_map(|stop| exits.map(|exit| (stop, exit))) {
+        let ending = classify(&Evidence {
+            driver: &claude::DRIVER,
+            stop,
+            ttl_seconds: 3600,
+            limits: &limits,
+            exit,
+            summary,
+            stdout_bytes: data.len() as u64,
+            stderr_tail: &stderr,
+        });
+        let completed = ending.status == Status::Completed;
+        assert_eq!(completed, ending.error_type.is_none(), "{stop:?} {exit:?}: {ending:?}");
+        assert_eq!(completed, ending.error.is_none(), "{stop:?} {exit:?}: {ending:?}");
+        if completed {
+            assert!(summary.result.as_ref().is_some_and(|result| !result.is_error));
+        } else {
+            assert_is_an_error(ending.error.as_deref());
+        }
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------------- audit
+
+/// What stands in the audit log stays as it is; what we add is one whole line each.
+pub fn audit(data: &[u8]) {
+    let scratch = Scratch::new();
+    let folder = scratch.path().join("dispatch");
+    fs::create_dir(&folder).expect("the drop zone");
+    let log = folder.join("audit.jsonl");
+    fs::write(&log, data).expect("an old log");
+    let store = Store::new(scratch.path());
+    // Some of them put the log aside while it is written; nothing of it may go.
+    let max_bytes = data.first().map_or(0, |first| u64::from(first % 4) * 150);
+    let text = String::from_utf8_lossy(&data[..data.len().min(200)]).into_owned();
+    for opened in 1..=2 {
+        let audit = store.open_audit(Rotation { max_bytes, keep: 1000 }).expect("open");
+        audit.record("fuzzed", &text, &[("text", json!(text)), ("opened", json!(opened))]);
+        audit.follow();
+        audit.record(&text, "", &[(&format!("key {text}"), Value::Null)]);
+    }
+    let all = scratch::numbered(&log);
+    let added = all.strip_prefix(data).expect("what stood there still does");
+    let torn = data.last().is_some_and(|last| *last != b'\n');
+    let added =
+        if torn { added.strip_prefix(b"\n").expect("the torn line is closed") } else { added };
+    let added = std::str::from_utf8(added).expect("UTF-8");
+    assert!(added.ends_with('\n'), "the last line is whole");
+    let lines: Vec<Value> =
+        added.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+    let of = |event: &str| lines.iter().filter(|line| line["event"] == event).count();
+    if !["fuzzed", "audit_tail_repaired", "audit_rotated"].contains(&text.as_str()) {
+        assert_eq!(of("audit_tail_repaired"), usize::from(torn));
+        assert_eq!((of("fuzzed"), of(&text)), (2, 2));
+        assert_eq!(lines.len(), 4 + usize::from(torn) + of("audit_rotated"));
+    }
+    let said = |line: &&Value| line["event"] == "fuzzed" && line["dispatch_id"] == text.as_str();
+    assert!(lines.iter().filter(said).count() >= 2, "the lines say what was told");
+}
+
+// ---------------------------------------------------------------------------------------------------------- config
+
+/// Longest text that is tried as a setting's value.
+const TEXT_BYTES_MAX: usize = 2000;
+
+/// A `config.json` is taken as it is, or refused with the key that is wrong.
+pub fn config(data: &[u8]) {
+    if let Ok(value) = serde_json::from_slice::<Value>(data) {
+        let mut settings = Settings::default();
+        match config::apply_config(&mut settings, &value) {
+            Ok(()) => {
+                let first = settings.clone();
+                config::apply_config(&mut settings, &value).expect("it was applied before");
+                assert_eq!(settings, first, "applied again");
+                assert_sensible(&settings);
+            }
+            Err(error) => assert_names_a_key(&error, &value),
+        }
+    }
+    if data.len() > TEXT_BYTES_MAX {
+        return;
+    }
+    // Flags and variables have the same settings as text.
+    let text = Value::String(String::from_utf8_lossy(data).into_owned());
+    for setting in SETTINGS {
+        let (mut once, mut twice) = (Settings::default(), Settings::default());
+        let applied = setting.apply(&mut once, &text);
+        for _ in 0..2 {
+            assert_eq!(setting.apply(&mut twice, &text), applied, "{}", setting.key);
+        }
+        assert_eq!(once, twice, "{}", setting.key);
+        assert_sensible(&once);
+    }
+}
+
+fn assert_names_a_key(error: &str, value: &Value) {
+    let Some(entries) = value.as_object() else {
+        return assert_eq!(error, "it must hold one JSON object");
+    };
+    let named = |key: &String| {
+        let is_known = SETTINGS.iter().any(|setting| setting.key == key);
+        let says = error.strip_prefix(key.as_str()).and_then(|rest| rest.strip_prefix(": "));
+        if is_known { says.is_some_and(|what| !what.is_empty()) } else { error.ends_with(key) }
+    };
+    assert!(entries.keys().any(named), "{error} names no key of {value}");
+}
+
+/// What the loops of the program rely on.
+fn assert_sensible(settings: &Settings) {
+    assert!(settings.max_concurrent >= 1 && settings.audit_keep >= 1);
+    for pause in [settings.heartbeat, settings.poll, settings.trouble_pause, settings.probe] {
+        assert!(pause.as_millis() >= 10, "a busy loop: {pause:?}");
+    }
+    assert!(settings.callback_delays.last().is_some_and(|last| last.as_millis() >= 100));
+    for dir in ["/", "/p/q", ""] {
+        let terms = projects::terms(settings, dir);
+        let is_option = |text: &String| text.starts_with('-');
+        assert!(!terms.allow_tools.iter().any(is_option) && !terms.model.iter().any(is_option));
+        assert!(projects::verify(settings, dir, "shop").is_none_or(|v| !v.argv[0].is_empty()));
+    }
+}
