@@ -148,11 +148,7 @@ mod tests {
                 "torn attempt.json, and nothing else that says what it was",
                 Found {
                     accepted: false,
-                    ..found(Some(FoundAttempt {
-                        readable: false,
-                        leader: Leader::Unknown,
-                        ..RAN
-                    }))
+                    ..found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN }))
                 },
                 Step::Discard,
             ),

@@ -146,8 +146,16 @@ impl Scene {
             // Chance may not come this way again.
             eprintln!("{name}: what the last daemon said:\n{said}");
             let tree = Command::new("find").arg(&self.story.gstack).arg("-ls").output();
-            eprintln!("{}", tree.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default());
-            eprintln!("{}", fs::read_to_string(self.story.gstack.join("dispatch/audit.jsonl")).unwrap_or_default());
+            eprintln!(
+                "{}",
+                tree.map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
+                    .unwrap_or_default()
+            );
+            eprintln!(
+                "{}",
+                fs::read_to_string(self.story.gstack.join("dispatch/audit.jsonl"))
+                    .unwrap_or_default()
+            );
         }
         found.into_iter().map(|what| format!("{name}: {what}")).collect()
     }
