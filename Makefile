@@ -30,6 +30,7 @@ test-latest:
 # The same storms and power cuts as in `make test`, for long. GSTACK_TEST_SEED repeats one.
 soak:
 	$(CARGO) test --locked --features failpoints --test faults soak_ -- --ignored --nocapture --test-threads 1
+	GSTACK_TEST_WORLDS=20000 $(CARGO) test --locked --test machine whatever -- --nocapture
 
 # One safeguard after the other taken out of a copy of the source: a test has to notice. Half an hour; python3.
 mutants:
