@@ -131,13 +131,13 @@ fn without_any_one_of_its_fsyncs_something_is_lost_or_doubled() {
 #[test]
 fn a_dispatch_whose_file_was_renamed_while_it_waited_outlives_the_power() {
     let mut scene = Scene::new();
-    // One project: the second waits.
     scene.send("busy", "fake: sleep 60");
     scene.send("waits", "");
     let disk = Disk::look(&scene.lab.gstack, &scene.lab.path("beside"));
     let trace = scene.lab.path("trace");
     let daemon = scene
         .daemon()
+        .set("--max-concurrent", 1)
         .env("GSTACK_FAILPOINT_TRACE", trace.display())
         .env("GSTACK_FAILPOINT_KEEP", disk.keep().display())
         .spawn();
