@@ -31,6 +31,7 @@ test-latest:
 # The same storms and power cuts as in `make test`, for long. GSTACK_TEST_SEED repeats one.
 soak:
 	$(CARGO) test --locked --features failpoints --test faults soak_ -- --ignored --nocapture --test-threads 1
+	GSTACK_TEST_WORLDS=20000 $(CARGO) test --locked --test machine whatever -- --nocapture
 
 # Any bytes in the five places where bytes come from outside (tests/fuzz), led by what they reach. Nightly, cargo-fuzz.
 fuzz:

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Context, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::store::{Claim, Committed, OutboxEntry, Record};
+use crate::effects::store::{Claim, Committed, OutboxEntry};
 use crate::pure::answer::{self, ascii_json};
 use crate::pure::claim::{Accepted, AttemptEnd, NextStep};
 use crate::pure::digest::sha256_hex;
@@ -48,12 +48,9 @@ pub fn without_session(
     kind: ErrorType,
     error: &str,
 ) -> bool {
-    let look = || match context.store.last_attempt(&dossier.claim.id)? {
-        Some(last) => last.end(),
-        None => Ok(Record::Absent),
-    };
+    let look = || context.store.last_end(&dossier.claim.id);
     let Some(last) = persist(context, look) else { return false };
-    let Record::Read(mut end) = last else {
+    let Some(mut end) = last else {
         let now = clock::unix_ms();
         let report = answer::without_session(&dossier.dispatch, status, kind, error, now);
         return conclude(context, dossier, report);

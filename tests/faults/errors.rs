@@ -117,6 +117,47 @@ fn a_rejected_file_outlives_an_error_right_after_its_move() {
 }
 
 #[test]
+fn a_retry_whose_start_the_disk_refuses_is_still_the_one_retry() {
+    let always = "fake: result error 429 rate_limit";
+    let (mut scene, mut at) = (Scene::new(), None);
+    scene.send("limited", always);
+    let trace = scene.lab.path("trace");
+    let daemon = scene.daemon().env("GSTACK_FAILPOINT_TRACE", trace.display()).spawn();
+    wait_until("its end", PATIENCE, || scene.is_done());
+    daemon.crash();
+    for line in text_file(&trace).lines() {
+        if line.contains("\tSync\t") && line.contains("attempt-2/attempt.json") {
+            at = line.split('\t').next().and_then(|n| n.parse::<u64>().ok());
+        }
+    }
+    let at = at.expect("the record of its retry");
+    for lasts in ["", "+"] {
+        // Other threads' effects may come in between.
+        for at in at - 1..at + 3 {
+            let mut scene = Scene::new();
+            scene.send("limited", always);
+            let over = scene.lab.path("over");
+            let start = scene.daemon().set("--trouble-pause", 0.05);
+            let start = start.env("GSTACK_FAILPOINT_OVER", over.display());
+            let mut daemon = start.env("GSTACK_FAILPOINT", format!("EIO@{at}{lasts}")).spawn();
+            wait_until("the fault", PATIENCE, || {
+                daemon.stderr().contains("os error 5") || scene.is_done()
+            });
+            fs::write(&over, "").expect("write");
+            let report = scene.lab.report("limited");
+            assert_eq!(report["retry_count"], 1, "EIO@{at}{lasts}: {report:#}");
+            assert_eq!(
+                report["attempts"].as_array().map_or(0, Vec::len),
+                2,
+                "EIO@{at}{lasts}: {report:#}"
+            );
+            assert_eq!(daemon.stop(), 0);
+            daemon.left();
+        }
+    }
+}
+
+#[test]
 fn a_fault_that_strikes_once_loses_nothing() {
     let server = Server::start(vec![Answer::Status(200)]);
     pool::run(&rounds(false), |round| try_one(round, &server.url));

@@ -127,3 +127,31 @@ fn without_any_one_of_its_fsyncs_something_is_lost_or_doubled() {
         vec![format!("nobody misses the fsync of {kind}")]
     });
 }
+
+#[test]
+fn a_dispatch_whose_file_was_renamed_while_it_waited_outlives_the_power() {
+    let mut scene = Scene::new();
+    scene.send("busy", "fake: sleep 60");
+    scene.send("waits", "");
+    let disk = Disk::look(&scene.lab.gstack, &scene.lab.path("beside"));
+    let trace = scene.lab.path("trace");
+    let daemon = scene
+        .daemon()
+        .set("--max-concurrent", 1)
+        .env("GSTACK_FAILPOINT_TRACE", trace.display())
+        .env("GSTACK_FAILPOINT_KEEP", disk.keep().display())
+        .spawn();
+    wait_until("both are accepted", PATIENCE, || {
+        scene.lab.active("busy").exists() && scene.lab.active("waits").exists()
+    });
+    let renamed = scene.lab.inbox().join("dispatch-renamed.json");
+    fs::rename(scene.lab.dropped("waits"), &renamed).expect("rename");
+    wait_until("the second file is removed", PATIENCE, || !renamed.exists());
+    daemon.crash();
+    scene.lab.end_leftovers();
+    disk.lose(&trace, u64::MAX, Loses::All, &|_| false, &mut Random::from(1));
+    let mut daemon = scene.daemon().start();
+    scene.lab.report("waits");
+    assert_eq!(daemon.stop(), 0);
+    daemon.left();
+}

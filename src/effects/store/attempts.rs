@@ -46,15 +46,32 @@ impl Store {
         start: &AttemptStart,
         prompt: &str,
     ) -> Result<(Attempt, AttemptFiles)> {
-        let claim = self.claim_dir(id);
-        let dir = claim.join(format!("attempt-{}", start.attempt));
+        let dir = self.claim_dir(id).join(format!("attempt-{}", start.attempt));
+        let attempt = Attempt { number: start.attempt, dir };
+        match self.write_attempt(id, &attempt.dir, start, prompt) {
+            Ok(files) => Ok((attempt, files)),
+            Err(e) => {
+                // Nothing ran, and it must not look as if it had. A disk that refuses this too leaves the record.
+                let _ = self.undo_attempt(&attempt);
+                Err(e)
+            }
+        }
+    }
+
+    fn write_attempt(
+        &self,
+        id: &DispatchId,
+        dir: &Path,
+        start: &AttemptStart,
+        prompt: &str,
+    ) -> Result<AttemptFiles> {
         // Without attempt.json it never began.
-        files::make_dir_anew(&dir)?;
+        files::make_dir_anew(dir)?;
         files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
         let files = AttemptFiles {
             stdin: failpoint::before(Effect::Open)
                 .and_then(|()| File::open(dir.join("prompt.txt")))
-                .at("open", &dir)?,
+                .at("open", dir)?,
             stdout: open_output(&dir.join("stdout.jsonl"))?,
             stderr: open_output(&dir.join("stderr.log"))?,
         };
@@ -62,14 +79,21 @@ impl Store {
             .stdout
             .try_lock()
             .map_err(|e| Error::new("lock", dir.join("stdout.jsonl"), e.into()))?;
-        let record = files::to_json(start, &dir)?;
+        let record = files::to_json(start, dir)?;
         // Before the agent has started, an empty record can only come of a power cut; it then counts as "may have run".
-        files::replace(&dir, "attempt.json", &record, Durable::AfterRename)?;
-        files::sync_dir(&claim)?;
-        if start.attempt == 1 {
-            self.active.sync()?;
-        }
-        Ok((Attempt { number: start.attempt, dir }, files))
+        files::replace(dir, "attempt.json", &record, Durable::AfterRename)?;
+        files::sync_dir(&self.claim_dir(id))?;
+        // At a retry too: the disk may have refused this to an attempt that never ran.
+        self.active.sync()?;
+        Ok(files)
+    }
+
+    /// Makes durable what was found of an attempt, for what follows rests on it, and who wrote it may have died before its fsync.
+    pub fn keep_attempt(&self, id: &DispatchId, attempt: &Attempt) -> Result<()> {
+        files::sync(&attempt.dir.join("attempt.json"))?;
+        files::sync_dir(&attempt.dir)?;
+        files::sync_dir(&self.claim_dir(id))?;
+        self.active.sync()
     }
 
     /// The agent of this attempt was never started: takes the attempt back.
@@ -84,6 +108,18 @@ impl Store {
         let claim = self.claim_dir(id);
         let attempt = |number| Attempt { number, dir: claim.join(format!("attempt-{number}")) };
         Ok(numbers(&claim)?.pop().map(attempt))
+    }
+
+    /// The newest end on record: an attempt after it may have been cut off at its start.
+    pub fn last_end(&self, id: &DispatchId) -> Result<Option<AttemptEnd>> {
+        let claim = self.claim_dir(id);
+        for number in numbers(&claim)?.into_iter().rev() {
+            let attempt = Attempt { number, dir: claim.join(format!("attempt-{number}")) };
+            if let Record::Read(end) = attempt.end()? {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
     }
 
     /// The attempts that began before the one of that number, first to last.

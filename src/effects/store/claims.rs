@@ -106,6 +106,19 @@ impl Store {
         Ok(accepted)
     }
 
+    /// Makes an acceptance durable that rests on its inbox file no longer.
+    pub fn keep_acceptance(&self, id: &DispatchId) -> Result<()> {
+        let dir = self.claim_dir(id);
+        for path in [dir.join("accepted.json"), dir.join("dispatch.json")] {
+            // Once a power cut took it, an attempt's record holds it.
+            if identity::find(&path)?.is_some() {
+                files::sync(&path)?;
+            }
+        }
+        files::sync_dir(&dir)?;
+        self.active.sync()
+    }
+
     /// Who has this id, if anybody. The report of a rejection does not count: a rejected id is not spent.
     pub fn taken(&self, id: &DispatchId) -> Result<Option<Taken>> {
         let places = [

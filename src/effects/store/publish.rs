@@ -23,10 +23,7 @@ impl Store {
         if report.attempts.is_empty() {
             // No attempt record holds them: the steps after the commit need both, through a power cut too. So they are there
             // for good before anything has the report's name.
-            files::sync(&dir.join("accepted.json"))?;
-            files::sync(&dir.join("dispatch.json"))?;
-            files::sync_dir(&dir)?;
-            self.active.sync()?;
+            self.keep_acceptance(&claim.id)?;
         }
         files::replace(&dir, "report.json", &bytes, Durable::AfterRename)?;
         Ok(bytes)

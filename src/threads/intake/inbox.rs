@@ -299,7 +299,10 @@ impl Intake<'_> {
         }
         let file = json!(dropped.name.to_string_lossy());
         self.context.audit.record("redelivered", id.as_str(), &[("file", file)]);
-        if let Err(e) = self.context.store.remove_redelivered(&dropped, id) {
+        let store = &self.context.store;
+        // The first file may be gone (a sender renamed it), and a power cut take the acceptance: then this one is the last.
+        let kept = if is_answered { Ok(()) } else { store.keep_acceptance(id) };
+        if let Err(e) = kept.and_then(|()| store.remove_redelivered(&dropped, id)) {
             log::error!("{e}");
         }
     }

@@ -183,7 +183,12 @@ impl Worker<'_> {
         };
         let Some(last) = store.last_attempt(open.id())? else { return Ok(fresh) };
         let next = Plan { number: last.number + 1, is_queued: false, ..fresh };
-        let Record::Read(end) = last.end()? else { return Ok(next) };
+        let Record::Read(end) = last.end()? else {
+            // The disk refused in the middle of its start: nothing ran, and what it was to do still is to be done.
+            let Record::Read(start) = last.start()? else { return Ok(next) };
+            let AttemptStart { mode, retries, waits, first, git, .. } = start;
+            return Ok(Plan { mode, retries, waits, first: Some(first), git: Some(git), ..next });
+        };
         let before = GitFacts { head_after: None, commits: None, dirty_files: None, ..end.git };
         let after = Plan { first: Some(end.first), git: Some(before), ..next };
         let wait_ms = end.next.wait_ms(clock::unix_ms());

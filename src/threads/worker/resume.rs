@@ -44,6 +44,7 @@ impl Worker<'_> {
         let id = open.id().clone();
         let read = || {
             let Some(attempt) = context.store.last_attempt(&id)? else { return Ok(None) };
+            context.store.keep_attempt(&id, &attempt)?;
             let (start, child, end) = (attempt.start()?, attempt.child()?, attempt.end()?);
             let was_read_in_peace = attempt.readings()? == 0;
             Ok(Some((attempt, start, child, end, was_read_in_peace)))

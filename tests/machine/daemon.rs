@@ -1,0 +1,384 @@
+//! The daemon: its files in the order in which `effects::store` writes and syncs them, its steps as `threads` make them, its
+//! decisions from `pure` and from nowhere else. Where this and the real code differ, this is wrong.
+//!
+//! One step of one thread at a time, in any order; within a step each effect may be the last one.
+
+use std::collections::BTreeMap;
+
+use gstack_dispatch_daemon::pure::claim::NextStep;
+use gstack_dispatch_daemon::pure::hold::{Change, Holds, Limits, Notice, Saved, Sign};
+use gstack_dispatch_daemon::pure::queue::{Agent, Lane, Queue, Seq};
+use gstack_dispatch_daemon::pure::recovery::{
+    Found, FoundAttempt, FoundEnd, Leader, Step, step as decide,
+};
+use gstack_dispatch_daemon::pure::report::ErrorType;
+
+use crate::disk::Id;
+use crate::records::{Accepted, Body, Record};
+use crate::store::*;
+use crate::work::{Stage, Work};
+use crate::world::{Durable, Result, Without, World};
+
+const LIMITS: Limits = Limits { max_ms: 8 * 86_400_000, probe_ms: 300_000 };
+
+#[derive(Clone)]
+pub struct Claim {
+    pub id: u32,
+    pub seq: Seq,
+    pub lane: Lane,
+    pub agent: Agent,
+    pub name: String,
+}
+
+/// What a daemon has in its memory.
+pub struct Daemon {
+    pub queue: Queue<Claim>,
+    pub holds: Holds,
+    pub open: BTreeMap<u32, Claim>,
+    pub active: BTreeMap<u32, Work>,
+    next_seq: Seq,
+    known: BTreeMap<String, Id>,
+}
+
+pub fn claim_of(accepted: &Accepted, body: &Body) -> Claim {
+    let (id, seq, name) = (body.id, accepted.seq, accepted.name.clone());
+    Claim { id, seq, lane: Lane::from(body.lane), agent: body.agent, name }
+}
+
+impl Daemon {
+    /// Recovery, then all that waits.
+    pub fn start(w: &mut World) -> Result<Daemon> {
+        let mut waiting = Vec::new();
+        let mut taken_up = Vec::new();
+        let mut notices = Vec::new();
+        for name in w.disk.list("active") {
+            let dir = format!("active/{name}");
+            let Ok(id) = name.parse::<u32>() else {
+                w.remove_tree(&dir)?;
+                continue;
+            };
+            let files = read_claim(w, &dir);
+            let report = read_committed(w, &dir)?;
+            let attempt = attempts(w, &dir).pop();
+            let attempt = attempt.map(|number| look_at_attempt(w, id, number)).transpose()?;
+            let found = Found { accepted: files.is_some(), report: report.is_some(), attempt };
+            let step = decide(&found);
+            w.truth.note(format!("{id}: {step:?}"));
+            let Some((accepted, body)) = files else {
+                if step == Step::Discard {
+                    w.remove_tree(&dir)?;
+                }
+                continue;
+            };
+            let claim = claim_of(&accepted, &body);
+            match (step, report) {
+                (Step::Discard, _) => w.remove_tree(&dir)?,
+                (Step::Publish, Some(report)) => see_through(w, &accepted, &report)?,
+                (Step::Publish, None) => {}
+                (Step::Queue, _) => waiting.push(claim),
+                (step, _) => {
+                    let end = last_end(w, id);
+                    if let Some(end) = end {
+                        let sign = end.sign.as_ref().map(|sign| notice(&claim, sign));
+                        notices.extend(sign.map(|sign| (end.finished_ms, sign)));
+                    }
+                    taken_up.push((claim, accepted, body, step));
+                }
+            }
+        }
+        put_back_answered(w)?;
+        Daemon::new(w).take_over(w, notices, waiting, taken_up)
+    }
+
+    fn new(w: &World) -> Daemon {
+        Daemon {
+            queue: Queue::new(w.settings.per_lane_max),
+            holds: Holds::new(LIMITS),
+            open: BTreeMap::new(),
+            active: BTreeMap::new(),
+            next_seq: 1,
+            known: BTreeMap::new(),
+        }
+    }
+
+    fn take_over(
+        mut self,
+        w: &mut World,
+        notices: Vec<(i64, Notice)>,
+        waiting: Vec<Claim>,
+        taken_up: Vec<(Claim, Accepted, Body, Step)>,
+    ) -> Result<Daemon> {
+        let saved = match w.disk.read("holds.json") {
+            Some(Record::Holds(text)) => serde_json::from_str(text).expect("our own"),
+            _ => Saved::default(),
+        };
+        let as_of_ms = saved.as_of_ms;
+        self.holds = Holds::restore(LIMITS, saved, w.wall_ms);
+        for (ended_ms, notice) in notices {
+            if ended_ms > as_of_ms {
+                self.learn(w, &notice)?;
+            }
+        }
+        for claim in waiting {
+            self.enter(w, &claim);
+            self.push(w, claim);
+        }
+        for (claim, accepted, body, step) in taken_up {
+            if w.lacks(Without::TakingUp) {
+                continue;
+            }
+            self.enter(w, &claim);
+            if !w.lacks(Without::Occupied) {
+                self.queue.occupy(&claim.lane);
+            }
+            w.truth.is_in_hand(claim.id, &claim.lane);
+            let work = Work::new(claim, accepted, body, Stage::TakeUp(step), false);
+            self.active.insert(work.claim.id, work);
+        }
+        w.truth.is_recovered(&w.sessions);
+        Ok(self)
+    }
+
+    fn enter(&mut self, w: &World, claim: &Claim) {
+        if !w.lacks(Without::RecoveredSeq) {
+            self.next_seq = self.next_seq.max(claim.seq + 1);
+        }
+        self.open.insert(claim.id, claim.clone());
+    }
+
+    fn push(&mut self, w: &mut World, claim: Claim) {
+        w.truth.waits(claim.id, &claim.lane, claim.agent);
+        self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
+    }
+
+    /// One step of somebody. False: there was nothing to do.
+    pub fn step(&mut self, w: &mut World) -> Result<bool> {
+        let works: Vec<u32> = self.active.keys().copied().collect();
+        let begin = w.random.below(4 + works.len() as u64) as usize;
+        for turn in (begin..4 + works.len()).chain(0..begin) {
+            let is_done = match turn {
+                0 => self.look_at_inbox(w)?,
+                1 => self.hand_out(w)?,
+                2 => self.look_at_cancels(w)?,
+                3 => {
+                    let queue = &self.queue;
+                    let changes = self.holds.expire(w.wall_ms, |hold| queue.held_by(hold));
+                    self.holds_changed(w, changes)?
+                }
+                work => self.work(w, works[work - 4])?,
+            };
+            if is_done {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn look_at_inbox(&mut self, w: &mut World) -> Result<bool> {
+        for name in w.disk.list("inbox") {
+            let path = format!("inbox/{name}");
+            let Some(file) = w.disk.find(&path) else { continue };
+            if !name.starts_with("dispatch-") || self.known.get(&name) == Some(&file) {
+                continue;
+            }
+            if let Some(Record::Dispatch(body)) = w.disk.read_node(file).cloned() {
+                self.admit(w, &name, file, body)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn admit(&mut self, w: &mut World, name: &str, file: Id, body: Body) -> Result<()> {
+        match taken(w, body.id).filter(|_| !w.lacks(Without::KnownIds)) {
+            None => self.accept(w, name, file, body),
+            Some((Some(uid), is_answered)) if uid == body.uid => {
+                let has_other_name = self.open.get(&body.id).is_some_and(|c| c.name != name);
+                if is_answered || has_other_name {
+                    if !is_answered && !w.lacks(Without::SyncBeforeSecondGoes) {
+                        keep_acceptance(w, body.id)?;
+                    }
+                    return remove_inbox(w, name, file, &body, true);
+                }
+                self.known.insert(name.into(), file);
+                Ok(())
+            }
+            Some(_) => {
+                let dir = format!("rejected/{}", w.number());
+                w.make_dir_anew(&dir)?;
+                w.replace(&dir, "reason.json", Record::Plain, Durable::Yes)?;
+                w.sync("rejected")?;
+                take_away(w, name, file, &format!("{dir}/{name}")).map(drop)
+            }
+        }
+    }
+
+    fn accept(&mut self, w: &mut World, name: &str, file: Id, body: Body) -> Result<()> {
+        let (id, seq) = (body.id, self.next_seq);
+        let building = format!("active/.tmp.{id}");
+        let accepted = Accepted { seq, uid: body.uid, name: name.into(), file };
+        w.make_dir_anew(&building)?;
+        w.create(&format!("{building}/dispatch.json"), Record::Dispatch(body))?;
+        w.create(&format!("{building}/accepted.json"), Record::Accepted(accepted.clone()))?;
+        w.rename(&building, &claim_dir(id))?;
+        w.truth.accepts(id);
+        self.known.insert(name.into(), file);
+        let claim = claim_of(&accepted, &body);
+        self.next_seq = self.next_seq.max(seq + 1);
+        self.open.insert(id, claim.clone());
+        self.push(w, claim);
+        Ok(())
+    }
+
+    fn hand_out(&mut self, w: &mut World) -> Result<bool> {
+        let now_ms = w.wall_ms;
+        let is_full = self.active.len() >= w.settings.max_concurrent;
+        if is_full || !self.queue.is_runnable(&self.holds, now_ms) {
+            return Ok(false);
+        }
+        let taken = self.queue.take(&self.holds, now_ms).expect("runnable");
+        let claim = taken.item;
+        w.truth.is_taken(claim.id, &self.holds, now_ms);
+        let id = notice_id(claim.id);
+        let is_probe = self.holds.let_through(&id, claim.agent, &claim.lane, now_ms);
+        if is_probe {
+            self.save_holds(w)?;
+        }
+        let (id, files) = (claim.id, read_claim(w, &claim_dir(claim.id)));
+        match files {
+            Some((accepted, body)) => {
+                let work = Work::new(claim, accepted, body, Stage::Plan, is_probe);
+                self.active.insert(id, work);
+            }
+            None => {
+                w.remove_tree(&claim_dir(id))?;
+                self.leave(w, id, &claim);
+            }
+        }
+        Ok(true)
+    }
+
+    /// It has its report.
+    pub fn leave(&mut self, w: &mut World, id: u32, claim: &Claim) {
+        self.holds.gone(&notice_id(id));
+        self.active.remove(&id);
+        self.open.remove(&id);
+        self.queue.release(&claim.lane);
+        self.known.remove(&claim.name);
+        w.truth.is_gone(id);
+    }
+
+    pub fn put_back(&mut self, w: &mut World, claim: Claim) -> Result<()> {
+        self.holds.gone(&notice_id(claim.id));
+        self.active.remove(&claim.id);
+        let lane = claim.lane.clone();
+        self.push(w, claim);
+        self.queue.release(&lane);
+        Ok(())
+    }
+
+    fn look_at_cancels(&mut self, w: &mut World) -> Result<bool> {
+        for name in w.disk.list("inbox") {
+            let asked = name.strip_prefix("cancel-").and_then(|id| id.parse::<u32>().ok());
+            let Some(id) = asked else { continue };
+            if let Some(work) = self.active.get_mut(&id) {
+                let is_news = !work.is_cancelled;
+                work.is_cancelled = true;
+                if is_news {
+                    return Ok(true);
+                }
+            } else if let Some(claim) = self.open.get(&id).cloned() {
+                let Some((accepted, _)) = read_claim(w, &claim_dir(id)) else { continue };
+                self.queue.remove(claim.seq, &claim.lane);
+                self.open.remove(&id);
+                w.truth.is_gone(id);
+                let report = report_without(w, id, &accepted, ErrorType::Cancelled);
+                commit(w, &report)?;
+                see_through(w, &accepted, &report)?;
+                self.known.remove(&claim.name);
+                return Ok(true);
+            } else if taken(w, id).is_some() {
+                w.remove(&format!("inbox/{name}"))?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub fn learn(&mut self, w: &mut World, notice: &Notice) -> Result<()> {
+        let changes = self.holds.learn(notice, w.wall_ms, 0);
+        self.holds_changed(w, changes).map(drop)
+    }
+
+    fn holds_changed(&mut self, w: &mut World, changes: Vec<Change>) -> Result<bool> {
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        self.save_holds(w)?;
+        for change in changes {
+            match change {
+                Change::Started(hold) | Change::Prolonged(hold) => {
+                    if hold.kind == ErrorType::UsageLimit {
+                        let agent = ["claude", "codex"].into_iter().find(|a| *a == hold.agent);
+                        w.truth.closes(agent.expect("ours"), hold.since_ms, hold.until_ms);
+                    }
+                }
+                Change::Ended(hold, _) if hold.kind == ErrorType::UsageLimit => {
+                    w.truth.opens(&hold.agent)
+                }
+                Change::Ended(..) => {}
+            }
+        }
+        Ok(true)
+    }
+
+    fn save_holds(&mut self, w: &mut World) -> Result<()> {
+        if w.lacks(Without::SavedHolds) {
+            return Ok(());
+        }
+        let text = serde_json::to_string(&self.holds.save(w.wall_ms)).expect("plain values");
+        w.replace("", "holds.json", Record::Holds(text), Durable::Yes)
+    }
+}
+
+pub fn notice_id(id: u32) -> gstack_dispatch_daemon::pure::dispatch::DispatchId {
+    let id = gstack_dispatch_daemon::pure::dispatch::DispatchId::parse(&format!("dispatch-{id}"));
+    id.expect("an id")
+}
+
+pub fn notice(claim: &Claim, sign: &Sign) -> Notice {
+    let (id, lane, project) = (notice_id(claim.id), claim.lane.clone(), claim.lane.to_string());
+    Notice { id, agent: claim.agent, lane, project, sign: sign.clone() }
+}
+
+fn look_at_attempt(w: &mut World, id: u32, number: u32) -> Result<FoundAttempt> {
+    let dir = attempt_dir(id, number);
+    let end = last_end(w, id).map(|end| match end.next {
+        NextStep::Report => FoundEnd::Report,
+        NextStep::Retry { .. } => FoundEnd::Retry,
+        NextStep::Queue { .. } => FoundEnd::Queue,
+    });
+    let stop = match w.disk.read(&format!("{dir}/stop.json")) {
+        Some(Record::Stop(cause)) if !w.lacks(Without::Stop) => Some(*cause),
+        _ => None,
+    };
+    let readings = match w.disk.read(&format!("{dir}/reading")) {
+        Some(Record::Readings(readings)) => *readings,
+        _ => 0,
+    };
+    let child = format!("{dir}/child.json");
+    let Some(Record::Start(start)) = w.disk.read(&format!("{dir}/attempt.json")) else {
+        let stdout = w.disk.read(&format!("{dir}/stdout.jsonl"));
+        let has_output = matches!(stdout, Some(Record::Stream(_)));
+        let traces = w.disk.find(&child).is_some() || has_output;
+        let leader = Leader::Unknown;
+        return Ok(FoundAttempt { readable: false, end, stop, readings, leader, traces });
+    };
+    let token = start.token;
+    let is_alive = end.is_none() && start.boot == w.boot && w.leader(token).is_some();
+    if is_alive && w.disk.find(&child).is_none() {
+        w.create(&child, Record::Child(token))?;
+    }
+    let leader = if is_alive { Leader::Alive } else { Leader::Dead };
+    Ok(FoundAttempt { readable: true, end, stop, readings, leader, traces: is_alive })
+}

@@ -1,0 +1,172 @@
+//! What stands in the files of the machine: the records of `pure::claim`, without what only a reader of reports wants.
+
+use gstack_dispatch_daemon::pure::agent::{LimitEvent, ResultEvent, Summary};
+use gstack_dispatch_daemon::pure::claim::{FirstStart, NextStep};
+use gstack_dispatch_daemon::pure::hold::Sign;
+use gstack_dispatch_daemon::pure::outcome::{Ending, Exit, StopCause};
+use gstack_dispatch_daemon::pure::policy::Mode;
+use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
+
+use crate::disk::Id;
+
+/// A dispatch file's bytes. `uid` is their digest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Body {
+    pub uid: u64,
+    pub id: u32,
+    pub lane: &'static str,
+    pub agent: &'static str,
+    pub has_learnings: bool,
+    pub ttl_ms: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    pub seq: u64,
+    pub uid: u64,
+    pub name: String,
+    pub file: Id,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    pub number: u32,
+    pub token: u64,
+    pub mode: Mode,
+    pub had_learnings: bool,
+    pub retries: u32,
+    pub waits: u32,
+    pub probe: bool,
+    pub started_ms: i64,
+    pub deadline_monotonic_ms: i64,
+    pub boot: u64,
+    pub first: FirstStart,
+    pub accepted: Accepted,
+    pub body: Body,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    pub number: u32,
+    pub ending: Ending,
+    pub next: NextStep,
+    pub finished_ms: i64,
+    pub retries: u32,
+    pub first: FirstStart,
+    pub sign: Option<Sign>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    pub id: u32,
+    pub uid: u64,
+    pub status: Status,
+    pub error_type: Option<ErrorType>,
+    pub attempts: Vec<u32>,
+    pub retries: u32,
+    /// No two that are made are the same.
+    pub nonce: u64,
+}
+
+/// How a session goes, by itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum How {
+    Fine,
+    LogicError,
+    Overflow,
+    RateLimit,
+    /// Until then, in milliseconds since 1970.
+    Usage(i64),
+    Auth,
+    ToolFailure,
+    /// Whom it should resume is not known any more.
+    Gone,
+    /// It dies without a result.
+    Dies,
+    Hangs,
+    /// It does well, and whoever reads its stream dies.
+    Poison,
+}
+
+impl How {
+    pub fn exit(self) -> Exit {
+        match self {
+            How::Dies | How::Hangs => Exit { code: None, signal: Some(9) },
+            How::Fine | How::Poison => Exit { code: Some(0), signal: None },
+            _ => Exit { code: Some(1), signal: None },
+        }
+    }
+
+    /// What its stream says at its end.
+    pub fn summary(self) -> Summary {
+        let failed = |status: u16| {
+            Some(ResultEvent { is_error: true, api_error_status: Some(status), ..fine() })
+        };
+        let (turns, result) = match self {
+            How::Fine | How::Poison => (3, Some(fine())),
+            How::LogicError => (1, failed(400)),
+            How::Overflow => {
+                let reason = Some("prompt_too_long".to_string());
+                (0, failed(400).map(|result| ResultEvent { terminal_reason: reason, ..result }))
+            }
+            How::RateLimit | How::Usage(_) => (0, failed(429)),
+            How::Auth => (0, failed(401)),
+            How::ToolFailure => (1, failed(503)),
+            How::Gone => {
+                let said = vec!["No conversation found with session ID".to_string()];
+                let subtype = "error_during_execution".to_string();
+                (0, Some(ResultEvent { is_error: true, subtype, errors: said, ..fine() }))
+            }
+            How::Dies | How::Hangs => (1, None),
+        };
+        let mut summary = Summary {
+            init_seen: true,
+            session_id: Some("s".into()),
+            assistant_turns: turns,
+            lines: turns + 1,
+            results: u32::from(result.is_some()),
+            result,
+            ..Summary::default()
+        };
+        if let How::Usage(reset_ms) = self {
+            let resets_at = Some(reset_ms as u64 / 1000);
+            summary.limit = Some(LimitEvent { status: "rejected".into(), resets_at, kind: None });
+        }
+        summary
+    }
+}
+
+fn fine() -> ResultEvent {
+    ResultEvent { subtype: "success".into(), ..ResultEvent::default() }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// An inbox file, or our copy of one.
+    Dispatch(Body),
+    Accepted(Accepted),
+    Start(Start),
+    /// The session's run token stands for its process.
+    Child(u64),
+    Stop(StopCause),
+    End(End),
+    Report(Report),
+    /// `holds.json`, as it is written.
+    Holds(String),
+    /// How often it was begun to be read.
+    Readings(u64),
+    /// A whole stream.
+    Stream(How),
+    /// A file whose content nobody asks for.
+    Plain,
+}
+
+impl Record {
+    /// What a power cut makes of one that was not synced. Half a record cannot be read; a dispatch may seem to.
+    pub fn torn(&self) -> Option<Record> {
+        match self {
+            Record::Dispatch(body) => Some(Record::Dispatch(Body { uid: 0, ..*body })),
+            _ => None,
+        }
+    }
+}

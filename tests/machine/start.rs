@@ -1,0 +1,128 @@
+//! The start of an attempt: what is to be run next, and everything that must be durable before the agent runs.
+
+use gstack_dispatch_daemon::pure::claim::{FirstStart, NextStep};
+use gstack_dispatch_daemon::pure::policy::Mode;
+
+use crate::records::{Accepted, Record, Start};
+use crate::store::*;
+use crate::work::{Running, Work};
+use crate::world::{Durable, Fail, Result, Without, World};
+
+pub struct Plan {
+    number: u32,
+    mode: Mode,
+    retries: u32,
+    waits: u32,
+    pub is_queued: bool,
+    pub wait_ms: i64,
+    first: Option<FirstStart>,
+}
+
+pub fn plan(w: &World, id: u32) -> Plan {
+    let fresh = Plan {
+        number: 1,
+        mode: Mode::AsIs,
+        retries: 0,
+        waits: 0,
+        is_queued: true,
+        wait_ms: 0,
+        first: None,
+    };
+    let Some(last) = attempts(w, &claim_dir(id)).pop() else { return fresh };
+    let next = Plan { number: last + 1, is_queued: false, ..fresh };
+    let Some(end) = last_end(w, id) else {
+        let Some(Running { start, .. }) = Running::of(w, id, last) else { return next };
+        let Start { mode, retries, waits, first, .. } = start;
+        return Plan { mode, retries, waits, first: Some(first), ..next };
+    };
+    let first = Some(end.first);
+    match end.next {
+        NextStep::Report => Plan { first, ..next },
+        NextStep::Retry { mode, retries, not_before_ms, delay_ms } => {
+            let wait_ms = (not_before_ms - w.wall_ms).clamp(0, delay_ms as i64);
+            let waits = Running::of(w, id, last).map_or(0, |running| running.start.waits);
+            let retries = if w.lacks(Without::CountOfRetries) { 0 } else { retries };
+            Plan { mode, retries, waits, wait_ms, first, ..next }
+        }
+        NextStep::Queue { mode, retries, waits } => {
+            Plan { mode, retries, waits, is_queued: true, first, ..next }
+        }
+    }
+}
+
+pub fn is_wanted(w: &World, accepted: &Accepted) -> bool {
+    match w.disk.find(&format!("inbox/{}", accepted.name)) {
+        None => false,
+        Some(file) if file == accepted.file => true,
+        Some(file) => {
+            matches!(w.disk.read_node(file), Some(Record::Dispatch(b)) if b.uid == accepted.uid)
+        }
+    }
+}
+
+/// Makes the attempt durable, then starts the agent. `None`: it could not be started, and is taken back.
+pub fn begin(w: &mut World, work: &Work, plan: &Plan) -> Result<Option<Running>> {
+    let (id, number) = (work.claim.id, plan.number);
+    let dir = attempt_dir(id, number);
+    let now = w.now();
+    let start = Start {
+        number,
+        token: w.number(),
+        mode: plan.mode.clone(),
+        had_learnings: work.body.has_learnings && plan.mode == Mode::AsIs,
+        retries: plan.retries,
+        waits: plan.waits,
+        probe: work.is_probe,
+        started_ms: now.at_ms,
+        deadline_monotonic_ms: now.monotonic_ms + work.body.ttl_ms,
+        boot: w.boot,
+        first: plan.first.clone().unwrap_or(now),
+        accepted: work.accepted.clone(),
+        body: work.body,
+    };
+    match write_attempt(w, &dir, &start) {
+        Err(Fail::Error) => {
+            w.may_fail()?;
+            undo_attempt(w, &dir)?;
+            return Ok(None);
+        }
+        written => written?,
+    }
+    let stdout = w.disk.find(&format!("{dir}/stdout.jsonl")).expect("just made");
+    if !w.spawn(&start, stdout)? {
+        undo_attempt(w, &dir)?;
+        return Ok(None);
+    }
+    w.create(&format!("{dir}/child.json"), Record::Child(start.token))?;
+    Ok(Some(Running { start, stop: None, is_ours: true }))
+}
+
+fn write_attempt(w: &mut World, dir: &str, start: &Start) -> Result<()> {
+    w.make_dir_anew(dir)?;
+    w.create(&format!("{dir}/prompt.txt"), Record::Plain)?;
+    w.create(&format!("{dir}/stdout.jsonl"), Record::Plain)?;
+    w.may_fail()?;
+    w.replace(dir, "attempt.json", Record::Start(start.clone()), Durable::No)?;
+    w.sync_unless(Without::SyncOfAttempt, &format!("{dir}/attempt.json"))?;
+    w.may_fail()?;
+    w.sync_unless(Without::SyncOfAttemptFolder, dir)?;
+    w.sync_unless(Without::SyncOfClaimFolder, &claim_dir(start.body.id))?;
+    w.may_fail()?;
+    w.sync_unless(Without::SyncOfActive, "active")
+}
+
+/// Who wrote it may have died before its fsyncs.
+pub fn keep_attempt(w: &mut World, id: u32) -> Result<()> {
+    let Some(number) = attempts(w, &claim_dir(id)).pop() else { return Ok(()) };
+    let dir = attempt_dir(id, number);
+    for path in [&format!("{dir}/attempt.json"), &dir, &claim_dir(id), "active"] {
+        w.sync_unless(Without::SyncOfFoundAttempt, path)?;
+    }
+    Ok(())
+}
+
+fn undo_attempt(w: &mut World, dir: &str) -> Result<()> {
+    w.remove(&format!("{dir}/attempt.json"))?;
+    w.sync(dir)?;
+    w.remove_tree(dir)
+}

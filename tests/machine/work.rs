@@ -1,0 +1,336 @@
+//! One dispatch in somebody's hands, from its turn to its answer: `threads::worker`, `attempt` and `conclude`, cut where
+//! another thread may come in between. How a session ended and what follows is asked of `pure`, with the stream as it stands.
+
+use gstack_dispatch_daemon::pure::agent::{Summary, driver};
+use gstack_dispatch_daemon::pure::claim::NextStep;
+use gstack_dispatch_daemon::pure::clocks;
+use gstack_dispatch_daemon::pure::hold::{self, Sign};
+use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
+use gstack_dispatch_daemon::pure::policy::{self, Knobs, Mode, Next, Tried};
+use gstack_dispatch_daemon::pure::recovery::Step;
+use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
+
+use crate::daemon::{Claim, Daemon, notice};
+use crate::records::{Accepted, Body, End, How, Record, Report, Start};
+use crate::start::{Plan, begin, is_wanted, keep_attempt, plan};
+use crate::store::*;
+use crate::world::{Durable, Fail, Result, Without, World};
+
+const RETRIES_MAX: u32 = 1;
+const BACKOFF_SECONDS: f64 = 30.0;
+const PROBE_KEEP_SECONDS: f64 = 7200.0;
+
+pub struct Running {
+    pub start: Start,
+    pub stop: Option<StopCause>,
+    /// Started by this very daemon, which sees its exit.
+    pub is_ours: bool,
+}
+
+pub enum Stage {
+    /// By a new daemon.
+    TakeUp(Step),
+    Plan,
+    /// Until then, by the monotonic clock.
+    Wait(Plan, i64),
+    Watch(Running),
+    Judge(Running, Option<Exit>),
+    GiveUp(Running),
+    /// Its end is on record, and something of it may still run.
+    Sweep(Running, End),
+    Follow(End),
+    Fail(ErrorType),
+    Commit(Report),
+    SeeThrough(Report),
+}
+
+pub struct Work {
+    pub claim: Claim,
+    pub accepted: Accepted,
+    pub body: Body,
+    stage: Option<Stage>,
+    pub is_probe: bool,
+    pub is_cancelled: bool,
+    /// By a worker, which goes on with a retry itself.
+    has_slot: bool,
+}
+
+impl Stage {
+    /// What a new daemon does with what the last one left.
+    fn taken_up(w: &World, id: u32, step: Step) -> Stage {
+        let number = attempts(w, &claim_dir(id)).pop();
+        let running = number.and_then(|number| Running::of(w, id, number));
+        let (Some(running), end) = (running, last_end(w, id)) else {
+            return Stage::Fail(ErrorType::Interrupted);
+        };
+        match (step, end) {
+            (Step::Adopt, _) => Stage::Watch(running),
+            (Step::GoOnStopping(cause), _) => {
+                Stage::Watch(Running { stop: Some(cause), ..running })
+            }
+            (Step::GiveUp, _) => Stage::GiveUp(running),
+            (Step::Conclude | Step::QueueRetry | Step::QueueAgain, Some(end)) => {
+                Stage::Sweep(running, end)
+            }
+            _ => Stage::Judge(running, None),
+        }
+    }
+}
+
+impl Work {
+    pub fn new(claim: Claim, accepted: Accepted, body: Body, stage: Stage, is_probe: bool) -> Work {
+        let has_slot = matches!(stage, Stage::Plan);
+        let (stage, is_cancelled) = (Some(stage), false);
+        Work { claim, accepted, body, stage, is_probe, is_cancelled, has_slot }
+    }
+}
+
+/// What becomes of a work by one step.
+enum Then {
+    Go(Stage),
+    /// Nothing to do yet.
+    Stay(Stage),
+    Back,
+    Closed,
+}
+
+impl Daemon {
+    pub fn work(&mut self, w: &mut World, id: u32) -> Result<bool> {
+        let Some(mut work) = self.active.remove(&id) else { return Ok(false) };
+        let Some(stage) = work.stage.take() else { return Ok(false) };
+        let then = self.go_on(w, &work, stage)?;
+        let claim = work.claim.clone();
+        match then {
+            Then::Go(stage) => {
+                work.stage = Some(stage);
+                self.active.insert(id, work);
+            }
+            Then::Stay(stage) => {
+                work.stage = Some(stage);
+                self.active.insert(id, work);
+                return Ok(false);
+            }
+            Then::Back => self.put_back(w, claim)?,
+            Then::Closed => self.leave(w, id, &claim),
+        }
+        Ok(true)
+    }
+
+    fn go_on(&mut self, w: &mut World, work: &Work, stage: Stage) -> Result<Then> {
+        let id = work.claim.id;
+        Ok(match stage {
+            Stage::TakeUp(step) => {
+                keep_attempt(w, id)?;
+                Then::Go(Stage::taken_up(w, id, step))
+            }
+            Stage::Plan => {
+                let plan = plan(w, id);
+                if plan.is_queued && !is_wanted(w, &work.accepted) {
+                    return Ok(Then::Go(Stage::Fail(ErrorType::Cancelled)));
+                }
+                let due_ms = w.monotonic_ms + plan.wait_ms;
+                Then::Go(Stage::Wait(plan, due_ms))
+            }
+            Stage::Wait(..) if work.is_cancelled => Then::Go(Stage::Fail(ErrorType::Cancelled)),
+            Stage::Wait(plan, due_ms) if w.monotonic_ms < due_ms => {
+                Then::Stay(Stage::Wait(plan, due_ms))
+            }
+            Stage::Wait(plan, _) => match begin(w, work, &plan) {
+                Ok(Some(running)) => Then::Go(Stage::Watch(running)),
+                Ok(None) | Err(Fail::Error) => Then::Back,
+                Err(Fail::Died) => return Err(Fail::Died),
+            },
+            Stage::Watch(running) => watch(w, work, running)?,
+            Stage::Judge(running, exit) => {
+                let end = settle(w, id, running, exit)?;
+                if let Some(sign) = &end.sign {
+                    self.learn(w, &notice(&work.claim, sign))?;
+                }
+                Then::Go(Stage::Follow(end))
+            }
+            Stage::GiveUp(running) => {
+                sweep(w, &running)?;
+                let summary = Summary::default();
+                let ending = classify_as(None, None, &summary);
+                let end = end_of(w, &running.start, ending, NextStep::Report, None);
+                write_end(w, id, &end)?;
+                Then::Go(Stage::Follow(end))
+            }
+            Stage::Sweep(running, end) => {
+                sweep(w, &running)?;
+                Then::Go(Stage::Follow(end))
+            }
+            Stage::Follow(end) => match end.next {
+                NextStep::Retry { .. } if work.has_slot => Then::Go(Stage::Plan),
+                NextStep::Retry { .. } | NextStep::Queue { .. } => Then::Back,
+                NextStep::Report => Then::Go(Stage::Commit(report_of(w, work, &end))),
+            },
+            Stage::Fail(kind) => {
+                Then::Go(Stage::Commit(report_without(w, id, &work.accepted, kind)))
+            }
+            Stage::Commit(report) => {
+                commit(w, &report)?;
+                Then::Go(Stage::SeeThrough(report))
+            }
+            Stage::SeeThrough(report) => {
+                see_through(w, &work.accepted, &report)?;
+                Then::Closed
+            }
+        })
+    }
+}
+
+fn watch(w: &mut World, work: &Work, running: Running) -> Result<Then> {
+    let token = running.start.token;
+    let is_late = w.monotonic_ms >= running.start.deadline_monotonic_ms;
+    let cause = running.stop.or(if work.is_cancelled {
+        Some(StopCause::Cancelled)
+    } else {
+        is_late.then_some(StopCause::Ttl)
+    });
+    // The exit of its own child is seen, however it came.
+    let is_alive = w.leader(token).is_some();
+    let Some(cause) = cause else {
+        if is_alive {
+            return Ok(Then::Stay(Stage::Watch(running)));
+        }
+        let exit = running.is_ours.then(|| exit_of(w, &running.start));
+        return Ok(Then::Go(Stage::Judge(running, exit)));
+    };
+    let (id, dir) = (work.claim.id, attempt_dir(work.claim.id, running.start.number));
+    if w.disk.find(&format!("{dir}/stop.json")).is_some() {
+        w.truth.note("it was being stopped");
+    } else if !w.lacks(Without::StopBeforeSignal) {
+        let durable = if w.lacks(Without::SyncOfStop) { Durable::No } else { Durable::Yes };
+        w.replace(&dir, "stop.json", Record::Stop(cause), durable)?;
+    }
+    let exit = (running.is_ours && is_alive).then_some(Exit { code: None, signal: Some(15) });
+    w.end(token, false)?;
+    w.truth.stops(id, cause);
+    Ok(Then::Go(Stage::Judge(Running { stop: Some(cause), ..running }, exit)))
+}
+
+fn stream(w: &World, start: &Start) -> Option<How> {
+    let path = format!("{}/stdout.jsonl", attempt_dir(start.body.id, start.number));
+    match w.disk.read(&path) {
+        Some(Record::Stream(how)) => Some(*how),
+        _ => None,
+    }
+}
+
+fn exit_of(w: &World, start: &Start) -> Exit {
+    stream(w, start).map_or(Exit { code: None, signal: Some(9) }, How::exit)
+}
+
+fn sweep(w: &mut World, running: &Running) -> Result<()> {
+    if w.lacks(Without::Sweep) { Ok(()) } else { w.end(running.start.token, true) }
+}
+
+/// After the agent's end: sweeps, reads what it left, decides, and writes that down.
+fn settle(w: &mut World, id: u32, running: Running, exit: Option<Exit>) -> Result<End> {
+    sweep(w, &running)?;
+    let start = &running.start;
+    let mark = format!("{}/reading", attempt_dir(id, start.number));
+    if !w.lacks(Without::CountOfReadings) {
+        match (w.disk.find(&mark), w.disk.read(&mark).cloned()) {
+            (Some(file), Some(Record::Readings(before))) => {
+                w.disk.write(file, Record::Readings(before + 1));
+            }
+            (Some(file), _) => w.disk.write(file, Record::Readings(1)),
+            (None, _) => w.create(&mark, Record::Readings(1))?,
+        }
+    }
+    let how = stream(w, start);
+    if how == Some(How::Poison) {
+        w.truth.note("it dies of what it reads");
+        return Err(Fail::Died);
+    }
+    let summary = how.map(How::summary).unwrap_or_default();
+    let ending = classify_as(running.stop, exit, &summary);
+    let sign = hold::sign(&ending, &summary, start.started_ms, w.wall_ms);
+    let next = next_step(w, start, &ending, &summary, sign.as_ref());
+    let is_to_be_told = |sign: &Sign| match sign {
+        Sign::Clear { .. } => start.probe,
+        Sign::Met { .. } => !matches!(next, NextStep::Retry { .. }),
+    };
+    let sign = sign.filter(is_to_be_told);
+    let end = end_of(w, start, ending, next, sign);
+    write_end(w, id, &end)?;
+    Ok(end)
+}
+
+fn classify_as(stop: Option<StopCause>, exit: Option<Exit>, summary: &Summary) -> Ending {
+    classify(&Evidence {
+        driver: driver("claude").expect("a driver"),
+        stop,
+        ttl_seconds: 60,
+        limits: &clocks::Limits {
+            start_ms: None,
+            stall_ms: None,
+            result_grace_ms: None,
+            stdout_bytes_max: None,
+        },
+        exit,
+        summary,
+        stdout_bytes: summary.lines,
+        stderr_tail: "",
+    })
+}
+
+fn next_step(
+    w: &World,
+    start: &Start,
+    ending: &Ending,
+    summary: &Summary,
+    sign: Option<&Sign>,
+) -> NextStep {
+    let boot = w.boot.to_string();
+    let tried = Tried {
+        attempt: start.number,
+        retries: start.retries,
+        waits: start.waits,
+        probe: start.probe,
+        elapsed_seconds: start.first.elapsed_ms(w.wall_ms, w.monotonic_ms, &boot) as f64 / 1000.0,
+        resumed: matches!(start.mode, Mode::Resume { .. }),
+        had_learnings: start.had_learnings,
+        assistant_turns: summary.assistant_turns,
+        session_id: summary.session_id.clone(),
+    };
+    let knobs = Knobs {
+        rate_limit_backoff_seconds: BACKOFF_SECONDS,
+        retries_max: RETRIES_MAX,
+        retry_interrupted: w.settings.retry_interrupted,
+        probe_keep_seconds: PROBE_KEEP_SECONDS,
+    };
+    match policy::next(ending, summary, sign, &tried, &knobs) {
+        Next::Report => NextStep::Report,
+        Next::Queue { mode, waits } => NextStep::Queue { mode, retries: start.retries, waits },
+        Next::Retry { delay_seconds, mode, counts } => {
+            let delay_ms = (delay_seconds * 1000.0) as u64;
+            let retries = start.retries + u32::from(counts);
+            NextStep::Retry { mode, retries, not_before_ms: w.wall_ms + delay_ms as i64, delay_ms }
+        }
+    }
+}
+
+fn end_of(w: &World, start: &Start, ending: Ending, next: NextStep, sign: Option<Sign>) -> End {
+    let (number, retries, first) = (start.number, start.retries, start.first.clone());
+    End { number, ending, next, finished_ms: w.wall_ms, retries, first, sign }
+}
+
+/// Durable if another attempt follows.
+fn write_end(w: &mut World, id: u32, end: &End) -> Result<()> {
+    let durable = match end.next {
+        NextStep::Report => Durable::No,
+        _ if w.lacks(Without::SyncOfEnd) => Durable::No,
+        NextStep::Retry { .. } | NextStep::Queue { .. } => Durable::Yes,
+    };
+    w.replace(&attempt_dir(id, end.number), "end.json", Record::End(end.clone()), durable)
+}
+
+fn report_of(w: &mut World, work: &Work, end: &End) -> Report {
+    let (id, uid) = (work.claim.id, work.accepted.uid);
+    let (status, error_type): (Status, _) = (end.ending.status, end.ending.error_type);
+    let attempts = reported_attempts(w, id, end.number);
+    Report { id, uid, status, error_type, attempts, retries: end.retries, nonce: w.number() }
+}
