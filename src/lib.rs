@@ -84,7 +84,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(usage) => Err((WRONG_USAGE, usage)),
     };
     answer.unwrap_or_else(|(code, error)| {
-        eprintln!("gstack-dispatch-daemon: {error}");
+        eprintln!("gstack-dispatch-daemon: {}", pure::escape::line(&error));
         ExitCode::from(code)
     })
 }

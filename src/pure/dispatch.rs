@@ -23,6 +23,8 @@ pub const TTL_SECONDS_MAX: u64 = 86_400;
 
 /// How much of the sender's own text an error shows, in characters: it goes into reports and logs, and onto terminals.
 const SHOWN_CHARS_MAX: usize = 100;
+/// How many of the fields that we do not know are named.
+const SHOWN_FIELDS_MAX: usize = 20;
 
 /// `dispatch-` and then only `[A-Za-z0-9._-]`: safe as a file name, in a log line and on a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -312,8 +314,8 @@ impl Fields {
     }
 
     fn unknown(&self) -> Vec<String> {
-        let known = |key: &&String| !KNOWN_FIELDS.contains(&key.as_str());
-        self.entries.keys().filter(known).cloned().collect()
+        let unknown = self.entries.keys().filter(|key| !KNOWN_FIELDS.contains(&key.as_str()));
+        unknown.take(SHOWN_FIELDS_MAX).map(|key| one_line(key, SHOWN_CHARS_MAX)).collect()
     }
 }
 
@@ -495,5 +497,9 @@ mod tests {
     fn unknown_fields_are_named() {
         let d = verdict(&with("priority", "1")).expect("valid");
         assert_eq!(d.unknown_fields, ["priority"]);
+        let many: String = (0..1000).map(|n| format!("\"{n}{}\":0,", "x".repeat(1000))).collect();
+        let d = verdict(&GOOD.replacen('{', &format!("{{{many}"), 1)).expect("valid");
+        assert_eq!(d.unknown_fields.len(), SHOWN_FIELDS_MAX);
+        assert!(d.unknown_fields.iter().all(|name| name.len() < 200));
     }
 }

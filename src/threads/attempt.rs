@@ -159,7 +159,8 @@ impl Running<'_> {
 
     fn judge(&mut self, exit: Option<Exit>) -> (Summary, Ending) {
         let summary = self.follower.finish(&self.attempt);
-        let ttl_ms = self.start.deadline_monotonic_ms - self.start.started_monotonic_ms;
+        let ttl_ms =
+            self.start.deadline_monotonic_ms.saturating_sub(self.start.started_monotonic_ms);
         let ending = classify(&Evidence {
             driver: self.driver,
             stop: self.stop,

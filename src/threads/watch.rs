@@ -41,7 +41,7 @@ impl Running<'_> {
                 return Watched::Ended(self.end(id, cause));
             }
             let Some(session) = &mut self.session else { return Watched::Ended(None) };
-            let left_ms = self.start.deadline_monotonic_ms - clock::monotonic_ms();
+            let left_ms = self.start.deadline_monotonic_ms.saturating_sub(clock::monotonic_ms());
             let left = Duration::from_millis(left_ms.max(1) as u64);
             if let Some(exit) = session.wait(left.min(LOOK_EVERY)) {
                 return Watched::Ended(exit);
