@@ -22,7 +22,7 @@ use daemon::Daemon;
 use world::{Fail, Result, Without, World};
 
 /// Each of some ten lives.
-const WORLDS: u64 = 200;
+const WORLDS: u64 = 120;
 /// How many worlds a missing safeguard may need to be noticed.
 const WORLDS_MAX: u64 = 400;
 const LIVES: u64 = 12;
