@@ -6,6 +6,8 @@ use std::thread;
 
 /// Two cores, and most of a round is waiting.
 const AT_ONCE: usize = 4;
+/// What is wrong everywhere is known after so many violations; each may take a long wait in vain.
+const ENOUGH: usize = 8;
 
 /// Runs all rounds. Each gives what it found wrong.
 pub fn run<T: Sync>(rounds: &[T], round: impl Fn(&T) -> Vec<String> + Sync) {
@@ -15,7 +17,11 @@ pub fn run<T: Sync>(rounds: &[T], round: impl Fn(&T) -> Vec<String> + Sync) {
             scope.spawn(|| {
                 while let Some(one) = rounds.get(next.fetch_add(1, Ordering::AcqRel)) {
                     let found = round(one);
-                    wrong.lock().expect("a list").extend(found);
+                    let mut wrong = wrong.lock().expect("a list");
+                    wrong.extend(found);
+                    if wrong.len() >= ENOUGH {
+                        break;
+                    }
                 }
             });
         }
