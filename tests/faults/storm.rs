@@ -62,7 +62,9 @@ fn storm(size: &Size) {
             scene.send(&sent.to_string(), orders(sent));
             sent += 1;
         }
-        let kills = (size.session_kills * (daemons + 1)).div_ceil(size.daemon_kills);
+        // A little ahead, since not every daemon lives long enough to see a session that does.
+        let ahead = (size.session_kills * (daemons + 1) * 5).div_ceil(size.daemon_kills * 4);
+        let kills = ahead.min(size.session_kills);
         while Instant::now() < until {
             if sessions < kills && kill_some_session(&scene, &mut random) {
                 sessions += 1;
