@@ -37,7 +37,7 @@ soak:
 fuzz:
 	CARGO="$(CARGO)" tests/fuzz/run.sh "$(SECONDS)"
 
-# One safeguard after the other taken out of a copy of the source: a test has to notice. Half an hour; python3.
+# One safeguard after the other taken out of a copy of the source: a test has to notice. An hour; python3.
 mutants:
 	tests/mutants.py $(MUTANTS)
 
