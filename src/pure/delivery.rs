@@ -14,8 +14,8 @@ pub fn pause_after(tries: u32, delays: &[Duration]) -> Option<Duration> {
     let counted = |tries: u32| pause(tries).max(PAUSE_MIN);
     // Of the first ones each has its own, of the others the last one's.
     let own = (delays.len() as u32).min(tries);
-    let spent = (1..own).map(counted).sum::<Duration>()
-        + last.max(PAUSE_MIN).saturating_mul(tries.saturating_sub(own.max(1)));
+    let repeated = last.max(PAUSE_MIN).saturating_mul(tries.saturating_sub(own.max(1)));
+    let spent = (1..own).map(counted).fold(repeated, Duration::saturating_add);
     (spent < TRIED_FOR).then(|| pause(tries))
 }
 

@@ -126,7 +126,7 @@ impl Courier<'_> {
     fn deliver(&mut self, mut entry: OutboxEntry) -> Option<Duration> {
         let context = self.context;
         let answer = self.sender.post(&entry.url, &entry.idempotency_key, &entry.body);
-        entry.tries += 1;
+        entry.tries = entry.tries.saturating_add(1);
         let id = entry.dispatch_id.clone();
         if let Ok(status @ 200..=299) = answer {
             context.audit.record("callback_sent", &id, &[("status", json!(status))]);

@@ -19,7 +19,7 @@ mod work;
 mod world;
 
 use daemon::Daemon;
-use world::{Fail, Result, Without, World};
+use world::{Fail, Result, SAFEGUARDS, Without, World};
 
 /// Each of some ten lives.
 const WORLDS: u64 = 120;
@@ -134,7 +134,7 @@ fn whatever_crashes_nothing_is_lost_doubled_or_forgotten() {
 fn without_any_one_safeguard_some_life_goes_wrong() {
     let first = first_seed("one safeguard less");
     let mut unnoticed = Vec::new();
-    for without in SAFEGUARDS {
+    for &without in SAFEGUARDS {
         let found = (0..WORLDS_MAX).find_map(|n| Some((n, world(first.wrapping_add(n), without)?)));
         match found {
             Some((n, what)) => {
@@ -145,35 +145,3 @@ fn without_any_one_safeguard_some_life_goes_wrong() {
     }
     assert_eq!(unnoticed, []);
 }
-
-const SAFEGUARDS: [Without; 26] = {
-    use Without::*;
-    [
-        SyncOfAttempt,
-        SyncOfAttemptFolder,
-        SyncOfClaimFolder,
-        SyncOfActive,
-        SyncOfEnd,
-        SyncOfReport,
-        SyncOfCopyBeforeReport,
-        SyncBeforeSecondGoes,
-        SyncOfCommittedAgain,
-        SyncOfPublished,
-        SyncOfStop,
-        SyncOfFoundAttempt,
-        CommitBeforePublish,
-        PublishBeforeRemoval,
-        Digest,
-        KnownIds,
-        RecoveredSeq,
-        Stop,
-        StopBeforeSignal,
-        Sweep,
-        TakingUp,
-        Occupied,
-        CountOfReadings,
-        CountOfRetries,
-        SavedHolds,
-        LookAfterMove,
-    ]
-};

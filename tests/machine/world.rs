@@ -35,10 +35,20 @@ pub enum Durable {
     No,
 }
 
-/// A safeguard that is left out, to see that the check notices.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Without {
-    Nothing,
+macro_rules! safeguards {
+    ($($name:ident),* $(,)?) => {
+        /// A safeguard that is left out, to see that the check notices.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub enum Without {
+            Nothing,
+            $($name),*
+        }
+
+        pub const SAFEGUARDS: &[Without] = &[$(Without::$name),*];
+    };
+}
+
+safeguards! {
     SyncOfAttempt,
     SyncOfAttemptFolder,
     SyncOfClaimFolder,

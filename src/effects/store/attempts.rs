@@ -46,8 +46,7 @@ impl Store {
         start: &AttemptStart,
         prompt: &str,
     ) -> Result<(Attempt, AttemptFiles)> {
-        let dir = self.claim_dir(id).join(format!("attempt-{}", start.attempt));
-        let attempt = Attempt { number: start.attempt, dir };
+        let attempt = Attempt::of(&self.claim_dir(id), start.attempt);
         match self.write_attempt(id, &attempt.dir, start, prompt) {
             Ok(files) => Ok((attempt, files)),
             Err(e) => {
@@ -106,16 +105,14 @@ impl Store {
     /// The newest attempt that began, if any did.
     pub fn last_attempt(&self, id: &DispatchId) -> Result<Option<Attempt>> {
         let claim = self.claim_dir(id);
-        let attempt = |number| Attempt { number, dir: claim.join(format!("attempt-{number}")) };
-        Ok(numbers(&claim)?.pop().map(attempt))
+        Ok(numbers(&claim)?.pop().map(|number| Attempt::of(&claim, number)))
     }
 
     /// The newest end on record: an attempt after it may have been cut off at its start.
     pub fn last_end(&self, id: &DispatchId) -> Result<Option<AttemptEnd>> {
         let claim = self.claim_dir(id);
         for number in numbers(&claim)?.into_iter().rev() {
-            let attempt = Attempt { number, dir: claim.join(format!("attempt-{number}")) };
-            if let Record::Read(end) = attempt.end()? {
+            if let Record::Read(end) = Attempt::of(&claim, number).end()? {
                 return Ok(Some(end));
             }
         }
@@ -127,9 +124,9 @@ impl Store {
         let claim = self.claim_dir(id);
         let mut attempts = Vec::new();
         for number in 1..number {
-            let dir = claim.join(format!("attempt-{number}"));
-            if began(&dir)? {
-                attempts.push(Attempt { number, dir });
+            let attempt = Attempt::of(&claim, number);
+            if began(&attempt.dir)? {
+                attempts.push(attempt);
             }
         }
         Ok(attempts)
@@ -137,6 +134,10 @@ impl Store {
 }
 
 impl Attempt {
+    fn of(claim: &Path, number: u32) -> Attempt {
+        Attempt { number, dir: claim.join(format!("attempt-{number}")) }
+    }
+
     pub fn start(&self) -> Result<Record<AttemptStart>> {
         files::read_record(&self.dir.join("attempt.json"))
     }
