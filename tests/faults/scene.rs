@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::check::{Story, violations};
@@ -131,8 +130,7 @@ impl Scene {
         }
         let is_done = self.is_done();
         assert_eq!(daemon.stop(), 0, "{name}");
-        let said = daemon.stderr();
-        let panicked = said.contains("panicked");
+        let panicked = daemon.stderr().contains("panicked");
         daemon.left();
         let mut found = violations(&self.story);
         if !is_done {
@@ -144,18 +142,7 @@ impl Scene {
         }
         if !found.is_empty() {
             // Chance may not come this way again.
-            eprintln!("{name}: what the last daemon said:\n{said}");
-            let tree = Command::new("find").arg(&self.story.gstack).arg("-ls").output();
-            eprintln!(
-                "{}",
-                tree.map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
-                    .unwrap_or_default()
-            );
-            eprintln!(
-                "{}",
-                fs::read_to_string(self.story.gstack.join("dispatch/audit.jsonl"))
-                    .unwrap_or_default()
-            );
+            dump();
         }
         found.into_iter().map(|what| format!("{name}: {what}")).collect()
     }

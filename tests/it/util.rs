@@ -61,8 +61,8 @@ pub fn pause_as_a_slow_writer(span: Duration) {
     thread::sleep(span);
 }
 
-/// Everything that explains a failure: the tree, the small files, the log. Once a test.
-fn dump() {
+/// Everything that explains a failure: the tree, the small files, the log. Once a thread.
+pub fn dump() {
     if DUMPED.replace(true) {
         return;
     }
