@@ -145,7 +145,9 @@ fn line(bytes: &[u8]) -> Option<String> {
 /// `(branch, commit)` as the files of `.git` have it; a detached HEAD has no branch, a new repository no commit.
 fn read_head(tree: &Path) -> Option<(Option<String>, Option<String>)> {
     let git_dir = git_dir(tree)?;
-    let common = common_dir(&git_dir);
+    // Only what a `.git` file points to shares refs with another.
+    let is_main = git_dir.parent() == Some(tree);
+    let common = if is_main { git_dir.clone() } else { common_dir(&git_dir) };
     let head = read_line(&git_dir.join("HEAD"))?;
     let Some(target) = head.strip_prefix("ref: ") else { return Some((None, commit_id(&head))) };
     let branch = target.strip_prefix("refs/heads/").map(str::to_string);
@@ -212,7 +214,8 @@ fn read_capped(path: &Path) -> Option<String> {
     if !meta.is_file() {
         return None;
     }
-    let mut bytes = Vec::with_capacity(meta.len().min(REF_BYTES_MAX) as usize + 1);
-    file.take(REF_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    let length = meta.len().min(REF_BYTES_MAX);
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(length).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -98,9 +98,7 @@ pub fn see_through(
         let _ = context.outbox_changed.try_send(());
     }
     // What fails here leaves something behind that the next start removes.
-    let tidied =
-        store.remove_answered(&claim, accepted).and_then(|()| store.remove_cancel(id.as_str()));
-    if let Err(e) = tidied {
+    if let Err(e) = store.remove_answered(&claim, accepted, !answer.report.attempts.is_empty()) {
         log::warn!("{e}");
     }
     persist(context, || store.retire(&claim)).is_some()

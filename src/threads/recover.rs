@@ -10,7 +10,7 @@ use super::conclude::see_through;
 use super::{Context, notice_of};
 use crate::effects::error::Result;
 use crate::effects::process::Mark;
-use crate::effects::store::{Attempt, Claim, ClaimFiles, Committed, Record};
+use crate::effects::store::{Attempt, Claim, ClaimFiles, Committed, Put, Record};
 use crate::effects::{clock, project};
 use crate::pure::claim::{AttemptStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
@@ -117,6 +117,8 @@ fn claim_of(context: &Context, id: DispatchId, files: &ClaimFiles) -> Claim {
         inbox_name: files.accepted.inbox_name(),
         project: project.into(),
         accepted_at_ms: files.accepted.at_ms(),
+        put: Put::default(),
+        in_hand: None,
     }
 }
 
@@ -128,7 +130,11 @@ fn last_notice(context: &Context, claim: &Claim) -> Option<(i64, Notice)> {
 
 fn publish(context: &Context, claim: Claim, files: &ClaimFiles, report: &Committed) {
     let url = dispatch::parse(&files.bytes, 0).ok().and_then(|d| d.callback_url);
+    let id = claim.id.clone();
     see_through(context, claim, &files.accepted, url.as_deref(), report);
+    if let Err(e) = context.store.remove_cancel(id.as_str()) {
+        log::warn!("{e}");
+    }
 }
 
 fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> Result<FoundAttempt> {

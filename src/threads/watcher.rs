@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::effects::store::{Store, is_cancel_name, is_inbox_name};
@@ -118,7 +118,19 @@ fn boil_down(event: &notify::Event, paths: &Paths) -> Vec<Seen> {
         | EventKind::Remove(_)
         | EventKind::Other => {}
     }
-    event.paths.iter().filter_map(|path| of_path(path, paths)).collect()
+    let brings_nothing = brings_nothing(event.kind);
+    let seen = event.paths.iter().filter_map(|path| of_path(path, paths));
+    seen.filter(|seen| !(brings_nothing && matches!(seen, Seen::Inbox(_)))).collect()
+}
+
+/// That a dispatch file went is asked when its turn comes, and mostly it was us; of a rename, its new name is told before.
+/// Inotify tells of one event at a time, so that a file which came again has one of its own; others may tell of several as
+/// one.
+fn brings_nothing(kind: EventKind) -> bool {
+    use RenameMode::{Both, From};
+    let is_gone =
+        matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(From | Both)));
+    is_gone && cfg!(target_os = "linux")
 }
 
 fn of_path(path: &Path, paths: &Paths) -> Option<Seen> {

@@ -340,9 +340,9 @@ fn a_stream_that_took_a_daemon_down_is_not_followed_again() {
     let hold = gate.held();
     lab.heartbeat("a turn", |beat| beat["sessions"][0]["turns"] == 1);
     daemon.signal(Signal::STOP);
-    let mark = lab.active("a").join("attempt-1/reading");
+    let mark = lab.active("a").join("report.json");
     assert_eq!(fs::metadata(&mark).expect("the mark").len(), 0, "no death is on record");
-    fs::write(&mark, "x").expect("a death");
+    fs::write(&mark, "\n").expect("a death");
     daemon.crash();
     let daemon = lab.daemon().set("--heartbeat", 0.2).set("--start-timeout", 0.5).start();
     let beat = lab.heartbeat("bytes", |b| b["sessions"][0]["output_bytes"].is_u64());

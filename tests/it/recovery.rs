@@ -450,7 +450,8 @@ fn what_carries_the_token_of_an_ended_attempt_is_gone_before_the_next_one_starts
     drop(daemon);
 }
 
-/// Each time that a daemon begins to read what a session left leaves a mark; the fourth does not read.
+/// Each time that a daemon begins to read what a session left leaves a blank line in the place of its report; the fourth
+/// does not read.
 #[test]
 fn a_session_whose_output_took_the_daemon_down_three_times_is_given_up_unread() {
     for (deaths, is_read) in [(2, true), (3, false)] {
@@ -462,15 +463,14 @@ fn a_session_whose_output_took_the_daemon_down_three_times_is_given_up_unread() 
         let _hold = gate.held();
         daemon.crash();
         kill_agent(&ran);
-        let reading = lab.active("a").join("attempt-1/reading");
-        fs::write(&reading, "x".repeat(deaths)).expect("write");
+        let place = lab.active("a").join("report.json");
+        fs::write(&place, "\n".repeat(deaths)).expect("write");
         let daemon = lab.daemon().start();
         let report = lab.settled("a");
         let error = report["error"].as_str().unwrap_or_default();
         assert_eq!(error.contains("died several times"), !is_read, "{report:#}");
         assert_eq!(report["status"], if is_read { "completed" } else { "failed" }, "{report:#}");
-        let marks = fs::read(lab.finished("a").join("attempt-1/reading")).expect("marks").len();
-        assert_eq!(marks, 3, "after {deaths} deaths");
+        assert_eq!(json_file(&lab.finished("a").join("report.json")), report);
         assert_eq!(starts(&ran), ["a"]);
         drop(daemon);
     }

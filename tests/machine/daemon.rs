@@ -28,6 +28,8 @@ pub struct Claim {
     pub lane: Lane,
     pub agent: Agent,
     pub name: String,
+    /// After so many fsyncs of `active/` its folder came there.
+    pub put: u64,
 }
 
 /// What a daemon has in its memory.
@@ -42,12 +44,13 @@ pub struct Daemon {
 
 pub fn claim_of(accepted: &Accepted, body: &Body) -> Claim {
     let (id, seq, name) = (body.id, accepted.seq, accepted.name.clone());
-    Claim { id, seq, lane: Lane::from(body.lane), agent: body.agent, name }
+    Claim { id, seq, lane: Lane::from(body.lane), agent: body.agent, name, put: 0 }
 }
 
 impl Daemon {
     /// Recovery, then all that waits.
     pub fn start(w: &mut World) -> Result<Daemon> {
+        w.active_syncs = 0;
         let mut waiting = Vec::new();
         let mut taken_up = Vec::new();
         let mut notices = Vec::new();
@@ -223,7 +226,7 @@ impl Daemon {
         w.rename(&building, &claim_dir(id))?;
         w.truth.accepts(id);
         self.known.insert(name.into(), file);
-        let claim = claim_of(&accepted, &body);
+        let claim = Claim { put: w.active_syncs, ..claim_of(&accepted, &body) };
         self.next_seq = self.next_seq.max(seq + 1);
         self.open.insert(id, claim.clone());
         self.push(w, claim);
@@ -362,7 +365,7 @@ fn look_at_attempt(w: &mut World, id: u32, number: u32) -> Result<FoundAttempt> 
         Some(Record::Stop(cause)) if !w.lacks(Without::Stop) => Some(*cause),
         _ => None,
     };
-    let readings = match w.disk.read(&format!("{dir}/reading")) {
+    let readings = match w.disk.read(&format!("{}/report.json", claim_dir(id))) {
         Some(Record::Readings(readings)) => *readings,
         _ => 0,
     };

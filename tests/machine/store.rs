@@ -113,7 +113,7 @@ pub fn keep_acceptance(w: &mut World, id: u32) -> Result<()> {
     for path in ["/accepted.json", "/dispatch.json", ""] {
         w.sync(&format!("{dir}{path}"))?;
     }
-    w.sync("active")
+    w.sync_active()
 }
 
 /// THE COMMIT.
@@ -125,15 +125,48 @@ pub fn commit(w: &mut World, report: &Report) -> Result<()> {
     if w.lacks(Without::CommitBeforePublish) {
         publish(w, report)?;
     }
-    let durable = if w.lacks(Without::SyncOfReport) { Durable::No } else { Durable::AfterRename };
-    w.replace(&dir, "report.json", Record::Report(report.clone()), durable)?;
+    let place = format!("{dir}/report.json");
+    if !report.attempts.is_empty() && is_blank(w, &place) {
+        w.fill(&place, Record::Report(report.clone()))?;
+        w.sync_unless(Without::SyncOfReport, &place)?;
+    } else {
+        let durable =
+            if w.lacks(Without::SyncOfReport) { Durable::No } else { Durable::AfterRename };
+        w.replace(&dir, "report.json", Record::Report(report.clone()), durable)?;
+    }
     w.truth.commits(report, &w.sessions);
     Ok(())
 }
 
+/// The place of an answer, and nothing in it but readings.
+fn is_blank(w: &World, path: &str) -> bool {
+    matches!(w.disk.read(path), Some(Record::Readings(_)))
+}
+
+/// An attempt makes the places of its answer, or empties them; a new daemon empties what a crash made unreadable.
+pub fn make_places(w: &mut World, id: u32, is_new: bool) -> Result<()> {
+    for name in ["copy", "report.json"] {
+        let path = format!("{}/{name}", claim_dir(id));
+        match w.disk.find(&path) {
+            None => w.create(&path, Record::Readings(0))?,
+            Some(file) if is_new || !is_blank(w, &path) => {
+                w.disk.write(file, Record::Readings(0));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
 pub fn publish(w: &mut World, report: &Report) -> Result<()> {
-    let name = report.id.to_string();
-    w.replace("completed", &name, Record::Report(report.clone()), Durable::FileOnly)?;
+    let (name, copy) = (report.id.to_string(), format!("{}/copy", claim_dir(report.id)));
+    if is_blank(w, &copy) {
+        w.fill(&copy, Record::Report(report.clone()))?;
+        w.sync(&copy)?;
+        w.rename(&copy, &format!("completed/{name}"))?;
+    } else {
+        w.replace("completed", &name, Record::Report(report.clone()), Durable::FileOnly)?;
+    }
     w.truth.publishes(report);
     w.sync_unless(Without::SyncOfPublished, "completed")
 }
@@ -173,7 +206,12 @@ pub fn remove_inbox(
     let aside = format!("inbox/.answered.{}", body.id);
     if take_away(w, name, file, &aside)? {
         let moved = w.disk.read(&aside).cloned();
-        w.remove(&aside)?;
+        let attempt = attempt_dir(body.id, 1);
+        if !is_second && w.disk.find(&attempt).is_some() {
+            w.rename(&aside, &format!("{attempt}/inbox.json"))?;
+        } else {
+            w.remove(&aside)?;
+        }
         if let Some(Record::Dispatch(moved)) = moved {
             w.truth.removes(&moved, is_second, &w.disk);
         }

@@ -230,15 +230,12 @@ fn sweep(w: &mut World, running: &Running) -> Result<()> {
 fn settle(w: &mut World, id: u32, running: Running, exit: Option<Exit>) -> Result<End> {
     sweep(w, &running)?;
     let start = &running.start;
-    let mark = format!("{}/reading", attempt_dir(id, start.number));
-    if !w.lacks(Without::CountOfReadings) {
-        match (w.disk.find(&mark), w.disk.read(&mark).cloned()) {
-            (Some(file), Some(Record::Readings(before))) => {
-                w.disk.write(file, Record::Readings(before + 1));
-            }
-            (Some(file), _) => w.disk.write(file, Record::Readings(1)),
-            (None, _) => w.create(&mark, Record::Readings(1))?,
-        }
+    let place = format!("{}/report.json", claim_dir(id));
+    if let (Some(file), Some(Record::Readings(before))) =
+        (w.disk.find(&place), w.disk.read(&place).cloned())
+        && !w.lacks(Without::CountOfReadings)
+    {
+        w.disk.write(file, Record::Readings(before + 1));
     }
     let how = stream(w, start);
     if how == Some(How::Poison) {

@@ -48,8 +48,9 @@ pub(super) use linux::*;
 mod linux {
     use std::fs::{self, File};
     use std::io::{self, Read};
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{FileExt, MetadataExt};
     use std::path::Path;
+    use std::sync::OnceLock;
 
     use super::{Stat, parse_stat};
 
@@ -100,8 +101,17 @@ mod linux {
     /// Children of our main thread. The kernel gives an orphan to the first living thread of its reaper, and the main thread
     /// lives as long as we do. `None`: it does not list them (CONFIG_PROC_CHILDREN).
     pub fn main_thread_children() -> Option<Vec<i32>> {
-        let main = std::process::id();
-        let list = read_at_once(&format!("/proc/self/task/{main}/children"))?;
+        static LIST: OnceLock<Option<File>> = OnceLock::new();
+        let open = || File::open(format!("/proc/self/task/{}/children", std::process::id())).ok();
+        let file = LIST.get_or_init(open).as_ref()?;
+        let (mut list, mut piece) = (Vec::new(), [0; 1024]);
+        loop {
+            let read = file.read_at(&mut piece, list.len() as u64).ok()?;
+            list.extend_from_slice(&piece[..read]);
+            if read < piece.len() {
+                break;
+            }
+        }
         let list = String::from_utf8_lossy(&list);
         Some(list.split_ascii_whitespace().flat_map(str::parse).collect())
     }

@@ -73,14 +73,14 @@ struct Seen(BTreeMap<(i32, u64), Leftover>);
 impl Processes {
     /// Whether any process of the session is left: by token, or by the lock on its stdout.
     pub fn has_traces(&self, mark: &Mark) -> bool {
-        !probe_unlocked(&mark.stdout) || !self.scan(mark, false).is_empty()
+        !Stdout::open(mark).is_unlocked() || !self.scan(mark, false).is_empty()
     }
 
     /// The agent, if nobody wrote its pid down: it carries the token and leads the group that we gave it, in a login session
     /// that is not its own. What it left behind does not pass for it: tools lead sessions of their own, their children lead
     /// nothing. A fork that has not reached its exec is waited for; as long as it may come, stdout is locked.
     pub fn find_leader(&self, mark: &Mark) -> Option<ChildRecord> {
-        let began = Instant::now();
+        let (began, stdout) = (Instant::now(), Stdout::open(mark));
         loop {
             let leads = |found: &Found| {
                 procfs::stat(found.pid)
@@ -90,7 +90,7 @@ impl Processes {
             if let Some(oldest) = candidates.min_by_key(|found| found.start_time) {
                 return Some(ChildRecord { pid: oldest.pid, start_time: Some(oldest.start_time) });
             }
-            if probe_unlocked(&mark.stdout) || began.elapsed() >= EXEC_WAIT_MAX {
+            if stdout.is_unlocked() || began.elapsed() >= EXEC_WAIT_MAX {
                 return None;
             }
             thread::sleep(LOOK_AGAIN);
@@ -105,10 +105,10 @@ impl Processes {
     /// Processes named in `spare` are left alone and reported.
     pub fn sweep(&self, mark: &Mark, grace: Duration, spare: &[String]) -> Swept {
         let mut seen = Seen::default();
-        let began = Instant::now();
+        let (began, stdout) = (Instant::now(), Stdout::open(mark));
         let mut quiet_looks = 0;
         while quiet_looks < 2 {
-            let Look { found, unlocked, unsettled } = self.look(mark, seen.0.is_empty());
+            let Look { found, unlocked, unsettled } = self.look(mark, &stdout, seen.0.is_empty());
             let spared = found.iter().filter(|process| spare.contains(&process.name)).count();
             for process in &found {
                 let is_new = seen.add(process, spare);
@@ -135,9 +135,9 @@ impl Processes {
 
     /// What is there now. The short way looks only at the orphans that the kernel gave us; once anything was found it does
     /// not do: a dying process loses its environment some time before it hands its children on.
-    fn look(&self, mark: &Mark, may_be_short: bool) -> Look {
+    fn look(&self, mark: &Mark, stdout: &Stdout, may_be_short: bool) -> Look {
         let strangers = self.strangers();
-        let unlocked = probe_unlocked(&mark.stdout);
+        let unlocked = stdout.is_unlocked();
         let Some(strangers) = strangers else {
             return Look { found: self.scan(mark, !unlocked), unlocked, unsettled: false };
         };
@@ -194,20 +194,34 @@ fn variable(mark: &Mark) -> String {
     format!("{RUN_TOKEN}={}", mark.run_token)
 }
 
-/// True if nobody holds the session's stdout: the lock on it lives as long as any process has that open file. A missing
-/// file is nobody's.
-fn probe_unlocked(stdout: &Path) -> bool {
-    let Ok(file) = File::open(stdout) else { return true };
-    let began = Instant::now();
-    loop {
-        match file.try_lock_shared() {
-            Ok(()) => return true,
-            Err(TryLockError::Error(e)) => {
-                log::warn!("cannot probe the lock of {}: {e}", stdout.display());
-                return true;
+/// The session's stdout, to be asked whether anybody holds it: the lock on it lives as long as any process has that open
+/// file. A missing file is nobody's.
+struct Stdout<'m> {
+    path: &'m Path,
+    file: Option<File>,
+}
+
+impl Stdout<'_> {
+    fn open(mark: &Mark) -> Stdout<'_> {
+        Stdout { path: &mark.stdout, file: File::open(&mark.stdout).ok() }
+    }
+
+    /// Once true it stays so, since nobody takes the lock again; our own share of it is in nobody's way.
+    fn is_unlocked(&self) -> bool {
+        let Some(file) = &self.file else { return true };
+        let began = Instant::now();
+        loop {
+            match file.try_lock_shared() {
+                Ok(()) => return true,
+                Err(TryLockError::Error(e)) => {
+                    log::warn!("cannot probe the lock of {}: {e}", self.path.display());
+                    return true;
+                }
+                Err(TryLockError::WouldBlock) if began.elapsed() >= FORK_TO_EXEC_MAX => {
+                    return false;
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
             }
-            Err(TryLockError::WouldBlock) if began.elapsed() >= FORK_TO_EXEC_MAX => return false,
-            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
         }
     }
 }

@@ -10,8 +10,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Durable, Record};
-use super::stream::{ReadingMark, Stream};
-use super::{Store, identity};
+use super::place::{self, ReadingMark};
+use super::stream::Stream;
+use super::{Claim, Store, identity};
 use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
 use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep, StopRecord};
@@ -42,12 +43,12 @@ impl Store {
     /// Makes the attempt durable and its files ready. When this returns the agent may be started.
     pub fn begin_attempt(
         &self,
-        id: &DispatchId,
+        claim: &Claim,
         start: &AttemptStart,
         prompt: &str,
     ) -> Result<(Attempt, AttemptFiles)> {
-        let attempt = Attempt::of(&self.claim_dir(id), start.attempt);
-        match self.write_attempt(id, &attempt.dir, start, prompt) {
+        let attempt = Attempt::of(&self.claim_dir(&claim.id), start.attempt);
+        match self.write_attempt(claim, &attempt.dir, start, prompt) {
             Ok(files) => Ok((attempt, files)),
             Err(e) => {
                 // Nothing ran, and it must not look as if it had. A disk that refuses this too leaves the record.
@@ -59,11 +60,13 @@ impl Store {
 
     fn write_attempt(
         &self,
-        id: &DispatchId,
+        claim: &Claim,
         dir: &Path,
         start: &AttemptStart,
         prompt: &str,
     ) -> Result<AttemptFiles> {
+        let claim_dir = self.claim_dir(&claim.id);
+        place::make(&claim_dir)?;
         // Without attempt.json it never began.
         files::make_dir_anew(dir)?;
         files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
@@ -81,17 +84,19 @@ impl Store {
         let record = files::to_json(start, dir)?;
         // Before the agent has started, an empty record can only come of a power cut; it then counts as "may have run".
         files::replace(dir, "attempt.json", &record, Durable::AfterRename)?;
-        files::sync_dir(&self.claim_dir(id))?;
+        files::sync_dir(&claim_dir)?;
         // At a retry too: the disk may have refused this to an attempt that never ran.
-        self.active.sync()?;
+        self.active.sync_since(claim.put)?;
         Ok(files)
     }
 
     /// Makes durable what was found of an attempt, for what follows rests on it, and who wrote it may have died before its fsync.
     pub fn keep_attempt(&self, id: &DispatchId, attempt: &Attempt) -> Result<()> {
+        let claim = self.claim_dir(id);
+        place::mend(&claim)?;
         files::sync(&attempt.dir.join("attempt.json"))?;
         files::sync_dir(&attempt.dir)?;
-        files::sync_dir(&self.claim_dir(id))?;
+        files::sync_dir(&claim)?;
         self.active.sync()
     }
 
@@ -105,6 +110,10 @@ impl Store {
     /// The newest attempt that began, if any did.
     pub fn last_attempt(&self, id: &DispatchId) -> Result<Option<Attempt>> {
         let claim = self.claim_dir(id);
+        // Each is durable before the next one begins: without the first there is none, and nothing to list.
+        if identity::find(&Attempt::of(&claim, 1).dir)?.is_none() {
+            return Ok(None);
+        }
         Ok(numbers(&claim)?.pop().map(|number| Attempt::of(&claim, number)))
     }
 
@@ -168,30 +177,38 @@ impl Attempt {
         files::replace(&self.dir, "stop.json", &files::to_json(record, &path)?, Durable::Yes)
     }
 
-    /// Durable if another attempt follows. A report follows at once and is durable itself; should a power cut take both, the stream
+    /// Durable if another attempt follows. A report follows at once and is durable itself; should a crash take both, the stream
     /// is judged again.
     pub fn write_end(&self, record: &AttemptEnd) -> Result<()> {
         let path = self.dir.join("end.json");
-        let durable = match record.next {
-            NextStep::Retry { .. } | NextStep::Queue { .. } => Durable::Yes,
-            NextStep::Report => Durable::No,
-        };
-        files::replace(&self.dir, "end.json", &files::to_json(record, &path)?, durable)
+        let bytes = files::to_json(record, &path)?;
+        match record.next {
+            NextStep::Report => match files::create(&path, &bytes) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                created => return created.map(drop),
+            },
+            NextStep::Retry { .. } | NextStep::Queue { .. } => {}
+        }
+        files::replace(&self.dir, "end.json", &bytes, Durable::Yes)
     }
 
     /// How often the daemon began to read what the session left. If there is no end on record, each time it died there.
     pub fn readings(&self) -> Result<u64> {
-        Ok(identity::find(&self.dir.join("reading"))?.map_or(0, |stamp| stamp.size))
+        place::readings(self.claim())
     }
 
-    /// Notes that we begin to read it: one byte each time. The file stays: a removed inode makes ext4 without a journal slow.
+    /// Notes that we begin to read it.
     pub fn note_reading(&self) -> Result<()> {
-        ReadingMark::open(&self.dir)?.set()
+        ReadingMark::open(self.claim())?.set()
     }
 
     /// It was read, and what follows may take long.
     pub fn forget_reading(&self) -> Result<()> {
-        ReadingMark::open(&self.dir)?.take_back()
+        ReadingMark::open(self.claim())?.take_back()
+    }
+
+    fn claim(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
     }
 
     pub fn stdout_path(&self) -> PathBuf {
@@ -250,11 +267,11 @@ impl Attempt {
 
 fn tail(path: &Path, bytes: u64) -> String {
     let read = || -> io::Result<Vec<u8>> {
-        let mut file = files::open_no_follow(path)?;
-        let length = file.metadata()?.len();
+        let length = identity::of_path(path)?.size;
         if length == 0 {
             return Ok(Vec::new());
         }
+        let mut file = files::open_no_follow(path)?;
         file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
         let mut tail = Vec::new();
         file.take(bytes).read_to_end(&mut tail)?;

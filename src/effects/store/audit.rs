@@ -5,6 +5,7 @@
 //! fails or dies in between costs no line.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,6 +24,9 @@ use crate::pure::trouble::Fault;
 
 /// Lines that wait for room on the disk; more than these are lost, and logged.
 const WAITING_MAX: usize = 1000;
+
+/// Room for most lines, so that none is moved while it grows.
+const LINE_BYTES_USUAL: usize = 256;
 
 /// After a rotation that failed: how much more is written before the next try.
 const ROTATE_AGAIN_BYTES: u64 = 1024 * 1024;
@@ -169,14 +173,11 @@ impl Audit {
 }
 
 fn line(event: &str, dispatch_id: &str, details: Details) -> String {
-    let mut line = format!(
-        "{{\"ts\":\"{}\",\"event\":{},\"dispatch_id\":{}",
-        clock::stamp(),
-        Value::from(event),
-        Value::from(dispatch_id)
-    );
+    let (ts, event, id) = (clock::stamp(), Value::from(event), Value::from(dispatch_id));
+    let mut line = String::with_capacity(LINE_BYTES_USUAL);
+    let _ = write!(line, "{{\"ts\":\"{ts}\",\"event\":{event},\"dispatch_id\":{id}");
     for (key, value) in details {
-        line += &format!(",{}:{value}", Value::from(*key));
+        let _ = write!(line, ",{}:{value}", Value::from(*key));
     }
     line += "}\n";
     line

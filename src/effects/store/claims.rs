@@ -8,6 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Record};
+use super::folder::Put;
 use super::inbox::Dropped;
 use super::{Store, identity};
 use crate::effects::clock;
@@ -31,9 +32,21 @@ pub struct Claim {
     pub project: Box<str>,
     /// In milliseconds since 1970: a wait may outlast the daemon, and the boot.
     pub accepted_at_ms: i64,
+    /// When its folder came to be in `active/`.
+    pub put: Put,
+    /// Only of one that may run at once: many wait.
+    pub in_hand: Option<Box<InHand>>,
+}
+
+/// What the folder of a claim says that was accepted just now: it need not be read back, and no attempt can have begun.
+#[derive(Debug)]
+pub struct InHand {
+    pub files: ClaimFiles,
+    pub dispatch: Dispatch,
 }
 
 /// What an accepted dispatch's folder says of it.
+#[derive(Debug)]
 pub struct ClaimFiles {
     pub accepted: Accepted,
     pub bytes: Vec<u8>,
@@ -100,10 +113,10 @@ impl Store {
     }
 
     /// THE ACCEPTANCE, by one rename.
-    pub fn accept(&self, prepared: Prepared) -> Result<Accepted> {
+    pub fn accept(&self, prepared: Prepared) -> Result<(Accepted, Put)> {
         let Prepared { accepted, building, place } = prepared;
         files::rename(&building, &place).at("accept into", &place)?;
-        Ok(accepted)
+        Ok((accepted, self.active.put()))
     }
 
     /// Makes an acceptance durable that rests on its inbox file no longer.

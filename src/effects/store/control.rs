@@ -59,11 +59,6 @@ impl Store {
         if is_request(&path) { files::remove(&path) } else { Ok(()) }
     }
 
-    /// Whether somebody asks to cancel this dispatch.
-    pub fn is_cancel_asked(&self, id: &str) -> bool {
-        self.cancel_paths(id).iter().any(|path| is_request(path))
-    }
-
     /// The request is on record, or its time is over.
     pub fn remove_cancel(&self, id: &str) -> Result<()> {
         self.cancel_paths(id)

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
@@ -83,6 +83,11 @@ pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
 }
 
+/// What came from elsewhere is ours alone from now on.
+pub(super) fn make_ours(path: &Path) -> io::Result<()> {
+    open_no_follow(path)?.set_permissions(fs::Permissions::from_mode(0o600))
+}
+
 /// All of it, in as many pieces as it takes.
 pub(super) fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
@@ -101,7 +106,7 @@ pub(super) fn list(dir: &Path) -> Result<fs::ReadDir> {
     failpoint::before(Effect::Open).and_then(|()| fs::read_dir(dir)).at("read", dir)
 }
 
-fn sync_file(file: &File, path: &Path) -> io::Result<()> {
+pub(super) fn sync_file(file: &File, path: &Path) -> io::Result<()> {
     failpoint::before(Effect::Sync(path))?;
     file.sync_all()
 }
@@ -150,8 +155,8 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.at("open", path)?,
     };
-    // Room for most records: two reads instead of six.
-    let mut bytes = Vec::with_capacity(4096);
+    // Two reads instead of six.
+    let mut bytes = Vec::with_capacity(RECORD_BYTES_USUAL);
     failpoint::before(Effect::Read)
         .and_then(|()| file.take(bytes_max).read_to_end(&mut bytes))
         .at("read", path)?;
@@ -166,6 +171,9 @@ pub(super) fn open_no_follow(path: &Path) -> io::Result<File> {
 
 /// Largest record of ours. An attempt record holds a whole dispatch, escaped once more.
 pub(super) const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Room for most of them, so that none is moved while it grows.
+pub(super) const RECORD_BYTES_USUAL: usize = 2048;
 
 /// What a record's file says. A record that makes no sense is not the same as none.
 #[derive(Clone, Debug, PartialEq)]
@@ -197,7 +205,11 @@ pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Record<T>>
 }
 
 pub(super) fn to_json<T: Serialize>(value: &T, path: &Path) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|e| Error::new("encode", path, e.into()))
+    let mut bytes = Vec::with_capacity(RECORD_BYTES_USUAL);
+    match serde_json::to_writer(&mut bytes, value) {
+        Ok(()) => Ok(bytes),
+        Err(e) => Err(Error::new("encode", path, e.into())),
+    }
 }
 
 /// Removes a file; that it was gone already is as good.

@@ -1,74 +1,113 @@
-//! A folder that many threads put files into: one fsync of it serves all who asked before it began.
+//! A folder that many threads put files into: one fsync of it serves all whose files were there before it began.
 //!
 //! An fsync that failed is the failure of everybody who waited for it: the kernel may have dropped the entries, and a second
 //! one would then report success.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::files;
-use crate::effects::error::{Error, Result};
+use super::{files, identity};
+use crate::effects::error::{At, Error, Result};
+use crate::pure::claim::Identity;
 
 pub(super) struct Folder {
     path: PathBuf,
     rounds: Mutex<Rounds>,
     ended: Condvar,
+    /// Between two rounds. Opened once: a watched folder tells of every open.
+    open: Mutex<Option<(Identity, File)>>,
 }
+
+/// When something was put into a folder: after so many of its fsyncs had begun. The default is before all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Put(u64);
 
 /// Fsyncs of the folder, counted from 1.
 #[derive(Default)]
 struct Rounds {
     begun: u64,
     ended: u64,
+    /// The last one that succeeded.
+    good: u64,
     /// The last one that failed, and with which errno.
     failed: Option<(u64, Option<i32>)>,
 }
 
 impl Folder {
     pub fn new(path: PathBuf) -> Folder {
-        Folder { path, rounds: Mutex::default(), ended: Condvar::new() }
+        Folder { path, rounds: Mutex::default(), ended: Condvar::new(), open: Mutex::default() }
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes durable what was put into it before this call.
+    /// For what was just put there.
+    pub fn put(&self) -> Put {
+        Put(lock(&self.rounds).begun)
+    }
+
+    /// Makes durable what is there now.
     pub fn sync(&self) -> Result<()> {
-        let mut rounds = self.lock();
-        // The one under way may have missed what we put there.
-        let needed = rounds.begun + 1;
+        self.sync_since(self.put())
+    }
+
+    /// Makes durable what was put there then; mostly somebody's fsync has done that already.
+    pub fn sync_since(&self, put: Put) -> Result<()> {
+        let mut rounds = lock(&self.rounds);
         loop {
-            if rounds.ended >= needed {
-                return match rounds.failed {
-                    Some((failed, errno)) if failed >= needed => {
-                        let unknown = || io::Error::other("it failed");
-                        let source = errno.map_or_else(unknown, io::Error::from_raw_os_error);
-                        Err(Error::new("sync", &self.path, source))
-                    }
-                    _ => Ok(()),
-                };
+            if rounds.good > put.0 {
+                return Ok(());
             }
-            if rounds.begun == rounds.ended {
+            let under_way = rounds.begun;
+            if rounds.ended == under_way {
                 break;
             }
-            rounds = self.ended.wait(rounds).unwrap_or_else(PoisonError::into_inner);
+            while rounds.ended < under_way {
+                rounds = self.ended.wait(rounds).unwrap_or_else(PoisonError::into_inner);
+            }
+            // The one that was under way may have begun before.
+            if let Some((failed, errno)) = rounds.failed
+                && failed == under_way
+                && failed > put.0
+            {
+                let unknown = || io::Error::other("it failed");
+                let source = errno.map_or_else(unknown, io::Error::from_raw_os_error);
+                return Err(Error::new("sync", &self.path, source));
+            }
         }
         rounds.begun += 1;
         let round = rounds.begun;
         drop(rounds);
-        let synced = files::sync_dir(&self.path);
-        let mut rounds = self.lock();
+        let synced = self.sync_now();
+        let mut rounds = lock(&self.rounds);
         rounds.ended = round;
-        if let Err(e) = &synced {
-            rounds.failed = Some((round, e.raw_os_error()));
+        match &synced {
+            Ok(()) => rounds.good = round,
+            Err(e) => rounds.failed = Some((round, e.raw_os_error())),
         }
         self.ended.notify_all();
         synced
     }
 
-    fn lock(&self) -> MutexGuard<'_, Rounds> {
-        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sync_now(&self) -> Result<()> {
+        let mut open = lock(&self.open);
+        let now = identity::of_path(&self.path).at("look at", &self.path)?.identity;
+        // It may have been removed and made again.
+        let (_, folder) = match open.take().filter(|(opened, _)| *opened == now) {
+            Some(known) => open.insert(known),
+            None => open.insert((now, File::open(&self.path).at("open", &self.path)?)),
+        };
+        let synced = files::sync_file(folder, &self.path).at("sync", &self.path);
+        if synced.is_err() {
+            *open = None;
+        }
+        synced
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -69,12 +69,11 @@ impl Store {
         identity::find(&self.dispatch.join(name))
     }
 
-    /// Opens, checks and reads a dispatch file. Never blocks, whatever stands there.
+    /// Opens, checks and reads the dispatch file that was `seen` under that name. Never blocks, whatever stands there.
     ///
     /// An error is our trouble of the moment and no word against the file, which is looked at again.
-    pub fn inspect(&self, name: &OsStr) -> Result<Inspected> {
+    pub fn inspect(&self, name: &OsStr, seen: Stamp) -> Result<Inspected> {
         let path = self.dispatch.join(name);
-        let Some(seen) = identity::find(&path)? else { return Ok(Inspected::Gone) };
         if let Some(rejection) = self.refuse(&seen) {
             return Ok(Inspected::Refused(rejection, seen));
         }
@@ -88,9 +87,9 @@ impl Store {
         if let Some(rejection) = self.refuse(&before) {
             return Ok(Inspected::Refused(rejection, before));
         }
-        let mut bytes = Vec::with_capacity(before.size as usize + 1);
+        let mut bytes = Vec::with_capacity(before.size as usize);
         failpoint::before(Effect::Read)
-            .and_then(|()| (&file).take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+            .and_then(|()| (&file).take(before.size).read_to_end(&mut bytes))
             .at("read", &path)?;
         let after = identity::of_file(&file).at("look at", &path)?;
         if after != before || bytes.len() as u64 != after.size {
@@ -147,37 +146,53 @@ impl Store {
         match self.stamp_inbox(&name)? {
             None => Ok(false),
             Some(stamp) if stamp.identity == accepted.inbox_file => Ok(true),
-            Some(_) => Ok(self.file_with(&name, &accepted.sha256)?.is_some()),
+            Some(seen) => Ok(self.file_with(&name, seen, &accepted.sha256)?.is_some()),
         }
     }
 
     /// The file under that name, if it holds just these bytes.
-    fn file_with(&self, name: &OsStr, sha256: &str) -> Result<Option<Identity>> {
-        Ok(match self.inspect(name)? {
+    fn file_with(&self, name: &OsStr, seen: Stamp, sha256: &str) -> Result<Option<Identity>> {
+        Ok(match self.inspect(name, seen)? {
             Inspected::Read(dropped) if dropped.sha256 == sha256 => Some(dropped.stamp.identity),
             _ => None,
         })
     }
 
-    /// Removes the inbox file of an answered dispatch, only if it is still the recorded one or has the same bytes.
-    pub fn remove_answered(&self, claim: &Claim, accepted: &Accepted) -> Result<()> {
+    /// Takes the inbox file of an answered dispatch out of the drop zone, only if it is still the recorded one or has the same
+    /// bytes. Where a session ran the file goes with its logs: to free one costs more than to keep it, most of all on ext4
+    /// without a journal, which then makes new ones slowly for minutes.
+    pub fn remove_answered(&self, claim: &Claim, accepted: &Accepted, has_run: bool) -> Result<()> {
         let name = accepted.inbox_name();
         let file = match self.stamp_inbox(&name)? {
             Some(stamp) if stamp.identity == accepted.inbox_file => Some(stamp.identity),
-            Some(_) => self.file_with(&name, &accepted.sha256)?,
+            Some(seen) => self.file_with(&name, seen, &accepted.sha256)?,
             None => None,
         };
-        file.map_or(Ok(()), |file| self.remove(&name, &file, claim.id.as_str()))
+        let Some(file) = file else { return Ok(()) };
+        let aside = self.aside(claim.id.as_str());
+        if !self.take_away(&name, &file, &aside)? {
+            return Ok(());
+        }
+        if !has_run {
+            return files::remove(&aside);
+        }
+        let kept = self.claim_dir(&claim.id).join("attempt-1/inbox.json");
+        match files::rename(&aside, &kept) {
+            Ok(()) => files::make_ours(&kept).or_else(|_| files::remove(&kept)),
+            // A drop zone may be a file system of its own.
+            Err(_) => files::remove(&aside),
+        }
     }
 
     /// Removes a file that brought bytes which are known already.
     pub fn remove_redelivered(&self, dropped: &Dropped, id: &DispatchId) -> Result<()> {
-        self.remove(&dropped.name, &dropped.stamp.identity, id.as_str())
+        let aside = self.aside(id.as_str());
+        let is_moved = self.take_away(&dropped.name, &dropped.stamp.identity, &aside)?;
+        if is_moved { files::remove(&aside) } else { Ok(()) }
     }
 
-    fn remove(&self, name: &OsStr, file: &Identity, id: &str) -> Result<()> {
-        let aside = self.dispatch.join(format!("{ASIDE}{id}"));
-        if self.take_away(name, file, &aside)? { files::remove(&aside) } else { Ok(()) }
+    fn aside(&self, id: &str) -> PathBuf {
+        self.dispatch.join(format!("{ASIDE}{id}"))
     }
 
     /// Moves just this file out of the drop zone's names. A sender may give the name to a new file at any moment, so the file

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use super::files::{self, Durable};
+use super::place::{self, COPY, REPORT};
 use super::{Claim, Store};
 use crate::effects::error::{At, Error, Result};
 use crate::pure::dispatch::DispatchId;
@@ -24,17 +25,22 @@ impl Store {
             // No attempt record holds them: the steps after the commit need both, through a power cut too. So they are there
             // for good before anything has the report's name.
             self.keep_acceptance(&claim.id)?;
+        } else if place::fill(&dir.join(REPORT), &bytes)? {
+            return Ok(bytes);
         }
-        files::replace(&dir, "report.json", &bytes, Durable::AfterRename)?;
+        files::replace(&dir, REPORT, &bytes, Durable::AfterRename)?;
         Ok(bytes)
     }
 
-    /// The report that stands there, if it is whole: a power cut in the middle of the commit leaves an empty one, which is
+    /// The report that stands there, if it is whole: one that is blank, or that a crash in the middle of the commit left, is
     /// none. Durable when this returns, for what follows rests on it, and who wrote it may have died before its fsync.
     pub fn read_committed(&self, id: &DispatchId) -> Result<Option<Committed>> {
         let dir = self.claim_dir(id);
-        let path = dir.join("report.json");
+        let path = dir.join(REPORT);
         let Some(bytes) = files::read(&path, files::RECORD_BYTES_MAX)? else { return Ok(None) };
+        if place::is_blank(&bytes) {
+            return Ok(None);
+        }
         let Ok(report) = serde_json::from_slice(&bytes) else {
             log::warn!("{} is not whole: nothing was committed", path.display());
             return Ok(None);
@@ -46,8 +52,14 @@ impl Store {
 
     /// Publishes a copy, never a link: the drop zone must not reach our file. Durable, since the inbox file goes next.
     pub fn publish(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
-        let name = format!("{id}.json");
-        files::replace(self.completed.path(), &name, report, Durable::FileOnly)?;
+        let (copy, name) = (self.claim_dir(id).join(COPY), format!("{id}.json"));
+        // A drop zone may be a file system of its own.
+        let is_moved = place::fill(&copy, report)?
+            && files::rename(&copy, &self.completed.path().join(&name)).is_ok();
+        if !is_moved {
+            files::remove(&copy)?;
+            files::replace(self.completed.path(), &name, report, Durable::FileOnly)?;
+        }
         self.completed.sync()
     }
 
@@ -72,6 +84,9 @@ impl Store {
 
 /// Two-space JSON, as the seed wrote it.
 fn report_bytes(report: &Report) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(report)
-        .map_err(|e| Error::new("encode the report of", &report.dispatch_id, e.into()))
+    let mut bytes = Vec::with_capacity(files::RECORD_BYTES_USUAL);
+    match serde_json::to_writer_pretty(&mut bytes, report) {
+        Ok(()) => Ok(bytes),
+        Err(e) => Err(Error::new("encode the report of", &report.dispatch_id, e.into())),
+    }
 }

@@ -3,12 +3,12 @@
 //! Knows no events. What is read is an agent's own, so a byte of it may be what takes the daemon down: whoever reads while
 //! the session runs sets a mark first and takes it back after, and a mark that stayed is a death at reading.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::files;
+use super::place::ReadingMark;
 use crate::effects::error::{At, Result};
 use crate::effects::failpoint::{self, Effect};
 
@@ -57,8 +57,8 @@ impl Stream {
     /// Feeds what is there beyond what was read to `each`, in pieces; not all of it, if that is much.
     pub fn read_some(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         if self.mark.is_none() {
-            let dir = self.path.parent().unwrap_or(&self.path);
-            self.mark = Some(ReadingMark::open(dir)?);
+            let claim = self.path.ancestors().nth(2).unwrap_or(&self.path);
+            self.mark = Some(ReadingMark::open(claim)?);
         }
         self.mark(ReadingMark::set)?;
         let read = self.read(LOOK_BYTES_MAX, each);
@@ -76,7 +76,7 @@ impl Stream {
     }
 
     fn read(&mut self, bytes_max: u64, each: &mut dyn FnMut(&[u8])) -> Result<()> {
-        let mut piece = vec![0; PIECE_BYTES];
+        let mut piece = [0; PIECE_BYTES];
         let end = self.read.saturating_add(bytes_max);
         while self.read < end {
             match failpoint::before(Effect::Read).and_then(|()| self.file.read(&mut piece)) {
@@ -90,31 +90,5 @@ impl Stream {
             }
         }
         Ok(())
-    }
-}
-
-/// `reading`: as many bytes as daemons have begun to read and not lived to finish.
-pub(super) struct ReadingMark {
-    file: File,
-    path: PathBuf,
-}
-
-impl ReadingMark {
-    pub fn open(dir: &Path) -> Result<ReadingMark> {
-        let path = dir.join("reading");
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600);
-        let opened = failpoint::before(Effect::Create(&path)).and_then(|()| options.open(&path));
-        let file = opened.at("mark", &path)?;
-        Ok(ReadingMark { file, path })
-    }
-
-    pub fn set(&mut self) -> Result<()> {
-        files::write_all(&mut self.file, b"x").at("mark", &self.path)
-    }
-
-    /// Whoever takes it back has read all that earlier ones died at.
-    pub fn take_back(&mut self) -> Result<()> {
-        self.file.set_len(0).at("mark", &self.path)
     }
 }

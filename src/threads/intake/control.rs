@@ -24,6 +24,11 @@ impl Cancels {
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.waiting.values().min().map(|since| *since + self.keep)
     }
+
+    /// Whether one came before its dispatch. No need to ask the disk: requests are looked at before the files that came after.
+    pub(super) fn is_waiting(&self, id: &DispatchId) -> bool {
+        self.waiting.contains_key(id.as_str())
+    }
 }
 
 impl Intake<'_> {
@@ -106,6 +111,11 @@ impl Intake<'_> {
 
     fn forget_cancel(&mut self, id: &str) {
         self.cancels.waiting.remove(id);
+        self.remove_cancel(id);
+    }
+
+    /// It is on record, or its time is over.
+    pub(super) fn remove_cancel(&self, id: &str) {
         if let Err(e) = self.context.store.remove_cancel(id) {
             log::error!("{e}");
         }
@@ -147,6 +157,7 @@ impl Intake<'_> {
             }
         };
         let claim = self.queue.remove(open.seq, &open.lane.clone())?;
+        self.hand_on(&claim);
         self.overdue.forget(claim.seq);
         self.open.remove(id);
         self.is_news = true;

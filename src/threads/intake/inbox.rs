@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Intake, Seq};
+use super::{IN_HAND_BYTES_MAX, Intake, Seq};
 use crate::effects::error::{Error, Result};
-use crate::effects::store::{Claim, Dropped, Inspected, Stamp, is_inbox_name};
+use crate::effects::store::{Claim, ClaimFiles, Dropped, InHand, Inspected, Stamp, is_inbox_name};
 use crate::effects::{clock, project};
 use crate::pure::answer;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
@@ -149,7 +149,7 @@ impl Intake<'_> {
         if self.known.get(name) == Some(&stamp.identity) {
             return Ok(());
         }
-        let inspected = match self.context.store.inspect(name) {
+        let inspected = match self.context.store.inspect(name, stamp) {
             Err(e) if e.fault() != Fault::Shortage => {
                 self.leave_for_now(name, &stamp, &e);
                 return Ok(());
@@ -317,7 +317,7 @@ impl Intake<'_> {
             self.audit_received(&dropped, &dispatch);
             store.accept(prepared)
         });
-        let accepted = match accepted {
+        let (accepted, put) = match accepted {
             Ok(accepted) => accepted,
             Err(e) => return self.not_taken(&dropped, &e),
         };
@@ -326,7 +326,7 @@ impl Intake<'_> {
             log::warn!("{e}");
         }
         let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
-        let claim = Claim {
+        let mut claim = Claim {
             id: dispatch.id.clone(),
             seq,
             lane: project::lane(&dir),
@@ -334,6 +334,8 @@ impl Intake<'_> {
             inbox_name: dropped.name.clone(),
             project: dispatch.project.as_str().into(),
             accepted_at_ms: accepted.at_ms(),
+            put,
+            in_hand: None,
         };
         let audit = &self.context.audit;
         let id = dispatch.id.as_str();
@@ -347,13 +349,20 @@ impl Intake<'_> {
             let dossier = Dossier { claim, accepted, dispatch };
             return self.answer_now(dossier, Status::Failed, kind, &error);
         }
+        let id = dispatch.id.clone();
+        let bytes = dropped.bytes;
+        if self.in_hand_bytes + bytes.len() <= IN_HAND_BYTES_MAX {
+            self.in_hand_bytes += bytes.len();
+            claim.in_hand =
+                Some(Box::new(InHand { files: ClaimFiles { accepted, bytes }, dispatch }));
+        }
         self.recall(claim);
-        if self.context.store.is_cancel_asked(id) {
-            return self.cancel(&dispatch.id);
+        if self.cancels.is_waiting(&id) {
+            return self.cancel(&id);
         }
         if !self.may_hand_out() || self.queue.len() > 1 {
             let depth = json!(self.queue.len());
-            audit_queued(self, &dispatch.id, depth);
+            audit_queued(self, &id, depth);
         }
     }
 
@@ -375,7 +384,10 @@ impl Intake<'_> {
         error: &str,
     ) {
         let name = dossier.claim.inbox_name.clone();
-        conclude::without_session(self.context, dossier, status, kind, error);
+        let id = dossier.claim.id.clone();
+        if conclude::without_session(self.context, dossier, status, kind, error) {
+            self.remove_cancel(id.as_str());
+        }
         self.look_again_at(name);
     }
 }

@@ -32,6 +32,10 @@ use halt::Halt;
 use inbox::Settling;
 use overdue::Overdue;
 
+/// What waiting dispatches may hold in memory of their files, in bytes, so that they need not be read again. Twice or three
+/// times as much is what it takes.
+const IN_HAND_BYTES_MAX: usize = 512 * 1024;
+
 pub struct Intake<'c> {
     context: &'c Context,
     changed: Changed,
@@ -52,6 +56,8 @@ pub struct Intake<'c> {
     /// The board is behind.
     is_news: bool,
     next_seq: Seq,
+    /// Of waiting dispatches.
+    in_hand_bytes: usize,
     paused: bool,
     halt: Halt,
     /// Which agent waits until when.
@@ -113,6 +119,7 @@ impl<'c> Intake<'c> {
             active: HashMap::new(),
             is_news: true,
             next_seq: 1,
+            in_hand_bytes: 0,
             paused: context.store.is_paused(),
             halt: Halt::default(),
             holds,
@@ -274,6 +281,7 @@ impl<'c> Intake<'c> {
         let Taken { lane, agent, item: claim, .. } =
             taken.expect("invariant: the queue is runnable");
         self.overdue.forget(claim.seq);
+        self.hand_on(&claim);
         let probe = self.holds.let_through(&claim.id, agent, &lane, clock::unix_ms());
         if probe {
             log::info!("{} is let through, to see whether {agent} works again", claim.id);
@@ -281,6 +289,11 @@ impl<'c> Intake<'c> {
         }
         let cancel = self.start_counting(&claim.id);
         Job { claim, cancel, probe }
+    }
+
+    /// It leaves the queue, with what is in hand of it.
+    fn hand_on(&mut self, claim: &Claim) {
+        self.in_hand_bytes -= claim.in_hand.as_ref().map_or(0, |held| held.files.bytes.len());
     }
 
     fn take_in(&mut self, event: Event) {
@@ -295,6 +308,9 @@ impl<'c> Intake<'c> {
                 }
             }
             Event::Closed { id } => {
+                if self.active.get(&id).is_some_and(|running| running.cancel.is_asked()) {
+                    self.remove_cancel(id.as_str());
+                }
                 if let Some(open) = self.leave(&id) {
                     self.look_again_at(open.inbox_name);
                 }

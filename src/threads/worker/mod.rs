@@ -20,7 +20,7 @@ use super::watch::Watched;
 use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::store::{Claim, ClaimFiles, Record};
+use crate::effects::store::{Claim, ClaimFiles, InHand, Record};
 use crate::pure::claim::{AttemptEnd, AttemptStart, FirstStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::hold::Sign;
@@ -56,6 +56,8 @@ struct Open {
     dossier: Dossier,
     /// The exact bytes that were accepted.
     bytes: Vec<u8>,
+    /// No attempt can have begun.
+    is_new: bool,
 }
 
 impl Open {
@@ -98,6 +100,7 @@ impl Worker<'_> {
                 !plan.is_queued || self.context.store.is_wanted(&open.dossier.accepted)?;
             Ok((plan, is_wanted))
         });
+        open.is_new = false;
         let (mut plan, is_wanted) = match planned {
             Ok(planned) => planned,
             Err(e) => return Event::Back { claim: open.dossier.claim, error: e.to_string() },
@@ -137,7 +140,15 @@ impl Worker<'_> {
         }
     }
 
-    fn open(&self, claim: Claim) -> std::result::Result<Open, Box<Event>> {
+    fn open(&self, mut claim: Claim) -> std::result::Result<Open, Box<Event>> {
+        if let Some(in_hand) = claim.in_hand.take() {
+            let InHand { files: ClaimFiles { accepted, bytes }, dispatch } = *in_hand;
+            return Ok(Open {
+                dossier: Dossier { claim, accepted, dispatch },
+                bytes,
+                is_new: true,
+            });
+        }
         let files = match self.context.store.read_claim(&claim.id) {
             Ok(files) => files,
             Err(e) => return Err(Box::new(Event::Back { claim, error: e.to_string() })),
@@ -145,7 +156,7 @@ impl Worker<'_> {
         let parsed = files.and_then(|f| Some((dispatch::parse(&f.bytes, 0).ok()?, f)));
         match parsed {
             Some((dispatch, ClaimFiles { accepted, bytes })) => {
-                Ok(Open { dossier: Dossier { claim, accepted, dispatch }, bytes })
+                Ok(Open { dossier: Dossier { claim, accepted, dispatch }, bytes, is_new: false })
             }
             None => Err(Box::new(self.drop_damaged(claim))),
         }
@@ -181,7 +192,8 @@ impl Worker<'_> {
             first: None,
             git: None,
         };
-        let Some(last) = store.last_attempt(open.id())? else { return Ok(fresh) };
+        let last = if open.is_new { None } else { store.last_attempt(open.id())? };
+        let Some(last) = last else { return Ok(fresh) };
         let next = Plan { number: last.number + 1, is_queued: false, ..fresh };
         let Record::Read(end) = last.end()? else {
             // The disk refused in the middle of its start: nothing ran, and what it was to do still is to be done.

@@ -18,7 +18,7 @@ use crate::pure::digest::uuid_v4;
 use crate::pure::dispatch::Dispatch;
 use crate::pure::policy::Mode;
 use crate::pure::prompt::{self, Learnings};
-use crate::pure::trouble::Fault;
+use crate::pure::trouble::{Fault, Place};
 use crate::threads::Event;
 use crate::threads::attempt::{self, Running};
 use crate::threads::conclude::Dossier;
@@ -39,7 +39,7 @@ impl Worker<'_> {
         probe: bool,
     ) -> Result<Running<'_>, NotStarted> {
         let context = self.context;
-        let Open { dossier: Dossier { claim, accepted, dispatch }, bytes } = open;
+        let Open { dossier: Dossier { claim, accepted, dispatch }, bytes, .. } = open;
         let fault = |error: String| NotStarted::Fault(error);
         let (driver, program) = self.agent(dispatch).map_err(fault)?;
         let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
@@ -77,7 +77,7 @@ impl Worker<'_> {
             accepted: accepted.clone(),
             dispatch: String::from_utf8_lossy(bytes).into_owned(),
         };
-        let begun = context.store.begin_attempt(&claim.id, &start, &prompt);
+        let begun = context.store.begin_attempt(claim, &start, &prompt);
         let (attempt, session_files) = begun.map_err(|e| NotStarted::Trouble(e.to_string()))?;
         self.audit_start(claim, dispatch, &start);
         let arguments = (driver.argv)(&launch);
@@ -140,6 +140,10 @@ impl Worker<'_> {
     /// After the start, which waits for nobody.
     fn tell_start(&self, claim: &Claim, start: &AttemptStart) {
         log::info!("{} starts (attempt {}) in {}", claim.id, start.attempt, start.project_dir);
+        // That it was handed out to start its first attempt, intake knows.
+        if start.attempt == 1 && !self.context.health.is_open(Place::Start) {
+            return;
+        }
         let _ = self.events.send(Event::Attempt {
             id: claim.id.clone(),
             number: start.attempt,

@@ -41,7 +41,7 @@ pub fn run(lab: &Lab, table: &mut Table) {
         })
         .collect();
     if fsyncs[0].is_none() {
-        table.note("fsyncs per dispatch: unknown (no strace here); the floor makes 4 + 4");
+        table.note("fsyncs per dispatch: unknown (no strace here); the floor makes 4 + 3");
     }
     let before: Vec<_> = fsyncs.iter().map(|f| f.map(|f| f.before)).collect();
     let all: Vec<_> = fsyncs.iter().map(|f| f.map(|f| f.before + f.after)).collect();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::audit::{Kept, kept};
 use crate::daemon::Daemon;
-use crate::floor::Floor;
+use crate::floor::{Deeds, Floor};
 use crate::lab::{Home, Lab, Side};
 use crate::procfs;
 use crate::stats::Samples;
@@ -59,14 +59,15 @@ fn measure(
     rounds: usize,
 ) -> Option<f64> {
     let mut runs: Vec<Vec<WorkedOff>> = lab.sides.iter().map(|_| Vec::new()).collect();
-    let mut floors = Samples::default();
+    let (mut floors, mut with_files) = (Samples::default(), Samples::default());
     for _ in 0..rounds {
         for (number, side) in lab.sides.iter().enumerate() {
             let what = format!("{files} waiting files at {sessions} sessions");
             let got = work_off(lab, side, files, sessions);
             runs[number].extend(table.value(side, &what, got));
         }
-        floors.push(floor.rate(files.min(2_000), sessions));
+        floors.push(floor.rate(files.min(2_000), sessions, Deeds::Fsyncs));
+        with_files.push(floor.rate(files.min(2_000), sessions, Deeds::Files));
     }
     let medians = |get: fn(&WorkedOff) -> f64| -> Vec<Option<f64>> {
         runs.iter().map(|runs| runs.iter().map(get).collect::<Samples>().median()).collect()
@@ -78,6 +79,12 @@ fn measure(
     let row = row.sides(&rates).floor(floors.median());
     let is_named = (files, sessions) == NAMED;
     table.add(if is_named { row.target(Target::AtLeast(1000.0)) } else { row });
+    let row = Row::new(
+        format!("{key}.files"),
+        format!("{label}: beside all its files and no daemon"),
+        Unit::PerSecond,
+    );
+    table.add(row.ours(rates[0]).floor(with_files.median()));
     if let (true, Some(ours), Some(against)) = (is_named, rates[0], rates.get(1).copied().flatten())
     {
         let row = Row::new(
