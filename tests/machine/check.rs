@@ -21,6 +21,8 @@ struct Dispatch {
     order: u64,
     started: Vec<(u32, How, bool)>,
     stopped: Option<StopCause>,
+    /// After several deaths at reading it.
+    is_given_up: bool,
     committed: Option<u64>,
     published: Option<Report>,
 }
@@ -99,6 +101,10 @@ impl Truth {
     pub fn waits(&mut self, id: u32, lane: &str, agent: &'static str) {
         self.in_hand.remove(&id);
         self.waiting.insert(id, Waiting { lane: lane.into(), agent });
+    }
+
+    pub fn gives_up(&mut self, id: u32) {
+        self.dispatches.entry(id).or_default().is_given_up = true;
     }
 
     pub fn forget_daemon(&mut self) {
@@ -256,8 +262,7 @@ impl Truth {
             _ => ErrorType::Cancelled,
         });
         // One that nobody can read is given up, whatever ended it.
-        let is_poison = dispatch.started.last().is_some_and(|(_, how, _)| *how == How::Poison);
-        if stopped.is_some() && report.error_type != stopped && !is_poison {
+        if stopped.is_some() && report.error_type != stopped && !dispatch.is_given_up {
             wrong.push(format!("{id} was stopped ({stopped:?}): {report:?}"));
         }
         if report.retries as usize > RETRIES_MAX {

@@ -222,28 +222,29 @@ pub fn remove_inbox(
 /// Moved first and looked at after: the sender may have given the name to a new one.
 pub fn take_away(w: &mut World, name: &str, file: Id, to: &str) -> Result<bool> {
     let from = format!("inbox/{name}");
+    if w.disk.find(to).is_some() {
+        return Ok(false);
+    }
     if !w.rename(&from, to)? {
         return Ok(false);
     }
     if w.disk.find(to) == Some(file) || w.lacks(Without::LookAfterMove) {
         return Ok(true);
     }
-    if w.disk.find(&from).is_none() {
-        w.rename(to, &from)?;
-    } else {
-        let free = format!("inbox/dispatch-returned-{}", w.number());
-        w.rename(to, &free)?;
-    }
+    put_back(w, to, &from)?;
     Ok(false)
+}
+
+fn put_back(w: &mut World, from: &str, to: &str) -> Result<()> {
+    let free = format!("inbox/dispatch-returned-{}", w.number());
+    let to = if w.disk.find(to).is_none() { to } else { &free };
+    w.rename(from, to).map(drop)
 }
 
 pub fn put_back_answered(w: &mut World) -> Result<()> {
     for name in w.disk.list("inbox") {
         let Some(id) = name.strip_prefix(".answered.") else { continue };
-        let back = format!("inbox/dispatch-{id}");
-        if w.disk.find(&back).is_none() {
-            w.rename(&format!("inbox/{name}"), &back)?;
-        }
+        put_back(w, &format!("inbox/{name}"), &format!("inbox/dispatch-{id}"))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -80,7 +81,14 @@ pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// The same, but never over what has that name.
 pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     failpoint::before(Effect::Rename(from, to))?;
-    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that cannot do it at once.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match fs::symlink_metadata(to) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
+            found => found.and(Err(io::ErrorKind::AlreadyExists.into())),
+        },
+        renamed => Ok(renamed?),
+    }
 }
 
 /// What came from elsewhere is ours alone from now on.

@@ -199,7 +199,8 @@ impl Store {
     /// is moved first and looked at after; what turns out to be another one is put back. False: it was not there.
     fn take_away(&self, name: &OsStr, file: &Identity, to: &Path) -> Result<bool> {
         let from = self.dispatch.join(name);
-        match files::rename(&from, to) {
+        // Never over what a crash left there: that may be another sender's.
+        match files::rename_to_free(&from, to) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             renamed => renamed.at("move away", &from)?,
         }
@@ -208,12 +209,24 @@ impl Store {
             return Ok(true);
         }
         // Another one, or nobody can say: it goes back under a name that is looked at.
-        if files::rename_to_free(to, &from).is_err() {
-            // Yet another one has the name by now: both are kept.
-            let free = format!("dispatch-returned-{}.json", file_stamp(clock::unix_ms()));
-            files::rename(to, &self.dispatch.join(free)).at("put back", to)?;
-        }
+        self.put_back(to, &from)?;
         moved.map(|_| false)
+    }
+
+    fn put_back(&self, from: &Path, to: &Path) -> Result<()> {
+        if files::rename_to_free(from, to).is_ok() {
+            return Ok(());
+        }
+        // Yet another one has the name by now: both are kept.
+        let mut number = 0;
+        loop {
+            let stamp = file_stamp(clock::unix_ms());
+            let free = self.dispatch.join(format!("dispatch-returned-{stamp}-{number}.json"));
+            match files::rename_to_free(from, &free) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                renamed => return renamed.at("put back", from),
+            }
+        }
     }
 
     /// Files that a crash left moved aside: back under a name that is looked at, where the digest decides.
@@ -227,10 +240,8 @@ impl Store {
         for name in left {
             let id = String::from_utf8_lossy(&name.as_bytes()[ASIDE.len()..]).into_owned();
             let back = self.dispatch.join(format!("{id}.json"));
-            let path = self.dispatch.join(&name);
-            // A name in use keeps its file; ours waits for the next start.
-            if files::rename_to_free(&path, &back).is_err() {
-                log::warn!("cannot put back {}", path.display());
+            if let Err(e) = self.put_back(&self.dispatch.join(&name), &back) {
+                log::warn!("{e}");
             }
         }
         Ok(())

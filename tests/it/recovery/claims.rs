@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::json;
+
 use super::{block, interrupted, kill_agent, mark};
 use crate::util::*;
 
@@ -180,6 +182,49 @@ fn a_file_that_comes_back_after_its_answer_is_not_run_again() {
     assert_eq!(starts(&ran), ["a"]);
     assert_eq!(lab.rejected_count(), 0);
     drop(daemon);
+}
+
+/// A sender gave the name of an answered dispatch to another file, just when that was moved aside, and then the power went.
+#[test]
+fn what_was_moved_aside_comes_back_though_its_name_is_in_use() {
+    let lab = Lab::new();
+    lab.send(&lab.task("a", "hello"));
+    for (name, aside) in [("b", ".answered.dispatch-a"), ("c", ".answered.dispatch-c")] {
+        lab.place(aside, &lab.task(name, "hello").bytes());
+    }
+    let daemon = lab.daemon().start();
+    for name in ["a", "b", "c"] {
+        lab.completed(name);
+    }
+    wait_until("an empty inbox", PATIENCE, || lab.waiting().is_empty());
+    assert_eq!(lab.rejected_count(), 0);
+    drop(daemon);
+}
+
+/// Until the commit there is nothing but blank lines in a report's place; whatever else a crash made of it is no report, and
+/// in nobody's way.
+#[test]
+fn a_commit_that_a_crash_cut_off_is_made_anew() {
+    for torn in ["{\n  \"dispatch_id\": \"dispatch-a\", \"status\": \"compl", "\0\0\0\0", "\n\n"] {
+        let lab = Lab::new();
+        let (gate, ran) = (lab.gate("gate"), lab.path("ran"));
+        let daemon = lab.daemon().start();
+        let result = "fake: result success done";
+        lab.send(&lab.task("a", format!("{}\n{result}\n{}", mark(&ran), block(&gate))));
+        let _hold = gate.held();
+        daemon.crash();
+        kill_agent(&ran);
+        for place in ["report.json", "published.json"] {
+            fs::write(lab.active("a").join(place), torn).expect("write");
+        }
+        let daemon = lab.daemon().start();
+        let report = lab.settled("a");
+        assert_eq!((&report["status"], &report["result"]), (&json!("completed"), &json!("done")));
+        let committed = fs::read(lab.finished("a").join("report.json")).expect("the report");
+        assert_eq!(committed, fs::read(lab.report_path("a")).expect("the copy"), "{torn:?}");
+        assert_eq!(starts(&ran), ["a"]);
+        drop(daemon);
+    }
 }
 
 #[test]
