@@ -38,7 +38,6 @@ pub struct Watcher {
 
 #[derive(Clone)]
 struct Paths {
-    home: PathBuf,
     drop_zone: PathBuf,
     control: PathBuf,
 }
@@ -47,11 +46,8 @@ impl Watcher {
     pub fn new(store: &Store) -> Watcher {
         let (sender, seen) = bounded(NAMES_MAX);
         let overflowed = Arc::new(AtomicBool::new(false));
-        let paths = Paths {
-            home: store.home().into(),
-            drop_zone: store.drop_zone().into(),
-            control: store.control_dir().into(),
-        };
+        let paths =
+            Paths { drop_zone: store.drop_zone().into(), control: store.control_dir().into() };
         let inner = make(sender, overflowed.clone(), paths.clone());
         Watcher { inner, seen, overflowed, paths }
     }
@@ -70,7 +66,8 @@ impl Watcher {
     pub fn watch(&mut self) -> Result<(), String> {
         let inner = self.inner.as_mut().ok_or("the system offers nothing to watch files with")?;
         let mut works = Ok(());
-        for path in [&self.paths.home, &self.paths.drop_zone, &self.paths.control] {
+        // Not the folder around them, where others may be busy: that a watched one goes, its own watch tells.
+        for path in [&self.paths.drop_zone, &self.paths.control] {
             let _ = inner.unwatch(path);
             if let Err(e) = inner.watch(path, RecursiveMode::NonRecursive) {
                 works = Err(format!("cannot watch {}: {e}", path.display()));
@@ -158,11 +155,7 @@ mod tests {
 
     #[test]
     fn only_what_matters_gets_through() {
-        let paths = Paths {
-            home: "/h".into(),
-            drop_zone: "/h/dispatch".into(),
-            control: "/h/d/control".into(),
-        };
+        let paths = Paths { drop_zone: "/h/dispatch".into(), control: "/h/d/control".into() };
         let created = |path: &str| {
             let event =
                 notify::Event::new(EventKind::Create(CreateKind::File)).add_path(path.into());

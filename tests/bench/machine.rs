@@ -49,11 +49,6 @@ impl Machine {
         println!("machine     {cpu}, {cores} cores, {memory_mb} MB, Linux {kernel}");
         println!("scratch     {file_system}");
         println!("processes   {processes}, load average {load:.2}");
-        if file_system.contains("WITHOUT A JOURNAL") {
-            println!(
-                "            files removed in the last minutes, by anybody, make new ones slow here"
-            );
-        }
         if !self.is_real_disk {
             println!("\n*** NOT A REAL DISK: fsync costs nothing here; set GSTACK_BENCH_DIR ***");
         }

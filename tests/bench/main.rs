@@ -2,7 +2,7 @@
 //! beside another daemon with the same drop zone, and against an earlier run.
 //!
 //! `lab` is where it happens, `cases` is what is measured, `watch` and `procfs` are how, `floor` and `others` are what it is
-//! measured against, `table` is what comes out. Nothing is installed and nothing outside the scratch directory is touched.
+//! measured against, `table` is what comes out; `settle` waits before. Nothing is installed and nothing outside the scratch directory is touched.
 //! Exit: 0 done, a target missed or not; 1 something was lost (a report, an audit line) or could not be done; 2 wrong usage.
 
 mod cases;
@@ -14,6 +14,7 @@ mod lab;
 mod machine;
 mod others;
 mod procfs;
+mod settle;
 mod stats;
 mod table;
 mod watch;
@@ -91,6 +92,9 @@ fn main() -> ExitCode {
     println!("ours        {OURS}");
     println!("against     {}", options.against.as_deref().unwrap_or("nobody (--against)"));
     machine.print();
+    if !lab.has_journal {
+        settle::wait(&lab.dir);
+    }
     let table = measure(&lab, &options);
     drop((sleepers, lab));
     table.print();

@@ -43,7 +43,7 @@ pub fn switches(pid: u32) -> Switches {
     sum
 }
 
-/// CPU of all threads that live, to the nanosecond: for a daemon that hardly does anything.
+/// CPU of all threads that live, to the nanosecond: for what is less than many clock ticks.
 pub fn fine_cpu_ms(pid: u32) -> f64 {
     let first = |text: String| text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok());
     let ns: f64 = tasks(pid, "schedstat").into_iter().filter_map(first).sum();

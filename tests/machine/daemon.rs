@@ -251,6 +251,10 @@ impl Daemon {
             self.save_holds(w)?;
         }
         let (id, files) = (claim.id, read_claim(w, &claim_dir(claim.id)));
+        // Mostly it is on its way to be durable before the worker asks for it.
+        if w.random.below(2) == 0 && !w.lacks(Without::SyncOfActive) {
+            w.sync_active()?;
+        }
         match files {
             Some((accepted, body)) => {
                 let work = Work::new(claim, accepted, body, Stage::Plan, is_probe);

@@ -317,11 +317,11 @@ fn end_of(w: &World, start: &Start, ending: Ending, next: NextStep, sign: Option
 
 /// Durable if another attempt follows.
 fn write_end(w: &mut World, id: u32, end: &End) -> Result<()> {
-    let durable = match end.next {
-        NextStep::Report => Durable::No,
-        _ if w.lacks(Without::SyncOfEnd) => Durable::No,
-        NextStep::Retry { .. } | NextStep::Queue { .. } => Durable::Yes,
-    };
+    let path = format!("{}/end.json", attempt_dir(id, end.number));
+    if end.next == NextStep::Report && w.disk.find(&path).is_none() {
+        return w.create(&path, Record::End(end.clone()));
+    }
+    let durable = if w.lacks(Without::SyncOfEnd) { Durable::No } else { Durable::Yes };
     w.replace(&attempt_dir(id, end.number), "end.json", Record::End(end.clone()), durable)
 }
 

@@ -34,11 +34,11 @@ pub struct Claim {
     pub accepted_at_ms: i64,
     /// When its folder came to be in `active/`.
     pub put: Put,
-    /// Only of one that may run at once: many wait.
+    /// Not of all, when many wait.
     pub in_hand: Option<Box<InHand>>,
 }
 
-/// What the folder of a claim says that was accepted just now: it need not be read back, and no attempt can have begun.
+/// What the folder of a claim says that this daemon accepted: it need not be read back, and no attempt can have begun.
 #[derive(Debug)]
 pub struct InHand {
     pub files: ClaimFiles,
@@ -117,6 +117,17 @@ impl Store {
         let Prepared { accepted, building, place } = prepared;
         files::rename(&building, &place).at("accept into", &place)?;
         Ok((accepted, self.active.put()))
+    }
+
+    /// Begins what the start of its attempt waits for, that its folder is in `active/` for good, while a worker prepares the
+    /// rest. An error is told to the one who waits.
+    pub fn keep_early(&self, put: Put) {
+        let _ = self.active.sync_since(put);
+    }
+
+    /// It could not be started. What failed for it is not asked of the disk as if nothing had been.
+    pub fn put_again(&self, claim: &mut Claim) {
+        claim.put = self.active.put();
     }
 
     /// Makes an acceptance durable that rests on its inbox file no longer.

@@ -54,28 +54,28 @@ impl Folder {
         self.sync_since(self.put())
     }
 
-    /// Makes durable what was put there then; mostly somebody's fsync has done that already.
+    /// Makes durable what was put there then; mostly somebody's fsync has done that already. After an error it has to be asked
+    /// for as something that is put there now.
     pub fn sync_since(&self, put: Put) -> Result<()> {
         let mut rounds = lock(&self.rounds);
         loop {
             if rounds.good > put.0 {
                 return Ok(());
             }
-            let under_way = rounds.begun;
-            if rounds.ended == under_way {
-                break;
-            }
-            while rounds.ended < under_way {
-                rounds = self.ended.wait(rounds).unwrap_or_else(PoisonError::into_inner);
-            }
-            // The one that was under way may have begun before.
             if let Some((failed, errno)) = rounds.failed
-                && failed == under_way
                 && failed > put.0
             {
                 let unknown = || io::Error::other("it failed");
                 let source = errno.map_or_else(unknown, io::Error::from_raw_os_error);
                 return Err(Error::new("sync", &self.path, source));
+            }
+            let under_way = rounds.begun;
+            if rounds.ended == under_way {
+                break;
+            }
+            // It may have begun before.
+            while rounds.ended < under_way {
+                rounds = self.ended.wait(rounds).unwrap_or_else(PoisonError::into_inner);
             }
         }
         rounds.begun += 1;

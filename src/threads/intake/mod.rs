@@ -21,7 +21,7 @@ use super::heartbeat::{Changed, RunningSession, Told};
 use super::watcher::{Seen, Watcher};
 use super::{Cancel, Context, Event, Job};
 use crate::effects::clock;
-use crate::effects::store::Claim;
+use crate::effects::store::{Claim, Put};
 use crate::pure::claim::Identity;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::hold::Holds;
@@ -58,6 +58,8 @@ pub struct Intake<'c> {
     next_seq: Seq,
     /// Of waiting dispatches.
     in_hand_bytes: usize,
+    /// Of the last one that was handed out.
+    handed_out: Put,
     paused: bool,
     halt: Halt,
     /// Which agent waits until when.
@@ -120,6 +122,7 @@ impl<'c> Intake<'c> {
             is_news: true,
             next_seq: 1,
             in_hand_bytes: 0,
+            handed_out: Put::default(),
             paused: context.store.is_paused(),
             halt: Halt::default(),
             holds,
@@ -192,6 +195,9 @@ impl<'c> Intake<'c> {
                 send(jobs.as_ref().unwrap_or(&nowhere), self.next_job()) -> sent => {
                     if let Err(unsent) = sent {
                         log::error!("no worker is left for {}", unsent.into_inner().claim.id);
+                    }
+                    if self.backlog.is_empty() {
+                        self.context.store.keep_early(self.handed_out);
                     }
                 }
                 recv(self.watcher.seen()) -> seen => match seen {
@@ -288,6 +294,7 @@ impl<'c> Intake<'c> {
             self.save_holds();
         }
         let cancel = self.start_counting(&claim.id);
+        self.handed_out = claim.put;
         Job { claim, cancel, probe }
     }
 

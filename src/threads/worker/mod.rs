@@ -121,7 +121,9 @@ impl Worker<'_> {
                     return self.answer_without(open, status, kind, &error);
                 }
                 Err(NotStarted::Trouble(error)) => {
-                    return Event::Back { claim: open.dossier.claim, error };
+                    let mut claim = open.dossier.claim;
+                    self.context.store.put_again(&mut claim);
+                    return Event::Back { claim, error };
                 }
             };
             let Some(end) = self.see_to_its_end(running, &open.dossier.claim, &cancel) else {

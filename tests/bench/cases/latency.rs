@@ -93,7 +93,7 @@ fn take_turns(lab: &Lab, table: &mut Table, floor: &Floor) -> Turns {
         for (number, side) in lab.sides.iter().enumerate() {
             let Some(one) = &mut served[number] else { continue };
             if turn == 1 {
-                cpu_before[number] = procfs::cpu_ms(one.daemon.pid);
+                cpu_before[number] = procfs::fine_cpu_ms(one.daemon.pid);
             }
             let got = one.dispatch(PATIENCE);
             match table.value(side, "a single dispatch", got) {
@@ -113,7 +113,7 @@ fn take_turns(lab: &Lab, table: &mut Table, floor: &Floor) -> Turns {
         }
     }
     for (number, one) in served.iter().enumerate() {
-        let cpu = |one: &Served| procfs::cpu_ms(one.daemon.pid) - cpu_before[number];
+        let cpu = |one: &Served| procfs::fine_cpu_ms(one.daemon.pid) - cpu_before[number];
         sides[number].cpu_ms = one.as_ref().map(|one| cpu(one) / lab.sizes.sequential as f64);
     }
     (sides, floored, measured)
