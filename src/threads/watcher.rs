@@ -1,6 +1,6 @@
 //! File events, boiled down to names. A name says no more than "look at this now", whatever the event was.
 //!
-//! The callback runs on the notify crate's own thread: it filters and passes on, and never blocks. Our own reads cause
+//! The callback runs on the notify crate's own thread: it filters and passes on, and never blocks. Our own reads may cause
 //! events too (IN_OPEN), so that anything less than this filter would keep itself busy for ever. When the channel is full a
 //! rescan is asked for instead: the scan must be right without any event at all.
 
@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use crate::effects::narrow::Narrow;
 use crate::effects::store::{Store, is_cancel_name, is_inbox_name};
 
 /// Names under way to intake. More than a burst of renames while intake makes one dispatch durable.
@@ -30,6 +31,7 @@ pub enum Seen {
 
 pub struct Watcher {
     inner: Option<RecommendedWatcher>,
+    narrow: Narrow,
     seen: Receiver<Seen>,
     /// The channel was full: names were dropped.
     overflowed: Arc<AtomicBool>,
@@ -48,8 +50,8 @@ impl Watcher {
         let overflowed = Arc::new(AtomicBool::new(false));
         let paths =
             Paths { drop_zone: store.drop_zone().into(), control: store.control_dir().into() };
-        let inner = make(sender, overflowed.clone(), paths.clone());
-        Watcher { inner, seen, overflowed, paths }
+        let (inner, narrow) = Narrow::around(|| make(sender, overflowed.clone(), paths.clone()));
+        Watcher { inner, narrow, seen, overflowed, paths }
     }
 
     pub fn seen(&self) -> &Receiver<Seen> {
@@ -73,6 +75,8 @@ impl Watcher {
                 works = Err(format!("cannot watch {}: {e}", path.display()));
             }
         }
+        // Not of the requests: that one is taken back counts too.
+        self.narrow.apply(&self.paths.drop_zone);
         works
     }
 }
@@ -151,7 +155,7 @@ fn of_path(path: &Path, paths: &Paths) -> Option<Seen> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use notify::event::{CreateKind, Flag};
+    use notify::event::{CreateKind, Flag, RemoveKind};
 
     #[test]
     fn only_what_matters_gets_through() {
@@ -171,6 +175,15 @@ mod tests {
         let open = EventKind::Access(AccessKind::Open(AccessMode::Any));
         let event = notify::Event::new(open).add_path("/h/dispatch/dispatch-x.json".into());
         assert_eq!(boil_down(&event, &paths), [], "our own reads");
+        let gone = |path: &str| {
+            let kind = EventKind::Remove(RemoveKind::File);
+            boil_down(&notify::Event::new(kind).add_path(path.into()), &paths)
+        };
+        if cfg!(target_os = "linux") {
+            assert_eq!(gone("/h/dispatch/dispatch-x.json"), [], "mostly it was us");
+        }
+        assert_eq!(gone("/h/d/control/pause"), [Seen::Control]);
+        assert_eq!(gone("/h/dispatch"), [Seen::Rescan]);
         let overflow = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
         assert_eq!(boil_down(&overflow, &paths), [Seen::Rescan]);
     }

@@ -53,7 +53,11 @@ fn storm(size: &Size) {
     let (mut sent, mut daemons, mut sessions) = (0, 0, 0);
     let began = Instant::now();
     let mut told = Instant::now();
-    while daemons < size.daemon_kills || sent < size.dispatches {
+    // On a busy machine few sessions may have been there to be killed: a few more daemons, then.
+    let lacks_sessions =
+        |sessions: usize, scene: &Scene| sessions < size.session_kills && !scene.is_done();
+    while daemons < size.daemon_kills || sent < size.dispatches || lacks_sessions(sessions, &scene)
+    {
         let daemon = scene.daemon().set("--max-concurrent", 8).spawn();
         let until = Instant::now() + Duration::from_millis(5 + random.below(250));
         // Evenly over the kills, and the rest with the last one.

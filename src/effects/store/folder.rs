@@ -111,3 +111,26 @@ impl Folder {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_round_serves_what_was_there_before_it_and_its_failure_is_told_to_whoever_waited() {
+        let path = std::env::temp_dir().join(format!("dispatch-folder-{}", std::process::id()));
+        fs::create_dir(&path).expect("make it");
+        let folder = Folder::new(path.clone());
+        let first = folder.put();
+        folder.sync_since(first).expect("it is there");
+        fs::remove_dir(&path).expect("remove it");
+        folder.sync_since(first).expect("what is durable needs no other fsync");
+        let second = folder.put();
+        assert!(folder.sync_since(second).is_err(), "it is gone");
+        fs::create_dir(&path).expect("make it anew");
+        assert!(folder.sync_since(second).is_err(), "a second fsync would hide that one failed");
+        folder.sync_since(folder.put()).expect("another folder of the same name");
+        fs::remove_dir(&path).expect("remove it");
+    }
+}
