@@ -2,8 +2,8 @@
 //!
 //! `store` is the only module that names a path of ours, `process` the only one that spawns, waits for and signals
 //! processes, `callback` the only one that knows HTTP, `clock` the only one that asks for the time, `narrow` the only one that
-//! speaks of file events to the kernel. Effects decide nothing:
-//! they do what they are told and say what happened. `failpoint` is where a test makes them fail.
+//! speaks of file events to the kernel. Effects decide nothing: they do what they are told and say what happened. `failpoint`
+//! is where a test makes them fail.
 
 pub mod callback;
 pub mod clock;

@@ -44,10 +44,10 @@ impl Machine {
         }
     }
 
-    pub fn print(&self) {
+    pub fn print(&self, scratch: &Path) {
         let Machine { cpu, cores, kernel, memory_mb, file_system, processes, load, .. } = self;
         println!("machine     {cpu}, {cores} cores, {memory_mb} MB, Linux {kernel}");
-        println!("scratch     {file_system}");
+        println!("scratch     {}, on {file_system}", scratch.display());
         println!("processes   {processes}, load average {load:.2}");
         if !self.is_real_disk {
             println!("\n*** NOT A REAL DISK: fsync costs nothing here; set GSTACK_BENCH_DIR ***");
@@ -93,7 +93,7 @@ fn file_system_of(path: &Path) -> (String, bool) {
     let Mount { device, point, kind, options } = mount_of(path);
     let journal = if has_journal(path) { "" } else { " WITHOUT A JOURNAL" };
     let is_real = !matches!(&*kind, "tmpfs" | "ramfs" | "devtmpfs" | "");
-    (format!("{kind}{journal} on {device} at {point} ({options}): {}", path.display()), is_real)
+    (format!("{kind}{journal} on {device} at {point} ({options})"), is_real)
 }
 
 #[derive(Default)]

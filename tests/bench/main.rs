@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     let machine = Machine::look(&lab.dir);
     println!("ours        {OURS}");
     println!("against     {}", options.against.as_deref().unwrap_or("nobody (--against)"));
-    machine.print();
+    machine.print(&lab.dir);
     if !lab.has_journal {
         settle::wait(&lab.dir);
     }
