@@ -62,6 +62,7 @@ mod armed {
     use std::path::{Path, PathBuf};
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::time::Duration;
 
     use rustix::io::Errno;
     use rustix::process::{Signal, getpid, kill_process};
@@ -196,6 +197,9 @@ mod armed {
     }
 
     pub fn before(effect: Effect<'_>) -> io::Result<()> {
+        while IS_DYING.load(Ordering::Acquire) {
+            std::thread::park();
+        }
         let plan = plan();
         let number = plan.count(effect);
         match &plan.fault {
@@ -225,7 +229,13 @@ mod armed {
         }
     }
 
+    /// What other threads have announced is done by then, and nothing new is: the trace is what happened.
+    const LAST_EFFECTS: Duration = Duration::from_millis(25);
+    static IS_DYING: AtomicBool = AtomicBool::new(false);
+
     fn die() -> ! {
+        IS_DYING.store(true, Ordering::Release);
+        std::thread::sleep(LAST_EFFECTS);
         let _ = kill_process(getpid(), Signal::KILL);
         loop {
             std::thread::park();

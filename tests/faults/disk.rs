@@ -250,11 +250,15 @@ impl Disk {
                 let _ = fs::rename(&path, self.limbo.join(node.to_string()));
             }
         }
+        // A rename of which only the new folder was written leaves a file under both of its names.
+        let mut placed: BTreeMap<Node, &Path> = BTreeMap::new();
         for (path, node) in &kept {
             if self.model.is_dir[*node] {
                 let _ = fs::create_dir(path);
                 let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
                 fs::set_permissions(path, mode).expect("set the mode");
+            } else if let Some(first) = placed.get(node) {
+                fs::hard_link(first, path).expect("a second name");
             } else if !path.exists() {
                 let limbo = self.limbo.join(node.to_string());
                 let kept = self.model.lost_at.get(node).map(|n| self.keep.join(n.to_string()));
@@ -267,6 +271,7 @@ impl Disk {
                     fs::write(path, "").expect("empty it");
                 }
             }
+            placed.entry(*node).or_insert(path);
         }
     }
 }

@@ -892,6 +892,9 @@ fn wakes_of_the_watch(daemon: &Daemon) -> u64 {
 #[test]
 fn a_file_that_grows_beside_the_dispatches_wakes_nobody() {
     const LINES: u64 = 300;
+    if !text_file("/proc/self/status").contains("Seccomp:\t0") {
+        return skipped("under a filter of system calls all events come");
+    }
     let lab = Lab::new();
     let daemon = lab.daemon().start();
     let mut log = fs::File::create(lab.inbox().join("notes")).expect("create");

@@ -39,7 +39,7 @@ fn each(claim: &Path, may_stay: &dyn Fn(&File) -> io::Result<bool>) -> Result<()
     for path in [claim.join(COPY), claim.join(REPORT)] {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = open(&mut options, &path).at("create", &path)?;
+        let file = open(&mut options, &path, Effect::Create(&path)).at("create", &path)?;
         if !may_stay(&file).at("look at", &path)? {
             file.set_len(0).at("empty", &path)?;
         }
@@ -50,7 +50,7 @@ fn each(claim: &Path, may_stay: &dyn Fn(&File) -> io::Result<bool>) -> Result<()
 /// Writes an answer to its place, durable when this returns. False: there is no blank place, or an earlier try failed on it
 /// (an fsync that failed is never tried again on the same file).
 pub(super) fn fill(path: &Path, answer: &[u8]) -> Result<bool> {
-    let mut file = match open(OpenOptions::new().read(true).write(true), path) {
+    let mut file = match open(OpenOptions::new().read(true).write(true), path, Effect::Open) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
         opened => opened.at("open", path)?,
     };
@@ -84,8 +84,8 @@ fn marks(file: &File) -> io::Result<Option<u64>> {
     Ok(is_blank(&bytes[..read]).then_some(read as u64))
 }
 
-fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    failpoint::before(Effect::Create(path))?;
+fn open(options: &mut OpenOptions, path: &Path, effect: Effect) -> io::Result<File> {
+    failpoint::before(effect)?;
     options.custom_flags(OFlags::NOFOLLOW.bits() as i32).open(path)
 }
 
@@ -98,7 +98,7 @@ pub(super) struct ReadingMark {
 impl ReadingMark {
     pub fn open(claim: &Path) -> Result<ReadingMark> {
         let path = claim.join(REPORT);
-        let file = open(OpenOptions::new().append(true), &path).at("mark", &path)?;
+        let file = open(OpenOptions::new().append(true), &path, Effect::Open).at("mark", &path)?;
         Ok(ReadingMark { file, path })
     }
 
