@@ -169,12 +169,12 @@ impl Store {
             None => None,
         };
         let Some(file) = file else { return Ok(()) };
+        if !has_run {
+            return self.remove(&name, &file, claim.id.as_str());
+        }
         let aside = self.aside(claim.id.as_str());
         if !self.take_away(&name, &file, &aside)? {
             return Ok(());
-        }
-        if !has_run {
-            return files::remove(&aside);
         }
         let kept = self.claim_dir(&claim.id).join("attempt-1/inbox.json");
         match files::rename(&aside, &kept) {
@@ -186,9 +186,12 @@ impl Store {
 
     /// Removes a file that brought bytes which are known already.
     pub fn remove_redelivered(&self, dropped: &Dropped, id: &DispatchId) -> Result<()> {
-        let aside = self.aside(id.as_str());
-        let is_moved = self.take_away(&dropped.name, &dropped.stamp.identity, &aside)?;
-        if is_moved { files::remove(&aside) } else { Ok(()) }
+        self.remove(&dropped.name, &dropped.stamp.identity, id.as_str())
+    }
+
+    fn remove(&self, name: &OsStr, file: &Identity, id: &str) -> Result<()> {
+        let aside = self.aside(id);
+        if self.take_away(name, file, &aside)? { files::remove(&aside) } else { Ok(()) }
     }
 
     fn aside(&self, id: &str) -> PathBuf {
