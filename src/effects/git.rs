@@ -12,18 +12,20 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use super::process::{Helper, Processes};
-use super::project;
+use super::project::WorkTree;
 use super::store::Attempt;
 use crate::pure::report::GitFacts;
 
 /// HEAD, refs and packed refs are read up to this size, in bytes.
 const REF_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Most fit into this, in bytes.
+const REF_BYTES_USUAL: usize = 512;
 /// A symbolic ref that points further than this is a loop.
 const SYMREF_DEPTH_MAX: usize = 5;
 
 /// Branch and commit, without a process. `None`: no repository.
 pub fn before(dir: &Path) -> Option<GitFacts> {
-    let (branch, head) = read_head(project::work_tree(dir)?)?;
+    let (branch, head) = read_head(&WorkTree::of(dir)?)?;
     Some(GitFacts { branch, head_before: head, ..GitFacts::default() })
 }
 
@@ -37,9 +39,9 @@ pub fn after(
     before: &GitFacts,
     look: &Look,
 ) -> Option<GitFacts> {
-    let tree = project::work_tree(dir)?;
-    let git = |arguments: &[&str]| run_git(processes, attempt, tree, arguments, look.timeout);
-    let (branch, head) = read_head(tree)
+    let tree = WorkTree::of(dir)?;
+    let git = |arguments: &[&str]| run_git(processes, attempt, tree.root, arguments, look.timeout);
+    let (branch, head) = read_head(&tree)
         .filter(|(_, head)| head.is_some())
         .or_else(|| Some((None, git(&["rev-parse", "--verify", "HEAD"]).and_then(|t| line(&t)))))?;
     let commits = match (&before.head_before, &head) {
@@ -54,7 +56,8 @@ pub fn after(
         }
         _ => None,
     };
-    let changed = look.may_have_changed || commits != Some(0) || looks_touched(tree, look.since_ms);
+    let changed =
+        look.may_have_changed || commits != Some(0) || looks_touched(&tree, look.since_ms);
     let status =
         changed.then(|| git(&["status", "--porcelain=v1", "--no-renames", "-z"])).flatten();
     Some(GitFacts {
@@ -68,7 +71,7 @@ pub fn after(
 
 /// Whether a git that was ended in the middle left the lock of the index behind.
 pub fn index_is_locked(dir: &Path) -> bool {
-    let git_dir = project::work_tree(dir).and_then(git_dir);
+    let git_dir = WorkTree::of(dir).and_then(|tree| git_dir(&tree));
     git_dir.is_some_and(|dir| dir.join("index.lock").symlink_metadata().is_ok())
 }
 
@@ -88,16 +91,16 @@ const ROOT_ENTRIES_MAX: usize = 200;
 const STAMP_SLACK_MS: i64 = 20;
 
 /// Whether the index, the root or anything directly in it has a time stamp of the session. A sure sign if it says yes.
-fn looks_touched(tree: &Path, since_ms: i64) -> bool {
+fn looks_touched(tree: &WorkTree, since_ms: i64) -> bool {
     let touched = |meta: std::io::Result<fs::Metadata>| {
         meta.is_ok_and(|m| {
             m.mtime() * 1000 + m.mtime_nsec() / 1_000_000 >= since_ms - STAMP_SLACK_MS
         })
     };
-    if touched(fs::metadata(tree)) || touched(fs::metadata(tree.join(".git/index"))) {
+    if touched(fs::metadata(tree.root)) || touched(fs::metadata(tree.dot_git.join("index"))) {
         return true;
     }
-    let Ok(entries) = fs::read_dir(tree) else { return true };
+    let Ok(entries) = fs::read_dir(tree.root) else { return true };
     let mut entries = entries.flatten().filter(|entry| entry.file_name() != ".git");
     entries.by_ref().take(ROOT_ENTRIES_MAX).any(|entry| touched(entry.metadata()))
         || entries.next().is_some()
@@ -143,10 +146,10 @@ fn line(bytes: &[u8]) -> Option<String> {
 }
 
 /// `(branch, commit)` as the files of `.git` have it; a detached HEAD has no branch, a new repository no commit.
-fn read_head(tree: &Path) -> Option<(Option<String>, Option<String>)> {
+fn read_head(tree: &WorkTree) -> Option<(Option<String>, Option<String>)> {
     let git_dir = git_dir(tree)?;
     // Only what a `.git` file points to shares refs with another.
-    let is_main = git_dir.parent() == Some(tree);
+    let is_main = git_dir == tree.dot_git;
     let common = if is_main { git_dir.clone() } else { common_dir(&git_dir) };
     let head = read_line(&git_dir.join("HEAD"))?;
     let Some(target) = head.strip_prefix("ref: ") else { return Some((None, commit_id(&head))) };
@@ -159,13 +162,12 @@ fn read_head(tree: &Path) -> Option<(Option<String>, Option<String>)> {
 }
 
 /// `.git` is a directory, or in a worktree or submodule a file that names one (gitrepository-layout(5)).
-fn git_dir(tree: &Path) -> Option<PathBuf> {
-    let dot_git = tree.join(".git");
-    if dot_git.is_dir() {
-        return Some(dot_git);
+fn git_dir(tree: &WorkTree) -> Option<PathBuf> {
+    if tree.has_git_dir || tree.dot_git.is_dir() {
+        return Some(tree.dot_git.clone());
     }
-    let pointer = read_line(&dot_git)?;
-    Some(tree.join(pointer.strip_prefix("gitdir: ")?))
+    let pointer = read_line(&tree.dot_git)?;
+    Some(tree.root.join(pointer.strip_prefix("gitdir: ")?))
 }
 
 /// Where a worktree's shared refs are.
@@ -210,12 +212,12 @@ fn read_capped(path: &Path) -> Option<String> {
     // A FIFO planted as HEAD would block for ever.
     let without_waiting = OFlags::NONBLOCK.bits() as i32;
     let file = fs::OpenOptions::new().read(true).custom_flags(without_waiting).open(path).ok()?;
-    let meta = file.metadata().ok()?;
-    if !meta.is_file() {
-        return None;
+    let mut piece = [0; REF_BYTES_USUAL];
+    let length = (&file).read(&mut piece).ok()?;
+    let mut bytes = piece[..length].to_vec();
+    // What else there is to read may never end.
+    if length == REF_BYTES_USUAL && file.metadata().ok()?.is_file() {
+        file.take(REF_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     }
-    let length = meta.len().min(REF_BYTES_MAX);
-    let mut bytes = Vec::with_capacity(length as usize);
-    file.take(length).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

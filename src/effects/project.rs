@@ -39,13 +39,26 @@ pub fn canonical(dir: &str, home: Option<&OsStr>) -> String {
 /// directory itself. A directory that does not exist (yet) stands for itself.
 pub fn lane(dir: &Path) -> Lane {
     let resolved = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
-    let tree = work_tree(&resolved).unwrap_or(&resolved);
+    let tree = WorkTree::of(&resolved).map_or(resolved.as_path(), |tree| tree.root);
     Lane::from(tree.to_string_lossy())
 }
 
 /// The working tree that a directory lies in.
-pub fn work_tree(dir: &Path) -> Option<&Path> {
-    dir.ancestors().find(|parent| parent.join(".git").symlink_metadata().is_ok())
+pub struct WorkTree<'d> {
+    pub root: &'d Path,
+    pub dot_git: PathBuf,
+    /// Of the name itself: a working tree may have a file or a link there.
+    pub has_git_dir: bool,
+}
+
+impl WorkTree<'_> {
+    pub fn of(dir: &Path) -> Option<WorkTree<'_>> {
+        dir.ancestors().find_map(|root| {
+            let dot_git = root.join(".git");
+            let has_git_dir = dot_git.symlink_metadata().ok()?.is_dir();
+            Some(WorkTree { root, dot_git, has_git_dir })
+        })
+    }
 }
 
 #[cfg(test)]

@@ -97,13 +97,13 @@ impl Running<'_> {
     /// before that could be written.
     pub fn settle(
         mut self,
-        claim: &Claim,
+        claim: &mut Claim,
         exit: Option<Exit>,
         cancel: &Cancel,
     ) -> Option<AttemptEnd> {
         let swept = self.sweep(claim);
         // A crash in here, at reading what an agent wrote, must not repeat for ever.
-        if let Err(e) = self.attempt.note_reading() {
+        if let Err(e) = self.attempt.note_reading(claim) {
             log::warn!("{e}");
         }
         let (summary, mut ending) = self.judge(exit);
@@ -124,8 +124,9 @@ impl Running<'_> {
     }
 
     /// Ends what is left of the session, without reading a word of it: for a dispatch that kills its reader.
-    pub fn give_up(self, claim: &Claim) -> Option<AttemptEnd> {
+    pub fn give_up(mut self, claim: &Claim) -> Option<AttemptEnd> {
         let swept = self.sweep(claim);
+        self.follower.seen.bytes = self.attempt.stdout_bytes();
         let ending = Ending {
             status: Status::Failed,
             error_type: Some(ErrorType::Interrupted),
@@ -168,7 +169,7 @@ impl Running<'_> {
             limits: &limits(&self.context.settings),
             exit,
             summary: &summary,
-            stdout_bytes: self.attempt.stdout_bytes(),
+            stdout_bytes: self.follower.seen.bytes,
             stderr_tail: &self.attempt.stderr_tail(),
         });
         (summary, ending)
@@ -279,7 +280,7 @@ impl Running<'_> {
             elapsed_ms: self.start.first.elapsed_ms(now, monotonic, clock::boot_id()),
             retries: self.start.retries,
             first: self.start.first.clone(),
-            output_length: self.attempt.stdout_bytes(),
+            output_length: self.follower.seen.bytes,
             result: result.text.or(summary.last_text),
             usage: result.usage,
             permission_denials: denials.collect(),

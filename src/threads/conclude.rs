@@ -66,8 +66,8 @@ pub fn without_session(
 }
 
 fn conclude(context: &Context, dossier: Dossier, report: Report) -> bool {
-    let Dossier { claim, accepted, dispatch } = dossier;
-    let Some(bytes) = persist(context, || context.store.commit(&claim, &report)) else {
+    let Dossier { mut claim, accepted, dispatch } = dossier;
+    let Some(bytes) = persist(context, || context.store.commit(&mut claim, &report)) else {
         return false;
     };
     let answer = Committed { report, bytes };
@@ -77,14 +77,14 @@ fn conclude(context: &Context, dossier: Dossier, report: Report) -> bool {
 /// The steps after the commit, in the order that makes each crash between them repeatable.
 pub fn see_through(
     context: &Context,
-    claim: Claim,
+    mut claim: Claim,
     accepted: &Accepted,
     callback_url: Option<&str>,
     answer: &Committed,
 ) -> bool {
     let store = &context.store;
     let id = claim.id.clone();
-    if persist(context, || store.publish(&id, &answer.bytes)).is_none() {
+    if persist(context, || store.publish(&mut claim, &answer.bytes)).is_none() {
         return false;
     }
     let callback = callback_url.filter(|_| !context.settings.local_only);

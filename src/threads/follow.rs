@@ -96,17 +96,21 @@ impl Follower {
     pub fn finish(&mut self, attempt: &Attempt) -> Summary {
         let mut transcript = std::mem::replace(&mut self.transcript, Transcript::new(self.driver));
         let mut read = || {
-            let Some(stream) = &mut self.stream else {
-                return attempt.open_stream()?.read_rest(&mut |piece| transcript.feed(piece));
+            let stream = match &mut self.stream {
+                Some(stream) => {
+                    if stream.look()?.is_cut {
+                        transcript = Transcript::new(self.driver);
+                    }
+                    stream
+                }
+                none => none.insert(attempt.open_stream()?),
             };
-            if stream.look()?.is_cut {
-                transcript = Transcript::new(self.driver);
-            }
             stream.read_rest(&mut |piece| transcript.feed(piece))
         };
-        if let Err(e) = read() {
+        self.seen.bytes = read().unwrap_or_else(|e| {
             log::error!("{e}");
-        }
+            attempt.stdout_bytes()
+        });
         transcript.finish()
     }
 

@@ -119,6 +119,7 @@ fn claim_of(context: &Context, id: DispatchId, files: &ClaimFiles) -> Claim {
         accepted_at_ms: files.accepted.at_ms(),
         put: Put::default(),
         in_hand: None,
+        places: None,
     }
 }
 

@@ -57,7 +57,9 @@ fn a_child_without_environment_or_files_of_the_session_is_gone_when_the_report_a
     lab.send(&lab.task("a", format!("fake: ghost-child {}", pids.display())));
     let report = lab.completed("a");
     assert_eq!(all_gone(&pids).len(), 1);
-    assert_eq!(report["leftover_processes"][0]["name"], "sleep", "{report:#}");
+    // As it was called when it was found: perhaps on its way to the program that it is to be.
+    let name = report["leftover_processes"][0]["name"].as_str().expect("a name");
+    assert!(["env", "sleep"].contains(&name), "{report:#}");
     drop(daemon);
 }
 

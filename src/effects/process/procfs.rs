@@ -55,15 +55,10 @@ mod linux {
     use super::{Stat, parse_stat};
 
     pub fn stat(pid: i32) -> Option<Stat> {
-        let bytes = read_at_once(&format!("/proc/{pid}/stat"))?;
-        parse_stat(&String::from_utf8_lossy(&bytes))
-    }
-
-    /// Files in /proc do not tell their size: with room for all of it, one read and one for the end.
-    fn read_at_once(path: &str) -> Option<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(1024);
-        File::open(path).ok()?.take(u64::MAX).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
+        // One line, of 52 numbers at most: the kernel gives it at once.
+        let mut line = [0; 2048];
+        let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+        parse_stat(&String::from_utf8_lossy(&line[..length]))
     }
 
     pub fn all_pids() -> Vec<i32> {

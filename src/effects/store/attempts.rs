@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Durable, Record};
-use super::place::{self, ReadingMark};
+use super::place::{self, REPORT, ReadingMark};
 use super::stream::Stream;
 use super::{Claim, Store, identity};
 use crate::effects::error::{At, Error, Result};
@@ -43,7 +43,7 @@ impl Store {
     /// Makes the attempt durable and its files ready. When this returns the agent may be started.
     pub fn begin_attempt(
         &self,
-        claim: &Claim,
+        claim: &mut Claim,
         start: &AttemptStart,
         prompt: &str,
     ) -> Result<(Attempt, AttemptFiles)> {
@@ -60,17 +60,18 @@ impl Store {
 
     fn write_attempt(
         &self,
-        claim: &Claim,
+        claim: &mut Claim,
         dir: &Path,
         start: &AttemptStart,
         prompt: &str,
     ) -> Result<AttemptFiles> {
         let claim_dir = self.claim_dir(&claim.id);
-        place::make(&claim_dir)?;
+        claim.places = Some(Box::new(place::make(&claim_dir)?));
         // Without attempt.json it never began.
         files::make_dir_anew(dir)?;
         files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
         let files = AttemptFiles {
+            // Not the descriptor that wrote it: what a session was told is not the session's to change.
             stdin: failpoint::before(Effect::Open)
                 .and_then(|()| File::open(dir.join("prompt.txt")))
                 .at("open", dir)?,
@@ -198,8 +199,11 @@ impl Attempt {
     }
 
     /// Notes that we begin to read it.
-    pub fn note_reading(&self) -> Result<()> {
-        ReadingMark::open(self.claim())?.set()
+    pub fn note_reading(&self, claim: &mut Claim) -> Result<()> {
+        match claim.places.as_mut().and_then(|places| places.report.as_mut()) {
+            Some(place) => place.mark(&self.claim().join(REPORT)),
+            None => ReadingMark::open(self.claim())?.set(),
+        }
     }
 
     /// It was read, and what follows may take long.

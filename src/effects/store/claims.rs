@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::files::{self, Record};
 use super::folder::Put;
 use super::inbox::Dropped;
+use super::place::Places;
 use super::{Store, identity};
 use crate::effects::clock;
 use crate::effects::error::{At, Result};
@@ -36,6 +37,8 @@ pub struct Claim {
     pub put: Put,
     /// Not of all, when many wait.
     pub in_hand: Option<Box<InHand>>,
+    /// Of one whose attempt this daemon began.
+    pub places: Option<Box<Places>>,
 }
 
 /// What the folder of a claim says that this daemon accepted: it need not be read back, and no attempt can have begun.
@@ -59,11 +62,16 @@ pub struct Prepared {
     place: PathBuf,
 }
 
-/// The dispatch that has an id.
-pub struct Taken {
-    /// Of its bytes, if it is known.
-    pub sha256: Option<String>,
-    pub is_answered: bool,
+/// Who has an id.
+pub enum Holder {
+    Nobody,
+    /// The report of a rejection, which does not count: a rejected id is not spent.
+    Rejection,
+    Dispatch {
+        /// Of its bytes, if it is known.
+        sha256: Option<String>,
+        is_answered: bool,
+    },
 }
 
 impl Accepted {
@@ -112,10 +120,13 @@ impl Store {
         Ok(Prepared { accepted, building, place: self.claim_dir(&dispatch.id) })
     }
 
-    /// THE ACCEPTANCE, by one rename.
+    /// THE ACCEPTANCE, by one rename. Where a dispatch of that id is already, it fails with `AlreadyExists`.
     pub fn accept(&self, prepared: Prepared) -> Result<(Accepted, Put)> {
         let Prepared { accepted, building, place } = prepared;
-        files::rename(&building, &place).at("accept into", &place)?;
+        if let Err(e) = files::rename_to_free(&building, &place) {
+            let _ = files::remove_tree(&building);
+            return Err(e).at("accept into", &place);
+        }
         Ok((accepted, self.active.put()))
     }
 
@@ -143,30 +154,33 @@ impl Store {
         self.active.sync()
     }
 
-    /// Who has this id, if anybody. The report of a rejection does not count: a rejected id is not spent.
-    pub fn taken(&self, id: &DispatchId) -> Result<Option<Taken>> {
-        let places = [
-            (self.active.path(), false),
-            (self.pending.as_path(), false),
-            (self.finished.as_path(), true),
-        ];
-        for (parent, is_answered) in places {
-            let dir = parent.join(id.as_str());
-            if identity::find(&dir)?.is_some() {
-                let sha256 = read_accepted(&dir)?.map(|accepted| accepted.sha256);
-                return Ok(Some(Taken { sha256, is_answered }));
+    /// Who has this id.
+    pub fn holder(&self, id: &DispatchId) -> Result<Holder> {
+        match held_in(self.active.path(), id, false)? {
+            Some(holder) => Ok(holder),
+            None => self.holder_elsewhere(id),
+        }
+    }
+
+    /// Who has this id, if no dispatch in `active/` has it: that one the acceptance meets.
+    pub fn holder_elsewhere(&self, id: &DispatchId) -> Result<Holder> {
+        for (parent, is_answered) in [(&self.pending, false), (&self.finished, true)] {
+            if let Some(holder) = held_in(parent, id, is_answered)? {
+                return Ok(holder);
             }
         }
-        let path = self.completed.path().join(format!("{id}.json"));
-        let Some(bytes) = files::read(&path, files::RECORD_BYTES_MAX)? else { return Ok(None) };
+        let Some(bytes) = files::read(&self.answer_path(id), files::RECORD_BYTES_MAX)? else {
+            return Ok(Holder::Nobody);
+        };
         let report = serde_json::from_slice::<Report>(&bytes);
         let rejected = report.is_ok_and(|r| r.error_type == Some(ErrorType::InvalidDispatch));
-        Ok((!rejected).then_some(Taken { sha256: None, is_answered: true }))
+        let dispatch = Holder::Dispatch { sha256: None, is_answered: true };
+        Ok(if rejected { Holder::Rejection } else { dispatch })
     }
 
     /// The report of an earlier rejection goes when a valid dispatch takes the id.
     pub fn remove_rejection_report(&self, id: &DispatchId) -> Result<()> {
-        files::remove(&self.completed.path().join(format!("{id}.json")))
+        files::remove(&self.answer_path(id))
     }
 
     /// Ids in `active/`, in no order. Folders that were being built are removed.
@@ -207,6 +221,15 @@ impl Store {
     pub fn discard(&self, id: &DispatchId) -> Result<()> {
         files::remove_tree(&self.claim_dir(id))
     }
+}
+
+fn held_in(parent: &Path, id: &DispatchId, is_answered: bool) -> Result<Option<Holder>> {
+    let dir = parent.join(id.as_str());
+    if identity::find(&dir)?.is_none() {
+        return Ok(None);
+    }
+    let sha256 = read_accepted(&dir)?.map(|accepted| accepted.sha256);
+    Ok(Some(Holder::Dispatch { sha256, is_answered }))
 }
 
 pub(super) fn read_accepted(dir: &Path) -> Result<Option<Accepted>> {

@@ -29,6 +29,7 @@ pub struct Put(u64);
 struct Rounds {
     begun: u64,
     ended: u64,
+    waiting: u32,
     /// The last one that succeeded.
     good: u64,
     /// The last one that failed, and with which errno.
@@ -74,9 +75,11 @@ impl Folder {
                 break;
             }
             // It may have begun before.
+            rounds.waiting += 1;
             while rounds.ended < under_way {
                 rounds = self.ended.wait(rounds).unwrap_or_else(PoisonError::into_inner);
             }
+            rounds.waiting -= 1;
         }
         rounds.begun += 1;
         let round = rounds.begun;
@@ -88,7 +91,9 @@ impl Folder {
             Ok(()) => rounds.good = round,
             Err(e) => rounds.failed = Some((round, e.raw_os_error())),
         }
-        self.ended.notify_all();
+        if rounds.waiting > 0 {
+            self.ended.notify_all();
+        }
         synced
     }
 

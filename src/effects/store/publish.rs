@@ -18,15 +18,18 @@ pub struct Committed {
 
 impl Store {
     /// THE COMMIT POINT: once this returns, this is the dispatch's report for ever.
-    pub fn commit(&self, claim: &Claim, report: &Report) -> Result<Vec<u8>> {
+    pub fn commit(&self, claim: &mut Claim, report: &Report) -> Result<Vec<u8>> {
         let dir = self.claim_dir(&claim.id);
         let bytes = report_bytes(report)?;
         if report.attempts.is_empty() {
             // No attempt record holds them: the steps after the commit need both, through a power cut too. So they are there
             // for good before anything has the report's name.
             self.keep_acceptance(&claim.id)?;
-        } else if place::fill(&dir.join(REPORT), &bytes)? {
-            return Ok(bytes);
+        } else {
+            let place = claim.places.as_mut().and_then(|places| places.report.take());
+            if place::fill(place, &dir.join(REPORT), &bytes)? {
+                return Ok(bytes);
+            }
         }
         files::replace(&dir, REPORT, &bytes, Durable::AfterRename)?;
         Ok(bytes)
@@ -51,21 +54,33 @@ impl Store {
     }
 
     /// Publishes a copy, never a link: the drop zone must not reach our file. Durable, since the inbox file goes next.
-    pub fn publish(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
-        let (copy, name) = (self.claim_dir(id).join(COPY), format!("{id}.json"));
+    pub fn publish(&self, claim: &mut Claim, report: &[u8]) -> Result<()> {
+        let copy = self.claim_dir(&claim.id).join(COPY);
+        let place = claim.places.as_mut().and_then(|places| places.copy.take());
         // A drop zone may be a file system of its own.
-        let is_moved = place::fill(&copy, report)?
-            && files::rename(&copy, &self.completed.path().join(&name)).is_ok();
-        if !is_moved {
-            files::remove(&copy)?;
-            files::replace(self.completed.path(), &name, report, Durable::FileOnly)?;
+        let is_moved = place::fill(place, &copy, report)?
+            && files::rename(&copy, &self.answer_path(&claim.id)).is_ok();
+        if is_moved {
+            return self.completed.sync();
         }
+        files::remove(&copy)?;
+        self.publish_anew(&claim.id, report)
+    }
+
+    fn publish_anew(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
+        let name = format!("{id}.json");
+        files::replace(self.completed.path(), &name, report, Durable::FileOnly)?;
         self.completed.sync()
+    }
+
+    /// Where the sender finds its answer.
+    pub(super) fn answer_path(&self, id: &DispatchId) -> PathBuf {
+        self.completed.path().join(format!("{id}.json"))
     }
 
     /// The answer to a file that never became a dispatch.
     pub fn publish_rejection(&self, id: &DispatchId, report: &Report) -> Result<()> {
-        self.publish(id, &report_bytes(report)?)
+        self.publish_anew(id, &report_bytes(report)?)
     }
 
     /// The last step: `active/<id>` becomes `finished/<id>`.

@@ -66,9 +66,10 @@ impl Stream {
         read
     }
 
-    /// The same to the end, without a mark: for a session that has ended.
-    pub fn read_rest(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
-        self.read(u64::MAX, each)
+    /// The same to the end, without a mark: for a session that has ended. Gives the stream's length.
+    pub fn read_rest(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<u64> {
+        self.read(u64::MAX, each)?;
+        Ok(self.read)
     }
 
     fn mark(&mut self, deed: fn(&mut ReadingMark) -> Result<()>) -> Result<()> {

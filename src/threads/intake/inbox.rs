@@ -5,13 +5,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::{IN_HAND_BYTES_MAX, Intake, Seq};
 use crate::effects::error::{Error, Result};
-use crate::effects::store::{Claim, ClaimFiles, Dropped, InHand, Inspected, Stamp, is_inbox_name};
+use crate::effects::store::{
+    Claim, ClaimFiles, Dropped, Holder, InHand, Inspected, Stamp, is_inbox_name,
+};
 use crate::effects::{clock, project};
 use crate::pure::answer;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
@@ -240,7 +243,7 @@ impl Intake<'_> {
         let Some(id) = rejection.id.as_ref().filter(|_| rejection.reason.answers_sender()) else {
             return Ok(());
         };
-        if store.taken(id)?.is_some() {
+        if matches!(store.holder(id)?, Holder::Dispatch { .. }) {
             return Ok(());
         }
         let report = answer::to_rejection(id, &rejection.error, clock::unix_ms());
@@ -249,12 +252,26 @@ impl Intake<'_> {
 
     /// A valid dispatch: new, known, or somebody else's id.
     fn admit(&mut self, dropped: Dropped, dispatch: Dispatch) {
-        match self.context.store.taken(&dispatch.id) {
-            Ok(None) => self.accept(dropped, dispatch),
-            Ok(Some(taken)) if taken.sha256.as_ref() == Some(&dropped.sha256) => {
-                self.redelivered(dropped, &dispatch.id, taken.is_answered);
+        let store = &self.context.store;
+        // Nearly all that is in `active/` is known here; the rest is met by the acceptance, which then asks for all.
+        let holder = if self.open.contains_key(&dispatch.id) {
+            store.holder(&dispatch.id)
+        } else {
+            store.holder_elsewhere(&dispatch.id)
+        };
+        self.admit_or_refuse(dropped, dispatch, holder);
+    }
+
+    fn admit_or_refuse(&mut self, dropped: Dropped, dispatch: Dispatch, holder: Result<Holder>) {
+        match holder {
+            Ok(Holder::Nobody) => self.accept(dropped, dispatch, false),
+            Ok(Holder::Rejection) => self.accept(dropped, dispatch, true),
+            Ok(Holder::Dispatch { sha256, is_answered })
+                if sha256.as_ref() == Some(&dropped.sha256) =>
+            {
+                self.redelivered(dropped, &dispatch.id, is_answered);
             }
-            Ok(Some(_)) => {
+            Ok(Holder::Dispatch { .. }) => {
                 let error = format!("{} has been dispatched before", dispatch.id);
                 let rejection = Rejection {
                     id: Some(dispatch.id),
@@ -307,7 +324,7 @@ impl Intake<'_> {
         }
     }
 
-    fn accept(&mut self, dropped: Dropped, dispatch: Dispatch) {
+    fn accept(&mut self, dropped: Dropped, dispatch: Dispatch, was_rejected: bool) {
         let store = &self.context.store;
         let seq: Seq = self.next_seq;
         let prepared =
@@ -319,10 +336,14 @@ impl Intake<'_> {
         });
         let (accepted, put) = match accepted {
             Ok(accepted) => accepted,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                let holder = store.holder(&dispatch.id);
+                return self.admit_or_refuse(dropped, dispatch, holder);
+            }
             Err(e) => return self.not_taken(&dropped, &e),
         };
         self.context.works(Place::Inbox);
-        if let Err(e) = store.remove_rejection_report(&dispatch.id) {
+        if was_rejected && let Err(e) = store.remove_rejection_report(&dispatch.id) {
             log::warn!("{e}");
         }
         let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
@@ -336,6 +357,7 @@ impl Intake<'_> {
             accepted_at_ms: accepted.at_ms(),
             put,
             in_hand: None,
+            places: None,
         };
         let audit = &self.context.audit;
         let id = dispatch.id.as_str();
@@ -394,5 +416,5 @@ impl Intake<'_> {
 
 fn audit_queued(intake: &Intake, id: &DispatchId, depth: serde_json::Value) {
     intake.context.audit.record("queued", id.as_str(), &[("queue_depth", depth)]);
-    log::info!("{id} is queued");
+    log::debug!("{id} is queued");
 }

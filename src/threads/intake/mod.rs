@@ -349,7 +349,9 @@ impl<'c> Intake<'c> {
     }
 
     /// Nobody works on it any more, and it waits again, in its old place.
-    fn put_back(&mut self, claim: Claim) {
+    fn put_back(&mut self, mut claim: Claim) {
+        // It may wait for long, and many may.
+        claim.places = None;
         let (id, seq, lane) = (claim.id.clone(), claim.seq, claim.lane.clone());
         self.holds.gone(&id);
         let running = self.active.remove(&id);

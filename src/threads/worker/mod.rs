@@ -114,7 +114,7 @@ impl Worker<'_> {
             if let Some(event) = self.wait_for_turn(&mut open, &plan, &cancel) {
                 return event(open);
             }
-            let running = match self.begin(&open, &plan, probe) {
+            let running = match self.begin(&mut open, &plan, probe) {
                 Ok(running) => running,
                 Err(NotStarted::Fault(error)) => {
                     let (status, kind) = (Status::Failed, ErrorType::SpawnFailed);
@@ -126,7 +126,7 @@ impl Worker<'_> {
                     return Event::Back { claim, error };
                 }
             };
-            let Some(end) = self.see_to_its_end(running, &open.dossier.claim, &cancel) else {
+            let Some(end) = self.see_to_its_end(running, &mut open.dossier.claim, &cancel) else {
                 return Event::Left { id: open.id().clone() };
             };
             self.tell(&open.dossier.claim, &end);
@@ -281,7 +281,7 @@ impl Worker<'_> {
     fn see_to_its_end(
         &self,
         mut running: Running,
-        claim: &Claim,
+        claim: &mut Claim,
         cancel: &Cancel,
     ) -> Option<AttemptEnd> {
         let started_at_ms = running.start.started_at_ms;

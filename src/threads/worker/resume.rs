@@ -36,7 +36,7 @@ pub fn take_up(
 impl Worker<'_> {
     /// An attempt of an earlier daemon, from where it stands to its end.
     fn resume(&self, claim: Claim, step: Step, cancel: &Cancel) -> Event {
-        let open = match self.open(claim) {
+        let mut open = match self.open(claim) {
             Ok(open) => open,
             Err(event) => return *event,
         };
@@ -86,13 +86,13 @@ impl Worker<'_> {
                 let elapsed = Duration::from_millis(elapsed_ms.max(0) as u64);
                 let number = running.start.attempt;
                 let _ = self.events.send(Event::Attempt { id: id.clone(), number, elapsed });
-                self.see_to_its_end(running, &open.dossier.claim, cancel)
+                self.see_to_its_end(running, &mut open.dossier.claim, cancel)
             }
             Step::GoOnStopping(cause) => {
                 running.stop = Some(cause);
-                self.see_to_its_end(running, &open.dossier.claim, cancel)
+                self.see_to_its_end(running, &mut open.dossier.claim, cancel)
             }
-            Step::Judge => running.settle(&open.dossier.claim, None, cancel),
+            Step::Judge => running.settle(&mut open.dossier.claim, None, cancel),
             Step::GiveUp => running.give_up(&open.dossier.claim),
             Step::Conclude | Step::QueueRetry | Step::QueueAgain => {
                 running.sweep_only();

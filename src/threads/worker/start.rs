@@ -34,7 +34,7 @@ impl Worker<'_> {
     /// Makes the attempt durable, then starts the agent. `probe`: it is let through a hold.
     pub(super) fn begin(
         &self,
-        open: &Open,
+        open: &mut Open,
         plan: &Plan,
         probe: bool,
     ) -> Result<Running<'_>, NotStarted> {

@@ -227,6 +227,53 @@ fn a_commit_that_a_crash_cut_off_is_made_anew() {
     }
 }
 
+/// The running daemon does not look for it before it accepts: the acceptance meets it.
+#[test]
+fn a_folder_in_active_that_the_daemon_does_not_know_keeps_its_id() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().start();
+    let folder = lab.active("a");
+    fs::create_dir(&folder).and_then(|()| fs::write(folder.join("kept"), "")).expect("make");
+    lab.send(&lab.task("a", mark(&lab.path("ran"))));
+    let (_, reason) = lab.rejected("dispatch-a.json");
+    assert_eq!(reason["reason"], "duplicate_id", "{reason:#}");
+    assert!(folder.join("kept").exists() && !lab.path("ran").exists());
+    let left: Vec<_> = fs::read_dir(folder.parent().expect("active")).expect("list").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    drop(daemon);
+}
+
+/// A session may reach the places of its answer, which the daemon has open: what is not there any more, or not blank, is made
+/// anew.
+#[test]
+fn whatever_a_session_does_to_the_places_of_its_answer_it_is_answered() {
+    type Deed = fn(&Path);
+    let deeds: [(&str, Deed); 4] = [
+        ("removed", |place| fs::remove_file(place).expect("remove")),
+        ("moved", |place| fs::rename(place, place.with_extension("gone")).expect("move")),
+        ("replaced", |place| {
+            fs::remove_file(place).and_then(|()| fs::write(place, "{}")).expect("replace");
+        }),
+        ("written to", |place| fs::write(place, "x".repeat(9999)).expect("write")),
+    ];
+    for (what, deed) in deeds {
+        let lab = Lab::new();
+        let daemon = lab.daemon().start();
+        let gate = lab.gate("gate");
+        lab.send(&lab.task("a", format!("fake: result success done\n{}", block(&gate))));
+        let hold = gate.held();
+        for place in ["report.json", "published.json"] {
+            deed(&lab.active("a").join(place));
+        }
+        hold.release();
+        let report = lab.settled("a");
+        assert_eq!((&report["status"], &report["result"]), (&json!("completed"), &json!("done")));
+        let committed = fs::read(lab.finished("a").join("report.json")).expect("the report");
+        assert_eq!(committed, fs::read(lab.report_path("a")).expect("the copy"), "{what}");
+        drop(daemon);
+    }
+}
+
 #[test]
 fn a_planted_link_at_the_reports_name_is_replaced_and_not_followed() {
     let lab = Lab::new();
