@@ -24,7 +24,7 @@ use world::{Fail, Result, SAFEGUARDS, Without, World};
 /// Each of some ten lives.
 const WORLDS: u64 = 120;
 /// How many worlds a missing safeguard may need to be noticed.
-const WORLDS_MAX: u64 = 400;
+const WORLDS_MAX: u64 = 2000;
 const LIVES: u64 = 12;
 const STEPS_MAX: u64 = 60;
 const EFFECTS_MAX: u64 = 120;
