@@ -16,6 +16,7 @@ pub mod hold;
 pub mod lines;
 pub mod network_fs;
 pub mod outcome;
+pub mod plan;
 pub mod policy;
 pub mod prompt;
 pub mod queue;

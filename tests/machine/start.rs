@@ -1,53 +1,35 @@
 //! The start of an attempt: what is to be run next, and everything that must be durable before the agent runs.
 
-use gstack_dispatch_daemon::pure::claim::{FirstStart, NextStep};
+use gstack_dispatch_daemon::pure::claim::NextStep;
+use gstack_dispatch_daemon::pure::plan::{self, Last, Plan, Was};
 use gstack_dispatch_daemon::pure::policy::Mode;
+use gstack_dispatch_daemon::pure::report::GitFacts;
 
 use crate::records::{Accepted, Record, Start};
 use crate::store::*;
 use crate::work::{Running, Work};
 use crate::world::{Durable, Fail, Result, Without, World};
 
-pub struct Plan {
-    number: u32,
-    mode: Mode,
-    retries: u32,
-    waits: u32,
-    pub is_queued: bool,
-    pub wait_ms: i64,
-    first: Option<FirstStart>,
+pub fn plan(w: &World, id: u32) -> Plan {
+    let last = attempts(w, &claim_dir(id)).pop().map(|number| Last {
+        number,
+        was: Running::of(w, id, number).map(|running| was(running.start)),
+        end: end_of_attempt(w, id, number).map(|end| plan::End {
+            next: end.next,
+            first: end.first,
+            git: GitFacts::default(),
+        }),
+    });
+    let end = last.as_ref().and_then(|last| last.end.as_ref());
+    let is_retry = end.is_some_and(|end| matches!(end.next, NextStep::Retry { .. }));
+    let plan = plan::next(last, w.wall_ms);
+    let is_uncounted = is_retry && w.lacks(Without::CountOfRetries);
+    Plan { retries: if is_uncounted { 0 } else { plan.retries }, ..plan }
 }
 
-pub fn plan(w: &World, id: u32) -> Plan {
-    let fresh = Plan {
-        number: 1,
-        mode: Mode::AsIs,
-        retries: 0,
-        waits: 0,
-        is_queued: true,
-        wait_ms: 0,
-        first: None,
-    };
-    let Some(last) = attempts(w, &claim_dir(id)).pop() else { return fresh };
-    let next = Plan { number: last + 1, is_queued: false, ..fresh };
-    let Some(end) = last_end(w, id) else {
-        let Some(Running { start, .. }) = Running::of(w, id, last) else { return next };
-        let Start { mode, retries, waits, first, .. } = start;
-        return Plan { mode, retries, waits, first: Some(first), ..next };
-    };
-    let first = Some(end.first);
-    match end.next {
-        NextStep::Report => Plan { first, ..next },
-        NextStep::Retry { mode, retries, not_before_ms, delay_ms } => {
-            let wait_ms = (not_before_ms - w.wall_ms).clamp(0, delay_ms as i64);
-            let waits = Running::of(w, id, last).map_or(0, |running| running.start.waits);
-            let retries = if w.lacks(Without::CountOfRetries) { 0 } else { retries };
-            Plan { mode, retries, waits, wait_ms, first, ..next }
-        }
-        NextStep::Queue { mode, retries, waits } => {
-            Plan { mode, retries, waits, is_queued: true, first, ..next }
-        }
-    }
+fn was(start: Start) -> Was {
+    let Start { mode, retries, waits, first, .. } = start;
+    Was { mode, retries, waits, first, git: GitFacts::default() }
 }
 
 pub fn is_wanted(w: &World, accepted: &Accepted) -> bool {

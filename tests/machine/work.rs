@@ -6,13 +6,14 @@ use gstack_dispatch_daemon::pure::claim::NextStep;
 use gstack_dispatch_daemon::pure::clocks;
 use gstack_dispatch_daemon::pure::hold::{self, Sign};
 use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
+use gstack_dispatch_daemon::pure::plan::Plan;
 use gstack_dispatch_daemon::pure::policy::{self, Knobs, Mode, Next, Tried};
 use gstack_dispatch_daemon::pure::recovery::Step;
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 
 use crate::daemon::{Claim, Daemon, notice};
 use crate::records::{Accepted, Body, End, How, Record, Report, Start};
-use crate::start::{Plan, begin, is_wanted, keep_attempt, plan};
+use crate::start::{begin, is_wanted, keep_attempt, plan};
 use crate::store::*;
 use crate::world::{Durable, Fail, Result, Without, World};
 
@@ -128,7 +129,7 @@ impl Daemon {
                 if plan.is_queued && !is_wanted(w, &work.accepted) {
                     return Ok(Then::Go(Stage::Fail(ErrorType::Cancelled)));
                 }
-                let due_ms = w.monotonic_ms + plan.wait_ms;
+                let due_ms = w.monotonic_ms + plan.wait_ms as i64;
                 Then::Go(Stage::Wait(plan, due_ms))
             }
             Stage::Wait(..) if work.is_cancelled => Then::Go(Stage::Fail(ErrorType::Cancelled)),

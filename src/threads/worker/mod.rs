@@ -20,12 +20,12 @@ use super::watch::Watched;
 use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::store::{Claim, ClaimFiles, InHand, Record};
-use crate::pure::claim::{AttemptEnd, AttemptStart, FirstStart, NextStep};
+use crate::effects::store::{Attempt, Claim, ClaimFiles, InHand};
+use crate::pure::claim::{AttemptEnd, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::hold::Sign;
-use crate::pure::policy::Mode;
-use crate::pure::report::{ErrorType, GitFacts, Status};
+use crate::pure::plan::{self, End, Last, Plan, Was};
+use crate::pure::report::{ErrorType, Status};
 
 pub use resume::take_up;
 
@@ -64,22 +64,6 @@ impl Open {
     fn id(&self) -> &DispatchId {
         &self.dossier.claim.id
     }
-}
-
-/// What the next attempt is to be.
-struct Plan {
-    number: u32,
-    mode: Mode,
-    retries: u32,
-    /// Waits for a usage limit so far.
-    waits: u32,
-    /// It comes out of the queue, not from the attempt before it.
-    is_queued: bool,
-    /// Milliseconds still to wait.
-    wait_ms: u64,
-    first: Option<FirstStart>,
-    /// The project before the first attempt.
-    git: Option<GitFacts>,
 }
 
 impl Worker<'_> {
@@ -183,39 +167,9 @@ impl Worker<'_> {
 
     /// What the files say is to be run next.
     fn plan(&self, open: &Open) -> Result<Plan> {
-        let store = &self.context.store;
-        let fresh = Plan {
-            number: 1,
-            mode: Mode::AsIs,
-            retries: 0,
-            waits: 0,
-            is_queued: true,
-            wait_ms: 0,
-            first: None,
-            git: None,
-        };
-        let last = if open.is_new { None } else { store.last_attempt(open.id())? };
-        let Some(last) = last else { return Ok(fresh) };
-        let next = Plan { number: last.number + 1, is_queued: false, ..fresh };
-        let Record::Read(end) = last.end()? else {
-            // The disk refused in the middle of its start: nothing ran, and what it was to do still is to be done.
-            let Record::Read(start) = last.start()? else { return Ok(next) };
-            let AttemptStart { mode, retries, waits, first, git, .. } = start;
-            return Ok(Plan { mode, retries, waits, first: Some(first), git: Some(git), ..next });
-        };
-        let before = GitFacts { head_after: None, commits: None, dirty_files: None, ..end.git };
-        let after = Plan { first: Some(end.first), git: Some(before), ..next };
-        let wait_ms = end.next.wait_ms(clock::unix_ms());
-        Ok(match end.next {
-            NextStep::Report => after,
-            NextStep::Retry { mode, retries, .. } => {
-                let waits = waits_before(last.start()?);
-                Plan { mode, retries, waits, wait_ms, ..after }
-            }
-            NextStep::Queue { mode, retries, waits } => {
-                Plan { mode, retries, waits, is_queued: true, ..after }
-            }
-        })
+        let last = if open.is_new { None } else { self.context.store.last_attempt(open.id())? };
+        let last = last.as_ref().map(last_of).transpose()?;
+        Ok(plan::next(last, clock::unix_ms()))
     }
 
     /// Waits out a retry's delay. Gives what to do instead, if it is cancelled or the daemon stops meanwhile.
@@ -316,6 +270,19 @@ impl Worker<'_> {
     }
 }
 
-fn waits_before(start: Record<AttemptStart>) -> u32 {
-    start.read().map_or(0, |start| start.waits)
+/// An attempt as its files have it.
+fn last_of(attempt: &Attempt) -> Result<Last> {
+    let end = attempt.end()?.read().map(|AttemptEnd { next, first, git, .. }| End {
+        next: next.clone(),
+        first: first.clone(),
+        git: git.clone(),
+    });
+    let was = attempt.start()?.read().map(|start| Was {
+        mode: start.mode.clone(),
+        retries: start.retries,
+        waits: start.waits,
+        first: start.first.clone(),
+        git: start.git.clone(),
+    });
+    Ok(Last { number: attempt.number, was, end })
 }

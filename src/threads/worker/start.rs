@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Open, Plan, Worker};
+use super::{Open, Worker};
 use crate::effects::error::fault;
 use crate::effects::process::is_executable;
 use crate::effects::store::Claim;
@@ -16,6 +16,7 @@ use crate::pure::claim::{AttemptStart, FirstStart, hex};
 use crate::pure::config::projects::{self, Terms};
 use crate::pure::digest::uuid_v4;
 use crate::pure::dispatch::Dispatch;
+use crate::pure::plan::Plan;
 use crate::pure::policy::Mode;
 use crate::pure::prompt::{self, Learnings};
 use crate::pure::trouble::{Fault, Place};
