@@ -69,8 +69,8 @@ pub enum Step {
     Adopt,
     /// Nobody saw its end: sweep, then let the stream's last result decide, or report it as interrupted.
     Judge,
-    /// Reading it kills the daemon: sweep, then report it as failed without reading.
-    GiveUp,
+    /// Reading it kills the daemon: sweep, then report without reading that it was stopped, or that it failed.
+    GiveUp(Option<StopCause>),
 }
 
 pub fn step(found: &Found) -> Step {
@@ -84,7 +84,7 @@ pub fn step(found: &Found) -> Step {
         (Some(FoundEnd::Report), _, _) => Step::Conclude,
         (Some(FoundEnd::Retry), _, _) => Step::QueueRetry,
         (Some(FoundEnd::Queue), _, _) => Step::QueueAgain,
-        (None, _, _) if attempt.readings >= DEATHS_MAX => Step::GiveUp,
+        (None, stop, _) if attempt.readings >= DEATHS_MAX => Step::GiveUp(stop),
         (None, Some(cause), _) => Step::GoOnStopping(cause),
         (None, None, Leader::Alive) if attempt.readable => Step::Adopt,
         (None, None, Leader::Unknown) if attempt.readable && attempt.traces => Step::Adopt,
@@ -189,7 +189,7 @@ mod tests {
             (
                 "poison",
                 found(Some(FoundAttempt { readings: DEATHS_MAX, stop: Some(Ttl), ..RAN })),
-                Step::GiveUp,
+                Step::GiveUp(Some(Ttl)),
             ),
             (
                 "read three times, and the end is known",

@@ -123,17 +123,20 @@ impl Running<'_> {
         Some(end)
     }
 
-    /// Ends what is left of the session, without reading a word of it: for a dispatch that kills its reader.
+    /// Ends what is left of the session, without reading a word of it: for a dispatch that kills its reader. If it was stopped,
+    /// that is what became of it.
     pub fn give_up(mut self, claim: &Claim) -> Option<AttemptEnd> {
         let swept = self.sweep(claim);
         self.follower.seen.bytes = self.attempt.stdout_bytes();
-        let ending = Ending {
-            status: Status::Failed,
-            error_type: Some(ErrorType::Interrupted),
-            error: Some("the daemon died several times while reading this session's files".into()),
-            warnings: Vec::new(),
-        };
+        let why = "the daemon died several times while reading this session's files".to_string();
         let (summary, git) = (Summary::default(), self.start.git.clone());
+        let ending = if self.stop.is_some() {
+            let stopped = self.ending(None, &summary, "");
+            Ending { warnings: vec![why], ..stopped }
+        } else {
+            let (status, error_type) = (Status::Failed, Some(ErrorType::Interrupted));
+            Ending { status, error_type, error: Some(why), warnings: Vec::new() }
+        };
         let end = self.record(None, summary, ending, NextStep::Report, swept, git);
         persist(self.context, || self.attempt.write_end(&end))?;
         Some(end)
@@ -160,19 +163,23 @@ impl Running<'_> {
 
     fn judge(&mut self, exit: Option<Exit>) -> (Summary, Ending) {
         let summary = self.follower.finish(&self.attempt);
+        let ending = self.ending(exit, &summary, &self.attempt.stderr_tail());
+        (summary, ending)
+    }
+
+    fn ending(&self, exit: Option<Exit>, summary: &Summary, stderr_tail: &str) -> Ending {
         let ttl_ms =
             self.start.deadline_monotonic_ms.saturating_sub(self.start.started_monotonic_ms);
-        let ending = classify(&Evidence {
+        classify(&Evidence {
             driver: self.driver,
             stop: self.stop,
             ttl_seconds: (ttl_ms / 1000) as u64,
             limits: &limits(&self.context.settings),
             exit,
-            summary: &summary,
+            summary,
             stdout_bytes: self.follower.seen.bytes,
-            stderr_tail: &self.attempt.stderr_tail(),
-        });
-        (summary, ending)
+            stderr_tail,
+        })
     }
 
     fn git_after(&self, summary: &Summary) -> GitFacts {

@@ -69,7 +69,7 @@ pub fn recover(context: &Context) -> Result<Recovered> {
                 recovered.notices.extend(last_notice(context, &claim));
                 recovered.taken_up.push((claim, step));
             }
-            Step::GoOnStopping(_) | Step::Adopt | Step::Judge | Step::GiveUp => {
+            Step::GoOnStopping(_) | Step::Adopt | Step::Judge | Step::GiveUp(_) => {
                 recovered.taken_up.push((claim, step))
             }
         }

@@ -476,6 +476,26 @@ fn a_session_whose_output_took_the_daemon_down_three_times_is_given_up_unread() 
     }
 }
 
+#[test]
+fn a_session_that_its_ttl_ended_and_that_cannot_be_read_has_timed_out() {
+    let lab = Lab::new();
+    let (gate, ran) = (lab.gate("gate"), lab.path("ran"));
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("a", format!("{}\n{}", mark(&ran), block(&gate))));
+    let _hold = gate.held();
+    daemon.crash();
+    kill_agent(&ran);
+    let stop = json!({"cause": "ttl", "at": "2026-04-03T14:30:00.000Z"});
+    fs::write(lab.active("a").join("attempt-1/stop.json"), stop.to_string()).expect("write");
+    fs::write(lab.active("a").join("report.json"), "\n\n\n").expect("write");
+    let daemon = lab.daemon().start();
+    let report = lab.settled("a");
+    assert_eq!(report["status"], "timeout", "{report:#}");
+    let warning = report["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.contains("died several times"), "{report:#}");
+    drop(daemon);
+}
+
 /// Dispatches keep coming while daemons are killed at any moment: in the end each has one report, none was started
 /// twice for one attempt, and nothing is left.
 #[test]

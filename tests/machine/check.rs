@@ -21,8 +21,6 @@ struct Dispatch {
     order: u64,
     started: Vec<(u32, How, bool)>,
     stopped: Option<StopCause>,
-    /// After several deaths at reading it.
-    is_given_up: bool,
     committed: Option<u64>,
     published: Option<Report>,
 }
@@ -101,10 +99,6 @@ impl Truth {
     pub fn waits(&mut self, id: u32, lane: &str, agent: &'static str) {
         self.in_hand.remove(&id);
         self.waiting.insert(id, Waiting { lane: lane.into(), agent });
-    }
-
-    pub fn gives_up(&mut self, id: u32) {
-        self.dispatches.entry(id).or_default().is_given_up = true;
     }
 
     pub fn forget_daemon(&mut self) {
@@ -261,8 +255,7 @@ impl Truth {
             StopCause::Ttl => ErrorType::Timeout,
             _ => ErrorType::Cancelled,
         });
-        // One that nobody can read is given up, whatever ended it.
-        if stopped.is_some() && report.error_type != stopped && !dispatch.is_given_up {
+        if stopped.is_some() && report.error_type != stopped {
             wrong.push(format!("{id} was stopped ({stopped:?}): {report:?}"));
         }
         if report.retries as usize > RETRIES_MAX {

@@ -67,9 +67,6 @@ impl Daemon {
             let found = Found { accepted: files.is_some(), report: report.is_some(), attempt };
             let step = decide(&found);
             w.truth.note(format!("{id}: {step:?}"));
-            if step == Step::GiveUp {
-                w.truth.gives_up(id);
-            }
             let Some((accepted, body)) = files else {
                 if step == Step::Discard {
                     w.remove_tree(&dir)?;

@@ -69,7 +69,7 @@ impl Stage {
             (Step::GoOnStopping(cause), _) => {
                 Stage::Watch(Running { stop: Some(cause), ..running })
             }
-            (Step::GiveUp, _) => Stage::GiveUp(running),
+            (Step::GiveUp(stop), _) => Stage::GiveUp(Running { stop, ..running }),
             (Step::Conclude | Step::QueueRetry | Step::QueueAgain, Some(end)) => {
                 Stage::Sweep(running, end)
             }
@@ -152,7 +152,7 @@ impl Daemon {
             Stage::GiveUp(running) => {
                 sweep(w, &running)?;
                 let summary = Summary::default();
-                let ending = classify_as(None, None, &summary);
+                let ending = classify_as(running.stop, None, &summary);
                 let end = end_of(w, &running.start, ending, NextStep::Report, None);
                 write_end(w, id, &end)?;
                 Then::Go(Stage::Follow(end))

@@ -93,7 +93,10 @@ impl Worker<'_> {
                 self.see_to_its_end(running, &mut open.dossier.claim, cancel)
             }
             Step::Judge => running.settle(&mut open.dossier.claim, None, cancel),
-            Step::GiveUp => running.give_up(&open.dossier.claim),
+            Step::GiveUp(cause) => {
+                running.stop = cause;
+                running.give_up(&open.dossier.claim)
+            }
             Step::Conclude | Step::QueueRetry | Step::QueueAgain => {
                 running.sweep_only();
                 recorded.read().cloned()
