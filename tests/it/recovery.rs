@@ -476,6 +476,31 @@ fn a_session_whose_output_took_the_daemon_down_three_times_is_given_up_unread() 
     }
 }
 
+/// A daemon that dies while it reads what a session left must have said before that it reads.
+#[test]
+fn a_blank_line_says_that_a_sessions_files_are_being_read() {
+    let lab = Lab::new();
+    let ran = lab.path("ran");
+    let daemon = lab.daemon().start();
+    // Long to read, and soon written: nobody looks at it while the agent runs.
+    let much = "fake: print-bytes 20000000";
+    lab.send(&lab.task("a", format!("{}\n{much}\nfake: result success done", mark(&ran))));
+    wait_until("the agent", PATIENCE, || starts(&ran) == ["a"]);
+    let place = lab.active("a").join("report.json");
+    wait_until("a reading", PATIENCE, || match fs::read(&place) {
+        Ok(bytes) => {
+            assert!(bytes.is_empty() || bytes == b"\n", "it was read without a mark");
+            !bytes.is_empty()
+        }
+        Err(e) => panic!("{}: {e}", place.display()),
+    });
+    daemon.crash();
+    let daemon = lab.daemon().start();
+    assert_eq!(lab.settled("a")["result"], "done");
+    assert_eq!(starts(&ran), ["a"]);
+    drop(daemon);
+}
+
 #[test]
 fn a_session_that_its_ttl_ended_and_that_cannot_be_read_has_timed_out() {
     let lab = Lab::new();
