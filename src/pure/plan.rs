@@ -28,14 +28,14 @@ pub struct Plan {
 pub struct Last {
     pub number: u32,
     /// What it was to be; `None`: that cannot be read.
-    pub was: Option<Was>,
+    pub start: Option<Start>,
     /// `None`: it never ran. The disk refused in the middle of its start.
     pub end: Option<End>,
 }
 
 /// Of its start.
 #[derive(Clone, Debug)]
-pub struct Was {
+pub struct Start {
     pub mode: Mode,
     pub retries: u32,
     pub waits: u32,
@@ -63,11 +63,11 @@ pub fn next(last: Option<Last>, now_ms: i64) -> Plan {
         first: None,
         git: None,
     };
-    let Some(Last { number, was, end }) = last else { return fresh };
+    let Some(Last { number, start, end }) = last else { return fresh };
     let next = Plan { number: number + 1, is_queued: false, ..fresh };
     let Some(End { next: step, first, git }) = end else {
         // What it was to do still is to be done.
-        let Some(Was { mode, retries, waits, first, git }) = was else { return next };
+        let Some(Start { mode, retries, waits, first, git }) = start else { return next };
         return Plan { mode, retries, waits, first: Some(first), git: Some(git), ..next };
     };
     let before = GitFacts { head_after: None, commits: None, dirty_files: None, ..git };
@@ -76,7 +76,7 @@ pub fn next(last: Option<Last>, now_ms: i64) -> Plan {
     match step {
         NextStep::Report => after,
         NextStep::Retry { mode, retries, .. } => {
-            let waits = was.map_or(0, |was| was.waits);
+            let waits = start.map_or(0, |start| start.waits);
             Plan { mode, retries, waits, wait_ms, ..after }
         }
         NextStep::Queue { mode, retries, waits } => {
@@ -97,7 +97,7 @@ mod tests {
             head_after: after.map(str::to_string),
             ..GitFacts::default()
         };
-        let was = Was {
+        let start = Start {
             mode: Mode::WithoutLearnings,
             retries: 1,
             waits: 3,
@@ -106,9 +106,9 @@ mod tests {
         };
         let ended = |next| {
             let end = End { next, first: first.clone(), git: head(Some("later")) };
-            Some(Last { number: 2, was: Some(was.clone()), end: Some(end) })
+            Some(Last { number: 2, start: Some(start.clone()), end: Some(end) })
         };
-        let cut_off = |was| Some(Last { number: 2, was, end: None });
+        let cut_off = |start| Some(Last { number: 2, start, end: None });
         let retry =
             NextStep::Retry { mode: Mode::AsIs, retries: 1, not_before_ms: 500, delay_ms: 600 };
         let queue = NextStep::Queue { mode: Mode::AsIs, retries: 1, waits: 4 };
@@ -118,7 +118,7 @@ mod tests {
             ("a retry", ended(retry), (3, 1, 3, false, 400, true)),
             ("it waits for a hold", ended(queue), (3, 1, 4, true, 0, true)),
             ("a report", ended(NextStep::Report), (3, 0, 0, false, 0, true)),
-            ("cut off at its start", cut_off(Some(was.clone())), (3, 1, 3, false, 0, true)),
+            ("cut off at its start", cut_off(Some(start.clone())), (3, 1, 3, false, 0, true)),
             ("the same, and unreadable", cut_off(None), (3, 0, 0, false, 0, false)),
         ] {
             let plan = next(last, 100);

@@ -6,7 +6,7 @@ mod claims;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,18 @@ fn kill_agent(ran: &Path) -> i32 {
     signal(pid, Signal::KILL);
     wait_until("the agent's end", PATIENCE, || !alive(pid));
     pid
+}
+
+/// The daemon and its agent died in the middle of the session of `a`, which had followed these orders by then. Gives where
+/// it left its mark.
+fn died_in_session(lab: &Lab, orders: &str) -> PathBuf {
+    let (gate, ran) = (lab.gate("gate"), lab.path("ran"));
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("a", format!("{}\n{orders}\n{}", mark(&ran), block(&gate))));
+    let _hold = gate.held();
+    daemon.crash();
+    kill_agent(&ran);
+    ran
 }
 
 fn interrupted(lab: &Lab, name: &str) -> Value {
@@ -456,13 +468,7 @@ fn what_carries_the_token_of_an_ended_attempt_is_gone_before_the_next_one_starts
 fn a_session_whose_output_took_the_daemon_down_three_times_is_given_up_unread() {
     for (deaths, is_read) in [(2, true), (3, false)] {
         let lab = Lab::new();
-        let (gate, ran) = (lab.gate("gate"), lab.path("ran"));
-        let daemon = lab.daemon().start();
-        let result = "fake: result success done";
-        lab.send(&lab.task("a", format!("{}\n{result}\n{}", mark(&ran), block(&gate))));
-        let _hold = gate.held();
-        daemon.crash();
-        kill_agent(&ran);
+        let ran = died_in_session(&lab, "fake: result success done");
         let place = lab.active("a").join("report.json");
         fs::write(&place, "\n".repeat(deaths)).expect("write");
         let daemon = lab.daemon().start();
@@ -504,12 +510,7 @@ fn a_blank_line_says_that_a_sessions_files_are_being_read() {
 #[test]
 fn a_session_that_its_ttl_ended_and_that_cannot_be_read_has_timed_out() {
     let lab = Lab::new();
-    let (gate, ran) = (lab.gate("gate"), lab.path("ran"));
-    let daemon = lab.daemon().start();
-    lab.send(&lab.task("a", format!("{}\n{}", mark(&ran), block(&gate))));
-    let _hold = gate.held();
-    daemon.crash();
-    kill_agent(&ran);
+    died_in_session(&lab, "");
     let stop = json!({"cause": "ttl", "at": "2026-04-03T14:30:00.000Z"});
     fs::write(lab.active("a").join("attempt-1/stop.json"), stop.to_string()).expect("write");
     fs::write(lab.active("a").join("report.json"), "\n\n\n").expect("write");

@@ -1,7 +1,7 @@
 //! The start of an attempt: what is to be run next, and everything that must be durable before the agent runs.
 
 use gstack_dispatch_daemon::pure::claim::NextStep;
-use gstack_dispatch_daemon::pure::plan::{self, Last, Plan, Was};
+use gstack_dispatch_daemon::pure::plan::{self, Last, Plan};
 use gstack_dispatch_daemon::pure::policy::Mode;
 use gstack_dispatch_daemon::pure::report::GitFacts;
 
@@ -13,7 +13,7 @@ use crate::world::{Durable, Fail, Result, Without, World};
 pub fn plan(w: &World, id: u32) -> Plan {
     let last = attempts(w, &claim_dir(id)).pop().map(|number| Last {
         number,
-        was: Running::of(w, id, number).map(|running| was(running.start)),
+        start: Running::of(w, id, number).map(|running| start_of(running.start)),
         end: end_of_attempt(w, id, number).map(|end| plan::End {
             next: end.next,
             first: end.first,
@@ -27,9 +27,9 @@ pub fn plan(w: &World, id: u32) -> Plan {
     Plan { retries: if is_uncounted { 0 } else { plan.retries }, ..plan }
 }
 
-fn was(start: Start) -> Was {
+fn start_of(start: Start) -> plan::Start {
     let Start { mode, retries, waits, first, .. } = start;
-    Was { mode, retries, waits, first, git: GitFacts::default() }
+    plan::Start { mode, retries, waits, first, git: GitFacts::default() }
 }
 
 pub fn is_wanted(w: &World, accepted: &Accepted) -> bool {

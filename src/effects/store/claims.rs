@@ -62,8 +62,8 @@ pub struct Prepared {
     place: PathBuf,
 }
 
-/// Who has an id.
-pub enum Holder {
+/// Who has a dispatch's id.
+pub enum IdOwner {
     Nobody,
     /// The report of a rejection, which does not count: a rejected id is not spent.
     Rejection,
@@ -155,27 +155,27 @@ impl Store {
     }
 
     /// Who has this id.
-    pub fn holder(&self, id: &DispatchId) -> Result<Holder> {
-        match held_in(self.active.path(), id, false)? {
-            Some(holder) => Ok(holder),
-            None => self.holder_elsewhere(id),
+    pub fn owner(&self, id: &DispatchId) -> Result<IdOwner> {
+        match owner_in(self.active.path(), id, false)? {
+            Some(owner) => Ok(owner),
+            None => self.owner_elsewhere(id),
         }
     }
 
     /// Who has this id, if no dispatch in `active/` has it: that one the acceptance meets.
-    pub fn holder_elsewhere(&self, id: &DispatchId) -> Result<Holder> {
+    pub fn owner_elsewhere(&self, id: &DispatchId) -> Result<IdOwner> {
         for (parent, is_answered) in [(&self.pending, false), (&self.finished, true)] {
-            if let Some(holder) = held_in(parent, id, is_answered)? {
-                return Ok(holder);
+            if let Some(owner) = owner_in(parent, id, is_answered)? {
+                return Ok(owner);
             }
         }
         let Some(bytes) = files::read(&self.answer_path(id), files::RECORD_BYTES_MAX)? else {
-            return Ok(Holder::Nobody);
+            return Ok(IdOwner::Nobody);
         };
         let report = serde_json::from_slice::<Report>(&bytes);
         let rejected = report.is_ok_and(|r| r.error_type == Some(ErrorType::InvalidDispatch));
-        let dispatch = Holder::Dispatch { sha256: None, is_answered: true };
-        Ok(if rejected { Holder::Rejection } else { dispatch })
+        let dispatch = IdOwner::Dispatch { sha256: None, is_answered: true };
+        Ok(if rejected { IdOwner::Rejection } else { dispatch })
     }
 
     /// The report of an earlier rejection goes when a valid dispatch takes the id.
@@ -223,13 +223,13 @@ impl Store {
     }
 }
 
-fn held_in(parent: &Path, id: &DispatchId, is_answered: bool) -> Result<Option<Holder>> {
+fn owner_in(parent: &Path, id: &DispatchId, is_answered: bool) -> Result<Option<IdOwner>> {
     let dir = parent.join(id.as_str());
     if identity::find(&dir)?.is_none() {
         return Ok(None);
     }
     let sha256 = read_accepted(&dir)?.map(|accepted| accepted.sha256);
-    Ok(Some(Holder::Dispatch { sha256, is_answered }))
+    Ok(Some(IdOwner::Dispatch { sha256, is_answered }))
 }
 
 pub(super) fn read_accepted(dir: &Path) -> Result<Option<Accepted>> {

@@ -34,7 +34,7 @@ use crate::effects::error::{At, Result};
 
 pub use attempts::{Attempt, AttemptFiles};
 pub use audit::{Audit, Details, Rotation};
-pub use claims::{Claim, ClaimFiles, Holder, InHand};
+pub use claims::{Claim, ClaimFiles, IdOwner, InHand};
 pub use control::{Request, cancel_request, is_cancel_name};
 pub use files::Record;
 use folder::Folder;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::Intake;
-use crate::effects::store::{Holder, Request, cancel_request};
+use crate::effects::store::{IdOwner, Request, cancel_request};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::trouble::Place;
@@ -92,7 +92,7 @@ impl Intake<'_> {
         if self.open.contains_key(id) {
             return self.cancel(id);
         }
-        let answered = matches!(self.context.store.holder(id), Ok(Holder::Dispatch { .. }));
+        let answered = matches!(self.context.store.owner(id), Ok(IdOwner::Dispatch { .. }));
         if answered {
             self.context.audit.record("cancel_ignored", id.as_str(), &[]);
             return self.forget_cancel(id.as_str());

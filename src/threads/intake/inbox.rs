@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{IN_HAND_BYTES_MAX, Intake, Seq};
 use crate::effects::error::{Error, Result};
 use crate::effects::store::{
-    Claim, ClaimFiles, Dropped, Holder, InHand, Inspected, Stamp, is_inbox_name,
+    Claim, ClaimFiles, Dropped, IdOwner, InHand, Inspected, Stamp, is_inbox_name,
 };
 use crate::effects::{clock, project};
 use crate::pure::answer;
@@ -243,7 +243,7 @@ impl Intake<'_> {
         let Some(id) = rejection.id.as_ref().filter(|_| rejection.reason.answers_sender()) else {
             return Ok(());
         };
-        if matches!(store.holder(id)?, Holder::Dispatch { .. }) {
+        if matches!(store.owner(id)?, IdOwner::Dispatch { .. }) {
             return Ok(());
         }
         let report = answer::to_rejection(id, &rejection.error, clock::unix_ms());
@@ -254,24 +254,24 @@ impl Intake<'_> {
     fn admit(&mut self, dropped: Dropped, dispatch: Dispatch) {
         let store = &self.context.store;
         // Nearly all that is in `active/` is known here; the rest is met by the acceptance, which then asks for all.
-        let holder = if self.open.contains_key(&dispatch.id) {
-            store.holder(&dispatch.id)
+        let owner = if self.open.contains_key(&dispatch.id) {
+            store.owner(&dispatch.id)
         } else {
-            store.holder_elsewhere(&dispatch.id)
+            store.owner_elsewhere(&dispatch.id)
         };
-        self.admit_or_refuse(dropped, dispatch, holder);
+        self.admit_or_refuse(dropped, dispatch, owner);
     }
 
-    fn admit_or_refuse(&mut self, dropped: Dropped, dispatch: Dispatch, holder: Result<Holder>) {
-        match holder {
-            Ok(Holder::Nobody) => self.accept(dropped, dispatch, false),
-            Ok(Holder::Rejection) => self.accept(dropped, dispatch, true),
-            Ok(Holder::Dispatch { sha256, is_answered })
+    fn admit_or_refuse(&mut self, dropped: Dropped, dispatch: Dispatch, owner: Result<IdOwner>) {
+        match owner {
+            Ok(IdOwner::Nobody) => self.accept(dropped, dispatch, false),
+            Ok(IdOwner::Rejection) => self.accept(dropped, dispatch, true),
+            Ok(IdOwner::Dispatch { sha256, is_answered })
                 if sha256.as_ref() == Some(&dropped.sha256) =>
             {
                 self.redelivered(dropped, &dispatch.id, is_answered);
             }
-            Ok(Holder::Dispatch { .. }) => {
+            Ok(IdOwner::Dispatch { .. }) => {
                 let error = format!("{} has been dispatched before", dispatch.id);
                 let rejection = Rejection {
                     id: Some(dispatch.id),
@@ -337,8 +337,8 @@ impl Intake<'_> {
         let (accepted, put) = match accepted {
             Ok(accepted) => accepted,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                let holder = store.holder(&dispatch.id);
-                return self.admit_or_refuse(dropped, dispatch, holder);
+                let owner = store.owner(&dispatch.id);
+                return self.admit_or_refuse(dropped, dispatch, owner);
             }
             Err(e) => return self.not_taken(&dropped, &e),
         };

@@ -24,7 +24,7 @@ use crate::effects::store::{Attempt, Claim, ClaimFiles, InHand};
 use crate::pure::claim::{AttemptEnd, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::hold::Sign;
-use crate::pure::plan::{self, End, Last, Plan, Was};
+use crate::pure::plan::{self, Last, Plan};
 use crate::pure::report::{ErrorType, Status};
 
 pub use resume::take_up;
@@ -272,17 +272,17 @@ impl Worker<'_> {
 
 /// An attempt as its files have it.
 fn last_of(attempt: &Attempt) -> Result<Last> {
-    let end = attempt.end()?.read().map(|AttemptEnd { next, first, git, .. }| End {
+    let end = attempt.end()?.read().map(|AttemptEnd { next, first, git, .. }| plan::End {
         next: next.clone(),
         first: first.clone(),
         git: git.clone(),
     });
-    let was = attempt.start()?.read().map(|start| Was {
+    let start = attempt.start()?.read().map(|start| plan::Start {
         mode: start.mode.clone(),
         retries: start.retries,
         waits: start.waits,
         first: start.first.clone(),
         git: start.git.clone(),
     });
-    Ok(Last { number: attempt.number, was, end })
+    Ok(Last { number: attempt.number, start, end })
 }

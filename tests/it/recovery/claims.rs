@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{block, interrupted, kill_agent, mark};
+use super::{block, died_in_session, interrupted, kill_agent, mark};
 use crate::util::*;
 
 /// `a` runs and stands at the gate, `b` is accepted behind it; then the daemon and the agent are killed. `change` puts
@@ -207,13 +207,7 @@ fn what_was_moved_aside_comes_back_though_its_name_is_in_use() {
 fn a_commit_that_a_crash_cut_off_is_made_anew() {
     for torn in ["{\n  \"dispatch_id\": \"dispatch-a\", \"status\": \"compl", "\0\0\0\0", "\n\n"] {
         let lab = Lab::new();
-        let (gate, ran) = (lab.gate("gate"), lab.path("ran"));
-        let daemon = lab.daemon().start();
-        let result = "fake: result success done";
-        lab.send(&lab.task("a", format!("{}\n{result}\n{}", mark(&ran), block(&gate))));
-        let _hold = gate.held();
-        daemon.crash();
-        kill_agent(&ran);
+        let ran = died_in_session(&lab, "fake: result success done");
         for place in ["report.json", "published.json"] {
             fs::write(lab.active("a").join(place), torn).expect("write");
         }

@@ -1,0 +1,117 @@
+//! What is a dispatch and what is refused, row by row.
+
+use super::*;
+
+const GOOD: &str =
+    r#"{"id":"dispatch-a","dispatched_by":"o","task":"t","project":"p","project_dir":"~/p"}"#;
+
+/// `GOOD` with one field replaced or added.
+fn with(key: &str, value: &str) -> String {
+    let mut fields: serde_json::Map<String, Value> = serde_json::from_str(GOOD).expect("GOOD");
+    fields.insert(key.into(), serde_json::from_str(value).expect("a JSON value"));
+    serde_json::to_string(&fields).expect("JSON")
+}
+
+fn verdict(text: &str) -> Result<Dispatch, Reason> {
+    parse(text.as_bytes(), 60).map_err(|r| r.reason)
+}
+
+#[test]
+fn defaults_are_the_seeds() {
+    let d = verdict(GOOD).expect("valid");
+    assert_eq!((d.ttl_seconds, d.target_agent.as_str()), (3600, "claude"));
+    assert!(d.learnings.is_empty() && d.unknown_fields.is_empty());
+}
+
+#[test]
+fn each_field_is_checked() {
+    use Reason::*;
+    let long = format!("\"dispatch-{}\"", "a".repeat(ID_CHARS_MAX - 8));
+    for (key, value, want) in [
+        ("id", "7", Some(Schema)),
+        ("id", r#""job-1""#, Some(UnsafeId)),
+        ("id", r#""dispatch-/../../x""#, Some(UnsafeId)),
+        ("id", r#""dispatch-é""#, Some(UnsafeId)),
+        ("id", r#""dispatch-a\u0000""#, Some(UnsafeId)),
+        ("id", &long, Some(UnsafeId)),
+        ("id", r#""dispatch-A.b_c-1""#, None),
+        ("task", r#""""#, Some(Schema)),
+        ("task", "null", Some(Schema)),
+        ("task", r#""a\u0000b""#, Some(Nul)),
+        ("project", "[]", Some(Schema)),
+        ("target_agent", r#""gpt""#, Some(Schema)),
+        ("target_agent", "null", Some(Schema)),
+        ("target_agent", r#""codex""#, None),
+        ("learnings", "null", Some(Schema)),
+        ("learnings", "[1]", Some(Schema)),
+        ("learnings", r#"["a","b"]"#, None),
+        ("constraints", r#""a""#, Some(Schema)),
+        ("callback_url", "{}", Some(Schema)),
+        ("source_signature", "1", Some(Schema)),
+        ("clawvisor_task_id", "false", Some(Schema)),
+        ("ttl_seconds", "59", Some(Schema)),
+        ("ttl_seconds", "60", None),
+        ("ttl_seconds", "3600.0", None),
+        ("ttl_seconds", "3600.5", Some(Schema)),
+        ("ttl_seconds", "86400", None),
+        ("ttl_seconds", "86401", Some(Schema)),
+        ("ttl_seconds", "1e300", Some(Schema)),
+        ("ttl_seconds", "-60", Some(Schema)),
+        ("ttl_seconds", r#""60""#, Some(Schema)),
+        ("ttl_seconds", "null", Some(Schema)),
+    ] {
+        assert_eq!(verdict(&with(key, value)).err(), want, "{key}: {value}");
+    }
+}
+
+#[test]
+fn what_is_no_object_is_told_apart() {
+    let deep = "[".repeat(100_000);
+    for (text, want) in [
+        ("", Reason::NotJson),
+        ("  \n", Reason::NotJson),
+        ("{\"id\":", Reason::NotJson),
+        ("{} x", Reason::NotJson),
+        (deep.as_str(), Reason::NotJson),
+        ("null", Reason::NotAnObject),
+        ("[1]", Reason::NotAnObject),
+        ("\"x\"", Reason::NotAnObject),
+        ("-1.5", Reason::NotAnObject),
+        ("{}", Reason::Schema),
+    ] {
+        assert_eq!(verdict(text).err(), Some(want), "{:.20}", text);
+    }
+    let latin1 = parse(b"{\"id\":\"\xe9\"}", 60).map_err(|r| r.reason);
+    assert_eq!(latin1.err(), Some(Reason::NotJson));
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused_with_the_id() {
+    let twice = GOOD.replacen("\"task\"", "\"task\":\"other\",\"task\"", 1);
+    let rejection = parse(twice.as_bytes(), 60).expect_err("duplicate key");
+    assert_eq!(rejection.reason, Reason::Schema);
+    assert_eq!(rejection.id, DispatchId::parse("dispatch-a"));
+}
+
+#[test]
+fn what_an_error_shows_of_the_file_is_one_short_line() {
+    let long = "x".repeat(100_000);
+    for bad in [
+        with("ttl_seconds", &format!("[\"{long}\"]")),
+        GOOD.replacen("{", &format!("{{\"{long}\":1,\"{long}\":2,"), 1),
+        GOOD.replacen("{", r#"{"\u001b[2J\n":1,"\u001b[2J\n":2,"#, 1),
+    ] {
+        let error = parse(bad.as_bytes(), 60).expect_err("refused").error;
+        assert!(error.len() < 200 && !error.contains(char::is_control), "{error:.300}");
+    }
+}
+
+#[test]
+fn unknown_fields_are_named() {
+    let d = verdict(&with("priority", "1")).expect("valid");
+    assert_eq!(d.unknown_fields, ["priority"]);
+    let many: String = (0..1000).map(|n| format!("\"{n}{}\":0,", "x".repeat(1000))).collect();
+    let d = verdict(&GOOD.replacen('{', &format!("{{{many}"), 1)).expect("valid");
+    assert_eq!(d.unknown_fields.len(), SHOWN_FIELDS_MAX);
+    assert!(d.unknown_fields.iter().all(|name| name.len() < 200));
+}
