@@ -23,7 +23,7 @@ use crate::threads::heartbeat::{self, Board, Changed};
 use crate::threads::intake::{Intake, Wires};
 use crate::threads::recover::recover;
 use crate::threads::signals::{self, Level};
-use crate::threads::{Context, Event, Job, courier, worker};
+use crate::threads::{Context, Event, Job, LiveSettings, courier, worker};
 
 /// A heartbeat older than this is not that of a living daemon.
 const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
@@ -56,7 +56,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         board: Board::default(),
         last_beat_ms: store.heartbeat_at_ms(),
         store,
-        settings,
+        live: LiveSettings::new(settings),
         programs,
         home,
         outbox_changed,
@@ -171,7 +171,8 @@ fn find_agents(
 }
 
 fn announce(context: &Context) {
-    let Context { settings, store, programs, .. } = context;
+    let Context { store, programs, .. } = context;
+    let settings = context.settings();
     log::info!(
         "started {} (max_concurrent={}, local_only={})",
         env!("CARGO_PKG_VERSION"),
@@ -204,7 +205,7 @@ impl<'env> Daemon<'_, 'env> {
         (changed, news): (Changed, Receiver<()>),
     ) -> Result<i32, String> {
         let context = self.context;
-        let settings = &context.settings;
+        let settings = &context.settings();
         let signals_handle = signals.handle();
         // Nothing is ever sent on these two: that their one sender is gone is the message.
         let (running, stopping) = bounded::<Infallible>(0);
@@ -270,7 +271,7 @@ impl<'env> Daemon<'_, 'env> {
     /// Until intake has nothing left: that is when the last session has ended.
     fn wait(&self, stopping: &Receiver<Infallible>, done: &Receiver<Infallible>) {
         let _ = stopping.recv();
-        let timeout = self.context.settings.drain_timeout;
+        let timeout = self.context.settings().drain_timeout;
         if done.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
             log::warn!("sessions still run after {timeout:?}: ending them");
             self.context.level.raise_to_kill();

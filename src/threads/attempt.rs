@@ -144,12 +144,12 @@ impl Running<'_> {
 
     /// For an attempt whose end is on record: nothing of it may be left when its answer appears.
     pub fn sweep_only(&self) {
-        let settings = &self.context.settings;
+        let settings = &self.context.settings();
         self.context.processes.sweep(&self.mark(), settings.kill_grace, &settings.spare);
     }
 
     fn sweep(&self, claim: &Claim) -> Swept {
-        let settings = &self.context.settings;
+        let settings = &self.context.settings();
         let swept =
             self.context.processes.sweep(&self.mark(), settings.kill_grace, &settings.spare);
         if !swept.leftovers.is_empty() {
@@ -174,7 +174,7 @@ impl Running<'_> {
             driver: self.driver,
             stop: self.stop,
             ttl_seconds: (ttl_ms / 1000) as u64,
-            limits: &limits(&self.context.settings),
+            limits: &limits(&self.context.settings()),
             exit,
             summary,
             stdout_bytes: self.follower.seen.bytes,
@@ -188,7 +188,7 @@ impl Running<'_> {
             // Whoever was cut off may have done what its stream does not say.
             may_have_changed: summary.used_tools || summary.result.is_none(),
             since_ms: self.start.first.at_ms,
-            timeout: self.context.settings.git_timeout,
+            timeout: self.context.settings().git_timeout,
         };
         let after = git::after(&self.context.processes, &self.attempt, dir, before, &look);
         after.unwrap_or_else(|| before.clone())
@@ -203,7 +203,7 @@ impl Running<'_> {
     }
 
     fn next_step(&self, ending: &Ending, summary: &Summary, sign: Option<&Sign>) -> NextStep {
-        let settings = &self.context.settings;
+        let settings = &self.context.settings();
         let (now, monotonic) = (clock::unix_ms(), clock::monotonic_ms());
         let elapsed_ms = self.start.first.elapsed_ms(now, monotonic, clock::boot_id());
         let tried = Tried {

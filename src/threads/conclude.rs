@@ -87,7 +87,7 @@ pub fn see_through(
     if persist(context, || store.publish(&mut claim, &answer.bytes)).is_none() {
         return false;
     }
-    let callback = callback_url.filter(|_| !context.settings.local_only);
+    let callback = callback_url.filter(|_| !context.settings().local_only);
     let put = |url| persist(context, || put_callback(context, &claim, url, &answer.bytes));
     if callback.is_some_and(|url| put(url).is_none()) {
         return false;

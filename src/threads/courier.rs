@@ -80,7 +80,7 @@ impl Courier<'_> {
         match self.failed.take() {
             Some(e) => {
                 self.context.failed(Place::Outbox, &e);
-                let pause = self.context.settings.trouble_pause;
+                let pause = self.context.settings().trouble_pause;
                 soonest = Some(soonest.unwrap_or(pause).min(pause));
             }
             None => self.context.works(Place::Outbox),
@@ -119,7 +119,7 @@ impl Courier<'_> {
     }
 
     fn pause_after(&self, tries: u32) -> Option<Duration> {
-        delivery::pause_after(tries, &self.context.settings.callback_delays)
+        delivery::pause_after(tries, &self.context.settings().callback_delays)
     }
 
     /// One try. Gives the wait until the next one, if there is to be one.

@@ -90,7 +90,7 @@ pub type Changed = Sender<()>;
 
 /// Beats until `running` is disconnected.
 pub fn run(context: &Context, changed: Receiver<()>, running: Receiver<Infallible>) {
-    let beat = tick(context.settings.heartbeat);
+    let beat = tick(context.settings().heartbeat);
     let mut retention = Retention::new(context);
     loop {
         select_biased! {
@@ -130,10 +130,10 @@ pub fn write(context: &Context, state: &str) {
         "active": sessions.len(),
         "queued": told.queued,
         "pid": std::process::id(),
-        "max_concurrent": context.settings.max_concurrent,
+        "max_concurrent": context.settings().max_concurrent,
         "version": env!("CARGO_PKG_VERSION"),
         "state": state,
-        "local_only": context.settings.local_only,
+        "local_only": context.settings().local_only,
         "sessions": sessions,
     });
     if told.paused {

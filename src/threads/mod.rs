@@ -24,8 +24,8 @@ pub mod worker;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub struct Context {
     pub store: Store,
     pub audit: Audit,
     pub processes: Processes,
-    pub settings: Settings,
+    pub live: LiveSettings,
     /// Absolute paths of the agent programs that were found at start, by agent name.
     pub programs: HashMap<&'static str, PathBuf>,
     /// For `~/` in a dispatch.
@@ -62,6 +62,26 @@ pub struct Context {
     pub last_beat_ms: Option<i64>,
     /// Pokes the courier; full means that it is awake anyway.
     pub outbox_changed: Sender<()>,
+}
+
+impl Context {
+    /// The settings that are in force now. Whoever needs several of them together takes them once.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.live.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The settings in force. They are replaced as a whole when the operator has changed them (SIGHUP).
+pub struct LiveSettings(RwLock<Arc<Settings>>);
+
+impl LiveSettings {
+    pub fn new(settings: Settings) -> LiveSettings {
+        LiveSettings(RwLock::new(Arc::new(settings)))
+    }
+
+    pub fn replace(&self, settings: Settings) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
 }
 
 /// One claim on its way to a worker, with the line by which it can be told to stop.
@@ -127,7 +147,7 @@ pub fn persist<T>(context: &Context, mut deed: impl FnMut() -> Result<T>) -> Opt
         Ok(value) => return Some(value),
         Err(e) => e,
     };
-    let (holder, pause_max) = (context.health.holder(), context.settings.trouble_pause);
+    let (holder, pause_max) = (context.health.holder(), context.settings().trouble_pause);
     let mut pause = PERSIST_PAUSE.min(pause_max);
     let done = loop {
         context.failed_for(Place::Answer, holder, &failed);

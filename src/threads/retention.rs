@@ -58,7 +58,7 @@ enum Removal {
 
 impl<'c> Retention<'c> {
     pub fn new(context: &'c Context) -> Retention<'c> {
-        let settings = &context.settings;
+        let settings = &context.settings();
         let forget = Limits { keep: settings.reports_keep, bytes_max: 0 };
         let logs = Limits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
         let rejected =

@@ -35,7 +35,7 @@ impl Running<'_> {
         ending: Ending,
         cancel: &Cancel,
     ) -> Option<(Ending, Option<VerifyReport>)> {
-        let settings = &self.context.settings;
+        let settings = &self.context.settings();
         let verify = projects::verify(settings, &self.start.project_dir, &claim.project);
         let Some(verify) = verify.filter(|_| ending.status == Status::Completed) else {
             return Some((ending, None));
@@ -89,7 +89,7 @@ impl Running<'_> {
     }
 
     fn watch_check(&self, mut session: Session, verify: &Verify, cancel: &Cancel) -> Verified {
-        let settings = &self.context.settings;
+        let settings = &self.context.settings();
         let grace = settings.kill_grace;
         let began = Instant::now();
         loop {

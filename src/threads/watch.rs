@@ -55,8 +55,10 @@ impl Running<'_> {
     }
 
     pub(super) fn is_to_be_left(&self) -> bool {
-        let Context { level, settings, .. } = self.context;
-        settings.on_shutdown == OnShutdown::Leave && level.is_drain() && !level.is_kill()
+        let Context { level, .. } = self.context;
+        self.context.settings().on_shutdown == OnShutdown::Leave
+            && level.is_drain()
+            && !level.is_kill()
     }
 
     /// Somebody wants it ended, whatever it does.
@@ -81,13 +83,13 @@ impl Running<'_> {
             final_since_ms: seen.final_since_ms,
             still_since_ms: seen.still_since_ms,
         };
-        clocks::due(&look, &limits(&self.context.settings))
+        clocks::due(&look, &limits(&self.context.settings()))
     }
 
     /// Looks at what it wrote since the last look, and tells the heartbeat.
     fn follow(&mut self, id: &DispatchId) {
-        let mark = self.context.settings.stall_timeout.map(|_| self.mark());
-        let stall_ms = limits(&self.context.settings).stall_ms;
+        let mark = self.context.settings().stall_timeout.map(|_| self.mark());
+        let stall_ms = limits(&self.context.settings()).stall_ms;
         let processes = &self.context.processes;
         let news = self.follower.look(&self.attempt, stall_ms, || processes.cpu(mark.as_ref()?));
         if news {
@@ -102,7 +104,7 @@ impl Running<'_> {
         if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {
             log::error!("{e}");
         }
-        self.session.as_mut()?.stop(self.context.settings.kill_grace)
+        self.session.as_mut()?.stop(self.context.settings().kill_grace)
     }
 }
 

@@ -13,7 +13,6 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::effects::narrow::Narrow;
 use crate::effects::store::{Store, is_cancel_name, is_inbox_name};
 
 /// Names under way to intake. More than a burst of renames while intake makes one dispatch durable.
@@ -31,7 +30,6 @@ pub enum Seen {
 
 pub struct Watcher {
     inner: Option<RecommendedWatcher>,
-    narrow: Narrow,
     seen: Receiver<Seen>,
     /// The channel was full: names were dropped.
     overflowed: Arc<AtomicBool>,
@@ -50,8 +48,8 @@ impl Watcher {
         let overflowed = Arc::new(AtomicBool::new(false));
         let paths =
             Paths { drop_zone: store.drop_zone().into(), control: store.control_dir().into() };
-        let (inner, narrow) = Narrow::around(|| make(sender, overflowed.clone(), paths.clone()));
-        Watcher { inner, narrow, seen, overflowed, paths }
+        let inner = make(sender, overflowed.clone(), paths.clone());
+        Watcher { inner, seen, overflowed, paths }
     }
 
     pub fn seen(&self) -> &Receiver<Seen> {
@@ -75,8 +73,6 @@ impl Watcher {
                 works = Err(format!("cannot watch {}: {e}", path.display()));
             }
         }
-        // Not of the requests: that one is taken back counts too.
-        self.narrow.apply(&self.paths.drop_zone);
         works
     }
 }

@@ -94,7 +94,7 @@ const EFFECTS: [(&str, &[&str]); 15] = [
     ("SystemTime", &["effects/clock.rs"]),
     ("clock_gettime", &["effects/clock.rs"]),
     ("SystemRandom", &["effects/random.rs"]),
-    ("notify::", &["threads/watcher.rs", "effects/narrow.rs"]),
+    ("notify::", &["threads/watcher.rs"]),
     ("\"completed\"", &["effects/store/", "threads/conclude.rs"]),
 ];
 

@@ -34,7 +34,7 @@ impl Cancels {
 impl Intake<'_> {
     /// Looks at every request that stands on disk.
     pub(super) fn look_at_requests(&mut self) {
-        self.cancels.keep = self.context.settings.cancel_keep;
+        self.cancels.keep = self.context.settings().cancel_keep;
         let (mut cancels, mut releases) = (Vec::new(), Vec::new());
         let store = &self.context.store;
         let scanned = store

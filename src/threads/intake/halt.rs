@@ -52,7 +52,7 @@ impl Intake<'_> {
     }
 
     fn rest(&mut self) {
-        self.halt.until = Some(Instant::now() + self.context.settings.trouble_pause);
+        self.halt.until = Some(Instant::now() + self.context.settings().trouble_pause);
     }
 
     /// Work that was tried could not be done for a reason that has nothing to do with it.
@@ -88,11 +88,11 @@ impl Intake<'_> {
     /// Whether the disk has room for new work. Asked only when there is some.
     pub(super) fn has_room(&mut self) -> bool {
         let is_fresh = self.halt.room_seen.is_some_and(|at| at.elapsed() < LOOK_AT_ROOM_EVERY);
-        self.context.settings.min_free_bytes == 0 || is_fresh || self.look_at_room()
+        self.context.settings().min_free_bytes == 0 || is_fresh || self.look_at_room()
     }
 
     fn look_at_room(&mut self) -> bool {
-        match self.context.store.want_of_room(self.context.settings.min_free_bytes) {
+        match self.context.store.want_of_room(self.context.settings().min_free_bytes) {
             Ok(None) => {
                 self.halt.room_seen = Some(Instant::now());
                 self.context.works(Place::Room);

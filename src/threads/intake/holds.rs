@@ -18,7 +18,7 @@ use crate::threads::Context;
 pub(super) fn restore(context: &Context) -> (Holds, i64) {
     let saved = context.store.read_holds();
     let as_of_ms = saved.as_of_ms;
-    let holds = Holds::restore(limits(&context.settings), saved, clock::unix_ms());
+    let holds = Holds::restore(limits(&context.settings()), saved, clock::unix_ms());
     for hold in holds.list() {
         log::warn!("{}", in_words(hold));
     }
@@ -48,7 +48,7 @@ impl Intake<'_> {
     }
 
     pub(super) fn learn(&mut self, notice: &Notice) {
-        let jitter_max_ms = self.context.settings.hold_jitter.as_millis();
+        let jitter_max_ms = self.context.settings().hold_jitter.as_millis();
         let random = u128::from_le_bytes(random::bytes());
         let jitter_ms = (random % (jitter_max_ms + 1)) as i64;
         let changes = self.holds.learn(notice, clock::unix_ms(), jitter_ms);

@@ -75,7 +75,7 @@ fn is_same(a: &Stamp, b: &Stamp) -> bool {
 impl Intake<'_> {
     /// Looks at everything: directories first, then the watch, then what is there. In this order nothing can slip through.
     pub(super) fn rescan(&mut self) {
-        let settings = &self.context.settings;
+        let settings = &self.context.settings();
         self.next_scan = Instant::now() + settings.poll;
         self.begin_pass();
         match self.context.store.make_directories() {
@@ -110,7 +110,7 @@ impl Intake<'_> {
         self.is_watching = watched.is_ok();
         match watched {
             Err(e) if was_watching => {
-                log::warn!("{e}; looking every {:?} instead", self.context.settings.poll);
+                log::warn!("{e}; looking every {:?} instead", self.context.settings().poll);
             }
             Ok(()) if !was_watching => log::info!("watching works again"),
             Ok(()) | Err(_) => {}
@@ -168,7 +168,7 @@ impl Intake<'_> {
             }
             Inspected::Refused(rejection, stamp) => self.doubt(name, rejection, stamp, None),
             Inspected::Read(dropped) => {
-                match dispatch::parse(&dropped.bytes, self.context.settings.min_ttl_seconds) {
+                match dispatch::parse(&dropped.bytes, self.context.settings().min_ttl_seconds) {
                     Ok(dispatch) => {
                         self.settling.forget(name);
                         self.admit(dropped, dispatch);
@@ -191,7 +191,7 @@ impl Intake<'_> {
     }
 
     fn doubt(&mut self, name: &OsStr, rejection: Rejection, stamp: Stamp, sha256: Option<&str>) {
-        let settle = self.context.settings.settle;
+        let settle = self.context.settings().settle;
         if rejection.reason.may_be_half_written()
             && !self.settling.has_settled(name, &stamp, settle)
         {

@@ -116,7 +116,7 @@ impl<'c> Intake<'c> {
             watcher: Watcher::new(&context.store),
             is_watching: false,
             drop_zone: None,
-            queue: Queue::new(context.settings.max_per_project),
+            queue: Queue::new(context.settings().max_per_project),
             open: HashMap::new(),
             active: HashMap::new(),
             is_news: true,
@@ -276,7 +276,7 @@ impl<'c> Intake<'c> {
         !self.paused
             && !self.is_halted()
             && !self.overdue.is_due()
-            && self.active.len() < self.context.settings.max_concurrent
+            && self.active.len() < self.context.settings().max_concurrent
             && self.queue.is_runnable(&self.holds, self.asked_at_ms)
             && self.has_room()
     }

@@ -45,7 +45,7 @@ impl Overdue {
 impl Intake<'_> {
     /// Counts the time that a dispatch which never ran may still wait.
     pub(super) fn limit_wait(&mut self, claim: &Claim) {
-        let Some(limit) = self.context.settings.queue_timeout else { return };
+        let Some(limit) = self.context.settings().queue_timeout else { return };
         let waited_ms = (clock::unix_ms() - claim.accepted_at_ms).max(0) as u64;
         let left = limit.saturating_sub(Duration::from_millis(waited_ms));
         self.overdue.add(Instant::now() + left, claim.seq, claim.id.clone());
@@ -59,12 +59,12 @@ impl Intake<'_> {
         let Some(dossier) = self.take_out(&id) else {
             // Its files cannot be read just now.
             if self.open.contains_key(&id) {
-                let pause = self.context.settings.trouble_pause;
+                let pause = self.context.settings().trouble_pause;
                 self.overdue.add(Instant::now() + pause, seq, id);
             }
             return;
         };
-        let limit = self.context.settings.queue_timeout.unwrap_or_default().as_secs_f64();
+        let limit = self.context.settings().queue_timeout.unwrap_or_default().as_secs_f64();
         let error = format!("it waited {limit} seconds for its turn, and was not started");
         self.answer_now(dossier, Status::Failed, ErrorType::QueueTimeout, &error);
     }

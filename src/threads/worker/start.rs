@@ -46,7 +46,7 @@ impl Worker<'_> {
         let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
         let dir = project::resolve(&dir).map_err(fault)?;
         // Of the directory, which is all of a dispatch that bears on them.
-        let terms = projects::terms(&context.settings, &dir.to_string_lossy());
+        let terms = projects::terms(&context.settings(), &dir.to_string_lossy());
         let launch = launch_of(plan, &terms);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
         let (started_at_ms, started_monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
