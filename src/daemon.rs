@@ -221,10 +221,13 @@ impl<'env> Daemon<'_, 'env> {
         self.spawn("heartbeat", move || heartbeat::run(context, news, beat_until))?;
 
         let recovered = recover(context).map_err(text)?;
-        context.store.put_back_answered().map_err(text)?;
+        if let Err(e) = context.store.put_back_answered() {
+            log::warn!("{e}");
+        }
         let wires = Wires { jobs: jobs_in, events, running: stopping.clone(), changed };
         let mut intake = Intake::new(context, wires);
         intake.recall_notices(recovered.notices);
+        intake.park_recovered(recovered.parked, recovered.unread);
         for claim in recovered.waiting {
             intake.recall(claim);
         }

@@ -13,6 +13,8 @@ pub struct Error {
     action: &'static str,
     target: PathBuf,
     source: io::Error,
+    /// It concerns a folder that every dispatch goes through.
+    is_shared: bool,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -20,7 +22,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// `cannot {action} {target}: {source}`
     pub fn new(action: &'static str, target: impl Into<PathBuf>, source: io::Error) -> Error {
-        Error { action, target: target.into(), source }
+        Error { action, target: target.into(), source, is_shared: false }
+    }
+
+    /// The same, for a folder that every dispatch goes through: the next one would fail likewise.
+    pub fn of_all(self) -> Error {
+        Error { is_shared: true, ..self }
     }
 
     pub fn kind(&self) -> io::ErrorKind {
@@ -32,7 +39,10 @@ impl Error {
     }
 
     pub fn fault(&self) -> Fault {
-        fault(&self.source)
+        match fault(&self.source) {
+            Fault::Other if self.is_shared => Fault::Folder,
+            fault => fault,
+        }
     }
 }
 
@@ -52,7 +62,7 @@ pub fn fault(e: &io::Error) -> Fault {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Error { action, target, source } = self;
+        let Error { action, target, source, .. } = self;
         write!(f, "cannot {action} {}: {source}", target.display())
     }
 }

@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 
 use super::process::{Helper, Processes};
 use super::project::WorkTree;
-use super::store::Attempt;
+use super::store::Store;
 use crate::pure::report::GitFacts;
 
 /// HEAD, refs and packed refs are read up to this size, in bytes.
@@ -34,13 +34,13 @@ pub fn before(dir: &Path) -> Option<GitFacts> {
 /// `since_ms`.
 pub fn after(
     processes: &Processes,
-    attempt: &Attempt,
+    store: &Store,
     dir: &Path,
     before: &GitFacts,
     look: &Look,
 ) -> Option<GitFacts> {
     let tree = WorkTree::of(dir)?;
-    let git = |arguments: &[&str]| run_git(processes, attempt, tree.root, arguments, look.timeout);
+    let git = |arguments: &[&str]| run_git(processes, store, tree.root, arguments, look.timeout);
     let (branch, head) = read_head(&tree)
         .filter(|(_, head)| head.is_some())
         .or_else(|| Some((None, git(&["rev-parse", "--verify", "HEAD"]).and_then(|t| line(&t)))))?;
@@ -108,12 +108,12 @@ fn looks_touched(tree: &WorkTree, since_ms: i64) -> bool {
 
 fn run_git(
     processes: &Processes,
-    attempt: &Attempt,
+    store: &Store,
     tree: &Path,
     arguments: &[&str],
     timeout: Duration,
 ) -> Option<Vec<u8>> {
-    let mut out = attempt.scratch_file("git.out").ok()?;
+    let mut out = store.scratch_file().ok()?;
     let careful =
         ["--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
     let helper = Helper {

@@ -39,7 +39,12 @@ pub fn canonical(dir: &str, home: Option<&OsStr>) -> String {
 /// directory itself. A directory that does not exist (yet) stands for itself.
 pub fn lane(dir: &Path) -> Lane {
     let resolved = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
-    let tree = WorkTree::of(&resolved).map_or(resolved.as_path(), |tree| tree.root);
+    lane_of_resolved(&resolved)
+}
+
+/// The same for a directory that [`resolve`] gave.
+pub fn lane_of_resolved(dir: &Path) -> Lane {
+    let tree = WorkTree::of(dir).map_or(dir, |tree| tree.root);
     Lane::from(tree.to_string_lossy())
 }
 

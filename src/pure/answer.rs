@@ -73,6 +73,20 @@ pub fn without_session(
     }
 }
 
+/// The answer to one of which nothing is left but its name, and what the daemon remembers.
+pub fn to_remains(id: &DispatchId, agent: &str, project: &str, error: &str, now_ms: i64) -> Report {
+    Report {
+        dispatch_id: id.to_string(),
+        target_agent: agent.to_string(),
+        project: Some(project.to_string()).filter(|project| !project.is_empty()),
+        error: Some(short(&redact(error))),
+        error_type: Some(ErrorType::Interrupted),
+        retry_count: Some(0),
+        finished_at: Some(rfc3339(now_ms)),
+        ..Report::empty(Status::Failed)
+    }
+}
+
 /// The answer to a file that is no valid dispatch, under the id that it names.
 pub fn to_rejection(id: &DispatchId, error: &str, now_ms: i64) -> Report {
     Report {

@@ -62,6 +62,7 @@ pub struct AttemptStart {
     pub started_ticks: u64,
     #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
     pub git: GitFacts,
+    /// As [`name_to_text`] writes it.
     pub project_dir: String,
     /// What `accepted.json` and `dispatch.json` hold: neither was made durable, this record is.
     pub accepted: Accepted,

@@ -22,7 +22,8 @@ pub struct Look {
     pub now_ms: i64,
     pub started_ms: i64,
     pub deadline_ms: i64,
-    pub stdout_bytes: u64,
+    /// On stdout or on stderr, whichever has more.
+    pub output_bytes: u64,
     /// Its stream had an event, or is not being read.
     pub has_begun: bool,
     /// Since when its final result is known, and nothing came after it.
@@ -40,7 +41,7 @@ pub fn due(look: &Look, limits: &Limits) -> Option<StopCause> {
     let unbegun_since = (!look.has_begun).then_some(look.started_ms);
     if look.now_ms >= look.deadline_ms {
         Some(StopCause::Ttl)
-    } else if limits.stdout_bytes_max.is_some_and(|max| look.stdout_bytes > max) {
+    } else if limits.stdout_bytes_max.is_some_and(|max| look.output_bytes > max) {
         Some(StopCause::OutputLimit)
     } else if is_over(look.final_since_ms, limits.result_grace_ms) {
         Some(StopCause::ResultGrace)
@@ -144,8 +145,8 @@ mod tests {
         let rows = [
             ("runs", fine, None),
             ("time is up", Look { deadline_ms: 1000, ..fine }, Some(Ttl)),
-            ("as much as it may write", Look { stdout_bytes: 10, ..fine }, None),
-            ("a byte more", Look { stdout_bytes: 11, ..fine }, Some(OutputLimit)),
+            ("as much as it may write", Look { output_bytes: 10, ..fine }, None),
+            ("a byte more", Look { output_bytes: 11, ..fine }, Some(OutputLimit)),
             ("not begun yet", Look { has_begun: false, started_ms: 901, ..fine }, None),
             ("never begun", Look { has_begun: false, started_ms: 900, ..fine }, Some(StartTimeout)),
             ("still for a while", Look { still_since_ms: Some(801), ..fine }, None),
@@ -159,7 +160,7 @@ mod tests {
             ),
             (
                 "everything",
-                Look { deadline_ms: 0, stdout_bytes: 99, has_begun: false, ..fine },
+                Look { deadline_ms: 0, output_bytes: 99, has_begun: false, ..fine },
                 Some(Ttl),
             ),
         ];

@@ -23,7 +23,7 @@ pub enum StopCause {
     Stalled,
     /// No event at its start.
     StartTimeout,
-    /// Too much on stdout.
+    /// Too much on stdout or on stderr.
     OutputLimit,
     /// It had answered, and did not go.
     ResultGrace,
@@ -103,8 +103,10 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
             (Status::Failed, ErrorType::StartTimeout, error)
         }
         StopCause::OutputLimit => {
-            let megabytes = e.limits.stdout_bytes_max.unwrap_or_default() as f64 / 1e6;
-            let error = format!("ended: it wrote more than {megabytes} MB on stdout");
+            let bytes_max = e.limits.stdout_bytes_max.unwrap_or_default();
+            let stream = if e.stdout_bytes > bytes_max { "stdout" } else { "stderr" };
+            let megabytes = bytes_max as f64 / 1e6;
+            let error = format!("ended: it wrote more than {megabytes} MB on {stream}");
             (Status::Failed, ErrorType::OutputLimit, error)
         }
         StopCause::ResultGrace => {

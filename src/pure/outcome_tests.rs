@@ -377,7 +377,7 @@ fn each_clock_says_what_it_waited_for() {
             StartTimeout,
             "ended: nothing on its stream within 120 seconds of its start",
         ),
-        (StopCause::OutputLimit, OutputLimit, "ended: it wrote more than 1.5 MB on stdout"),
+        (StopCause::OutputLimit, OutputLimit, "ended: it wrote more than 1.5 MB on stderr"),
     ] {
         let got = ending_with(INIT, SIGTERM, Some(cause), "");
         assert_eq!((got.status, got.error_type), (Status::Failed, Some(error_type)), "{cause:?}");

@@ -13,7 +13,11 @@ pub const DEATHS_MAX: u64 = 3;
 pub struct Found {
     /// The copy matches the digest in `accepted.json`, or an attempt record holds both.
     pub accepted: bool,
+    /// It is noted outside of the folder that a session of it may have run.
+    pub started: bool,
     pub report: bool,
+    /// There is no report in the folder, and yet it was answered: from the memory of a daemon, or before its folder went.
+    pub answered: bool,
     /// The newest attempt.
     pub attempt: Option<FoundAttempt>,
 }
@@ -71,22 +75,37 @@ pub enum Step {
     Judge,
     /// Reading it kills the daemon: sweep, then report without reading that it was stopped, or that it failed.
     GiveUp(Option<StopCause>),
+    /// It may have run, and nothing says how: sweep, then report it as interrupted, and never run it (again).
+    Gone,
+    /// Its answer stands outside of its folder: sweep, then see that answer through.
+    Stands,
 }
 
+/// An agent that lives contradicts every record of its end and of its answer: both follow its end, so somebody else wrote
+/// them (a session can write whatever we can).
 pub fn step(found: &Found) -> Step {
-    if found.report {
-        return Step::Publish;
+    let lives = |attempt: &FoundAttempt| attempt.readable && attempt.leader == Leader::Alive;
+    if !found.attempt.as_ref().is_some_and(lives) {
+        if found.report {
+            return Step::Publish;
+        }
+        if found.answered {
+            return Step::Stands;
+        }
     }
-    let Some(attempt) = found.attempt else {
-        return if found.accepted { Step::Queue } else { Step::Discard };
+    let attempt = match found.attempt {
+        Some(attempt) if attempt.readable || !found.started => attempt,
+        _ if found.started => return Step::Gone,
+        _ => return if found.accepted { Step::Queue } else { Step::Discard },
     };
     match (attempt.end, attempt.stop, attempt.leader) {
+        (None, stop, _) if attempt.readings >= DEATHS_MAX => Step::GiveUp(stop),
+        (_, Some(cause), Leader::Alive) if attempt.readable => Step::GoOnStopping(cause),
+        (_, None, Leader::Alive) if attempt.readable => Step::Adopt,
         (Some(FoundEnd::Report), _, _) => Step::Conclude,
         (Some(FoundEnd::Retry), _, _) => Step::QueueRetry,
         (Some(FoundEnd::Queue), _, _) => Step::QueueAgain,
-        (None, stop, _) if attempt.readings >= DEATHS_MAX => Step::GiveUp(stop),
         (None, Some(cause), _) => Step::GoOnStopping(cause),
-        (None, None, Leader::Alive) if attempt.readable => Step::Adopt,
         (None, None, Leader::Unknown) if attempt.readable && attempt.traces => Step::Adopt,
         (None, None, Leader::Unknown)
             if !attempt.readable && !attempt.traces && !found.accepted =>
@@ -112,7 +131,13 @@ mod tests {
     };
 
     fn found(attempt: Option<FoundAttempt>) -> Found {
-        Found { accepted: true, report: false, attempt }
+        Found {
+            accepted: true,
+            started: attempt.is_some(),
+            report: false,
+            answered: false,
+            attempt,
+        }
     }
 
     #[test]
@@ -140,14 +165,43 @@ mod tests {
                 Step::Judge,
             ),
             (
-                "torn attempt.json",
-                found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN })),
+                "torn attempt.json of an agent that was never started",
+                Found {
+                    started: false,
+                    ..found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN }))
+                },
                 Step::Judge,
+            ),
+            (
+                "unreadable, and started",
+                found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN })),
+                Step::Gone,
+            ),
+            ("started, and no attempt is left", Found { started: true, ..found(None) }, Step::Gone),
+            (
+                "nothing is left but that it started",
+                Found { accepted: false, started: true, ..found(None) },
+                Step::Gone,
+            ),
+            ("answered from memory", Found { answered: true, ..found(Some(RAN)) }, Step::Stands),
+            (
+                "a living agent, and an answer that cannot be ours",
+                Found {
+                    report: true,
+                    answered: true,
+                    ..found(Some(FoundAttempt {
+                        leader: Leader::Alive,
+                        end: Some(FoundEnd::Retry),
+                        ..RAN
+                    }))
+                },
+                Step::Adopt,
             ),
             (
                 "torn attempt.json, and nothing else that says what it was",
                 Found {
                     accepted: false,
+                    started: false,
                     ..found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN }))
                 },
                 Step::Discard,
@@ -156,6 +210,7 @@ mod tests {
                 "the same, but the agent left something",
                 Found {
                     accepted: false,
+                    started: false,
                     ..found(Some(FoundAttempt {
                         readable: false,
                         leader: Leader::Unknown,

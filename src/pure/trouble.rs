@@ -47,6 +47,8 @@ pub enum Fault {
     Disk,
     /// The machine has no process, descriptor or memory to give.
     Shortage,
+    /// A folder that every dispatch goes through cannot be used.
+    Folder,
     /// It concerns this one deed only.
     Other,
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::follow::Follower;
 use super::watch::limits;
-use super::{Cancel, Context, persist};
+use super::{Cancel, Context, Unwritten, persist};
 use crate::effects::process::{Mark, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
 use crate::effects::{clock, git};
@@ -26,6 +26,8 @@ use crate::pure::redact::redact;
 use crate::pure::report::{AttemptReport, ErrorType, GitFacts, Status};
 use crate::pure::time::rfc3339;
 
+/// Why what would have been tried again is not.
+const NOT_AGAIN: &str = "it is not tried again: the records of the attempt are gone or damaged";
 /// At most one counted retry a dispatch.
 const RETRIES_MAX: u32 = 1;
 
@@ -56,7 +58,7 @@ pub fn launch<'c>(
     let spawn = Spawn {
         program,
         arguments: arguments.into_iter().map(Into::into).collect(),
-        directory: Path::new(&start.project_dir),
+        directory: &start.dir(),
         variables: session_variables(context, claim, start),
         stdin: files.stdin,
         stdout: files.stdout,
@@ -77,7 +79,7 @@ pub(super) fn session_variables(
         (RUN_TOKEN, start.run_token.as_str().into()),
         ("DISABLE_AUTOUPDATER", "1".into()),
         // The shell's idea of where it is would contradict the real one.
-        ("PWD", start.project_dir.as_str().into()),
+        ("PWD", start.dir().into()),
     ]
 }
 
@@ -85,8 +87,8 @@ impl Running<'_> {
     pub fn mark(&self) -> Mark {
         let child = self.session.as_ref().map(Session::record);
         Mark {
-            run_token: self.start.run_token.clone(),
-            stdout: self.attempt.stdout_path(),
+            variables: vec![format!("{RUN_TOKEN}={}", self.start.run_token)],
+            stdout: self.attempt.stdout(),
             group: child.map(|record| record.pid),
             started_ticks: self.start.started_ticks,
             is_below_us: self.is_below_us,
@@ -97,13 +99,13 @@ impl Running<'_> {
     /// before that could be written.
     pub fn settle(
         mut self,
-        claim: &mut Claim,
+        claim: &Claim,
         exit: Option<Exit>,
         cancel: &Cancel,
     ) -> Option<AttemptEnd> {
         let swept = self.sweep(claim);
         // A crash in here, at reading what an agent wrote, must not repeat for ever.
-        if let Err(e) = self.attempt.note_reading(claim) {
+        if let Err(e) = self.attempt.note_reading() {
             log::warn!("{e}");
         }
         let (summary, mut ending) = self.judge(exit);
@@ -111,15 +113,31 @@ impl Running<'_> {
         // Of the agent's own end, whatever its work is worth.
         let sign = hold::sign(&ending, &summary, self.start.started_at_ms, clock::unix_ms());
         // Before the acceptance command: what it leaves is not the agent's.
-        let dir = Path::new(&self.start.project_dir);
-        let index_is_locked = summary.used_tools && git::index_is_locked(dir);
+        let index_is_locked = summary.used_tools && git::index_is_locked(&self.start.dir());
         ending.warnings.extend(warnings_of_work(&summary, &git, index_is_locked));
         let (ending, verify) = self.verify(claim, ending, cancel)?;
         let next = self.next_step(&ending, &summary, sign.as_ref());
         let end = self.record(exit, summary, ending, next, swept, git);
         let mut end = AttemptEnd { verify, ..end };
         end.sign = sign.filter(|sign| self.is_to_be_told(sign, &end.next));
-        persist(self.context, || self.attempt.write_end(&end))?;
+        self.put_on_record(end)
+    }
+
+    /// `None`: the daemon is being ended before that could be written. Where the attempt's own folder takes nothing, its end is
+    /// known to this daemon only, so that nothing may follow it but the report.
+    fn put_on_record(&self, mut end: AttemptEnd) -> Option<AttemptEnd> {
+        match persist(self.context, || self.attempt.write_end(&end)) {
+            Ok(()) => {}
+            Err(Unwritten::DaemonEnds) => return None,
+            Err(Unwritten::Own(e)) => {
+                log::warn!("{e}: how the attempt ended is known from memory only");
+                if end.next != NextStep::Report {
+                    end.next = NextStep::Report;
+                    end.ending.warnings.push(NOT_AGAIN.into());
+                }
+            }
+        }
+        self.context.tell_moved_aside();
         Some(end)
     }
 
@@ -138,8 +156,7 @@ impl Running<'_> {
             Ending { status, error_type, error: Some(why), warnings: Vec::new() }
         };
         let end = self.record(None, summary, ending, NextStep::Report, swept, git);
-        persist(self.context, || self.attempt.write_end(&end))?;
-        Some(end)
+        self.put_on_record(end)
     }
 
     /// For an attempt whose end is on record: nothing of it may be left when its answer appears.
@@ -162,7 +179,15 @@ impl Running<'_> {
     }
 
     fn judge(&mut self, exit: Option<Exit>) -> (Summary, Ending) {
-        let summary = self.follower.finish(&self.attempt);
+        let bytes_max = self.context.settings().stdout_bytes_max;
+        let summary = self.follower.finish(&self.attempt, bytes_max);
+        // It ended by itself before a look at it could end it.
+        let seen = &self.follower.seen;
+        if self.stop.is_none()
+            && bytes_max.is_some_and(|max| seen.bytes.max(seen.stderr_bytes) > max)
+        {
+            self.stop = Some(StopCause::OutputLimit);
+        }
         let ending = self.ending(exit, &summary, &self.attempt.stderr_tail());
         (summary, ending)
     }
@@ -183,14 +208,14 @@ impl Running<'_> {
     }
 
     fn git_after(&self, summary: &Summary) -> GitFacts {
-        let (dir, before) = (Path::new(&self.start.project_dir), &self.start.git);
+        let (dir, before) = (&self.start.dir(), &self.start.git);
         let look = git::Look {
             // Whoever was cut off may have done what its stream does not say.
             may_have_changed: summary.used_tools || summary.result.is_none(),
             since_ms: self.start.first.at_ms,
             timeout: self.context.settings().git_timeout,
         };
-        let after = git::after(&self.context.processes, &self.attempt, dir, before, &look);
+        let after = git::after(&self.context.processes, &self.context.store, dir, before, &look);
         after.unwrap_or_else(|| before.clone())
     }
 

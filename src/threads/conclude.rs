@@ -1,9 +1,12 @@
 //! From a decided report to an answered dispatch. Everything after the commit is harmless when it is done again, which is
 //! what the next start does if we die in between.
+//!
+//! Whoever drives an [`Answering`] decides how long: a worker gives it some tries, intake one. What cannot go on then is
+//! parked, so that one dispatch's trouble takes nobody else's slot.
 
 use serde_json::{Value, json};
 
-use super::{Context, persist};
+use super::{Context, Event, Unwritten, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Claim, Committed, OutboxEntry};
@@ -13,109 +16,264 @@ use crate::pure::digest::sha256_hex;
 use crate::pure::dispatch::{Dispatch, DispatchId};
 use crate::pure::report::{AttemptReport, ErrorType, Report, Status};
 
+/// What an answer says that its own folder could not be asked for.
+const FROM_MEMORY: &str =
+    "the folder of this dispatch was gone or damaged: this is what the daemon remembered of it";
+
 /// A claim with what its files say: all that an answer needs.
+#[derive(Debug)]
 pub struct Dossier {
     pub claim: Claim,
     pub accepted: Accepted,
+    /// The exact bytes that were accepted.
+    pub bytes: Vec<u8>,
     pub dispatch: Dispatch,
 }
 
-/// Answers with how the last attempt ended. False: the daemon is being ended, and the next one goes on from what stands.
-pub fn after_attempts(context: &Context, dossier: Dossier, last: AttemptEnd) -> bool {
-    let id = &dossier.claim.id;
-    let logs = context.store.finished_dir(id).display().to_string();
-    let Some(earlier) = persist(context, || earlier(context, id, last.attempt.attempt)) else {
-        return false;
-    };
-    let report = answer::from_attempts(&dossier.dispatch, earlier, last, logs);
-    conclude(context, dossier, report)
+/// A dispatch on its way from its report to its end.
+#[derive(Debug)]
+pub struct Answering {
+    claim: Claim,
+    /// What was accepted, if that is known: for a fresh folder, and to find the inbox file.
+    accepted: Option<(Accepted, Vec<u8>)>,
+    callback_url: Option<String>,
+    report: Report,
+    /// The report's exact bytes, once it is committed.
+    bytes: Vec<u8>,
+    step: Step,
+    /// It was committed in a fresh folder, since its own is of no use.
+    is_afresh: bool,
 }
 
-/// How the attempts before that one ended.
-fn earlier(context: &Context, id: &DispatchId, number: u32) -> Result<Vec<AttemptReport>> {
+/// In the order that makes each crash between them repeatable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Commit,
+    Publish,
+    Callback,
+    Tell,
+    RemoveFile,
+    Retire,
+    Done,
+}
+
+impl Answering {
+    fn new(dossier: Dossier, report: Report) -> Answering {
+        let Dossier { claim, accepted, bytes, dispatch } = dossier;
+        Answering {
+            claim,
+            accepted: Some((accepted, bytes)),
+            callback_url: dispatch.callback_url,
+            report,
+            bytes: Vec::new(),
+            step: Step::Commit,
+            is_afresh: false,
+        }
+    }
+
+    /// With how the last attempt ended; `earlier` are those before it.
+    pub fn of_attempts(
+        context: &Context,
+        dossier: Dossier,
+        earlier: Vec<AttemptReport>,
+        last: AttemptEnd,
+    ) -> Answering {
+        let logs = context.store.finished_dir(&dossier.claim.id).display().to_string();
+        let report = answer::from_attempts(&dossier.dispatch, earlier, last, logs);
+        Answering::new(dossier, report)
+    }
+
+    /// Without (another) session: it was cancelled, withdrawn, or could not be started. `last`: how the newest attempt ended,
+    /// which is a part of the answer.
+    pub fn without_session(
+        context: &Context,
+        dossier: Dossier,
+        earlier: Vec<AttemptReport>,
+        last: Option<AttemptEnd>,
+        (status, kind, error): (Status, ErrorType, &str),
+    ) -> Answering {
+        let Some(mut end) = last else {
+            let now = clock::unix_ms();
+            let report = answer::without_session(&dossier.dispatch, status, kind, error, now);
+            return Answering::new(dossier, report);
+        };
+        if let NextStep::Retry { retries, .. } = end.next {
+            end.retries = retries;
+        }
+        end.ending.status = status;
+        end.ending.error_type = Some(kind);
+        end.ending.error = Some(error.to_string());
+        Answering::of_attempts(context, dossier, earlier, end)
+    }
+
+    /// For one of which nothing can be read any more, or that was never more than a name.
+    pub fn of_remains(
+        claim: Claim,
+        accepted: Option<(Accepted, Vec<u8>)>,
+        callback_url: Option<String>,
+        report: Report,
+    ) -> Answering {
+        let (bytes, step) = (Vec::new(), Step::Commit);
+        Answering { claim, accepted, callback_url, report, bytes, step, is_afresh: false }
+    }
+
+    /// For a report that is committed already: in the claim's folder, or (`is_afresh`) outside of it.
+    pub fn of_committed(
+        claim: Claim,
+        accepted: Option<(Accepted, Vec<u8>)>,
+        callback_url: Option<String>,
+        committed: Committed,
+        is_afresh: bool,
+    ) -> Answering {
+        let (Committed { report, bytes }, step) = (committed, Step::Publish);
+        Answering { claim, accepted, callback_url, report, bytes, step, is_afresh }
+    }
+
+    pub fn id(&self) -> &DispatchId {
+        &self.claim.id
+    }
+
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// Something of its session could not be ended: nobody else may work in that project meanwhile.
+    pub fn is_project_busy(&self) -> bool {
+        self.report.leftover_processes.iter().any(|leftover| !leftover.ended)
+    }
+
+    /// Goes on from where it stands, to the end or to the first step that fails. That one is tried again by the next call.
+    pub fn advance(&mut self, context: &Context) -> Result<()> {
+        let advanced = self.try_to_advance(context);
+        context.tell_moved_aside();
+        advanced
+    }
+
+    fn try_to_advance(&mut self, context: &Context) -> Result<()> {
+        let store = &context.store;
+        loop {
+            self.step = match self.step {
+                Step::Commit => {
+                    self.commit(context)?;
+                    Step::Publish
+                }
+                Step::Publish => {
+                    store.publish(&self.claim.id, &self.bytes)?;
+                    Step::Callback
+                }
+                Step::Callback => {
+                    self.put_callback(context)?;
+                    Step::Tell
+                }
+                Step::Tell => {
+                    self.tell(context);
+                    Step::RemoveFile
+                }
+                Step::RemoveFile => {
+                    self.remove_file(context);
+                    Step::Retire
+                }
+                Step::Retire => {
+                    self.retire(context)?;
+                    Step::Done
+                }
+                Step::Done => return Ok(()),
+            };
+        }
+    }
+
+    fn commit(&mut self, context: &Context) -> Result<()> {
+        match context.store.commit(&self.claim, &self.report) {
+            Err(e) if !e.fault().is_everywhere() => {
+                if !self.is_afresh {
+                    log::warn!("{e}: {} is answered from memory", self.claim.id);
+                    self.report.warnings.push(FROM_MEMORY.into());
+                }
+                self.commit_afresh(context)
+            }
+            committed => {
+                self.bytes = committed?;
+                Ok(())
+            }
+        }
+    }
+
+    fn commit_afresh(&mut self, context: &Context) -> Result<()> {
+        self.is_afresh = true;
+        let known = self.accepted.as_ref().map(|(accepted, bytes)| (accepted, bytes.as_slice()));
+        self.bytes = context.store.commit_afresh(&self.claim.id, known, &self.report)?;
+        Ok(())
+    }
+
+    fn put_callback(&self, context: &Context) -> Result<()> {
+        let url = self.callback_url.as_ref().filter(|_| !context.settings().local_only);
+        let Some(url) = url else { return Ok(()) };
+        let (id, now) = (&self.claim.id, clock::unix_ms());
+        context.store.put_outbox(&OutboxEntry {
+            dispatch_id: id.to_string(),
+            url: url.clone(),
+            idempotency_key: format!("{id}:{}", &sha256_hex(&self.bytes)[..16]),
+            body: ascii_json(&self.bytes).unwrap_or_default(),
+            tries: 0,
+            created_at_ms: now,
+            next_at_ms: now,
+        })
+    }
+
+    fn tell(&self, context: &Context) {
+        audit_end(context, self.claim.id.as_str(), &self.report);
+        // Not before: a callback that fails at once must not be told of first.
+        if self.callback_url.is_some() {
+            let _ = context.outbox_changed.try_send(());
+        }
+    }
+
+    /// What fails here leaves something behind that the next start removes.
+    fn remove_file(&self, context: &Context) {
+        let Some((accepted, _)) = &self.accepted else { return };
+        let has_run = !self.report.attempts.is_empty();
+        if let Err(e) = context.store.remove_answered(&self.claim, accepted, has_run) {
+            log::warn!("{e}");
+        }
+    }
+
+    fn retire(&mut self, context: &Context) -> Result<()> {
+        if !self.is_afresh {
+            match context.store.retire(&self.claim) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    log::warn!("{e}: {} is kept from memory", self.claim.id);
+                    self.commit_afresh(context)?;
+                }
+                retired => return retired,
+            }
+        }
+        context.store.retire_remains(&self.claim.id)
+    }
+}
+
+/// Sees an answer through, in a thread that may wait. Gives what intake is to be told.
+pub fn see_through(context: &Context, mut answering: Answering) -> Event {
+    let id = answering.id().clone();
+    match persist(context, || answering.advance(context)) {
+        Ok(()) => Event::Closed { id },
+        Err(Unwritten::DaemonEnds) => Event::Left { id },
+        Err(Unwritten::Own(e)) => {
+            Event::Parked { answering: Box::new(answering), error: e.to_string() }
+        }
+    }
+}
+
+/// How the attempts before that one ended, as their records have it.
+pub fn earlier_attempts(
+    context: &Context,
+    id: &DispatchId,
+    number: u32,
+) -> Result<Vec<AttemptReport>> {
     let mut reports = Vec::new();
     for attempt in context.store.attempts_before(id, number)? {
         reports.extend(attempt.end()?.read().map(|end| end.attempt.clone()));
     }
     Ok(reports)
-}
-
-/// Answers without (another) session: it was cancelled, withdrawn, or could not be started.
-pub fn without_session(
-    context: &Context,
-    dossier: Dossier,
-    status: Status,
-    kind: ErrorType,
-    error: &str,
-) -> bool {
-    let look = || context.store.last_end(&dossier.claim.id);
-    let Some(last) = persist(context, look) else { return false };
-    let Some(mut end) = last else {
-        let now = clock::unix_ms();
-        let report = answer::without_session(&dossier.dispatch, status, kind, error, now);
-        return conclude(context, dossier, report);
-    };
-    // A retry that did not start: the attempts before it are part of the answer.
-    if let NextStep::Retry { retries, .. } = end.next {
-        end.retries = retries;
-    }
-    end.ending.status = status;
-    end.ending.error_type = Some(kind);
-    end.ending.error = Some(error.to_string());
-    after_attempts(context, dossier, end)
-}
-
-fn conclude(context: &Context, dossier: Dossier, report: Report) -> bool {
-    let Dossier { mut claim, accepted, dispatch } = dossier;
-    let Some(bytes) = persist(context, || context.store.commit(&mut claim, &report)) else {
-        return false;
-    };
-    let answer = Committed { report, bytes };
-    see_through(context, claim, &accepted, dispatch.callback_url.as_deref(), &answer)
-}
-
-/// The steps after the commit, in the order that makes each crash between them repeatable.
-pub fn see_through(
-    context: &Context,
-    mut claim: Claim,
-    accepted: &Accepted,
-    callback_url: Option<&str>,
-    answer: &Committed,
-) -> bool {
-    let store = &context.store;
-    let id = claim.id.clone();
-    if persist(context, || store.publish(&mut claim, &answer.bytes)).is_none() {
-        return false;
-    }
-    let callback = callback_url.filter(|_| !context.settings().local_only);
-    let put = |url| persist(context, || put_callback(context, &claim, url, &answer.bytes));
-    if callback.is_some_and(|url| put(url).is_none()) {
-        return false;
-    }
-    audit_end(context, id.as_str(), &answer.report);
-    // Not before: a callback that fails at once must not be told of first.
-    if callback.is_some() {
-        let _ = context.outbox_changed.try_send(());
-    }
-    // What fails here leaves something behind that the next start removes.
-    if let Err(e) = store.remove_answered(&claim, accepted, !answer.report.attempts.is_empty()) {
-        log::warn!("{e}");
-    }
-    persist(context, || store.retire(&claim)).is_some()
-}
-
-fn put_callback(context: &Context, claim: &Claim, url: &str, report: &[u8]) -> Result<()> {
-    let now = clock::unix_ms();
-    let entry = OutboxEntry {
-        dispatch_id: claim.id.to_string(),
-        url: url.to_string(),
-        idempotency_key: format!("{}:{}", claim.id, &sha256_hex(report)[..16]),
-        body: ascii_json(report).unwrap_or_default(),
-        tries: 0,
-        created_at_ms: now,
-        next_at_ms: now,
-    };
-    context.store.put_outbox(&entry)
 }
 
 /// The seed's last audit line of a dispatch, and one log line for people.

@@ -19,6 +19,8 @@ pub struct Follower {
     in_trouble: bool,
     stillness: Stillness,
     last_output_at_ms: Option<i64>,
+    /// What the stream had said before the session cut it off.
+    before_cut: Option<Summary>,
     pub seen: Seen,
 }
 
@@ -26,6 +28,7 @@ pub struct Follower {
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     pub bytes: u64,
+    pub stderr_bytes: u64,
     pub has_begun: bool,
     pub final_since_ms: Option<i64>,
     pub still_since_ms: Option<i64>,
@@ -41,7 +44,14 @@ impl Follower {
             in_trouble: false,
             stillness: Stillness::default(),
             last_output_at_ms: None,
-            seen: Seen { bytes: 0, has_begun: true, final_since_ms: None, still_since_ms: None },
+            before_cut: None,
+            seen: Seen {
+                bytes: 0,
+                stderr_bytes: 0,
+                has_begun: true,
+                final_since_ms: None,
+                still_since_ms: None,
+            },
         }
     }
 
@@ -53,6 +63,7 @@ impl Follower {
         cpu: impl FnOnce() -> Option<Cpu>,
     ) -> bool {
         let bytes_before = self.seen.bytes;
+        self.seen.stderr_bytes = attempt.stderr_bytes();
         let followed = self.read_news(attempt);
         let now_ms = clock::monotonic_ms();
         if let Err(e) = &followed
@@ -77,13 +88,13 @@ impl Follower {
     }
 
     fn read_news(&mut self, attempt: &Attempt) -> Result<()> {
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            none => none.insert(attempt.open_stream()?),
-        };
+        if self.stream.is_none() {
+            self.stream = attempt.open_stream();
+        }
+        let Some(stream) = &mut self.stream else { return Ok(()) };
         let news = stream.look()?;
         if news.is_cut {
-            self.transcript = Transcript::new(self.driver);
+            begin_anew(&mut self.transcript, &mut self.before_cut, self.driver);
         }
         self.seen.bytes = news.size;
         if self.may_read && news.is_more {
@@ -92,26 +103,28 @@ impl Follower {
         Ok(())
     }
 
-    /// After the session's end: reads the rest.
-    pub fn finish(&mut self, attempt: &Attempt) -> Summary {
+    /// After the session's end: reads the rest, or as much as a session may write.
+    pub fn finish(&mut self, attempt: &Attempt, bytes_max: Option<u64>) -> Summary {
+        self.seen.bytes = attempt.stdout_bytes();
+        self.seen.stderr_bytes = attempt.stderr_bytes();
         let mut transcript = std::mem::replace(&mut self.transcript, Transcript::new(self.driver));
-        let mut read = || {
-            let stream = match &mut self.stream {
-                Some(stream) => {
-                    if stream.look()?.is_cut {
-                        transcript = Transcript::new(self.driver);
-                    }
-                    stream
-                }
-                none => none.insert(attempt.open_stream()?),
-            };
-            stream.read_rest(&mut |piece| transcript.feed(piece))
-        };
-        self.seen.bytes = read().unwrap_or_else(|e| {
-            log::error!("{e}");
-            attempt.stdout_bytes()
+        let stream = self.stream.take().or_else(|| attempt.open_stream());
+        let read = stream.map_or(Ok(()), |mut stream| {
+            if stream.look()?.is_cut {
+                begin_anew(&mut transcript, &mut self.before_cut, self.driver);
+            }
+            let bytes_max = bytes_max.unwrap_or(u64::MAX);
+            stream.read_rest(bytes_max, &mut |piece| transcript.feed(piece))
         });
-        transcript.finish()
+        if let Err(e) = read {
+            log::error!("{e}");
+        }
+        let summary = transcript.finish();
+        // A result that was seen stands, whatever the session does to its own output afterwards.
+        match self.before_cut.take() {
+            Some(before) if summary.result.is_none() && before.result.is_some() => before,
+            _ => summary,
+        }
     }
 
     /// For the heartbeat.
@@ -125,5 +138,12 @@ impl Follower {
             tokens: summary.tokens,
             cost_usd: summary.result.as_ref().and_then(|result| result.total_cost_usd),
         }
+    }
+}
+
+fn begin_anew(transcript: &mut Transcript, before: &mut Option<Summary>, driver: &'static Driver) {
+    let cut = std::mem::replace(transcript, Transcript::new(driver)).finish();
+    if cut.result.is_some() || before.is_none() {
+        *before = Some(cut);
     }
 }

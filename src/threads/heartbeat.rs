@@ -23,6 +23,9 @@ use crate::pure::trouble::Place;
 /// At most one beat in this time, however much changes.
 const CHANGE_EVERY: Duration = Duration::from_secs(1);
 
+/// More of them are not told of.
+const PARKED_MAX: usize = 100;
+
 /// What there is to tell.
 #[derive(Debug, Default)]
 pub struct Board {
@@ -49,6 +52,8 @@ pub struct Told {
     pub queued: usize,
     pub paused: bool,
     pub sessions: Vec<RunningSession>,
+    /// Which dispatches' own troubles keep them from going on, and why.
+    pub parked: Vec<(String, String)>,
     /// With how many dispatches wait for each.
     pub holds: Vec<(Hold, usize)>,
 }
@@ -144,6 +149,10 @@ pub fn write(context: &Context, state: &str) {
     }
     if !told.holds.is_empty() {
         beat["holds"] = told.holds.iter().map(|(hold, waiting)| held(hold, *waiting)).collect();
+    }
+    if !told.parked.is_empty() {
+        let parked = told.parked.iter().take(PARKED_MAX);
+        beat["parked"] = parked.map(|(id, why)| json!({"id": id, "reason": why})).collect();
     }
     match context.store.write_heartbeat(&beat) {
         Ok(()) => context.works(Place::Heartbeat),

@@ -30,15 +30,17 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use serde_json::json;
 
-use crate::effects::error::Result;
+use crate::effects::error::{Error, Result};
 use crate::effects::process::Processes;
-use crate::effects::store::{Audit, Claim, Store};
+use crate::effects::store::{Audit, Claim, MovedAside, Store};
 use crate::pure::claim::AttemptEnd;
 use crate::pure::config::Settings;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::hold::{Notice, Sign};
 use crate::pure::trouble::Place;
+use conclude::Answering;
 use health::Health;
 use heartbeat::Board;
 use signals::Level;
@@ -65,6 +67,17 @@ pub struct Context {
 }
 
 impl Context {
+    /// Tells what had to be moved because it stood where something of ours belongs.
+    pub fn tell_moved_aside(&self) {
+        for MovedAside { id, from, to } in self.store.take_moved_aside() {
+            let (from, to) = (from.display().to_string(), to.display().to_string());
+            log::warn!("{from} was in the way and is {to} now");
+            let of_dispatch = DispatchId::parse(&id).map_or("", |_| id.as_str());
+            let details = [("path", json!(from)), ("to", json!(to))];
+            self.audit.record("moved_aside", of_dispatch, &details);
+        }
+    }
+
     /// The settings that are in force now. Whoever needs several of them together takes them once.
     pub fn settings(&self) -> Arc<Settings> {
         self.live.0.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -120,6 +133,8 @@ pub enum Event {
     Notice(Box<Notice>),
     /// It is left as it stands on disk, for the next daemon.
     Left { id: DispatchId },
+    /// Its answer cannot be seen through for a trouble of its own; intake looks at it again with the beats.
+    Parked { answering: Box<Answering>, error: String },
 }
 
 /// What the end of an attempt says about its agent, if anything.
@@ -139,28 +154,55 @@ fn notice(claim: &Claim, sign: Sign) -> Notice {
 
 /// The first pause; it doubles up to the setting.
 const PERSIST_PAUSE: Duration = Duration::from_secs(1);
+/// How often is tried what fails for one dispatch alone, and the pause between.
+const OWN_TRIES: u32 = 3;
+const OWN_PAUSE: Duration = Duration::from_millis(50);
 
-/// Does something to the disk until it works: what is known of a finished session must not be dropped for a full disk.
-/// `None`: the daemon is told to end now; the next one takes it up from what stands there.
-pub fn persist<T>(context: &Context, mut deed: impl FnMut() -> Result<T>) -> Option<T> {
-    let mut failed = match deed() {
-        Ok(value) => return Some(value),
-        Err(e) => e,
-    };
-    let (holder, pause_max) = (context.health.holder(), context.settings().trouble_pause);
-    let mut pause = PERSIST_PAUSE.min(pause_max);
+/// Why something about a dispatch is not on the disk.
+#[derive(Debug)]
+pub enum Unwritten {
+    /// The daemon is told to end now; the next one takes it up from what stands there.
+    DaemonEnds,
+    /// It concerns this dispatch alone, and waiting does not mend it.
+    Own(Error),
+}
+
+/// Does something to the disk until it works: what is known of a finished session must not be dropped for a full disk. What
+/// fails for this dispatch alone gets a few tries: it must not keep a slot from the others.
+pub fn persist<T>(
+    context: &Context,
+    mut deed: impl FnMut() -> Result<T>,
+) -> std::result::Result<T, Unwritten> {
+    let holder = context.health.holder();
+    let (mut pause, mut own_tries, mut is_told) = (PERSIST_PAUSE, 0, false);
     let done = loop {
-        context.failed_for(Place::Answer, holder, &failed);
-        if context.level.is_kill() {
-            break None;
+        let failed = match deed() {
+            Ok(value) => break Ok(value),
+            Err(e) => e,
+        };
+        if failed.fault().is_everywhere() {
+            is_told = true;
+            context.failed_for(Place::Answer, holder, &failed);
+            if context.level.is_kill() {
+                return Err(Unwritten::DaemonEnds);
+            }
+            let pause_max = context.settings().trouble_pause;
+            thread::sleep(pause.min(pause_max));
+            pause = (pause * 2).min(pause_max);
+            // A folder that is gone, or was shut, comes back.
+            if let Err(e) = context.store.make_directories() {
+                log::debug!("{e}");
+            }
+            continue;
         }
-        thread::sleep(pause);
-        pause = (pause * 2).min(pause_max);
-        match deed() {
-            Ok(value) => break Some(value),
-            Err(e) => failed = e,
+        own_tries += 1;
+        if own_tries >= OWN_TRIES {
+            break Err(Unwritten::Own(failed));
         }
+        thread::sleep(OWN_PAUSE);
     };
-    context.works_for(Place::Answer, holder);
+    if is_told {
+        context.works_for(Place::Answer, holder);
+    }
     done
 }

@@ -1,25 +1,22 @@
 //! What an earlier daemon left: looked at once, at start, before anything new is taken. The files alone decide
 //! ([`crate::pure::recovery`]); here they are read, and what can be done at once is done.
 
-use std::thread;
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::conclude::see_through;
+use super::conclude::Answering;
 use super::{Context, notice_of};
 use crate::effects::error::Result;
 use crate::effects::process::Mark;
-use crate::effects::store::{Attempt, Claim, ClaimFiles, Committed, Put, Record};
+use crate::effects::store::{Attempt, Claim, ClaimFiles, Committed, Record};
 use crate::effects::{clock, project};
-use crate::pure::claim::{AttemptStart, NextStep};
-use crate::pure::dispatch::{self, DispatchId};
+use crate::pure::claim::{AttemptStart, Identity, NextStep};
+use crate::pure::dispatch::{self, Dispatch, DispatchId};
+use crate::pure::environment::RUN_TOKEN;
 use crate::pure::hold::Notice;
+use crate::pure::queue::Lane;
 use crate::pure::recovery::{Found, FoundAttempt, FoundEnd, Leader, Step, step};
-
-/// How often a claim is looked at before it is left as it is.
-const LOOKS_MAX: u32 = 10;
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub struct Recovered {
@@ -29,97 +26,170 @@ pub struct Recovered {
     pub taken_up: Vec<(Claim, Step)>,
     /// What attempts said that had ended, and when: it may not have reached `holds.json`.
     pub notices: Vec<(i64, Notice)>,
+    /// Answers that could not be seen through at once, and why.
+    pub parked: Vec<(Answering, String)>,
+    /// What cannot be read just now, and why.
+    pub unread: Vec<(DispatchId, String)>,
 }
 
+/// Looks at everything once: one that cannot be read or answered now must not hold up the others, nor the start.
 pub fn recover(context: &Context) -> Result<Recovered> {
     let mut recovered = Recovered::default();
-    let boot_id = clock::boot_id();
-    for id in context.store.list_active()? {
-        let (files, report, found) = match look_patiently(context, &id, boot_id) {
-            Ok(looked) => looked,
-            Err(e) => {
-                log::error!("{id} is left as it is: {e}");
-                continue;
-            }
-        };
-        let step = step(&found);
-        if step != Step::Queue {
-            let name = format!("{step:?}").to_lowercase();
-            context.audit.record("recovered", id.as_str(), &[("step", json!(name))]);
-        }
-        let Some(files) = files else {
-            // Without its record nothing can be redone; with a report there is one, and it is kept.
-            if step == Step::Discard {
-                context.store.discard(&id)?;
-            } else {
-                log::error!("{id}: its folder is damaged and is left as it is");
-            }
-            continue;
-        };
-        let claim = claim_of(context, id, &files);
-        match step {
-            Step::Discard => context.store.discard(&claim.id)?,
-            Step::Publish => {
-                if let Some(report) = report {
-                    publish(context, claim, &files, &report);
-                }
-            }
-            Step::Queue => recovered.waiting.push(claim),
-            Step::QueueRetry | Step::QueueAgain | Step::Conclude => {
-                recovered.notices.extend(last_notice(context, &claim));
-                recovered.taken_up.push((claim, step));
-            }
-            Step::GoOnStopping(_) | Step::Adopt | Step::Judge | Step::GiveUp(_) => {
-                recovered.taken_up.push((claim, step))
-            }
-        }
+    let started = context.store.list_started()?;
+    let ids: BTreeSet<DispatchId> =
+        context.store.list_active()?.into_iter().chain(started).collect();
+    for id in ids {
+        recover_one(context, id, &mut recovered);
     }
+    context.tell_moved_aside();
     Ok(recovered)
 }
 
-type Looked = (Option<ClaimFiles>, Option<Committed>, Found);
-
-/// A disk or a table of descriptors may be in trouble for a moment; one claim that cannot be read at all must not hold up
-/// the others for ever.
-fn look_patiently(context: &Context, id: &DispatchId, boot_id: &str) -> Result<Looked> {
-    for _ in 1..LOOKS_MAX {
-        match look(context, id, boot_id) {
-            Err(e) => log::error!("{e}; trying again in {LOOK_AGAIN:?}"),
-            looked => return looked,
+/// One of them. What cannot be read is for a later look.
+pub fn recover_one(context: &Context, id: DispatchId, recovered: &mut Recovered) {
+    match look(context, &id) {
+        Ok(looked) => take_up(context, id, looked, recovered),
+        Err(e) => {
+            log::error!("{id} waits: {e}");
+            recovered.unread.push((id, e.to_string()));
         }
-        thread::sleep(LOOK_AGAIN);
     }
-    look(context, id, boot_id)
 }
 
-fn look(context: &Context, id: &DispatchId, boot_id: &str) -> Result<Looked> {
-    let store = &context.store;
-    let (files, report) = (store.read_claim(id)?, store.read_committed(id)?);
-    let attempt = store.last_attempt(id)?;
-    let attempt = attempt.map(|attempt| look_at_attempt(context, &attempt, boot_id)).transpose()?;
-    let found = Found { accepted: files.is_some(), report: report.is_some(), attempt };
-    Ok((files, report, found))
-}
-
-fn claim_of(context: &Context, id: DispatchId, files: &ClaimFiles) -> Claim {
-    let (dir, project, agent) = match dispatch::parse(&files.bytes, 0) {
-        Ok(d) => {
-            let dir = project::expand(&d.project_dir, context.home.as_deref());
-            (dir, d.project, d.target_agent)
+fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Recovered) {
+    let Looked { files, report, found, folder } = looked;
+    let step = step(&found);
+    if step != Step::Queue {
+        let name = format!("{step:?}").to_lowercase();
+        context.audit.record("recovered", id.as_str(), &[("step", json!(name))]);
+    }
+    let Some(files) = files else {
+        return take_up_remains(context, id, step, report, recovered);
+    };
+    let dispatch = dispatch::parse(&files.bytes, 0).ok();
+    let claim = claim_of(context, id, &files, dispatch.as_ref(), folder);
+    match step {
+        Step::Discard => discard(context, &claim.id),
+        Step::Publish => {
+            let url = dispatch.and_then(|dispatch| dispatch.callback_url);
+            let accepted = Some((files.accepted, files.bytes));
+            if let Some(report) = report {
+                publish(
+                    context,
+                    Answering::of_committed(claim, accepted, url, report, false),
+                    recovered,
+                );
+            }
         }
-        Err(_) => Default::default(),
+        Step::Queue => recovered.waiting.push(claim),
+        Step::QueueRetry | Step::QueueAgain | Step::Conclude => {
+            recovered.notices.extend(last_notice(context, &claim));
+            recovered.taken_up.push((claim, step));
+        }
+        Step::GoOnStopping(_)
+        | Step::Adopt
+        | Step::Judge
+        | Step::GiveUp(_)
+        | Step::Gone
+        | Step::Stands => recovered.taken_up.push((claim, step)),
+    }
+}
+
+/// For one of which nothing says any more what was accepted.
+fn take_up_remains(
+    context: &Context,
+    id: DispatchId,
+    step: Step,
+    report: Option<Committed>,
+    recovered: &mut Recovered,
+) {
+    let claim = Claim {
+        inbox_name: format!("{id}.json").into(),
+        lane: Lane::from(""),
+        agent: dispatch::AGENTS[0],
+        project: "".into(),
+        accepted_at_ms: clock::unix_ms(),
+        seq: 0,
+        folder: None,
+        in_hand: None,
+        resume: None,
+        id,
+    };
+    match (step, report) {
+        (Step::Discard, _) => discard(context, &claim.id),
+        (Step::Publish, Some(report)) => {
+            publish(context, Answering::of_committed(claim, None, None, report, false), recovered)
+        }
+        (Step::Stands, _) => recovered.taken_up.push((claim, step)),
+        _ => recovered.taken_up.push((claim, Step::Gone)),
+    }
+}
+
+fn discard(context: &Context, id: &DispatchId) {
+    if let Err(e) = context.store.discard(id) {
+        log::error!("{e}");
+    }
+}
+
+fn publish(context: &Context, mut answering: Answering, recovered: &mut Recovered) {
+    let id = answering.id().clone();
+    match answering.advance(context) {
+        Ok(()) => {
+            if let Err(e) = context.store.remove_cancel(id.as_str()) {
+                log::warn!("{e}");
+            }
+        }
+        Err(e) => recovered.parked.push((answering, e.to_string())),
+    }
+}
+
+struct Looked {
+    files: Option<ClaimFiles>,
+    report: Option<Committed>,
+    found: Found,
+    folder: Option<Identity>,
+}
+
+fn look(context: &Context, id: &DispatchId) -> Result<Looked> {
+    let store = &context.store;
+    let folder = store.open_up_claim(id)?;
+    let (files, report) = (store.read_claim(id)?, store.read_committed(id)?);
+    let started = store.has_started(id)?;
+    let attempt = store.last_attempt(id)?;
+    let attempt = attempt.map(|attempt| look_at_attempt(context, attempt)).transpose()?;
+    // One that never ran is answered nowhere else: what stands there is not ours.
+    let may_have_run = started || attempt.is_some();
+    let answered = report.is_none() && may_have_run && store.find_answer(id)?.is_some();
+    let found =
+        Found { accepted: files.is_some(), started, report: report.is_some(), answered, attempt };
+    Ok(Looked { files, report, found, folder })
+}
+
+fn claim_of(
+    context: &Context,
+    id: DispatchId,
+    files: &ClaimFiles,
+    dispatch: Option<&Dispatch>,
+    folder: Option<Identity>,
+) -> Claim {
+    let (dir, project, agent) = match dispatch {
+        Some(d) => {
+            let dir = project::expand(&d.project_dir, context.home.as_deref());
+            (dir, d.project.as_str(), d.target_agent.as_str())
+        }
+        None => Default::default(),
     };
     Claim {
         id,
         seq: files.accepted.seq,
         lane: project::lane(&dir),
-        agent: dispatch::agent_name(&agent),
+        agent: dispatch::agent_name(agent),
         inbox_name: files.accepted.inbox_name(),
         project: project.into(),
         accepted_at_ms: files.accepted.at_ms(),
-        put: Put::default(),
+        folder,
         in_hand: None,
-        places: None,
+        resume: None,
     }
 }
 
@@ -129,16 +199,8 @@ fn last_notice(context: &Context, claim: &Claim) -> Option<(i64, Notice)> {
     Some((end.finished_at_ms, notice_of(claim, end)?))
 }
 
-fn publish(context: &Context, claim: Claim, files: &ClaimFiles, report: &Committed) {
-    let url = dispatch::parse(&files.bytes, 0).ok().and_then(|d| d.callback_url);
-    let id = claim.id.clone();
-    see_through(context, claim, &files.accepted, url.as_deref(), report);
-    if let Err(e) = context.store.remove_cancel(id.as_str()) {
-        log::warn!("{e}");
-    }
-}
-
-fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> Result<FoundAttempt> {
+fn look_at_attempt(context: &Context, mut attempt: Attempt) -> Result<FoundAttempt> {
+    attempt.find()?;
     let end = match attempt.end()? {
         Record::Read(end) => Some(match end.next {
             NextStep::Report => FoundEnd::Report,
@@ -148,7 +210,7 @@ fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> Resul
         Record::Absent | Record::Unreadable => None,
     };
     let stop = attempt.stop()?.read().map(|stop| stop.cause);
-    let readings = attempt.readings()?;
+    let readings = attempt.readings();
     let start = attempt.start()?;
     let Record::Read(start) = &start else {
         // What is started has a durable record, so that this one never ran, unless something says otherwise.
@@ -156,23 +218,25 @@ fn look_at_attempt(context: &Context, attempt: &Attempt, boot_id: &str) -> Resul
         let leader = Leader::Unknown;
         return Ok(FoundAttempt { readable: false, end, stop, readings, leader, traces });
     };
-    let (leader, traces) = if end.is_some() || start.boot_id != boot_id {
+    let (leader, traces) = if start.boot_id != clock::boot_id() {
         (Leader::Dead, false)
     } else {
-        look_at_processes(context, attempt, start)?
+        look_at_processes(context, &attempt, start, end.is_some())?
     };
     Ok(FoundAttempt { readable: true, end, stop, readings, leader, traces })
 }
 
+/// `has_ended`: its record says so, and nobody need be looked for whom none names.
 fn look_at_processes(
     context: &Context,
     attempt: &Attempt,
     start: &AttemptStart,
+    has_ended: bool,
 ) -> Result<(Leader, bool)> {
     let processes = &context.processes;
     let mark = Mark {
-        run_token: start.run_token.clone(),
-        stdout: attempt.stdout_path(),
+        variables: vec![format!("{RUN_TOKEN}={}", start.run_token)],
+        stdout: attempt.stdout(),
         group: None,
         started_ticks: start.started_ticks,
         is_below_us: false,
@@ -180,20 +244,24 @@ fn look_at_processes(
     let has_proc = cfg!(target_os = "linux");
     Ok(match attempt.child()? {
         // Without start times a pid may be anybody's by now: then the lock must say so too.
-        Record::Read(child) if processes.is_alive(&child) => {
+        Record::Read(child) if processes.is_leader(&child, &mark) => {
             let ours = has_proc || processes.has_traces(&mark);
             (if ours { Leader::Alive } else { Leader::Dead }, ours)
         }
-        Record::Read(_) => (Leader::Dead, false),
-        Record::Absent | Record::Unreadable => match processes.find_leader(&mark) {
-            Some(leader) => {
-                // For the next one who asks. A damaged record stays, and is as good as none.
-                let _ = attempt.write_child(&leader);
-                (Leader::Alive, true)
+        Record::Absent | Record::Unreadable | Record::Read(_) if has_ended => (Leader::Dead, false),
+        // A record of another process is one that a session wrote.
+        Record::Read(child) if !processes.is_alive(&child) => (Leader::Dead, false),
+        Record::Absent | Record::Unreadable | Record::Read(_) => {
+            match processes.find_leader(&mark) {
+                Some(leader) => {
+                    // For the next one who asks. A damaged record stays, and is as good as none.
+                    let _ = attempt.write_child(&leader);
+                    (Leader::Alive, true)
+                }
+                // Where there is /proc, an agent that is not found is not there.
+                None if has_proc => (Leader::Dead, false),
+                None => (Leader::Unknown, processes.has_traces(&mark)),
             }
-            // Where there is /proc, an agent that is not found is not there.
-            None if has_proc => (Leader::Dead, false),
-            None => (Leader::Unknown, processes.has_traces(&mark)),
-        },
+        }
     })
 }

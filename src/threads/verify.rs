@@ -4,14 +4,13 @@
 //! shutdown, carries the session's run token, and is swept after like the session. It writes to a file, `verify.log`. A crash
 //! while it runs leaves no end on record: the next daemon sweeps, judges, and runs it again.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::Cancel;
 use super::attempt::{Running, session_variables};
-use crate::effects::error::Result;
 use crate::effects::process::{Session, Spawn};
-use crate::effects::store::Claim;
+use crate::effects::store::{Claim, VerifyLog};
 use crate::pure::config::projects::{self, Verify};
 use crate::pure::outcome::{Checked, Ending, Exit, StopCause, after_check, cut_check};
 use crate::pure::redact::redact;
@@ -36,7 +35,8 @@ impl Running<'_> {
         cancel: &Cancel,
     ) -> Option<(Ending, Option<VerifyReport>)> {
         let settings = &self.context.settings();
-        let verify = projects::verify(settings, &self.start.project_dir, &claim.project);
+        let verify =
+            projects::verify(settings, &self.start.dir().to_string_lossy(), &claim.project);
         let Some(verify) = verify.filter(|_| ending.status == Status::Completed) else {
             return Some((ending, None));
         };
@@ -46,49 +46,62 @@ impl Running<'_> {
         }
         log::info!("{} is verified: {}", claim.id, verify.argv.join(" "));
         let began = Instant::now();
-        let verified = self.run(claim, verify, cancel);
+        // The log is the session's to remove, the check is not.
+        let log = self.attempt.verify_log().or_else(|_| self.context.store.scratch_log());
+        let log = match log {
+            Ok(log) => log,
+            Err(e) => {
+                let checked = Checked { error: Some(e.to_string()), ..Checked::default() };
+                return Some((after_check(ending, &checked, 0.0), None));
+            }
+        };
+        let verified = self.run(claim, verify, &log, cancel);
         self.sweep_only();
         let checked = match verified {
-            Ok(Verified::Ran(checked)) => checked,
-            Ok(Verified::Cut(cause)) => return Some((cut_check(ending, cause), None)),
-            Ok(Verified::Left) => return None,
-            Err(e) => Checked { error: Some(e.to_string()), ..Checked::default() },
+            Verified::Ran(checked) => checked,
+            Verified::Cut(cause) => return Some((cut_check(ending, cause), None)),
+            Verified::Left => return None,
         };
         let report = VerifyReport {
             exit_code: checked.exit.and_then(|exit| exit.code),
             signal: checked.exit.and_then(|exit| exit.signal),
             timed_out: checked.timed_out,
             duration: began.elapsed().as_millis() as f64 / 1000.0,
-            output: Some(redact(&self.attempt.verify_tail())).filter(|output| !output.is_empty()),
+            output: Some(redact(&log.tail())).filter(|output| !output.is_empty()),
         };
         Some((after_check(ending, &checked, verify.timeout.as_secs_f64()), Some(report)))
     }
 
-    fn run(&self, claim: &Claim, verify: &Verify, cancel: &Cancel) -> Result<Verified> {
-        let log = self.attempt.verify_log()?;
+    fn run(&self, claim: &Claim, verify: &Verify, log: &VerifyLog, cancel: &Cancel) -> Verified {
         let program = PathBuf::from(&verify.argv[0]);
-        let started = log.try_clone().and_then(|stderr| {
+        let started = log.handles().and_then(|(stdout, stderr)| {
             let spawn = Spawn {
                 program: &program,
                 arguments: verify.argv[1..].iter().map(Into::into).collect(),
-                directory: Path::new(&self.start.project_dir),
+                directory: &self.start.dir(),
                 variables: session_variables(self.context, claim, &self.start),
                 stdin: self.attempt.empty_file()?,
-                stdout: log,
+                stdout,
                 stderr,
             };
             Session::spawn(&self.context.processes, spawn)
         });
-        Ok(match started {
-            Ok(session) => self.watch_check(session, verify, cancel),
+        match started {
+            Ok(session) => self.watch_check(session, verify, log, cancel),
             Err(e) => {
                 let error = Some(format!("cannot start {}: {e}", program.display()));
                 Verified::Ran(Checked { error, ..Checked::default() })
             }
-        })
+        }
     }
 
-    fn watch_check(&self, mut session: Session, verify: &Verify, cancel: &Cancel) -> Verified {
+    fn watch_check(
+        &self,
+        mut session: Session,
+        verify: &Verify,
+        log: &VerifyLog,
+        cancel: &Cancel,
+    ) -> Verified {
         let settings = &self.context.settings();
         let grace = settings.kill_grace;
         let began = Instant::now();
@@ -107,7 +120,7 @@ impl Running<'_> {
                 return Verified::Ran(Checked { exit, timed_out: false, error: None });
             }
             if let Some(max) = settings.stdout_bytes_max
-                && self.attempt.verify_bytes() > max
+                && log.bytes() > max
             {
                 let error = Some(format!("it wrote more than {} MB", max as f64 / 1e6));
                 return Verified::Ran(Checked {

@@ -78,7 +78,7 @@ impl Running<'_> {
             now_ms: clock::monotonic_ms(),
             started_ms: self.start.started_monotonic_ms,
             deadline_ms: self.start.deadline_monotonic_ms,
-            stdout_bytes: seen.bytes,
+            output_bytes: seen.bytes.max(seen.stderr_bytes),
             has_begun: seen.has_begun,
             final_since_ms: seen.final_since_ms,
             still_since_ms: seen.still_since_ms,

@@ -340,7 +340,7 @@ fn a_stream_that_took_a_daemon_down_is_not_followed_again() {
     let hold = gate.held();
     lab.heartbeat("a turn", |beat| beat["sessions"][0]["turns"] == 1);
     daemon.signal(Signal::STOP);
-    let mark = lab.active("a").join("report.json");
+    let mark = lab.active("a").join("attempt-1/reading");
     assert_eq!(fs::metadata(&mark).expect("the mark").len(), 0, "no death is on record");
     fs::write(&mark, "\n").expect("a death");
     daemon.crash();

@@ -6,7 +6,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
@@ -874,38 +873,5 @@ fn another_dispatch_under_the_name_of_a_queued_one_is_a_new_drop() {
     lab.settled("b");
     wait_until("an empty inbox", PATIENCE, || lab.waiting().is_empty());
     assert_eq!(starts(&lab.path("project-c/ran")), ["c"]);
-    drop(daemon);
-}
-
-/// How often the thread that waits for file events has been woken.
-#[cfg(target_os = "linux")]
-fn wakes_of_the_watch(daemon: &Daemon) -> u64 {
-    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid)).expect("its threads");
-    let status = |task: fs::DirEntry| fs::read_to_string(task.path().join("status")).ok();
-    let watch = tasks.flatten().filter_map(status).find(|status| status.contains("notify-rs"));
-    let watch = watch.expect("a thread that watches");
-    let line = watch.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-    line.and_then(|count| count.trim().parse().ok()).expect("a count")
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_file_that_grows_beside_the_dispatches_wakes_nobody() {
-    const LINES: u64 = 300;
-    if !text_file("/proc/self/status").contains("Seccomp:\t0") {
-        return skipped("under a filter of system calls all events come");
-    }
-    let lab = Lab::new();
-    let daemon = lab.daemon().start();
-    let mut log = fs::File::create(lab.inbox().join("notes")).expect("create");
-    let before = wakes_of_the_watch(&daemon);
-    for _ in 0..LINES {
-        log.write_all(b"a line, like those of the audit log\n").expect("write");
-        log.sync_data().expect("sync");
-    }
-    lab.send(&lab.task("a", "hello"));
-    lab.completed("a");
-    let wakes = wakes_of_the_watch(&daemon) - before;
-    assert!(wakes < LINES / 4, "{wakes} wakes for {LINES} lines");
     drop(daemon);
 }

@@ -469,8 +469,8 @@ fn a_session_whose_output_took_the_daemon_down_three_times_is_given_up_unread() 
     for (deaths, is_read) in [(2, true), (3, false)] {
         let lab = Lab::new();
         let ran = died_in_session(&lab, "fake: result success done");
-        let place = lab.active("a").join("report.json");
-        fs::write(&place, "\n".repeat(deaths)).expect("write");
+        let readings = lab.active("a").join("attempt-1/reading");
+        fs::write(&readings, "\n".repeat(deaths)).expect("write");
         let daemon = lab.daemon().start();
         let report = lab.settled("a");
         let error = report["error"].as_str().unwrap_or_default();
@@ -484,7 +484,7 @@ fn a_session_whose_output_took_the_daemon_down_three_times_is_given_up_unread() 
 
 /// A daemon that dies while it reads what a session left must have said before that it reads.
 #[test]
-fn a_blank_line_says_that_a_sessions_files_are_being_read() {
+fn it_is_noted_that_a_sessions_files_are_being_read() {
     let lab = Lab::new();
     let ran = lab.path("ran");
     let daemon = lab.daemon().start();
@@ -492,13 +492,11 @@ fn a_blank_line_says_that_a_sessions_files_are_being_read() {
     let much = "fake: print-bytes 20000000";
     lab.send(&lab.task("a", format!("{}\n{much}\nfake: result success done", mark(&ran))));
     wait_until("the agent", PATIENCE, || starts(&ran) == ["a"]);
-    let place = lab.active("a").join("report.json");
-    wait_until("a reading", PATIENCE, || match fs::read(&place) {
-        Ok(bytes) => {
-            assert!(bytes.is_empty() || bytes == b"\n", "it was read without a mark");
-            !bytes.is_empty()
-        }
-        Err(e) => panic!("{}: {e}", place.display()),
+    let readings = lab.active("a").join("attempt-1/reading");
+    wait_until("a reading", PATIENCE, || {
+        let is_answered = lab.report_path("a").exists();
+        assert!(!is_answered, "it was read without a mark");
+        fs::read(&readings).is_ok_and(|bytes| !bytes.is_empty())
     });
     daemon.crash();
     let daemon = lab.daemon().start();
@@ -513,7 +511,7 @@ fn a_session_that_its_ttl_ended_and_that_cannot_be_read_has_timed_out() {
     died_in_session(&lab, "");
     let stop = json!({"cause": "ttl", "at": "2026-04-03T14:30:00.000Z"});
     fs::write(lab.active("a").join("attempt-1/stop.json"), stop.to_string()).expect("write");
-    fs::write(lab.active("a").join("report.json"), "\n\n\n").expect("write");
+    fs::write(lab.active("a").join("attempt-1/reading"), "\n\n\n").expect("write");
     let daemon = lab.daemon().start();
     let report = lab.settled("a");
     assert_eq!(report["status"], "timeout", "{report:#}");

@@ -28,8 +28,6 @@ pub struct Claim {
     pub lane: Lane,
     pub agent: Agent,
     pub name: String,
-    /// After so many fsyncs of `active/` its folder came there.
-    pub put: u64,
 }
 
 /// What a daemon has in its memory.
@@ -44,17 +42,20 @@ pub struct Daemon {
 
 pub fn claim_of(accepted: &Accepted, body: &Body) -> Claim {
     let (id, seq, name) = (body.id, accepted.seq, accepted.name.clone());
-    Claim { id, seq, lane: Lane::from(body.lane), agent: body.agent, name, put: 0 }
+    Claim { id, seq, lane: Lane::from(body.lane), agent: body.agent, name }
 }
 
 impl Daemon {
     /// Recovery, then all that waits.
     pub fn start(w: &mut World) -> Result<Daemon> {
-        w.active_syncs = 0;
         let mut waiting = Vec::new();
         let mut taken_up = Vec::new();
         let mut notices = Vec::new();
-        for name in w.disk.list("active") {
+        let mut names = w.disk.list("active");
+        names.extend(w.disk.list("started"));
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
             let dir = format!("active/{name}");
             let Ok(id) = name.parse::<u32>() else {
                 w.remove_tree(&dir)?;
@@ -64,12 +65,19 @@ impl Daemon {
             let report = read_committed(w, &dir)?;
             let attempt = attempts(w, &dir).pop();
             let attempt = attempt.map(|number| look_at_attempt(w, id, number)).transpose()?;
-            let found = Found { accepted: files.is_some(), report: report.is_some(), attempt };
+            let started = has_started(w, id);
+            let may_have_run = started || attempt.is_some();
+            let answered = report.is_none() && may_have_run && find_answer(w, id)?.is_some();
+            let accepted = files.is_some();
+            let found = Found { accepted, started, report: report.is_some(), answered, attempt };
             let step = decide(&found);
             w.truth.note(format!("{id}: {step:?}"));
             let Some((accepted, body)) = files else {
-                if step == Step::Discard {
-                    w.remove_tree(&dir)?;
+                match step {
+                    Step::Discard => w.remove_tree(&dir)?,
+                    // Nothing but its mark is left of an answered one.
+                    Step::Stands => forget_start(w, id)?,
+                    _ => w.truth.wrong(format!("{id}: {step:?}, and nothing says what it was")),
                 }
                 continue;
             };
@@ -226,7 +234,7 @@ impl Daemon {
         w.rename(&building, &claim_dir(id))?;
         w.truth.accepts(id);
         self.known.insert(name.into(), file);
-        let claim = Claim { put: w.active_syncs, ..claim_of(&accepted, &body) };
+        let claim = claim_of(&accepted, &body);
         self.next_seq = self.next_seq.max(seq + 1);
         self.open.insert(id, claim.clone());
         self.push(w, claim);
@@ -248,10 +256,6 @@ impl Daemon {
             self.save_holds(w)?;
         }
         let (id, files) = (claim.id, read_claim(w, &claim_dir(claim.id)));
-        // Mostly it is on its way to be durable before the worker asks for it.
-        if w.random.below(2) == 0 && !w.lacks(Without::SyncOfActive) {
-            w.sync_active()?;
-        }
         match files {
             Some((accepted, body)) => {
                 let work = Work::new(claim, accepted, body, Stage::Plan, is_probe);
@@ -369,7 +373,7 @@ fn look_at_attempt(w: &mut World, id: u32, number: u32) -> Result<FoundAttempt> 
         Some(Record::Stop(cause)) if !w.lacks(Without::Stop) => Some(*cause),
         _ => None,
     };
-    let readings = match w.disk.read(&format!("{}/report.json", claim_dir(id))) {
+    let readings = match w.disk.read(&format!("{dir}/reading")) {
         Some(Record::Readings(readings)) => *readings,
         _ => 0,
     };
@@ -382,7 +386,7 @@ fn look_at_attempt(w: &mut World, id: u32, number: u32) -> Result<FoundAttempt> 
         return Ok(FoundAttempt { readable: false, end, stop, readings, leader, traces });
     };
     let token = start.token;
-    let is_alive = end.is_none() && start.boot == w.boot && w.leader(token).is_some();
+    let is_alive = start.boot == w.boot && w.leader(token).is_some();
     if is_alive && w.disk.find(&child).is_none() {
         w.create(&child, Record::Child(token))?;
     }

@@ -62,7 +62,7 @@ pub fn begin(w: &mut World, work: &Work, plan: &Plan) -> Result<Option<Running>>
         accepted: work.accepted.clone(),
         body: work.body,
     };
-    match write_attempt(w, &dir, &start, work.claim.put) {
+    match write_attempt(w, &dir, &start) {
         Err(Fail::Error) => {
             w.may_fail()?;
             undo_attempt(w, &dir)?;
@@ -70,8 +70,13 @@ pub fn begin(w: &mut World, work: &Work, plan: &Plan) -> Result<Option<Running>>
         }
         written => written?,
     }
+    note_start(w, id)?;
     let stdout = w.disk.find(&format!("{dir}/stdout.jsonl")).expect("just made");
     if !w.spawn(&start, stdout)? {
+        if number == 1 {
+            forget_start(w, id)?;
+            w.sync("started")?;
+        }
         undo_attempt(w, &dir)?;
         return Ok(None);
     }
@@ -79,8 +84,7 @@ pub fn begin(w: &mut World, work: &Work, plan: &Plan) -> Result<Option<Running>>
     Ok(Some(Running { start, stop: None, is_ours: true }))
 }
 
-fn write_attempt(w: &mut World, dir: &str, start: &Start, put: u64) -> Result<()> {
-    make_places(w, start.body.id, true)?;
+fn write_attempt(w: &mut World, dir: &str, start: &Start) -> Result<()> {
     w.make_dir_anew(dir)?;
     w.create(&format!("{dir}/prompt.txt"), Record::Plain)?;
     w.create(&format!("{dir}/stdout.jsonl"), Record::Plain)?;
@@ -91,25 +95,20 @@ fn write_attempt(w: &mut World, dir: &str, start: &Start, put: u64) -> Result<()
     w.sync_unless(Without::SyncOfAttemptFolder, dir)?;
     w.sync_unless(Without::SyncOfClaimFolder, &claim_dir(start.body.id))?;
     w.may_fail()?;
-    let put = if w.lacks(Without::SyncOfActiveAfterPut) { 0 } else { put };
-    if w.active_syncs > put || w.lacks(Without::SyncOfActive) {
-        return Ok(());
-    }
-    w.sync_active()
+    w.sync_unless(Without::SyncOfActive, "active")
 }
 
 /// Who wrote it may have died before its fsyncs.
 pub fn keep_attempt(w: &mut World, id: u32) -> Result<()> {
     let Some(number) = attempts(w, &claim_dir(id)).pop() else { return Ok(()) };
     let dir = attempt_dir(id, number);
-    make_places(w, id, false)?;
     if w.lacks(Without::SyncOfFoundAttempt) {
         return Ok(());
     }
     for path in [&format!("{dir}/attempt.json"), &dir, &claim_dir(id)] {
         w.sync(path)?;
     }
-    w.sync_active()
+    w.sync("active")
 }
 
 fn undo_attempt(w: &mut World, dir: &str) -> Result<()> {

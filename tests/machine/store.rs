@@ -113,7 +113,7 @@ pub fn keep_acceptance(w: &mut World, id: u32) -> Result<()> {
     for path in ["/accepted.json", "/dispatch.json", ""] {
         w.sync(&format!("{dir}{path}"))?;
     }
-    w.sync_active()
+    w.sync("active")
 }
 
 /// THE COMMIT.
@@ -125,50 +125,40 @@ pub fn commit(w: &mut World, report: &Report) -> Result<()> {
     if w.lacks(Without::CommitBeforePublish) {
         publish(w, report)?;
     }
-    let place = format!("{dir}/report.json");
-    if !report.attempts.is_empty() && is_blank(w, &place) {
-        w.fill(&place, Record::Report(report.clone()))?;
-        w.sync_unless(Without::SyncOfReport, &place)?;
-    } else {
-        let durable =
-            if w.lacks(Without::SyncOfReport) { Durable::No } else { Durable::AfterRename };
-        w.replace(&dir, "report.json", Record::Report(report.clone()), durable)?;
-    }
+    let durable = if w.lacks(Without::SyncOfReport) { Durable::No } else { Durable::AfterRename };
+    w.replace(&dir, "report.json", Record::Report(report.clone()), durable)?;
     w.truth.commits(report, &w.sessions);
     Ok(())
 }
 
-/// The place of an answer, and nothing in it but readings.
-fn is_blank(w: &World, path: &str) -> bool {
-    matches!(w.disk.read(path), Some(Record::Readings(_)))
-}
-
-/// An attempt makes the places of its answer, or empties them; a new daemon empties what a crash made unreadable.
-pub fn make_places(w: &mut World, id: u32, is_new: bool) -> Result<()> {
-    for name in ["copy", "report.json"] {
-        let path = format!("{}/{name}", claim_dir(id));
-        match w.disk.find(&path) {
-            None => w.create(&path, Record::Readings(0))?,
-            Some(file) if is_new || !is_blank(w, &path) => {
-                w.disk.write(file, Record::Readings(0));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
 pub fn publish(w: &mut World, report: &Report) -> Result<()> {
-    let (name, copy) = (report.id.to_string(), format!("{}/copy", claim_dir(report.id)));
-    if is_blank(w, &copy) {
-        w.fill(&copy, Record::Report(report.clone()))?;
-        w.sync(&copy)?;
-        w.rename(&copy, &format!("completed/{name}"))?;
-    } else {
-        w.replace("completed", &name, Record::Report(report.clone()), Durable::FileOnly)?;
-    }
+    let name = report.id.to_string();
+    w.replace("completed", &name, Record::Report(report.clone()), Durable::FileOnly)?;
     w.truth.publishes(report);
     w.sync_unless(Without::SyncOfPublished, "completed")
+}
+
+pub fn has_started(w: &World, id: u32) -> bool {
+    w.disk.find(&format!("started/{id}")).is_some()
+}
+
+pub fn note_start(w: &mut World, id: u32) -> Result<()> {
+    if has_started(w, id) { Ok(()) } else { w.create(&format!("started/{id}"), Record::Plain) }
+}
+
+pub fn forget_start(w: &mut World, id: u32) -> Result<()> {
+    if has_started(w, id) { w.remove(&format!("started/{id}")) } else { Ok(()) }
+}
+
+/// The answer that stands although the claim's folder says nothing of it.
+pub fn find_answer(w: &mut World, id: u32) -> Result<Option<Report>> {
+    if let Some(report) = read_committed(w, &format!("finished/{id}"))? {
+        return Ok(Some(report));
+    }
+    Ok(match w.disk.read(&format!("completed/{id}")) {
+        Some(Record::Report(report)) => Some(report.clone()),
+        _ => None,
+    })
 }
 
 /// The steps after the commit.
@@ -182,7 +172,8 @@ pub fn see_through(w: &mut World, accepted: &Accepted, report: &Report) -> Resul
     if w.disk.find(&cancel).is_some() {
         w.remove(&cancel)?;
     }
-    w.rename(&claim_dir(report.id), &format!("finished/{}", report.id)).map(drop)
+    w.rename(&claim_dir(report.id), &format!("finished/{}", report.id))?;
+    forget_start(w, report.id)
 }
 
 /// Only if it is still the recorded one or has the same bytes.

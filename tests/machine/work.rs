@@ -59,6 +59,9 @@ pub struct Work {
 impl Stage {
     /// What a new daemon does with what the last one left.
     fn taken_up(w: &World, id: u32, step: Step) -> Stage {
+        if step == Step::Gone {
+            return Stage::Fail(ErrorType::Interrupted);
+        }
         let number = attempts(w, &claim_dir(id)).pop();
         let running = number.and_then(|number| Running::of(w, id, number));
         let (Some(running), end) = (running, last_end(w, id)) else {
@@ -120,6 +123,10 @@ impl Daemon {
     fn go_on(&mut self, w: &mut World, work: &Work, stage: Stage) -> Result<Then> {
         let id = work.claim.id;
         Ok(match stage {
+            Stage::TakeUp(Step::Stands) => match find_answer(w, id)? {
+                Some(report) => Then::Go(Stage::SeeThrough(report)),
+                None => Then::Go(Stage::Fail(ErrorType::Interrupted)),
+            },
             Stage::TakeUp(step) => {
                 keep_attempt(w, id)?;
                 Then::Go(Stage::taken_up(w, id, step))
@@ -231,12 +238,8 @@ fn sweep(w: &mut World, running: &Running) -> Result<()> {
 fn settle(w: &mut World, id: u32, running: Running, exit: Option<Exit>) -> Result<End> {
     sweep(w, &running)?;
     let start = &running.start;
-    let place = format!("{}/report.json", claim_dir(id));
-    if let (Some(file), Some(Record::Readings(before))) =
-        (w.disk.find(&place), w.disk.read(&place).cloned())
-        && !w.lacks(Without::CountOfReadings)
-    {
-        w.disk.write(file, Record::Readings(before + 1));
+    if !w.lacks(Without::CountOfReadings) {
+        note_reading(w, id, start.number)?;
     }
     let how = stream(w, start);
     if how == Some(How::Poison) {
@@ -255,6 +258,18 @@ fn settle(w: &mut World, id: u32, running: Running, exit: Option<Exit>) -> Resul
     let end = end_of(w, start, ending, next, sign);
     write_end(w, id, &end)?;
     Ok(end)
+}
+
+fn note_reading(w: &mut World, id: u32, number: u32) -> Result<()> {
+    let path = format!("{}/reading", attempt_dir(id, number));
+    match (w.disk.find(&path), w.disk.read(&path).cloned()) {
+        (None, _) => return w.create(&path, Record::Readings(1)),
+        (Some(file), Some(Record::Readings(before))) => {
+            w.disk.write(file, Record::Readings(before + 1));
+        }
+        (Some(file), _) => w.disk.write(file, Record::Readings(1)),
+    }
+    Ok(())
 }
 
 fn classify_as(stop: Option<StopCause>, exit: Option<Exit>, summary: &Summary) -> Ending {

@@ -53,7 +53,6 @@ safeguards! {
     SyncOfAttemptFolder,
     SyncOfClaimFolder,
     SyncOfActive,
-    SyncOfActiveAfterPut,
     SyncOfEnd,
     SyncOfReport,
     SyncOfCopyBeforeReport,
@@ -116,8 +115,6 @@ pub struct World {
     pub is_calm: bool,
     /// After so many effects the daemon dies.
     pub fuse: Option<u64>,
-    /// What the daemon knows of its fsyncs of `active/`.
-    pub active_syncs: u64,
     bodies: Vec<Body>,
     numbers: u64,
 }
@@ -131,7 +128,7 @@ impl World {
             retry_interrupted: random.below(2) == 0,
             without,
         };
-        let folders = ["active", "finished", "completed", "inbox", "rejected"];
+        let folders = ["active", "started", "finished", "completed", "inbox", "rejected"];
         World {
             disk: Disk::new(&folders),
             random,
@@ -143,7 +140,6 @@ impl World {
             sessions: Vec::new(),
             is_calm: false,
             fuse: None,
-            active_syncs: 0,
             bodies: Vec::new(),
             numbers: 0,
         }
@@ -224,16 +220,6 @@ impl World {
         Ok(())
     }
 
-    /// Writes over what is there, in two pieces.
-    pub fn fill(&mut self, path: &str, record: Record) -> Result<()> {
-        let file = self.disk.find(path).expect("a place");
-        self.effect("begin to fill", path)?;
-        self.disk.write(file, Record::Plain);
-        self.effect("fill", path)?;
-        self.disk.write(file, record);
-        Ok(())
-    }
-
     pub fn rename(&mut self, from: &str, to: &str) -> Result<bool> {
         self.effect("rename to", to)?;
         // A sender gives the name to another file, right between a look and the move.
@@ -261,12 +247,6 @@ impl World {
     pub fn sync(&mut self, path: &str) -> Result<()> {
         self.effect("sync", path)?;
         self.disk.sync(path);
-        Ok(())
-    }
-
-    pub fn sync_active(&mut self) -> Result<()> {
-        self.sync("active")?;
-        self.active_syncs += 1;
         Ok(())
     }
 

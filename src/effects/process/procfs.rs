@@ -49,7 +49,6 @@ mod linux {
     use std::fs::{self, File};
     use std::io::{self, Read};
     use std::os::unix::fs::{FileExt, MetadataExt};
-    use std::path::Path;
     use std::sync::OnceLock;
 
     use super::{Stat, parse_stat};
@@ -66,22 +65,31 @@ mod linux {
         entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect()
     }
 
-    /// Whether the environment that the process was started with has `variable` (`NAME=value`). In the middle of an exec it
-    /// reads as empty (for up to 2 ms, seen), and of a dying process not at all (100 ms for a large one); only then is it not
-    /// known.
-    pub fn has_variable(pid: i32, variable: &str) -> Option<bool> {
+    /// Whether the environment that the process was started with has all of `variables` (`NAME=value`). In the middle of an
+    /// exec it reads as empty (for up to 2 ms, seen), and of a dying process not at all (100 ms for a large one); only then is
+    /// it not known.
+    pub fn has_variables(pid: i32, variables: &[String]) -> Option<bool> {
         let environ = match fs::read(format!("/proc/{pid}/environ")) {
             // Another user's.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Some(false),
             read => read.unwrap_or_default(),
         };
-        let has = environ.split(|b| *b == 0).any(|entry| entry == variable.as_bytes());
-        (!environ.is_empty()).then_some(has)
+        let has =
+            |wanted: &String| environ.split(|b| *b == 0).any(|entry| entry == wanted.as_bytes());
+        // No mark is nobody's.
+        let has_all = !variables.is_empty() && variables.iter().all(has);
+        (!environ.is_empty()).then_some(has_all)
+    }
+
+    /// Whether its environment is not ours to read.
+    pub fn is_hidden(pid: i32) -> bool {
+        let read = File::open(format!("/proc/{pid}/environ"));
+        read.is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied)
     }
 
     /// Whether the process has this very file open.
-    pub fn holds(pid: i32, file: &Path) -> bool {
-        let Ok(wanted) = fs::metadata(file) else { return false };
+    pub fn holds(pid: i32, file: &File) -> bool {
+        let Ok(wanted) = file.metadata() else { return false };
         let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
         let same = |m: fs::Metadata| (m.dev(), m.ino()) == (wanted.dev(), wanted.ino());
         entries.flatten().any(|entry| fs::metadata(entry.path()).is_ok_and(same))
@@ -117,7 +125,7 @@ pub(super) use elsewhere::*;
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
-    use std::path::Path;
+    use std::fs::File;
 
     use super::Stat;
 
@@ -127,10 +135,13 @@ mod elsewhere {
     pub fn all_pids() -> Vec<i32> {
         Vec::new()
     }
-    pub fn has_variable(_pid: i32, _variable: &str) -> Option<bool> {
+    pub fn has_variables(_pid: i32, _variables: &[String]) -> Option<bool> {
         Some(false)
     }
-    pub fn holds(_pid: i32, _file: &Path) -> bool {
+    pub fn is_hidden(_pid: i32) -> bool {
+        false
+    }
+    pub fn holds(_pid: i32, _file: &File) -> bool {
         false
     }
     pub fn is_copy_of_us(_pid: i32) -> bool {

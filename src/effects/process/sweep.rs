@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,6 @@ use rustix::process::Signal;
 use super::Processes;
 use super::procfs::{self, Stat};
 use crate::pure::claim::ChildRecord;
-use crate::pure::environment::RUN_TOKEN;
 use crate::pure::report::Leftover;
 
 /// How long a held stdout lock may be a fork of ours that has not reached its exec and so holds a copy of everything.
@@ -36,8 +35,10 @@ const LEFTOVERS_MAX: usize = 50;
 /// How a session's processes are told from all others.
 #[derive(Clone, Debug)]
 pub struct Mark {
-    pub run_token: String,
-    pub stdout: PathBuf,
+    /// `NAME=VALUE`, each of which it has in its environment.
+    pub variables: Vec<String>,
+    /// What the session was given as its stdout. `None`: that is gone.
+    pub stdout: Option<Arc<File>>,
     /// The agent's process group, if it is known.
     pub group: Option<i32>,
     pub started_ticks: u64,
@@ -73,14 +74,14 @@ struct Seen(BTreeMap<(i32, u64), Leftover>);
 impl Processes {
     /// Whether any process of the session is left: by token, or by the lock on its stdout.
     pub fn has_traces(&self, mark: &Mark) -> bool {
-        !Stdout::open(mark).is_unlocked() || !self.scan(mark, false).is_empty()
+        !Stdout::of(mark).is_unlocked() || !self.scan(mark, false).is_empty()
     }
 
     /// The agent, if nobody wrote its pid down: it carries the token and leads the group that we gave it, in a login session
     /// that is not its own. What it left behind does not pass for it: tools lead sessions of their own, their children lead
     /// nothing. A fork that has not reached its exec is waited for; as long as it may come, stdout is locked.
     pub fn find_leader(&self, mark: &Mark) -> Option<ChildRecord> {
-        let (began, stdout) = (Instant::now(), Stdout::open(mark));
+        let (began, stdout) = (Instant::now(), Stdout::of(mark));
         loop {
             let leads = |found: &Found| {
                 procfs::stat(found.pid)
@@ -101,11 +102,34 @@ impl Processes {
         super::session::is_alive(record)
     }
 
+    /// Whether the recorded process is the session's agent, and not one that a session wrote down in its place: it leads its
+    /// group and has the marks. Without /proc nobody can tell, and the record must do.
+    pub fn is_leader(&self, record: &ChildRecord, mark: &Mark) -> bool {
+        if !cfg!(target_os = "linux") {
+            return self.is_alive(record);
+        }
+        let leads = || procfs::stat(record.pid).is_some_and(|stat| stat.group == record.pid);
+        let began = Instant::now();
+        while self.is_alive(record) && leads() {
+            match procfs::has_variables(record.pid, &mark.variables) {
+                Some(true) => return true,
+                // Another user's, behind a launcher such as sudo: then it must hold the session's output.
+                Some(false) => {
+                    let is_hidden = procfs::is_hidden(record.pid);
+                    return is_hidden && !Stdout::of(mark).is_unlocked();
+                }
+                None if began.elapsed() >= SETTLE_MAX => return false,
+                None => thread::sleep(LOOK_AGAIN),
+            }
+        }
+        false
+    }
+
     /// Ends everything that is left of the session: SIGTERM, `grace`, SIGKILL, until two looks in a row find nothing.
     /// Processes named in `spare` are left alone and reported.
     pub fn sweep(&self, mark: &Mark, grace: Duration, spare: &[String]) -> Swept {
         let mut seen = Seen::default();
-        let (began, stdout) = (Instant::now(), Stdout::open(mark));
+        let (began, stdout) = (Instant::now(), Stdout::of(mark));
         let mut quiet_looks = 0;
         while quiet_looks < 2 {
             let Look { found, unlocked, unsettled } = self.look(mark, &stdout, seen.0.is_empty());
@@ -168,9 +192,11 @@ pub(super) fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bo
     if pid == me || stat.start_time < oldest(mark) || stat.is_dead() {
         return false;
     }
-    procfs::has_variable(pid, &variable(mark)) == Some(true)
+    procfs::has_variables(pid, &mark.variables) == Some(true)
         || stat.parent == me && Some(stat.group) == mark.group
-        || by_stdout && procfs::holds(pid, &mark.stdout) && !is_fork_of_ours(pid, stat)
+        || by_stdout
+            && mark.stdout.as_ref().is_some_and(|stdout| procfs::holds(pid, stdout))
+            && !is_fork_of_ours(pid, stat)
 }
 
 /// On its way to another session's exec it holds a copy of everything that we had open, for longer than usual on a busy
@@ -181,7 +207,7 @@ fn is_fork_of_ours(pid: i32, stat: &Stat) -> bool {
 
 /// A young process in the middle of its exec; one whose environment is empty for good looks the same.
 fn is_between_forms(pid: i32, mark: &Mark) -> bool {
-    procfs::has_variable(pid, &variable(mark)).is_none()
+    procfs::has_variables(pid, &mark.variables).is_none()
         && procfs::stat(pid).is_some_and(|stat| !stat.is_dead() && stat.start_time >= oldest(mark))
 }
 
@@ -190,31 +216,24 @@ fn oldest(mark: &Mark) -> u64 {
     mark.started_ticks.saturating_sub(START_SLACK_TICKS)
 }
 
-fn variable(mark: &Mark) -> String {
-    format!("{RUN_TOKEN}={}", mark.run_token)
-}
-
 /// The session's stdout, to be asked whether anybody holds it: the lock on it lives as long as any process has that open
-/// file. A missing file is nobody's.
-struct Stdout<'m> {
-    path: &'m Path,
-    file: Option<File>,
-}
+/// file. One that is gone is nobody's.
+struct Stdout<'m>(Option<&'m File>);
 
 impl Stdout<'_> {
-    fn open(mark: &Mark) -> Stdout<'_> {
-        Stdout { path: &mark.stdout, file: File::open(&mark.stdout).ok() }
+    fn of(mark: &Mark) -> Stdout<'_> {
+        Stdout(mark.stdout.as_deref())
     }
 
     /// Once true it stays so, since nobody takes the lock again; our own share of it is in nobody's way.
     fn is_unlocked(&self) -> bool {
-        let Some(file) = &self.file else { return true };
+        let Some(file) = &self.0 else { return true };
         let began = Instant::now();
         loop {
             match file.try_lock_shared() {
                 Ok(()) => return true,
                 Err(TryLockError::Error(e)) => {
-                    log::warn!("cannot probe the lock of {}: {e}", self.path.display());
+                    log::warn!("cannot probe the lock of a session's stdout: {e}");
                     return true;
                 }
                 Err(TryLockError::WouldBlock) if began.elapsed() >= FORK_TO_EXEC_MAX => {

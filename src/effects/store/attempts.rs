@@ -5,17 +5,18 @@
 //! and so outlives us with the child.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::aside::Asides;
 use super::files::{self, Durable, Record};
-use super::place::{self, REPORT, ReadingMark};
-use super::stream::Stream;
+use super::stream::{ReadingMark, Stream};
 use super::{Claim, Store, identity};
 use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
-use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep, StopRecord};
+use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, Identity, NextStep, StopRecord};
 use crate::pure::dispatch::DispatchId;
 
 /// How much of stderr's end is looked at, in bytes.
@@ -23,12 +24,27 @@ const STDERR_TAIL_BYTES: u64 = 16 * 1024;
 /// How much of what an acceptance command wrote goes into the report.
 const VERIFY_TAIL_BYTES: u64 = 4 * 1024;
 const VERIFY_TAIL_LINES: usize = 20;
+/// No dispatch has more: a probe every few minutes, for a day.
+const ATTEMPTS_MAX: u32 = 100_000;
 
 /// One attempt's place on disk.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     pub number: u32,
     dir: PathBuf,
+    id: String,
+    /// Which folder it is: the session can put another one there.
+    folder: Option<Identity>,
+    outputs: Option<Arc<Outputs>>,
+    asides: Asides,
+}
+
+/// What the session writes, opened before it can replace the names. Not the descriptors that it has: the lock on its stdout
+/// would be ours as well.
+#[derive(Debug)]
+struct Outputs {
+    stdout: Arc<File>,
+    stderr: Option<File>,
 }
 
 /// The session's ends of its files. Drop it as soon as the child has them.
@@ -47,8 +63,9 @@ impl Store {
         start: &AttemptStart,
         prompt: &str,
     ) -> Result<(Attempt, AttemptFiles)> {
-        let attempt = Attempt::of(&self.claim_dir(&claim.id), start.attempt);
-        match self.write_attempt(claim, &attempt.dir, start, prompt) {
+        self.look_at_folder(claim)?;
+        let mut attempt = self.attempt(&claim.id, start.attempt);
+        match self.write_attempt(claim, &mut attempt, start, prompt) {
             Ok(files) => Ok((attempt, files)),
             Err(e) => {
                 // Nothing ran, and it must not look as if it had. A disk that refuses this too leaves the record.
@@ -61,14 +78,13 @@ impl Store {
     fn write_attempt(
         &self,
         claim: &mut Claim,
-        dir: &Path,
+        attempt: &mut Attempt,
         start: &AttemptStart,
         prompt: &str,
     ) -> Result<AttemptFiles> {
-        let claim_dir = self.claim_dir(&claim.id);
-        claim.places = Some(Box::new(place::make(&claim_dir)?));
+        let (claim_dir, dir) = (self.claim_dir(&claim.id), attempt.dir.as_path());
         // Without attempt.json it never began.
-        files::make_dir_anew(dir)?;
+        self.asides.make_dir_anew(dir, &attempt.id)?;
         files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
         let files = AttemptFiles {
             // Not the descriptor that wrote it: what a session was told is not the session's to change.
@@ -82,19 +98,33 @@ impl Store {
             .stdout
             .try_lock()
             .map_err(|e| Error::new("lock", dir.join("stdout.jsonl"), e.into()))?;
+        let outputs = Outputs::open(dir)?;
         let record = files::to_json(start, dir)?;
         // Before the agent has started, an empty record can only come of a power cut; it then counts as "may have run".
         files::replace(dir, "attempt.json", &record, Durable::AfterRename)?;
         files::sync_dir(&claim_dir)?;
         // At a retry too: the disk may have refused this to an attempt that never ran.
-        self.active.sync_since(claim.put)?;
+        self.active.sync()?;
+        let folder = |dir: &Path| Ok(identity::find(dir)?.map(|stamp| stamp.identity));
+        (claim.folder, attempt.folder) = (folder(&claim_dir)?, folder(dir)?);
+        attempt.outputs = outputs.map(Arc::new);
         Ok(files)
+    }
+
+    fn attempt(&self, id: &DispatchId, number: u32) -> Attempt {
+        Attempt {
+            number,
+            dir: self.claim_dir(id).join(format!("attempt-{number}")),
+            id: id.to_string(),
+            folder: None,
+            outputs: None,
+            asides: self.asides.clone(),
+        }
     }
 
     /// Makes durable what was found of an attempt, for what follows rests on it, and who wrote it may have died before its fsync.
     pub fn keep_attempt(&self, id: &DispatchId, attempt: &Attempt) -> Result<()> {
         let claim = self.claim_dir(id);
-        place::mend(&claim)?;
         files::sync(&attempt.dir.join("attempt.json"))?;
         files::sync_dir(&attempt.dir)?;
         files::sync_dir(&claim)?;
@@ -103,6 +133,9 @@ impl Store {
 
     /// The agent of this attempt was never started: takes the attempt back.
     pub fn undo_attempt(&self, attempt: &Attempt) -> Result<()> {
+        if identity::find(&attempt.dir)?.is_none() {
+            return Ok(());
+        }
         files::remove(&attempt.dir.join("attempt.json"))?;
         files::sync_dir(&attempt.dir)?;
         files::remove_tree(&attempt.dir)
@@ -110,19 +143,14 @@ impl Store {
 
     /// The newest attempt that began, if any did.
     pub fn last_attempt(&self, id: &DispatchId) -> Result<Option<Attempt>> {
-        let claim = self.claim_dir(id);
-        // Each is durable before the next one begins: without the first there is none, and nothing to list.
-        if identity::find(&Attempt::of(&claim, 1).dir)?.is_none() {
-            return Ok(None);
-        }
-        Ok(numbers(&claim)?.pop().map(|number| Attempt::of(&claim, number)))
+        let last = numbers(&self.claim_dir(id))?.pop();
+        Ok(last.map(|number| self.attempt(id, number)))
     }
 
     /// The newest end on record: an attempt after it may have been cut off at its start.
     pub fn last_end(&self, id: &DispatchId) -> Result<Option<AttemptEnd>> {
-        let claim = self.claim_dir(id);
-        for number in numbers(&claim)?.into_iter().rev() {
-            if let Record::Read(end) = Attempt::of(&claim, number).end()? {
+        for number in numbers(&self.claim_dir(id))?.into_iter().rev() {
+            if let Record::Read(end) = self.attempt(id, number).end()? {
                 return Ok(Some(end));
             }
         }
@@ -131,21 +159,33 @@ impl Store {
 
     /// The attempts that began before the one of that number, first to last.
     pub fn attempts_before(&self, id: &DispatchId, number: u32) -> Result<Vec<Attempt>> {
-        let claim = self.claim_dir(id);
-        let mut attempts = Vec::new();
-        for number in 1..number {
-            let attempt = Attempt::of(&claim, number);
-            if began(&attempt.dir)? {
-                attempts.push(attempt);
-            }
-        }
-        Ok(attempts)
+        let mut earlier = numbers(&self.claim_dir(id))?;
+        earlier.retain(|earlier| *earlier < number);
+        Ok(earlier.into_iter().map(|earlier| self.attempt(id, earlier)).collect())
     }
 }
 
 impl Attempt {
-    fn of(claim: &Path, number: u32) -> Attempt {
-        Attempt { number, dir: claim.join(format!("attempt-{number}")) }
+    /// Opens what the session of an earlier daemon wrote, and remembers which folder this is.
+    pub fn find(&mut self) -> Result<()> {
+        self.outputs = Outputs::open(&self.dir)?.map(Arc::new);
+        self.folder = identity::find(&self.dir)?.map(|stamp| stamp.identity);
+        Ok(())
+    }
+
+    /// The folder is the one that it was, and we may write there.
+    fn look_at_folder(&self) -> Result<()> {
+        let is_there = files::open_up(&self.dir).at("open up", &self.dir)?;
+        let now = if is_there { identity::find(&self.dir)? } else { None };
+        if now.is_some_and(|now| self.folder.is_none_or(|folder| folder == now.identity)) {
+            return Ok(());
+        }
+        let gone = io::Error::new(io::ErrorKind::NotFound, "it is not there any more");
+        Err(gone).at("use", &self.dir)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.asides.replace(&self.dir, name, &self.id, bytes, Durable::Yes)
     }
 
     pub fn start(&self) -> Result<Record<AttemptStart>> {
@@ -164,6 +204,7 @@ impl Attempt {
         files::read_record(&self.dir.join("end.json"))
     }
 
+    /// Not durable.
     pub fn write_child(&self, record: &ChildRecord) -> Result<()> {
         let path = self.dir.join("child.json");
         files::create(&path, &files::to_json(record, &path)?).map(|_| ())
@@ -171,16 +212,17 @@ impl Attempt {
 
     /// Why we end the session, durable before our first signal. The first reason stays.
     pub fn write_stop(&self, record: &StopRecord) -> Result<()> {
-        let path = self.dir.join("stop.json");
-        if identity::find(&path)?.is_some() {
+        self.look_at_folder()?;
+        if let Record::Read(_) = self.stop()? {
             return Ok(());
         }
-        files::replace(&self.dir, "stop.json", &files::to_json(record, &path)?, Durable::Yes)
+        self.put("stop.json", &files::to_json(record, &self.dir)?)
     }
 
     /// Durable if another attempt follows. A report follows at once and is durable itself; should a crash take both, the stream
     /// is judged again.
     pub fn write_end(&self, record: &AttemptEnd) -> Result<()> {
+        self.look_at_folder()?;
         let path = self.dir.join("end.json");
         let bytes = files::to_json(record, &path)?;
         match record.next {
@@ -190,98 +232,126 @@ impl Attempt {
             },
             NextStep::Retry { .. } | NextStep::Queue { .. } => {}
         }
-        files::replace(&self.dir, "end.json", &bytes, Durable::Yes)
+        self.put("end.json", &bytes)
     }
 
     /// How often the daemon began to read what the session left. If there is no end on record, each time it died there.
-    pub fn readings(&self) -> Result<u64> {
-        place::readings(self.claim())
+    pub fn readings(&self) -> u64 {
+        super::stream::readings(&self.dir)
     }
 
     /// Notes that we begin to read it.
-    pub fn note_reading(&self, claim: &mut Claim) -> Result<()> {
-        match claim.places.as_mut().and_then(|places| places.report.as_mut()) {
-            Some(place) => place.mark(&self.claim().join(REPORT)),
-            None => ReadingMark::open(self.claim())?.set(),
-        }
+    pub fn note_reading(&self) -> Result<()> {
+        self.reading_mark()?.set()
     }
 
     /// It was read, and what follows may take long.
     pub fn forget_reading(&self) -> Result<()> {
-        ReadingMark::open(self.claim())?.take_back()
+        self.reading_mark()?.take_back()
     }
 
-    fn claim(&self) -> &Path {
-        self.dir.parent().unwrap_or(&self.dir)
+    fn reading_mark(&self) -> Result<ReadingMark> {
+        ReadingMark::open(&self.dir, &self.id, &self.asides)
     }
 
-    pub fn stdout_path(&self) -> PathBuf {
-        self.dir.join("stdout.jsonl")
+    /// The session's stdout, to ask who holds it.
+    pub fn stdout(&self) -> Option<Arc<File>> {
+        self.outputs.as_ref().map(|outputs| outputs.stdout.clone())
     }
 
     pub fn stdout_bytes(&self) -> u64 {
-        identity::of_path(&self.stdout_path()).map_or(0, |stamp| stamp.size)
+        self.outputs.as_ref().map_or(0, |outputs| length(&outputs.stdout))
     }
 
-    /// The stream, from its beginning.
-    pub fn open_stream(&self) -> Result<Stream> {
-        Stream::open(&self.dir)
+    pub fn stderr_bytes(&self) -> u64 {
+        let stderr = self.outputs.as_ref().and_then(|outputs| outputs.stderr.as_ref());
+        stderr.map_or(0, length)
+    }
+
+    /// The stream, from its beginning. `None`: nothing is left of it.
+    pub fn open_stream(&self) -> Option<Stream> {
+        let outputs = self.outputs.as_ref()?;
+        let mark = (self.dir.clone(), self.id.clone(), self.asides.clone());
+        Some(Stream::new(outputs.stdout.clone(), self.dir.join("stdout.jsonl"), mark))
     }
 
     /// The end of stderr, as text.
     pub fn stderr_tail(&self) -> String {
-        tail(&self.dir.join("stderr.log"), STDERR_TAIL_BYTES)
+        let stderr = self.outputs.as_ref().and_then(|outputs| outputs.stderr.as_ref());
+        stderr.map_or_else(String::new, |stderr| tail(stderr, STDERR_TAIL_BYTES))
     }
 
     /// What the acceptance command writes. That of an earlier run of it is overwritten.
-    pub fn verify_log(&self) -> Result<File> {
+    pub fn verify_log(&self) -> Result<VerifyLog> {
         let path = self.dir.join("verify.log");
-        files::remove(&path)?;
-        open_output(&path)
-    }
-
-    pub fn verify_bytes(&self) -> u64 {
-        identity::of_path(&self.dir.join("verify.log")).map_or(0, |stamp| stamp.size)
-    }
-
-    /// The last lines of it.
-    pub fn verify_tail(&self) -> String {
-        let text = tail(&self.dir.join("verify.log"), VERIFY_TAIL_BYTES);
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(VERIFY_TAIL_LINES)..].join("\n")
+        self.look_at_folder()?;
+        match files::remove(&path) {
+            Err(e) if self.asides.makes_way(&path, &self.id, &e) => {}
+            removed => removed?,
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create_new(true).mode(0o600);
+        let created = failpoint::before(Effect::Create(&path)).and_then(|()| options.open(&path));
+        Ok(VerifyLog(Arc::new(created.at("create", &path)?)))
     }
 
     /// Nothing to be read from stdin.
     pub fn empty_file(&self) -> io::Result<File> {
         File::open("/dev/null")
     }
+}
 
-    /// A file in the attempt's folder for the output of a helper program.
-    pub fn scratch_file(&self, name: &str) -> Result<File> {
-        let path = self.dir.join(name);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true).mode(0o600);
-        let created = failpoint::before(Effect::Create(&path)).and_then(|()| options.open(&path));
-        let file = created.at("create", &path)?;
-        // Only the descriptor is needed.
-        files::remove(&path)?;
-        Ok(file)
+impl Outputs {
+    /// `None`: stdout is gone, or something else stands there.
+    fn open(dir: &Path) -> Result<Option<Outputs>> {
+        let open = |name: &str| {
+            let path = dir.join(name);
+            match files::open_plain(&path) {
+                Err(e) if crate::effects::error::fault(&e).is_everywhere() => {
+                    Err(e).at("open", &path)
+                }
+                opened => Ok(opened.ok()),
+            }
+        };
+        let Some(stdout) = open("stdout.jsonl")? else { return Ok(None) };
+        Ok(Some(Outputs { stdout: Arc::new(stdout), stderr: open("stderr.log")? }))
     }
 }
 
-fn tail(path: &Path, bytes: u64) -> String {
-    let read = || -> io::Result<Vec<u8>> {
-        let length = identity::of_path(path)?.size;
-        if length == 0 {
-            return Ok(Vec::new());
-        }
-        let mut file = files::open_no_follow(path)?;
-        file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
-        let mut tail = Vec::new();
-        file.take(bytes).read_to_end(&mut tail)?;
-        Ok(tail)
-    };
-    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+/// What an acceptance command writes, on stdout and on stderr.
+#[derive(Clone, Debug)]
+pub struct VerifyLog(pub Arc<File>);
+
+impl VerifyLog {
+    /// For both of its outputs.
+    pub fn handles(&self) -> io::Result<(File, File)> {
+        Ok((self.0.try_clone()?, self.0.try_clone()?))
+    }
+
+    pub fn bytes(&self) -> u64 {
+        length(&self.0)
+    }
+
+    /// The last lines of it.
+    pub fn tail(&self) -> String {
+        let text = tail(&self.0, VERIFY_TAIL_BYTES);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(VERIFY_TAIL_LINES)..].join("\n")
+    }
+}
+
+pub(super) fn length(file: &File) -> u64 {
+    file.metadata().map_or(0, |meta| meta.len())
+}
+
+fn tail(file: &File, bytes: u64) -> String {
+    let from = length(file).saturating_sub(bytes);
+    let mut tail = vec![0; bytes as usize];
+    let mut read = 0;
+    while let Ok(n @ 1..) = file.read_at(&mut tail[read..], from + read as u64) {
+        read += n;
+    }
+    String::from_utf8_lossy(&tail[..read]).into_owned()
 }
 
 fn open_output(path: &Path) -> Result<File> {
@@ -299,14 +369,19 @@ fn began(attempt: &Path) -> Result<bool> {
 pub(super) fn numbers(claim: &Path) -> Result<Vec<u32>> {
     let mut numbers = Vec::new();
     let entries = match files::list(claim) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(numbers),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(numbers);
+        }
         listed => listed?,
     };
     for entry in entries {
         let entry = entry.at("read", claim)?;
         let name = entry.file_name();
         let number = name.to_str().and_then(|name| name.strip_prefix("attempt-")?.parse().ok());
+        // A session can make folders of any name.
         if let Some(number) = number
+            && number <= ATTEMPTS_MAX
+            && name.to_str() == Some(&format!("attempt-{number}"))
             && began(&entry.path())?
         {
             numbers.push(number);

@@ -8,9 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Record};
-use super::folder::Put;
-use super::inbox::Dropped;
-use super::place::Places;
+use super::inbox::{Dropped, Inspected};
 use super::{Store, identity};
 use crate::effects::clock;
 use crate::effects::error::{At, Result};
@@ -18,6 +16,7 @@ use crate::pure::claim::{Accepted, AttemptStart, Identity, name_from_text, name_
 use crate::pure::digest::sha256_hex;
 use crate::pure::dispatch::{Dispatch, DispatchId, FILE_BYTES_MAX};
 use crate::pure::queue::{Agent, Lane, Seq};
+use crate::pure::recovery::Step;
 use crate::pure::report::{ErrorType, Report};
 use crate::pure::time::parse_rfc3339;
 
@@ -33,12 +32,12 @@ pub struct Claim {
     pub project: Box<str>,
     /// In milliseconds since 1970: a wait may outlast the daemon, and the boot.
     pub accepted_at_ms: i64,
-    /// When its folder came to be in `active/`.
-    pub put: Put,
+    /// Which folder is its own, once a session of it may have run: one that has another one's place says nothing.
+    pub folder: Option<Identity>,
     /// Not of all, when many wait.
     pub in_hand: Option<Box<InHand>>,
-    /// Of one whose attempt this daemon began.
-    pub places: Option<Box<Places>>,
+    /// It was found in the middle of this; only of one that could not be read when the daemon started.
+    pub resume: Option<Step>,
 }
 
 /// What the folder of a claim says that this daemon accepted: it need not be read back, and no attempt can have begun.
@@ -84,9 +83,20 @@ impl Accepted {
     }
 }
 
+impl AttemptStart {
+    /// Where the session works.
+    pub fn dir(&self) -> PathBuf {
+        OsString::from_vec(name_from_text(&self.project_dir)).into()
+    }
+}
+
 impl Store {
     pub(super) fn claim_dir(&self, id: &DispatchId) -> PathBuf {
         self.active.path().join(id.as_str())
+    }
+
+    fn building_dir(&self, id: &DispatchId) -> PathBuf {
+        self.active.path().join(format!(".tmp.{id}"))
     }
 
     /// Our own copy of the dispatch, which the session may read.
@@ -112,8 +122,8 @@ impl Store {
             inbox_file: dropped.stamp.identity,
             inbox_dir: dir,
         };
-        let building = self.active.path().join(format!(".tmp.{}", dispatch.id));
-        files::make_dir_anew(&building)?;
+        let building = self.building_dir(&dispatch.id);
+        self.asides.make_dir_anew(&building, dispatch.id.as_str())?;
         files::create(&building.join("dispatch.json"), &dropped.bytes)?;
         let record = building.join("accepted.json");
         files::create(&record, &files::to_json(&accepted, &record)?)?;
@@ -121,24 +131,27 @@ impl Store {
     }
 
     /// THE ACCEPTANCE, by one rename. Where a dispatch of that id is already, it fails with `AlreadyExists`.
-    pub fn accept(&self, prepared: Prepared) -> Result<(Accepted, Put)> {
+    pub fn accept(&self, prepared: Prepared) -> Result<Accepted> {
         let Prepared { accepted, building, place } = prepared;
         if let Err(e) = files::rename_to_free(&building, &place) {
             let _ = files::remove_tree(&building);
             return Err(e).at("accept into", &place);
         }
-        Ok((accepted, self.active.put()))
+        Ok(accepted)
     }
 
-    /// Begins what the start of its attempt waits for, that its folder is in `active/` for good, while a worker prepares the
-    /// rest. An error is told to the one who waits.
-    pub fn keep_early(&self, put: Put) {
-        let _ = self.active.sync_since(put);
-    }
-
-    /// It could not be started. What failed for it is not asked of the disk as if nothing had been.
-    pub fn put_again(&self, claim: &mut Claim) {
-        claim.put = self.active.put();
+    /// Puts an accepted dispatch's folder back that was removed or replaced before anything of it ran: somebody else's session
+    /// can reach it too.
+    pub fn restore(&self, id: &DispatchId, accepted: &Accepted, bytes: &[u8]) -> Result<()> {
+        let (building, place) = (self.building_dir(id), self.claim_dir(id));
+        self.asides.make_dir_anew(&building, id.as_str())?;
+        files::create(&building.join("dispatch.json"), bytes)?;
+        files::create(&building.join("accepted.json"), &files::to_json(accepted, &building)?)?;
+        if identity::find(&place)?.is_some() {
+            files::open_up(&place).at("open up", &place)?;
+            files::remove_tree(&place)?;
+        }
+        self.asides.rename_over(&building, &place, id.as_str())
     }
 
     /// Makes an acceptance durable that rests on its inbox file no longer.
@@ -169,9 +182,8 @@ impl Store {
                 return Ok(owner);
             }
         }
-        let Some(bytes) = files::read(&self.answer_path(id), files::RECORD_BYTES_MAX)? else {
-            return Ok(IdOwner::Nobody);
-        };
+        let read = files::read(&self.answer_path(id), files::RECORD_BYTES_MAX)?;
+        let Some(bytes) = read.into_read() else { return Ok(IdOwner::Nobody) };
         let report = serde_json::from_slice::<Report>(&bytes);
         let rejected = report.is_ok_and(|r| r.error_type == Some(ErrorType::InvalidDispatch));
         let dispatch = IdOwner::Dispatch { sha256: None, is_answered: true };
@@ -183,6 +195,19 @@ impl Store {
         files::remove(&self.answer_path(id))
     }
 
+    /// Opens a claim's folders up that a session shut, so that they can be read. Gives which folder it is.
+    pub fn open_up_claim(&self, id: &DispatchId) -> Result<Option<Identity>> {
+        let dir = self.claim_dir(id);
+        if !files::open_up(&dir).at("open up", &dir)? {
+            return Ok(None);
+        }
+        for entry in files::list(&dir)? {
+            let path = entry.at("read", &dir)?.path();
+            files::open_up(&path).at("open up", &path)?;
+        }
+        Ok(identity::find(&dir)?.map(|stamp| stamp.identity))
+    }
+
     /// Ids in `active/`, in no order. Folders that were being built are removed.
     pub fn list_active(&self) -> Result<Vec<DispatchId>> {
         let mut ids = Vec::new();
@@ -191,8 +216,12 @@ impl Store {
             match name.to_str().and_then(DispatchId::parse) {
                 Some(id) => ids.push(id),
                 None if name.as_bytes().starts_with(b".tmp.") => {
-                    files::remove_tree(&self.active.path().join(&name))?;
+                    let path = self.active.path().join(&name);
+                    if let Err(e) = files::remove_tree(&path) {
+                        log::warn!("{e}");
+                    }
                 }
+                None if name.as_bytes().starts_with(b".aside-") => {}
                 None => log::warn!("{} is not ours", self.active.path().join(&name).display()),
             }
         }
@@ -204,7 +233,7 @@ impl Store {
         let dir = self.claim_dir(id);
         let accepted = files::read_record::<Accepted>(&dir.join("accepted.json"))?;
         let bytes = files::read(&dir.join("dispatch.json"), FILE_BYTES_MAX)?;
-        if let (Record::Read(accepted), Some(bytes)) = (accepted, bytes)
+        if let (Record::Read(accepted), Record::Read(bytes)) = (accepted, bytes)
             && sha256_hex(&bytes) == accepted.sha256
         {
             return Ok(Some(ClaimFiles { accepted, bytes }));
@@ -215,6 +244,23 @@ impl Store {
             bytes: start.dispatch.into_bytes(),
         };
         Ok(newest_start(&dir)?.map(files))
+    }
+
+    /// What the inbox file of a claim says whose own folder says nothing any more.
+    pub fn find_in_inbox(&self, claim: &Claim) -> Result<Option<ClaimFiles>> {
+        let Some(seen) = self.stamp_inbox(&claim.inbox_name)? else { return Ok(None) };
+        let Inspected::Read(dropped) = self.inspect(&claim.inbox_name, seen)? else {
+            return Ok(None);
+        };
+        let accepted = Accepted {
+            seq: claim.seq,
+            accepted_at: clock::stamp(),
+            sha256: dropped.sha256,
+            inbox_name: name_to_text(dropped.name.as_bytes()),
+            inbox_file: dropped.stamp.identity,
+            inbox_dir: self.drop_zone_identity()?,
+        };
+        Ok(Some(ClaimFiles { accepted, bytes: dropped.bytes }))
     }
 
     /// Removes a folder that turned out to be no acceptance.

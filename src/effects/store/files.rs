@@ -7,7 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -45,9 +45,14 @@ fn create_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// The name under which a file is written before it takes its own.
+pub(super) fn temporary(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!(".tmp.{name}"))
+}
+
 /// Puts a file in place of whatever stands there, at once and whole. The rename never follows a planted link.
 pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) -> Result<()> {
-    let temporary = dir.join(format!(".tmp.{name}"));
+    let temporary = temporary(dir, name);
     let file = match create(&temporary, bytes) {
         // A remainder of a crash, or something planted.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -121,8 +126,7 @@ pub(super) fn sync_file(file: &File, path: &Path) -> io::Result<()> {
 
 /// Writes over the beginning of a file that is there already, in one write.
 pub(super) fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut options = OpenOptions::new();
-    let file = options.write(true).custom_flags(OFlags::NOFOLLOW.bits() as i32).open(path);
+    let file = OpenOptions::new().write(true).custom_flags(UNLED).open(path).and_then(plain);
     match failpoint::before(Effect::Write).and(file).and_then(|file| file.write_at(bytes, 0)) {
         Ok(written) if written < bytes.len() => Err(io::ErrorKind::WriteZero.into()),
         written => written.map(drop),
@@ -132,7 +136,12 @@ pub(super) fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// For a file that was written without.
 pub(super) fn sync(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| sync_file(&file, path)).at("sync", path)
+    open_to_sync(path).and_then(|file| sync_file(&file, path)).at("sync", path)
+}
+
+/// A file or a folder.
+pub(super) fn open_to_sync(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(UNLED).open(path)
 }
 
 /// Ours alone, whatever the umask.
@@ -153,14 +162,44 @@ pub(super) fn make_dir_anew(path: &Path) -> Result<()> {
     .at("make", path)
 }
 
+/// Gives a folder of ours its own mode back, if a session took it. False: it is no folder (any more).
+pub(super) fn open_up(dir: &Path) -> io::Result<bool> {
+    let meta = match fs::symlink_metadata(dir) {
+        Err(e) if is_nothing(&e) => return Ok(false),
+        looked => looked?,
+    };
+    if meta.is_dir() && meta.permissions().mode() & 0o700 != 0o700 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(meta.is_dir())
+}
+
+/// The same for all folders in it, however deep. What cannot be opened up stays as it is.
+fn open_up_all(dir: &Path) {
+    let mut folders = vec![dir.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        if !matches!(open_up(&folder), Ok(true)) {
+            continue;
+        }
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        folders.extend(entries.filter(is_dir).map(|entry| entry.path()));
+    }
+}
+
 pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     sync(dir)
 }
 
-/// Reads a file of ours, at most `bytes_max` of it. `None`: there is none.
-pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
-    let file = match open_no_follow(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+/// Reads a file of ours, at most `bytes_max` of it. What stands there instead of a plain file that we may read (a session
+/// can put anything there) is unreadable, which is no trouble of the moment.
+pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Record<Vec<u8>>> {
+    let file = match open_plain(path) {
+        Err(e) if is_nothing(&e) => return Ok(Record::Absent),
+        Err(e) if is_no_file_of_ours(&e) => {
+            log::warn!("{} is not what it was: {e}", path.display());
+            return Ok(Record::Unreadable);
+        }
         opened => opened.at("open", path)?,
     };
     // Two reads instead of six.
@@ -168,14 +207,50 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
     failpoint::before(Effect::Read)
         .and_then(|()| file.take(bytes_max).read_to_end(&mut bytes))
         .at("read", path)?;
-    Ok(Some(bytes))
+    Ok(Record::Read(bytes))
 }
 
+/// Neither it nor the folder that it should be in.
+pub(super) fn is_nothing(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// A link, a folder, a FIFO or a socket stands there, or a file that we may not read.
+fn is_no_file_of_ours(e: &io::Error) -> bool {
+    let errnos = [Errno::LOOP, Errno::ACCESS, Errno::PERM, Errno::NXIO, Errno::NODEV];
+    e.kind() == NOT_PLAIN || errnos.iter().any(|n| e.raw_os_error() == Some(n.raw_os_error()))
+}
+
+/// Never waits, and never follows a link.
 pub(super) fn open_no_follow(path: &Path) -> io::Result<File> {
     failpoint::before(Effect::Open)?;
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)
+    OpenOptions::new().read(true).custom_flags(UNLED).open(path)
 }
+
+/// The same, for a plain file only.
+pub(super) fn open_plain(path: &Path) -> io::Result<File> {
+    plain(open_no_follow(path)?)
+}
+
+/// For appending; made if it is not there.
+pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
+    failpoint::before(Effect::Create(path))?;
+    let mut options = OpenOptions::new();
+    plain(options.append(true).create(true).mode(0o600).custom_flags(UNLED).open(path)?)
+}
+
+fn plain(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(NOT_PLAIN, "it is not a plain file"))
+}
+
+/// No link is followed; a FIFO that nobody writes to does not keep us waiting.
+const UNLED: i32 =
+    (OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits() | OFlags::NOCTTY.bits()) as i32;
+/// What [`open_plain`] says of anything else.
+const NOT_PLAIN: io::ErrorKind = io::ErrorKind::InvalidInput;
 
 /// Largest record of ours. An attempt record holds a whole dispatch, escaped once more.
 pub(super) const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -198,11 +273,22 @@ impl<T> Record<T> {
             Record::Absent | Record::Unreadable => None,
         }
     }
+
+    pub fn into_read(self) -> Option<T> {
+        match self {
+            Record::Read(value) => Some(value),
+            Record::Absent | Record::Unreadable => None,
+        }
+    }
 }
 
 /// An error is our trouble of the moment (no descriptor left, a bad disk) and says nothing about the record.
 pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Record<T>> {
-    let Some(bytes) = read(path, RECORD_BYTES_MAX)? else { return Ok(Record::Absent) };
+    let bytes = match read(path, RECORD_BYTES_MAX)? {
+        Record::Read(bytes) => bytes,
+        Record::Absent => return Ok(Record::Absent),
+        Record::Unreadable => return Ok(Record::Unreadable),
+    };
     Ok(serde_json::from_slice(&bytes).map_or_else(
         |e| {
             log::warn!("{} is damaged: {e}", path.display());
@@ -228,10 +314,14 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a folder with all in it; that it was gone already is as good.
+/// Removes a folder with all in it; that it was gone already is as good. A session may have shut folders of its own in it.
 pub(super) fn remove_tree(dir: &Path) -> Result<()> {
     match failpoint::before(Effect::Remove(dir)).and_then(|()| fs::remove_dir_all(dir)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(|e| Error::new("remove", dir, e)),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            open_up_all(dir);
+            fs::remove_dir_all(dir).at("remove", dir)
+        }
+        removed => removed.at("remove", dir),
     }
 }

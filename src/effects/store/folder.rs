@@ -20,10 +20,6 @@ pub(super) struct Folder {
     open: Mutex<Option<(Identity, File)>>,
 }
 
-/// When something was put into a folder: after so many of its fsyncs had begun. The default is before all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Put(u64);
-
 /// Fsyncs of the folder, counted from 1.
 #[derive(Default)]
 struct Rounds {
@@ -45,26 +41,17 @@ impl Folder {
         &self.path
     }
 
-    /// For what was just put there.
-    pub fn put(&self) -> Put {
-        Put(lock(&self.rounds).begun)
-    }
-
-    /// Makes durable what is there now.
+    /// Makes durable what is there now: by an fsync that begins after this call, its own or that of somebody who asked
+    /// meanwhile.
     pub fn sync(&self) -> Result<()> {
-        self.sync_since(self.put())
-    }
-
-    /// Makes durable what was put there then; mostly somebody's fsync has done that already. After an error it has to be asked
-    /// for as something that is put there now.
-    pub fn sync_since(&self, put: Put) -> Result<()> {
         let mut rounds = lock(&self.rounds);
+        let asked_at = rounds.begun;
         loop {
-            if rounds.good > put.0 {
+            if rounds.good > asked_at {
                 return Ok(());
             }
             if let Some((failed, errno)) = rounds.failed
-                && failed > put.0
+                && failed > asked_at
             {
                 let unknown = || io::Error::other("it failed");
                 let source = errno.map_or_else(unknown, io::Error::from_raw_os_error);
@@ -103,7 +90,7 @@ impl Folder {
         // It may have been removed and made again.
         let (_, folder) = match open.take().filter(|(opened, _)| *opened == now) {
             Some(known) => open.insert(known),
-            None => open.insert((now, File::open(&self.path).at("open", &self.path)?)),
+            None => open.insert((now, files::open_to_sync(&self.path).at("open", &self.path)?)),
         };
         let synced = files::sync_file(folder, &self.path).at("sync", &self.path);
         if synced.is_err() {
@@ -123,19 +110,15 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_round_serves_what_was_there_before_it_and_its_failure_is_told_to_whoever_waited() {
+    fn a_round_serves_what_was_there_before_it_and_another_folder_of_the_name_is_opened_anew() {
         let path = std::env::temp_dir().join(format!("dispatch-folder-{}", std::process::id()));
         fs::create_dir(&path).expect("make it");
         let folder = Folder::new(path.clone());
-        let first = folder.put();
-        folder.sync_since(first).expect("it is there");
+        folder.sync().expect("it is there");
         fs::remove_dir(&path).expect("remove it");
-        folder.sync_since(first).expect("what is durable needs no other fsync");
-        let second = folder.put();
-        assert!(folder.sync_since(second).is_err(), "it is gone");
+        assert!(folder.sync().is_err(), "it is gone");
         fs::create_dir(&path).expect("make it anew");
-        assert!(folder.sync_since(second).is_err(), "a second fsync would hide that one failed");
-        folder.sync_since(folder.put()).expect("another folder of the same name");
+        folder.sync().expect("another folder of the same name");
         fs::remove_dir(&path).expect("remove it");
     }
 }

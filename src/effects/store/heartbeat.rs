@@ -19,7 +19,7 @@ const BLOCK_BYTES: usize = 4096;
 impl Store {
     pub fn write_heartbeat(&self, beat: &Value) -> Result<()> {
         let mut bytes = beat.to_string().into_bytes();
-        match files::replace(&self.dispatch, NAME, &bytes, Durable::No) {
+        match self.asides.replace(&self.dispatch, NAME, "heartbeat", &bytes, Durable::No) {
             Err(e) if e.fault() == Fault::Disk && bytes.len() <= BLOCK_BYTES => {
                 // Blanks, so that nothing of the old beat stands behind this one.
                 bytes.resize(BLOCK_BYTES, b' ');
@@ -31,7 +31,7 @@ impl Store {
 
     /// When the last beat was written, in milliseconds since 1970, as the beat itself says.
     pub fn heartbeat_at_ms(&self) -> Option<i64> {
-        let bytes = files::read(&self.dispatch.join(NAME), BYTES_MAX).ok()??;
+        let bytes = files::read(&self.dispatch.join(NAME), BYTES_MAX).ok()?.into_read()?;
         let beat: Value = serde_json::from_slice(&bytes).ok()?;
         parse_rfc3339(beat.get("ts")?.as_str()?)
     }

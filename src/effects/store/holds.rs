@@ -23,6 +23,6 @@ impl Store {
 
     pub fn write_holds(&self, saved: &Saved) -> Result<()> {
         let bytes = files::to_json(saved, &self.own.join(NAME))?;
-        files::replace(&self.own, NAME, &bytes, Durable::Yes)
+        self.asides.replace(&self.own, NAME, "holds", &bytes, Durable::Yes)
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn of_path(path: &Path) -> io::Result<Stamp> {
 /// `None`: nothing has that name. An error is not the same: whoever takes it for "nothing" starts things twice.
 pub(super) fn find(path: &Path) -> Result<Option<Stamp>> {
     match of_path(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) if super::files::is_nothing(&e) => Ok(None),
         looked => looked.map(Some).at("look at", path),
     }
 }

@@ -5,6 +5,7 @@
 //! before what is written beside each step; a reader of these modules should be able to ask at every line: if the process
 //! died here, would the next start reach the same answer?
 
+mod aside;
 mod attempts;
 mod audit;
 mod claims;
@@ -18,27 +19,30 @@ mod inbox;
 mod lock;
 mod outbox;
 mod past;
-mod place;
 mod publish;
 mod room;
+mod started;
 mod stream;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::effects::clock;
 use crate::effects::error::{At, Result};
+use crate::effects::failpoint::{self, Effect};
 
-pub use attempts::{Attempt, AttemptFiles};
+use aside::Asides;
+pub use aside::MovedAside;
+pub use attempts::{Attempt, AttemptFiles, VerifyLog};
 pub use audit::{Audit, Details, Rotation};
 pub use claims::{Claim, ClaimFiles, IdOwner, InHand};
 pub use control::{Request, cancel_request, is_cancel_name};
 pub use files::Record;
 use folder::Folder;
-pub use folder::Put;
 pub use identity::Stamp;
 pub use inbox::{Dropped, Inspected, is_inbox_name};
 pub use lock::DaemonLock;
@@ -56,6 +60,7 @@ pub struct Store {
     /// Ours alone.
     own: PathBuf,
     active: Folder,
+    started: PathBuf,
     finished: PathBuf,
     pending: PathBuf,
     rejected: PathBuf,
@@ -66,6 +71,8 @@ pub struct Store {
     /// How many came to `finished` and `rejected` since the start.
     finished_count: AtomicU64,
     rejected_count: AtomicU64,
+    scratch_count: AtomicU64,
+    asides: Asides,
 }
 
 impl Store {
@@ -76,6 +83,7 @@ impl Store {
             home: home.to_path_buf(),
             completed: Folder::new(dispatch.join("completed")),
             active: Folder::new(own.join("active")),
+            started: own.join("started"),
             finished: own.join("finished"),
             pending: own.join("pending"),
             rejected: own.join("rejected"),
@@ -84,6 +92,8 @@ impl Store {
             shut_at_ns: AtomicI64::new(0),
             finished_count: AtomicU64::new(0),
             rejected_count: AtomicU64::new(0),
+            scratch_count: AtomicU64::new(0),
+            asides: Asides::default(),
             dispatch,
             own,
         }
@@ -107,6 +117,7 @@ impl Store {
             self.completed.path(),
             &self.own,
             self.active.path(),
+            &self.started,
             &self.finished,
             &self.pending,
             &self.rejected,
@@ -140,6 +151,24 @@ impl Store {
 
     pub fn control_dir(&self) -> &Path {
         &self.control
+    }
+
+    /// A file without a name, for the output of a helper program or of a check whose folder is gone.
+    pub fn scratch_file(&self) -> Result<File> {
+        let number = self.scratch_count.fetch_add(1, Ordering::Relaxed);
+        let path = self.own.join(format!(".tmp.scratch.{}.{number}", std::process::id()));
+        files::remove(&path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create_new(true).mode(0o600);
+        let created = failpoint::before(Effect::Create(&path)).and_then(|()| options.open(&path));
+        let file = created.at("create", &path)?;
+        files::remove(&path)?;
+        Ok(file)
+    }
+
+    /// The same for an acceptance command whose own place is gone.
+    pub fn scratch_log(&self) -> Result<VerifyLog> {
+        Ok(VerifyLog(Arc::new(self.scratch_file()?)))
     }
 
     /// `dispatchd/config.json`, if there is one.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::files::{self, Durable, Record};
-use crate::effects::error::{At, Result};
+use crate::effects::error::{At, Error, Result};
 use crate::pure::dispatch::DispatchId;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,9 @@ impl Store {
 
     fn write_outbox(&self, entry: &OutboxEntry, durable: Durable) -> Result<()> {
         let bytes = files::to_json(entry, &self.outbox)?;
-        files::replace(&self.outbox, &format!("{}.json", entry.dispatch_id), &bytes, durable)
+        let (id, name) = (&entry.dispatch_id, format!("{}.json", entry.dispatch_id));
+        // Whatever was in the way has been moved: what is left is the folder, which all share.
+        self.asides.replace(&self.outbox, &name, id, &bytes, durable).map_err(Error::of_all)
     }
 
     pub fn remove_outbox(&self, entry: &OutboxEntry) -> Result<()> {

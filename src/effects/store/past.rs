@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::claims::read_accepted;
 use super::files::{self, Durable, Record};
+use super::publish::BUILDING;
 use super::{Store, identity};
 use crate::effects::clock;
 use crate::effects::error::{At, Result};
@@ -22,6 +23,8 @@ use crate::pure::retention::Kept;
 
 /// A folder under this name is on its way out.
 const GOING: &str = ".tmp.gone.";
+/// What is older than this, in milliseconds, and still being built, was left by a crash.
+const BUILT_WITHIN_MS: i64 = 60 * 60 * 1000;
 /// A block of `st_blocks`, whatever the file system's own are.
 const STAT_BLOCK_BYTES: u64 = 512;
 /// Files of one rejected directory whose size is asked for; how large the rest is does not matter to anybody.
@@ -111,7 +114,10 @@ impl Iterator for Walk {
                 Err(e) => return Some(Err(e).at("read", &self.path)),
             };
             let Some(name) = name.to_str() else { continue };
-            if name.starts_with(GOING) {
+            if name.starts_with(BUILDING) && !self.is_left_behind(name) {
+                continue;
+            }
+            if name.starts_with(GOING) || name.starts_with(BUILDING) {
                 if let Err(e) = files::remove_tree(&self.path.join(name)) {
                     return Some(Err(e));
                 }
@@ -123,6 +129,12 @@ impl Iterator for Walk {
 }
 
 impl Walk {
+    /// Nobody builds that long.
+    fn is_left_behind(&self, name: &str) -> bool {
+        let stamp = identity::of_path(&self.path.join(name));
+        stamp.is_ok_and(|s| clock::unix_ms() - s.mtime_ns / 1_000_000 > BUILT_WITHIN_MS)
+    }
+
     fn look_at(&self, name: &str) -> Option<Kept> {
         let dir = self.path.join(name);
         let (dated, bytes) = match self.shelf {

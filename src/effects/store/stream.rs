@@ -1,14 +1,16 @@
 //! A session's stream, `stdout.jsonl`: read once, from front to back, while the session still writes it or after its end.
 //!
-//! Knows no events. What is read is an agent's own, so a byte of it may be what takes the daemon down: whoever reads while
-//! the session runs sets a mark first and takes it back after, and a mark that stayed is a death at reading.
+//! Knows no events. What is read is an agent's own, so a byte of it may be what takes the daemon down. Whoever reads sets a
+//! mark first (a byte in the attempt's file `reading`) and takes it back after; marks that stayed are deaths at reading.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::aside::Asides;
 use super::files;
-use super::place::ReadingMark;
 use crate::effects::error::{At, Result};
 use crate::effects::failpoint::{self, Effect};
 
@@ -16,11 +18,15 @@ use crate::effects::failpoint::{self, Effect};
 const PIECE_BYTES: usize = 32 * 1024;
 /// What one look at a running session reads at most, in bytes: its clocks must not wait for a flood.
 const LOOK_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The file that counts the readings.
+const READING: &str = "reading";
 
 pub struct Stream {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     read: u64,
+    /// Whose mark is set, and where.
+    of: (PathBuf, String, Asides),
     /// Of a running session.
     mark: Option<ReadingMark>,
 }
@@ -37,10 +43,8 @@ pub struct News {
 }
 
 impl Stream {
-    pub(super) fn open(dir: &Path) -> Result<Stream> {
-        let path = dir.join("stdout.jsonl");
-        let file = files::open_no_follow(&path).at("open", &path)?;
-        Ok(Stream { file, path, read: 0, mark: None })
+    pub(super) fn new(file: Arc<File>, path: PathBuf, of: (PathBuf, String, Asides)) -> Stream {
+        Stream { file, path, read: 0, of, mark: None }
     }
 
     /// How long the stream is. One that was cut is read from its beginning.
@@ -48,7 +52,6 @@ impl Stream {
         let size = self.file.metadata().at("look at", &self.path)?.len();
         let is_cut = size < self.read;
         if is_cut {
-            self.file.rewind().at("read", &self.path)?;
             self.read = 0;
         }
         Ok(News { size, is_more: size > self.read, is_cut })
@@ -57,8 +60,8 @@ impl Stream {
     /// Feeds what is there beyond what was read to `each`, in pieces; not all of it, if that is much.
     pub fn read_some(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         if self.mark.is_none() {
-            let claim = self.path.ancestors().nth(2).unwrap_or(&self.path);
-            self.mark = Some(ReadingMark::open(claim)?);
+            let (dir, id, asides) = &self.of;
+            self.mark = Some(ReadingMark::open(dir, id, asides)?);
         }
         self.mark(ReadingMark::set)?;
         let read = self.read(LOOK_BYTES_MAX, each);
@@ -66,10 +69,9 @@ impl Stream {
         read
     }
 
-    /// The same to the end, without a mark: for a session that has ended. Gives the stream's length.
-    pub fn read_rest(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<u64> {
-        self.read(u64::MAX, each)?;
-        Ok(self.read)
+    /// The same without a mark, for a session that has ended: to the end, or until `bytes_max` of the stream have been read.
+    pub fn read_rest(&mut self, bytes_max: u64, each: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.read(bytes_max.saturating_sub(self.read), each)
     }
 
     fn mark(&mut self, deed: fn(&mut ReadingMark) -> Result<()>) -> Result<()> {
@@ -80,7 +82,9 @@ impl Stream {
         let mut piece = [0; PIECE_BYTES];
         let end = self.read.saturating_add(bytes_max);
         while self.read < end {
-            match failpoint::before(Effect::Read).and_then(|()| self.file.read(&mut piece)) {
+            let read = failpoint::before(Effect::Read)
+                .and_then(|()| self.file.read_at(&mut piece, self.read));
+            match read {
                 Ok(0) => return Ok(()),
                 Ok(n) => {
                     self.read += n as u64;
@@ -92,4 +96,37 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// Says that somebody reads, before it, and that it went well, after it.
+pub(super) struct ReadingMark {
+    file: File,
+    path: PathBuf,
+}
+
+impl ReadingMark {
+    /// Whatever stands there: what is not counted could take down one daemon after the other.
+    pub fn open(dir: &Path, id: &str, asides: &Asides) -> Result<ReadingMark> {
+        let path = dir.join(READING);
+        let open = || files::open_to_append(&path).at("mark", &path);
+        let file = match open() {
+            Err(e) if asides.makes_way(&path, id, &e) => open()?,
+            opened => opened?,
+        };
+        Ok(ReadingMark { file, path })
+    }
+
+    pub fn set(&mut self) -> Result<()> {
+        files::write_all(&mut self.file, b"\n").at("mark", &self.path)
+    }
+
+    /// Whoever takes it back has read all that earlier ones died at.
+    pub fn take_back(&mut self) -> Result<()> {
+        self.file.set_len(0).at("mark", &self.path)
+    }
+}
+
+/// How often a daemon began to read what the session left, and did not live to say that it had.
+pub(super) fn readings(attempt: &Path) -> u64 {
+    files::open_plain(&attempt.join(READING)).map_or(0, |file| super::attempts::length(&file))
 }

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::Intake;
-use crate::effects::store::{IdOwner, Request, cancel_request};
+use crate::effects::clock;
+use crate::effects::store::{Claim, ClaimFiles, IdOwner, Request, cancel_request};
+use crate::pure::answer;
+use crate::pure::claim::AttemptEnd;
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::trouble::Place;
-use crate::threads::conclude::Dossier;
+use crate::threads::conclude::{Answering, Dossier};
 
 /// Since when a cancel stands there whose dispatch is not known. Whether it still does, the disk says.
 #[derive(Default)]
@@ -139,33 +142,62 @@ impl Intake<'_> {
             // Its answer could not be written; the file stands, and is looked at when the pause is over.
             return;
         }
-        let Some(dossier) = self.take_out(id) else { return };
+        let Some((dossier, last)) = self.take_out(id) else { return };
         self.context.audit.record("cancel_requested", id.as_str(), &[("running", json!(false))]);
         let (status, kind) = (Status::Cancelled, ErrorType::Cancelled);
-        self.answer_now(dossier, status, kind, "cancelled before it ran");
+        self.answer_now(dossier, last, (status, kind, "cancelled before it ran"));
     }
 
-    /// Takes a waiting dispatch out of the queue, to be answered.
-    pub(super) fn take_out(&mut self, id: &DispatchId) -> Option<Dossier> {
+    /// Takes a waiting dispatch out of the queue, to be answered; and how the newest of its attempts ended, if it had any.
+    pub(super) fn take_out(&mut self, id: &DispatchId) -> Option<(Dossier, Option<AttemptEnd>)> {
         let open = self.open.get(id)?;
         // Read before it leaves the queue: what cannot be read now is asked for again.
-        let files = match self.context.store.read_claim(id) {
-            Ok(files) => files,
-            Err(e) => {
+        let store = &self.context.store;
+        let read = store.read_claim(id).and_then(|files| Ok((files, store.last_end(id)?)));
+        let (files, last) = match read {
+            Err(e) if e.fault().is_everywhere() => {
                 self.inbox_failed(Place::Inbox, &e);
                 return None;
             }
+            Err(e) => {
+                log::error!("{e}");
+                (None, None)
+            }
+            Ok(read) => read,
         };
-        let claim = self.queue.remove(open.seq, &open.lane.clone())?;
+        let (seq, lane) = (open.seq, open.lane.clone());
+        let mut claim = self.queue.remove(seq, &lane)?;
+        if claim.resume.is_some() {
+            // It may still run: whoever takes it up is asked instead.
+            self.queue.push(seq, &lane, claim.agent, claim);
+            return None;
+        }
         self.hand_on(&claim);
         self.overdue.forget(claim.seq);
-        self.open.remove(id);
         self.is_news = true;
-        let parsed = files.and_then(|f| Some((dispatch::parse(&f.bytes, 0).ok()?, f.accepted)));
-        let Some((dispatch, accepted)) = parsed else {
+        // What stands in the folder may be gone; what was accepted just now is in hand.
+        let in_hand = claim.in_hand.take().map(|in_hand| in_hand.files);
+        let parsed = files.or(in_hand).and_then(|files| {
+            let dispatch = dispatch::parse(&files.bytes, 0).ok()?;
+            Some((files, dispatch))
+        });
+        let Some((ClaimFiles { accepted, bytes }, dispatch)) = parsed else {
             log::error!("{id}: its folder cannot be read");
+            self.answer_remains(claim);
             return None;
         };
-        Some(Dossier { claim, accepted, dispatch })
+        Some((Dossier { claim, accepted, bytes, dispatch }, last))
+    }
+
+    /// For one of which nothing is left but what is in memory.
+    fn answer_remains(&mut self, claim: Claim) {
+        let (id, now_ms) = (claim.id.clone(), clock::unix_ms());
+        let error = "cancelled, or out of time, when its records were gone or damaged already";
+        let report = answer::to_remains(&id, claim.agent, &claim.project, error, now_ms);
+        let mut answering = Answering::of_remains(claim, None, None, report);
+        match answering.advance(self.context) {
+            Ok(()) => drop(self.open.remove(&id)),
+            Err(e) => self.park(answering, e.to_string()),
+        }
     }
 }

@@ -17,10 +17,11 @@ use crate::effects::store::{
 };
 use crate::effects::{clock, project};
 use crate::pure::answer;
+use crate::pure::claim::AttemptEnd;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::trouble::{Fault, Place};
-use crate::threads::conclude::{self, Dossier};
+use crate::threads::conclude::{Answering, Dossier, earlier_attempts};
 
 /// Files that may be half-written: when they were last seen to change, in order of when they are due.
 #[derive(Default)]
@@ -101,6 +102,7 @@ impl Intake<'_> {
             self.save_holds();
         }
         self.look_at_requests();
+        self.look_at_parked();
     }
 
     /// Said once when it stops to work, and once when it works again.
@@ -253,6 +255,12 @@ impl Intake<'_> {
     /// A valid dispatch: new, known, or somebody else's id.
     fn admit(&mut self, dropped: Dropped, dispatch: Dispatch) {
         let store = &self.context.store;
+        if self.parked.is_unread(&dispatch.id) {
+            // Perhaps it is this very file's claim that cannot be read.
+            self.known.insert(dropped.name.clone(), dropped.stamp.identity);
+            self.unmoved.push(dropped.name);
+            return;
+        }
         // Nearly all that is in `active/` is known here; the rest is met by the acceptance, which then asks for all.
         let owner = if self.open.contains_key(&dispatch.id) {
             store.owner(&dispatch.id)
@@ -334,7 +342,7 @@ impl Intake<'_> {
             self.audit_received(&dropped, &dispatch);
             store.accept(prepared)
         });
-        let (accepted, put) = match accepted {
+        let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 let owner = store.owner(&dispatch.id);
@@ -355,9 +363,9 @@ impl Intake<'_> {
             inbox_name: dropped.name.clone(),
             project: dispatch.project.as_str().into(),
             accepted_at_ms: accepted.at_ms(),
-            put,
+            folder: None,
             in_hand: None,
-            places: None,
+            resume: None,
         };
         let audit = &self.context.audit;
         let id = dispatch.id.as_str();
@@ -368,8 +376,9 @@ impl Intake<'_> {
             audit.record("unsupported_agent", id, &[("target_agent", agent)]);
             let error = format!("unsupported agent: {}", dispatch.target_agent);
             let kind = ErrorType::UnsupportedAgent;
-            let dossier = Dossier { claim, accepted, dispatch };
-            return self.answer_now(dossier, Status::Failed, kind, &error);
+            let dossier = Dossier { claim, accepted, bytes: dropped.bytes, dispatch };
+            self.enter(&dossier.claim);
+            return self.answer_now(dossier, None, (Status::Failed, kind, &error));
         }
         let id = dispatch.id.clone();
         let bytes = dropped.bytes;
@@ -397,20 +406,35 @@ impl Intake<'_> {
         }
     }
 
-    /// Answers a dispatch here and now: nothing of it runs (any more).
+    /// Answers a dispatch here and now: nothing of it runs (any more). Waits for nothing: what fails is parked. `last`: how the
+    /// newest of its attempts ended, if there were any.
     pub(super) fn answer_now(
         &mut self,
         dossier: Dossier,
-        status: Status,
-        kind: ErrorType,
-        error: &str,
+        last: Option<AttemptEnd>,
+        told: (Status, ErrorType, &str),
     ) {
         let name = dossier.claim.inbox_name.clone();
         let id = dossier.claim.id.clone();
-        if conclude::without_session(self.context, dossier, status, kind, error) {
-            self.remove_cancel(id.as_str());
+        let number = last.as_ref().map_or(1, |end| end.attempt.attempt);
+        let earlier = earlier_attempts(self.context, &id, number).unwrap_or_else(|e| {
+            log::warn!("{e}: its earlier attempts are not known");
+            Vec::new()
+        });
+        let mut answering = Answering::without_session(self.context, dossier, earlier, last, told);
+        match answering.advance(self.context) {
+            Ok(()) => {
+                self.open.remove(&id);
+                self.remove_cancel(id.as_str());
+                self.look_again_at(name);
+            }
+            Err(e) => {
+                if e.fault().is_everywhere() {
+                    self.halt(Place::Answer, &e.to_string());
+                }
+                self.park(answering, e.to_string());
+            }
         }
-        self.look_again_at(name);
     }
 }
 

@@ -9,6 +9,7 @@ mod halt;
 mod holds;
 mod inbox;
 mod overdue;
+mod parked;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -21,7 +22,7 @@ use super::heartbeat::{Changed, RunningSession, Told};
 use super::watcher::{Seen, Watcher};
 use super::{Cancel, Context, Event, Job};
 use crate::effects::clock;
-use crate::effects::store::{Claim, Put};
+use crate::effects::store::Claim;
 use crate::pure::claim::Identity;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::hold::Holds;
@@ -31,6 +32,7 @@ use control::Cancels;
 use halt::Halt;
 use inbox::Settling;
 use overdue::Overdue;
+use parked::Parked;
 
 /// What waiting dispatches may hold in memory of their files, in bytes, so that they need not be read again. Twice or three
 /// times as much is what it takes.
@@ -58,8 +60,6 @@ pub struct Intake<'c> {
     next_seq: Seq,
     /// Of waiting dispatches.
     in_hand_bytes: usize,
-    /// Of the last one that was handed out.
-    handed_out: Put,
     paused: bool,
     halt: Halt,
     /// Which agent waits until when.
@@ -79,6 +79,7 @@ pub struct Intake<'c> {
     settling: Settling,
     cancels: Cancels,
     overdue: Overdue,
+    parked: Parked,
     next_scan: Instant,
 }
 
@@ -122,7 +123,6 @@ impl<'c> Intake<'c> {
             is_news: true,
             next_seq: 1,
             in_hand_bytes: 0,
-            handed_out: Put::default(),
             paused: context.store.is_paused(),
             halt: Halt::default(),
             holds,
@@ -135,6 +135,7 @@ impl<'c> Intake<'c> {
             settling: Settling::default(),
             cancels: Cancels::default(),
             overdue: Overdue::default(),
+            parked: Parked::default(),
             next_scan: Instant::now(),
         }
     }
@@ -195,9 +196,6 @@ impl<'c> Intake<'c> {
                 send(jobs.as_ref().unwrap_or(&nowhere), self.next_job()) -> sent => {
                     if let Err(unsent) = sent {
                         log::error!("no worker is left for {}", unsent.into_inner().claim.id);
-                    }
-                    if self.backlog.is_empty() {
-                        self.context.store.keep_early(self.handed_out);
                     }
                 }
                 recv(self.watcher.seen()) -> seen => match seen {
@@ -294,7 +292,6 @@ impl<'c> Intake<'c> {
             self.save_holds();
         }
         let cancel = self.start_counting(&claim.id);
-        self.handed_out = claim.put;
         Job { claim, cancel, probe }
     }
 
@@ -334,6 +331,7 @@ impl<'c> Intake<'c> {
                 self.put_back(claim);
             }
             Event::Again { claim } => self.put_back(claim),
+            Event::Parked { answering, error } => self.park(*answering, error),
             Event::Notice(notice) => self.learn(&notice),
         }
     }
@@ -349,14 +347,16 @@ impl<'c> Intake<'c> {
     }
 
     /// Nobody works on it any more, and it waits again, in its old place.
-    fn put_back(&mut self, mut claim: Claim) {
-        // It may wait for long, and many may.
-        claim.places = None;
+    fn put_back(&mut self, claim: Claim) {
         let (id, seq, lane) = (claim.id.clone(), claim.seq, claim.lane.clone());
         self.holds.gone(&id);
         let running = self.active.remove(&id);
         self.queue.push(seq, &lane, claim.agent, claim);
-        self.queue.release(&lane);
+        // It may have turned out that its directory belongs to another project.
+        let occupied = self.open.get_mut(&id).map(|open| std::mem::replace(&mut open.lane, lane));
+        if let Some(occupied) = occupied {
+            self.queue.release(&occupied);
+        }
         if running.is_some_and(|running| running.cancel.is_asked()) {
             self.cancel(&id);
         }
@@ -373,12 +373,14 @@ impl<'c> Intake<'c> {
             attempt: running.attempt,
             since: running.since,
         };
+        let parked = self.parked.list();
         let mut sessions: Vec<RunningSession> = self.active.iter().map(session).collect();
         sessions.sort_by_key(|session| session.since);
         self.context.board.put(Told {
             queued: self.queue.len(),
             paused: self.paused,
             sessions,
+            parked,
             holds: self.holds.list().iter().map(|h| (h.clone(), self.queue.held_by(h))).collect(),
         });
         let _ = self.changed.try_send(());

@@ -56,7 +56,7 @@ impl Intake<'_> {
         let Some(((_, seq), id)) = self.overdue.waiting.first_key_value() else { return };
         let (seq, id) = (*seq, id.clone());
         self.overdue.forget(seq);
-        let Some(dossier) = self.take_out(&id) else {
+        let Some((dossier, last)) = self.take_out(&id) else {
             // Its files cannot be read just now.
             if self.open.contains_key(&id) {
                 let pause = self.context.settings().trouble_pause;
@@ -66,6 +66,7 @@ impl Intake<'_> {
         };
         let limit = self.context.settings().queue_timeout.unwrap_or_default().as_secs_f64();
         let error = format!("it waited {limit} seconds for its turn, and was not started");
-        self.answer_now(dossier, Status::Failed, ErrorType::QueueTimeout, &error);
+        let told = (Status::Failed, ErrorType::QueueTimeout, error.as_str());
+        self.answer_now(dossier, last, told);
     }
 }

@@ -15,20 +15,23 @@ use serde_json::json;
 
 use self::start::NotStarted;
 use super::attempt::Running;
-use super::conclude::{self, Dossier};
+use super::conclude::{Answering, Dossier, earlier_attempts, see_through};
 use super::watch::Watched;
-use super::{Cancel, Context, Event, Job, notice, notice_of};
+use super::{Cancel, Context, Event, Job, Unwritten, notice, notice_of, persist};
 use crate::effects::clock;
-use crate::effects::error::Result;
+use crate::effects::error::{Error, Result};
 use crate::effects::store::{Attempt, Claim, ClaimFiles, InHand};
-use crate::pure::claim::{AttemptEnd, NextStep};
+use crate::pure::answer;
+use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::hold::Sign;
 use crate::pure::plan::{self, Last, Plan};
-use crate::pure::report::{ErrorType, Status};
+use crate::pure::report::{AttemptReport, ErrorType, Status};
 
 pub use resume::take_up;
 
+const RECORDS_GONE: &str =
+    "its records are gone or damaged: it may have run, and is not run (again)";
 /// How often a wait for a retry looks whether it was cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -54,16 +57,23 @@ struct Worker<'c> {
 /// An accepted dispatch in a worker's hands.
 struct Open {
     dossier: Dossier,
-    /// The exact bytes that were accepted.
-    bytes: Vec<u8>,
     /// No attempt can have begun.
     is_new: bool,
+    /// How the attempts ended that this worker saw: what it knows does not depend on files that a session can reach.
+    ended: Vec<AttemptEnd>,
 }
 
 impl Open {
     fn id(&self) -> &DispatchId {
         &self.dossier.claim.id
     }
+}
+
+/// What was found of a claim that comes out of the queue.
+enum Opened {
+    Open(Box<Open>),
+    /// Nothing can be done with it now.
+    Not(Box<Event>),
 }
 
 impl Worker<'_> {
@@ -73,29 +83,43 @@ impl Worker<'_> {
     }
 
     fn work(&self, job: Job) -> Event {
-        let Job { claim, cancel, probe } = job;
+        let Job { mut claim, cancel, probe } = job;
+        if let Some(step) = claim.resume.take() {
+            return self.resume(claim, step, &cancel);
+        }
         let mut open = match self.open(claim) {
-            Ok(open) => open,
-            Err(event) => return *event,
+            Opened::Open(open) => *open,
+            Opened::Not(event) => return *event,
         };
         // Not knowing is no answer: what cannot be read now is asked again.
         let planned = self.plan(&open).and_then(|plan| {
+            let Some(plan) = plan else { return Ok(None) };
             let is_wanted =
                 !plan.is_queued || self.context.store.is_wanted(&open.dossier.accepted)?;
-            Ok((plan, is_wanted))
+            Ok(Some((plan, is_wanted)))
         });
         open.is_new = false;
-        let (mut plan, is_wanted) = match planned {
-            Ok(planned) => planned,
-            Err(e) => return Event::Back { claim: open.dossier.claim, error: e.to_string() },
+        let (plan, is_wanted) = match planned {
+            Ok(Some(planned)) => planned,
+            Ok(None) => {
+                let Dossier { claim, .. } = &open.dossier;
+                log::error!("{}: the records of its attempts are gone", claim.id);
+                return self.answer_records_gone(open);
+            }
+            Err(e) => return self.back(open.dossier.claim, &e),
         };
         if !is_wanted {
             self.context.audit.record("withdrawn", open.id().as_str(), &[]);
             let error = "withdrawn: its file was removed before it ran";
             return self.answer_without(open, Status::Cancelled, ErrorType::Cancelled, error);
         }
+        self.run_attempts(open, plan, &cancel, probe)
+    }
+
+    /// One attempt after the other, until there is an answer or somebody else goes on.
+    fn run_attempts(&self, mut open: Open, mut plan: Plan, cancel: &Cancel, probe: bool) -> Event {
         loop {
-            if let Some(event) = self.wait_for_turn(&mut open, &plan, &cancel) {
+            if let Some(event) = self.wait_for_turn(&mut open, &plan, cancel) {
                 return event(open);
             }
             let running = match self.begin(&mut open, &plan, probe) {
@@ -104,13 +128,17 @@ impl Worker<'_> {
                     let (status, kind) = (Status::Failed, ErrorType::SpawnFailed);
                     return self.answer_without(open, status, kind, &error);
                 }
+                Err(NotStarted::Damaged(e)) => return self.answer_damaged(open, &e),
                 Err(NotStarted::Trouble(error)) => {
-                    let mut claim = open.dossier.claim;
-                    self.context.store.put_again(&mut claim);
-                    return Event::Back { claim, error };
+                    return Event::Back { claim: open.dossier.claim, error };
+                }
+                Err(NotStarted::OtherProject(lane)) => {
+                    open.dossier.claim.lane = lane;
+                    return Event::Again { claim: open.dossier.claim };
                 }
             };
-            let Some(end) = self.see_to_its_end(running, &mut open.dossier.claim, &cancel) else {
+            let start = start_of(&running.start);
+            let Some(end) = self.see_to_its_end(running, &open.dossier.claim, cancel) else {
                 return Event::Left { id: open.id().clone() };
             };
             self.tell(&open.dossier.claim, &end);
@@ -119,57 +147,89 @@ impl Worker<'_> {
                 NextStep::Queue { .. } => return Event::Again { claim: open.dossier.claim },
                 NextStep::Retry { .. } => {}
             }
-            plan = match self.plan(&open) {
-                Ok(plan) => plan,
-                Err(e) => return Event::Back { claim: open.dossier.claim, error: e.to_string() },
-            };
+            let last = Last { number: plan.number, start: Some(start), end: Some(end_of(&end)) };
+            plan = plan::next(Some(last), clock::unix_ms());
+            open.ended.push(end);
         }
     }
 
-    fn open(&self, mut claim: Claim) -> std::result::Result<Open, Box<Event>> {
+    fn open(&self, mut claim: Claim) -> Opened {
+        let open = |claim, files: ClaimFiles, dispatch, is_new| {
+            let ClaimFiles { accepted, bytes } = files;
+            let dossier = Dossier { claim, accepted, bytes, dispatch };
+            Opened::Open(Box::new(Open { dossier, is_new, ended: Vec::new() }))
+        };
         if let Some(in_hand) = claim.in_hand.take() {
-            let InHand { files: ClaimFiles { accepted, bytes }, dispatch } = *in_hand;
-            return Ok(Open {
-                dossier: Dossier { claim, accepted, dispatch },
-                bytes,
-                is_new: true,
-            });
+            let InHand { files, dispatch } = *in_hand;
+            return open(claim, files, dispatch, true);
         }
         let files = match self.context.store.read_claim(&claim.id) {
-            Ok(files) => files,
-            Err(e) => return Err(Box::new(Event::Back { claim, error: e.to_string() })),
-        };
-        let parsed = files.and_then(|f| Some((dispatch::parse(&f.bytes, 0).ok()?, f)));
-        match parsed {
-            Some((dispatch, ClaimFiles { accepted, bytes })) => {
-                Ok(Open { dossier: Dossier { claim, accepted, dispatch }, bytes, is_new: false })
+            Err(e) if e.fault().is_everywhere() => {
+                return Opened::Not(Box::new(self.back(claim, &e)));
             }
-            None => Err(Box::new(self.drop_damaged(claim))),
+            Err(e) => {
+                log::error!("{e}");
+                None
+            }
+            Ok(files) => files,
+        };
+        let parsed = files.and_then(|files| Some((dispatch::parse(&files.bytes, 0).ok()?, files)));
+        match parsed {
+            Some((dispatch, files)) => open(claim, files, dispatch, false),
+            None => Opened::Not(Box::new(self.drop_damaged(claim))),
         }
+    }
+
+    /// Its files cannot be read just now, which is nobody's fault.
+    fn back(&self, claim: Claim, e: &Error) -> Event {
+        Event::Back { claim, error: e.to_string() }
     }
 
     /// Our copy does not match its digest. If nothing of it ever ran it is no acceptance: the inbox file is looked at anew.
     fn drop_damaged(&self, claim: Claim) -> Event {
-        let id = claim.id;
-        log::error!("{id}: its folder is damaged");
-        if !matches!(self.context.store.last_attempt(&id), Ok(None)) {
-            return Event::Left { id };
-        }
-        self.context.audit.record("discarded", id.as_str(), &[]);
-        match self.context.store.discard(&id) {
-            Ok(()) => Event::Closed { id },
-            Err(e) => {
-                log::error!("{e}");
-                Event::Left { id }
+        let store = &self.context.store;
+        let id = claim.id.clone();
+        log::error!("{id}: its folder is gone or damaged");
+        let may_have_run = || Ok(store.has_started(&id)? || store.last_attempt(&id)?.is_some());
+        let asked: Result<(bool, bool)> = may_have_run()
+            .and_then(|ran| Ok((ran, store.stamp_inbox(&claim.inbox_name)?.is_some())));
+        let (may_have_run, is_in_inbox) = match asked {
+            Ok(asked) => asked,
+            Err(e) => return self.back(claim, &e),
+        };
+        if !may_have_run && is_in_inbox {
+            self.context.audit.record("discarded", id.as_str(), &[]);
+            match store.discard(&id) {
+                Ok(()) => return Event::Closed { id },
+                Err(e) => log::error!("{e}"),
             }
         }
+        self.answer_remains(claim)
     }
 
-    /// What the files say is to be run next.
-    fn plan(&self, open: &Open) -> Result<Plan> {
-        let last = if open.is_new { None } else { self.context.store.last_attempt(open.id())? };
-        let last = last.as_ref().map(last_of).transpose()?;
-        Ok(plan::next(last, clock::unix_ms()))
+    /// Answers what nobody can run any more, since nothing says what it was.
+    fn answer_remains(&self, claim: Claim) -> Event {
+        let (id, now_ms) = (&claim.id, clock::unix_ms());
+        let report = answer::to_remains(id, claim.agent, &claim.project, RECORDS_GONE, now_ms);
+        see_through(self.context, Answering::of_remains(claim, None, None, report))
+    }
+
+    /// The same where it is known what it was, but not how far it came.
+    fn answer_records_gone(&self, open: Open) -> Event {
+        self.answer_without(open, Status::Failed, ErrorType::Interrupted, RECORDS_GONE)
+    }
+
+    /// What the files say is to be run next. `None`: it was started, and they do not say how far that came.
+    fn plan(&self, open: &Open) -> Result<Option<Plan>> {
+        let (store, now_ms) = (&self.context.store, clock::unix_ms());
+        if open.is_new {
+            return Ok(Some(plan::next(None, now_ms)));
+        }
+        let last = store.last_attempt(open.id())?.as_ref().map(last_of).transpose()?;
+        if last.is_none() && store.has_started(open.id())? {
+            return Ok(None);
+        }
+        Ok(Some(plan::next(last, now_ms)))
     }
 
     /// Waits out a retry's delay. Gives what to do instead, if it is cancelled or the daemon stops meanwhile.
@@ -235,7 +295,7 @@ impl Worker<'_> {
     fn see_to_its_end(
         &self,
         mut running: Running,
-        claim: &mut Claim,
+        claim: &Claim,
         cancel: &Cancel,
     ) -> Option<AttemptEnd> {
         let started_at_ms = running.start.started_at_ms;
@@ -255,34 +315,91 @@ impl Worker<'_> {
     }
 
     fn answer(&self, open: Open, end: AttemptEnd) -> Event {
-        let id = open.dossier.claim.id.clone();
-        self.closed(id, conclude::after_attempts(self.context, open.dossier, end))
+        let Some(earlier) = self.earlier(&open, end.attempt.attempt) else {
+            return Event::Left { id: open.id().clone() };
+        };
+        let answering = Answering::of_attempts(self.context, open.dossier, earlier, end);
+        see_through(self.context, answering)
     }
 
-    fn answer_without(&self, open: Open, status: Status, kind: ErrorType, error: &str) -> Event {
-        let id = open.dossier.claim.id.clone();
+    /// Without another session. `None` of the attempts may be known to this worker.
+    fn answer_without(
+        &self,
+        mut open: Open,
+        status: Status,
+        kind: ErrorType,
+        error: &str,
+    ) -> Event {
+        let left = Event::Left { id: open.id().clone() };
+        let last = match open.ended.pop() {
+            Some(end) => Some(end),
+            None => match persist(self.context, || self.context.store.last_end(open.id())) {
+                Ok(last) => last,
+                Err(Unwritten::DaemonEnds) => return left,
+                Err(Unwritten::Own(e)) => {
+                    log::warn!("{e}: its earlier attempts are not known");
+                    None
+                }
+            },
+        };
+        let number = last.as_ref().map_or(1, |end| end.attempt.attempt);
+        let Some(earlier) = self.earlier(&open, number) else { return left };
+        let told = (status, kind, error);
         let dossier = open.dossier;
-        self.closed(id, conclude::without_session(self.context, dossier, status, kind, error))
+        see_through(
+            self.context,
+            Answering::without_session(self.context, dossier, earlier, last, told),
+        )
     }
 
-    fn closed(&self, id: DispatchId, answered: bool) -> Event {
-        if answered { Event::Closed { id } } else { Event::Left { id } }
+    /// Its folder cannot be used, so that no attempt can begin. What an earlier attempt came to is the answer, if there was one.
+    fn answer_damaged(&self, mut open: Open, e: &Error) -> Event {
+        log::error!("{}: {e}", open.id());
+        let Some(mut end) = open.ended.pop() else {
+            let error = format!("it could not be started: {e}");
+            return self.answer_without(open, Status::Failed, ErrorType::SpawnFailed, &error);
+        };
+        end.ending.warnings.push(format!("it is not tried again: {e}"));
+        self.answer(open, end)
+    }
+
+    /// How the attempts before that one ended: from memory, and of an earlier daemon's from their records. `None`: the daemon is
+    /// being ended.
+    fn earlier(&self, open: &Open, number: u32) -> Option<Vec<AttemptReport>> {
+        let seen = open.ended.iter().filter(|end| end.attempt.attempt < number);
+        let seen: Vec<AttemptReport> = seen.map(|end| end.attempt.clone()).collect();
+        let first_seen = seen.first().map_or(number, |attempt| attempt.attempt);
+        if first_seen <= 1 {
+            return Some(seen);
+        }
+        match persist(self.context, || earlier_attempts(self.context, open.id(), first_seen)) {
+            Ok(earlier) => Some(earlier.into_iter().chain(seen).collect()),
+            Err(Unwritten::DaemonEnds) => None,
+            Err(Unwritten::Own(e)) => {
+                log::warn!("{e}: its earlier attempts are not known");
+                Some(seen)
+            }
+        }
     }
 }
 
 /// An attempt as its files have it.
 fn last_of(attempt: &Attempt) -> Result<Last> {
-    let end = attempt.end()?.read().map(|AttemptEnd { next, first, git, .. }| plan::End {
-        next: next.clone(),
-        first: first.clone(),
-        git: git.clone(),
-    });
-    let start = attempt.start()?.read().map(|start| plan::Start {
+    let end = attempt.end()?.read().map(end_of);
+    let start = attempt.start()?.read().map(start_of);
+    Ok(Last { number: attempt.number, start, end })
+}
+
+fn start_of(start: &AttemptStart) -> plan::Start {
+    plan::Start {
         mode: start.mode.clone(),
         retries: start.retries,
         waits: start.waits,
         first: start.first.clone(),
         git: start.git.clone(),
-    });
-    Ok(Last { number: attempt.number, start, end })
+    }
+}
+
+fn end_of(end: &AttemptEnd) -> plan::End {
+    plan::End { next: end.next.clone(), first: end.first.clone(), git: end.git.clone() }
 }

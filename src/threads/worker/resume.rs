@@ -8,17 +8,30 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use serde_json::json;
 
-use super::Worker;
+use super::{Open, Opened, Worker};
 use crate::effects::clock;
-use crate::effects::process::Session;
-use crate::effects::store::{Claim, Record};
+use crate::effects::error::Result;
+use crate::effects::process::{Mark, Session};
+use crate::effects::store::{Attempt, Claim, ClaimFiles, Record};
 use crate::pure::agent;
-use crate::pure::claim::NextStep;
+use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep};
+use crate::pure::dispatch::{self, DispatchId};
+use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID};
 use crate::pure::recovery::Step;
 use crate::pure::report::{ErrorType, Status};
 use crate::threads::attempt::Running;
+use crate::threads::conclude::{Answering, Dossier, see_through};
 use crate::threads::follow::Follower;
-use crate::threads::{Cancel, Context, Event, persist};
+use crate::threads::{Cancel, Context, Event, Unwritten, persist};
+
+/// What the records of an attempt say.
+struct FoundRecords {
+    attempt: Attempt,
+    start: Record<AttemptStart>,
+    child: Record<ChildRecord>,
+    end: Record<AttemptEnd>,
+    readings: u64,
+}
 
 /// Takes up what an earlier daemon left in the middle of an attempt: one thread for each, beside the workers.
 pub fn take_up(
@@ -35,88 +48,175 @@ pub fn take_up(
 
 impl Worker<'_> {
     /// An attempt of an earlier daemon, from where it stands to its end.
-    fn resume(&self, claim: Claim, step: Step, cancel: &Cancel) -> Event {
-        let mut open = match self.open(claim) {
-            Ok(open) => open,
-            Err(event) => return *event,
+    pub(super) fn resume(&self, claim: Claim, step: Step, cancel: &Cancel) -> Event {
+        match step {
+            Step::Gone => return self.answer_gone(claim),
+            Step::Stands => return self.see_found_answer_through(claim),
+            _ => {}
+        }
+        let open = match self.open(claim) {
+            Opened::Open(open) => *open,
+            Opened::Not(event) => return *event,
         };
         let context = self.context;
         let id = open.id().clone();
-        let read = || {
-            let Some(attempt) = context.store.last_attempt(&id)? else { return Ok(None) };
-            context.store.keep_attempt(&id, &attempt)?;
-            let (start, child, end) = (attempt.start()?, attempt.child()?, attempt.end()?);
-            let was_read_in_peace = attempt.readings()? == 0;
-            Ok(Some((attempt, start, child, end, was_read_in_peace)))
-        };
-        let Some(found) = persist(context, read) else { return Event::Left { id } };
-        let Some((attempt, start, child, recorded, was_read_in_peace)) = found else {
-            return Event::Again { claim: open.dossier.claim };
-        };
-        let (driver, start) = match (agent::driver(&open.dossier.dispatch.target_agent), start) {
-            (Some(driver), Record::Read(start)) => (driver, start),
-            _ => {
-                let error = "the daemon ended while the attempt began; it may have run";
-                return self.answer_without(open, Status::Failed, ErrorType::Interrupted, error);
+        let found = match persist(context, || self.find_attempt(&id)) {
+            Ok(found) => found,
+            Err(Unwritten::DaemonEnds) => return Event::Left { id },
+            Err(Unwritten::Own(e)) => {
+                log::error!("{e}");
+                return self.answer_records_gone(open);
             }
         };
-        let follower = Follower::new(driver, was_read_in_peace);
+        let Some(found) = found else { return Event::Again { claim: open.dossier.claim } };
+        let (driver, start) =
+            match (agent::driver(&open.dossier.dispatch.target_agent), found.start) {
+                (Some(driver), Record::Read(start)) => (driver, start),
+                _ => {
+                    let error =
+                        "the daemon ended while the attempt began; it may have run".to_string();
+                    let kind = ErrorType::Interrupted;
+                    return self.answer_without(open, Status::Failed, kind, &error);
+                }
+            };
+        // What a session wrote there must not give it more time than its dispatch has.
+        let ttl_ms = open.dossier.dispatch.ttl_seconds as i64 * 1000;
+        let latest_ms = clock::monotonic_ms().saturating_add(ttl_ms);
+        let deadline_monotonic_ms = start.deadline_monotonic_ms.min(latest_ms);
         let mut running = Running {
             context,
             driver,
-            attempt,
-            start,
+            attempt: found.attempt,
+            start: AttemptStart { deadline_monotonic_ms, ..start },
             session: None,
             stop: None,
             is_below_us: false,
-            follower,
+            follower: Follower::new(driver, found.readings == 0),
         };
-        let leader = child.read().copied();
-        let leader = leader.or_else(|| context.processes.find_leader(&running.mark()));
+        let mark = running.mark();
+        let recorded = found.child.read().filter(|child| context.processes.is_leader(child, &mark));
+        let leader = recorded.copied().or_else(|| context.processes.find_leader(&mark));
         running.session = leader.and_then(|record| Session::adopt(&context.processes, &record));
-        let details = |session: &Option<Session>| {
-            let pid = session.as_ref().map(|session| session.record().pid);
-            [("attempt", json!(running.start.attempt)), ("pid", json!(pid))]
-        };
         let end = match step {
             Step::Adopt => {
-                context.audit.record("adopted", id.as_str(), &details(&running.session));
-                log::info!("{id} still runs and is adopted");
-                let elapsed_ms = clock::monotonic_ms() - running.start.started_monotonic_ms;
-                let elapsed = Duration::from_millis(elapsed_ms.max(0) as u64);
-                let number = running.start.attempt;
-                let _ = self.events.send(Event::Attempt { id: id.clone(), number, elapsed });
-                self.see_to_its_end(running, &mut open.dossier.claim, cancel)
+                self.tell_adoption(&id, &running);
+                self.see_to_its_end(running, &open.dossier.claim, cancel)
             }
             Step::GoOnStopping(cause) => {
                 running.stop = Some(cause);
-                self.see_to_its_end(running, &mut open.dossier.claim, cancel)
+                self.see_to_its_end(running, &open.dossier.claim, cancel)
             }
-            Step::Judge => running.settle(&mut open.dossier.claim, None, cancel),
+            Step::Judge => running.settle(&open.dossier.claim, None, cancel),
             Step::GiveUp(cause) => {
                 running.stop = cause;
                 running.give_up(&open.dossier.claim)
             }
             Step::Conclude | Step::QueueRetry | Step::QueueAgain => {
                 running.sweep_only();
-                recorded.read().cloned()
+                found.end.read().cloned()
             }
-            Step::Discard | Step::Publish | Step::Queue => None,
+            Step::Discard | Step::Publish | Step::Queue | Step::Gone | Step::Stands => None,
         };
-        match end {
-            None => Event::Left { id },
-            Some(end) => {
-                // An end that was on record has been told of.
-                if !matches!(step, Step::Conclude | Step::QueueRetry | Step::QueueAgain) {
-                    self.tell(&open.dossier.claim, &end);
-                }
-                match end.next {
-                    NextStep::Report => self.answer(open, end),
-                    NextStep::Retry { .. } | NextStep::Queue { .. } => {
-                        Event::Again { claim: open.dossier.claim }
-                    }
-                }
+        let Some(end) = end else { return Event::Left { id } };
+        // An end that was on record has been told of.
+        if !matches!(step, Step::Conclude | Step::QueueRetry | Step::QueueAgain) {
+            self.tell(&open.dossier.claim, &end);
+        }
+        match end.next {
+            NextStep::Report => self.answer(open, end),
+            NextStep::Retry { .. } | NextStep::Queue { .. } => {
+                Event::Again { claim: open.dossier.claim }
             }
         }
+    }
+
+    /// `None`: nothing of it began.
+    fn find_attempt(&self, id: &DispatchId) -> Result<Option<FoundRecords>> {
+        let store = &self.context.store;
+        let Some(mut attempt) = store.last_attempt(id)? else { return Ok(None) };
+        store.keep_attempt(id, &attempt)?;
+        attempt.find()?;
+        let (start, child, end) = (attempt.start()?, attempt.child()?, attempt.end()?);
+        let readings = attempt.readings();
+        Ok(Some(FoundRecords { attempt, start, child, end, readings }))
+    }
+
+    fn tell_adoption(&self, id: &DispatchId, running: &Running) {
+        let pid = running.session.as_ref().map(|session| session.record().pid);
+        let number = running.start.attempt;
+        let details = [("attempt", json!(number)), ("pid", json!(pid))];
+        self.context.audit.record("adopted", id.as_str(), &details);
+        log::info!("{id} still runs and is adopted");
+        let elapsed_ms = clock::monotonic_ms() - running.start.started_monotonic_ms;
+        let elapsed = Duration::from_millis(elapsed_ms.max(0) as u64);
+        let _ = self.events.send(Event::Attempt { id: id.clone(), number, elapsed });
+    }
+
+    /// Its records do not say which processes are its own; that they were told of its id and of our own copy does.
+    fn sweep_by_name(&self, id: &DispatchId) {
+        let Context { store, processes, .. } = self.context;
+        let settings = self.context.settings();
+        let mark = Mark {
+            variables: vec![
+                format!("{DISPATCH_ID}={id}"),
+                format!("{DISPATCH_FILE}={}", store.copy_path(id).display()),
+            ],
+            stdout: None,
+            group: None,
+            started_ticks: 0,
+            is_below_us: false,
+        };
+        processes.sweep(&mark, settings.kill_grace, &settings.spare);
+    }
+
+    /// It was started, and nothing says how far that came.
+    fn answer_gone(&self, claim: Claim) -> Event {
+        self.sweep_by_name(&claim.id);
+        match self.open_what_is_left(claim) {
+            Ok(dossier) => {
+                self.answer_records_gone(Open { dossier, is_new: false, ended: Vec::new() })
+            }
+            Err(claim) => self.answer_remains(*claim),
+        }
+    }
+
+    /// From the claim's folder, or from the file in the inbox.
+    fn open_what_is_left(&self, claim: Claim) -> std::result::Result<Dossier, Box<Claim>> {
+        let store = &self.context.store;
+        let kept = store.read_claim(&claim.id).ok().flatten();
+        let left = kept.or_else(|| store.find_in_inbox(&claim).ok().flatten());
+        let parsed = left.and_then(|files| {
+            let dispatch = dispatch::parse(&files.bytes, 0).ok()?;
+            (dispatch.id == claim.id).then_some((files, dispatch))
+        });
+        match parsed {
+            Some((ClaimFiles { accepted, bytes }, dispatch)) => {
+                Ok(Dossier { claim, accepted, bytes, dispatch })
+            }
+            None => Err(Box::new(claim)),
+        }
+    }
+
+    /// A daemon answered it from memory, and died before it was through.
+    fn see_found_answer_through(&self, claim: Claim) -> Event {
+        let id = claim.id.clone();
+        self.sweep_by_name(&id);
+        let found = match persist(self.context, || self.context.store.find_answer(&id)) {
+            Ok(found) => found,
+            Err(Unwritten::DaemonEnds) => return Event::Left { id },
+            Err(Unwritten::Own(e)) => {
+                log::error!("{e}");
+                None
+            }
+        };
+        let Some(committed) = found else { return self.answer_gone(claim) };
+        let (claim, accepted, url) = match self.open_what_is_left(claim) {
+            Ok(Dossier { claim, accepted, bytes, dispatch }) => {
+                (claim, Some((accepted, bytes)), dispatch.callback_url)
+            }
+            Err(claim) => (*claim, None, None),
+        };
+        let answering = Answering::of_committed(claim, accepted, url, committed, true);
+        see_through(self.context, answering)
     }
 }

@@ -1,34 +1,52 @@
 //! The start of an attempt: everything that must be known and durable before the agent runs, then the agent.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::{Open, Worker};
-use crate::effects::error::fault;
+use crate::effects::error::{Error, fault};
 use crate::effects::process::is_executable;
-use crate::effects::store::Claim;
+use crate::effects::store::{Attempt, Claim};
 use crate::effects::{clock, git, project, random};
 use crate::pure::agent::{self, Driver, Launch, SessionRef};
-use crate::pure::claim::{AttemptStart, FirstStart, hex};
+use crate::pure::claim::{Accepted, AttemptStart, FirstStart, hex, name_to_text};
 use crate::pure::config::projects::{self, Terms};
 use crate::pure::digest::uuid_v4;
 use crate::pure::dispatch::Dispatch;
 use crate::pure::plan::Plan;
 use crate::pure::policy::Mode;
 use crate::pure::prompt::{self, Learnings};
+use crate::pure::queue::Lane;
 use crate::pure::trouble::{Fault, Place};
 use crate::threads::Event;
 use crate::threads::attempt::{self, Running};
 use crate::threads::conclude::Dossier;
 use crate::threads::follow::Follower;
 
-/// Why nothing was started: the dispatch's own fault, or not.
+/// Why nothing was started.
 pub(super) enum NotStarted {
+    /// The dispatch asks for what is not there.
     Fault(String),
+    /// The disk or the machine refuses: any other would fare likewise.
     Trouble(String),
+    /// Its own folder cannot be used.
+    Damaged(Error),
+    /// Its directory belongs to this working tree by now, for which others may wait or work.
+    OtherProject(Lane),
+}
+
+impl From<Error> for NotStarted {
+    fn from(e: Error) -> NotStarted {
+        if e.fault().is_everywhere() {
+            NotStarted::Trouble(e.to_string())
+        } else {
+            NotStarted::Damaged(e)
+        }
+    }
 }
 
 impl Worker<'_> {
@@ -40,46 +58,40 @@ impl Worker<'_> {
         probe: bool,
     ) -> Result<Running<'_>, NotStarted> {
         let context = self.context;
-        let Open { dossier: Dossier { claim, accepted, dispatch }, bytes, .. } = open;
-        let fault = |error: String| NotStarted::Fault(error);
-        let (driver, program) = self.agent(dispatch).map_err(fault)?;
+        let Dossier { claim, accepted, bytes, dispatch } = &mut open.dossier;
+        let (driver, program) = self.agent(dispatch).map_err(NotStarted::Fault)?;
         let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
-        let dir = project::resolve(&dir).map_err(fault)?;
+        let dir = project::resolve(&dir).map_err(NotStarted::Fault)?;
+        let lane = project::lane_of_resolved(&dir);
+        if lane != claim.lane {
+            return Err(NotStarted::OtherProject(lane));
+        }
         // Of the directory, which is all of a dispatch that bears on them.
         let terms = projects::terms(&context.settings(), &dir.to_string_lossy());
         let launch = launch_of(plan, &terms);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
-        let (started_at_ms, started_monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
-        let boot_id = clock::boot_id();
-        let here_first = FirstStart {
-            at_ms: started_at_ms,
-            monotonic_ms: started_monotonic_ms,
-            boot_id: boot_id.into(),
-        };
         let start = AttemptStart {
-            attempt: plan.number,
-            run_token: hex(&random::bytes()),
             session_id: match &launch.session {
                 SessionRef::New(id) | SessionRef::Resume(id) => id.clone(),
             },
-            mode: plan.mode.clone(),
             had_learnings,
-            retries: plan.retries,
-            waits: plan.waits,
             probe,
-            started_at_ms,
-            first: plan.first.clone().unwrap_or(here_first),
-            started_monotonic_ms,
-            deadline_monotonic_ms: started_monotonic_ms + dispatch.ttl_seconds as i64 * 1000,
-            boot_id: boot_id.into(),
-            started_ticks: clock::ticks_since_boot(),
-            git: plan.git.clone().or_else(|| git::before(&dir)).unwrap_or_default(),
-            project_dir: dir.to_string_lossy().into_owned(),
-            accepted: accepted.clone(),
             dispatch: String::from_utf8_lossy(bytes).into_owned(),
+            ..start_now(plan, &dir, dispatch.ttl_seconds, accepted)
         };
-        let begun = context.store.begin_attempt(claim, &start, &prompt);
-        let (attempt, session_files) = begun.map_err(|e| NotStarted::Trouble(e.to_string()))?;
+        let (attempt, session_files) = match context.store.begin_attempt(claim, &start, &prompt) {
+            // Nothing of it ran yet: what somebody else's session took is put back.
+            Err(e) if start.attempt == 1 && !e.fault().is_everywhere() => {
+                log::warn!("{e}: the folder of {} is made anew", claim.id);
+                context.store.restore(&claim.id, accepted, bytes)?;
+                context.store.begin_attempt(claim, &start, &prompt)?
+            }
+            begun => begun?,
+        };
+        context.tell_moved_aside();
+        if let Err(e) = context.store.note_start(&claim.id) {
+            return Err(self.not_started(claim, &attempt, NotStarted::from(e)));
+        }
         self.audit_start(claim, dispatch, &start);
         let arguments = (driver.argv)(&launch);
         match attempt::launch(context, claim, program, arguments, &start, session_files) {
@@ -101,17 +113,24 @@ impl Worker<'_> {
                 })
             }
             Err(e) => {
-                // Nothing ran, and this attempt must not look as if it had.
-                if let Err(e) = context.store.undo_attempt(&attempt) {
-                    return Err(NotStarted::Trouble(e.to_string()));
-                }
                 let error = match project::resolve(&dir) {
                     Ok(_) => format!("cannot start {}: {e}", program.display()),
                     Err(gone) => gone,
                 };
                 let trouble = is_shortage(&e);
-                Err(if trouble { NotStarted::Trouble(error) } else { NotStarted::Fault(error) })
+                let why = if trouble { NotStarted::Trouble } else { NotStarted::Fault };
+                Err(self.not_started(claim, &attempt, why(error)))
             }
+        }
+    }
+
+    /// Nothing ran, and this attempt must not look as if it had.
+    fn not_started(&self, claim: &Claim, attempt: &Attempt, why: NotStarted) -> NotStarted {
+        let store = &self.context.store;
+        let forgotten = if attempt.number == 1 { store.take_back_start(&claim.id) } else { Ok(()) };
+        match forgotten.and_then(|()| store.undo_attempt(attempt)) {
+            Ok(()) => why,
+            Err(e) => NotStarted::from(e),
         }
     }
 
@@ -150,6 +169,37 @@ impl Worker<'_> {
             number: start.attempt,
             elapsed: Duration::ZERO,
         });
+    }
+}
+
+/// What is known of an attempt that starts now, but for what the dispatch itself says.
+fn start_now(plan: &Plan, dir: &Path, ttl_seconds: u64, accepted: &Accepted) -> AttemptStart {
+    let (started_at_ms, started_monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
+    let boot_id = clock::boot_id();
+    let here_first = FirstStart {
+        at_ms: started_at_ms,
+        monotonic_ms: started_monotonic_ms,
+        boot_id: boot_id.into(),
+    };
+    AttemptStart {
+        attempt: plan.number,
+        run_token: hex(&random::bytes()),
+        session_id: String::new(),
+        mode: plan.mode.clone(),
+        had_learnings: false,
+        retries: plan.retries,
+        waits: plan.waits,
+        probe: false,
+        started_at_ms,
+        first: plan.first.clone().unwrap_or(here_first),
+        started_monotonic_ms,
+        deadline_monotonic_ms: started_monotonic_ms + ttl_seconds as i64 * 1000,
+        boot_id: boot_id.into(),
+        started_ticks: clock::ticks_since_boot(),
+        git: plan.git.clone().or_else(|| git::before(dir)).unwrap_or_default(),
+        project_dir: name_to_text(dir.as_os_str().as_bytes()),
+        accepted: accepted.clone(),
+        dispatch: String::new(),
     }
 }
 

@@ -237,33 +237,39 @@ fn a_folder_in_active_that_the_daemon_does_not_know_keeps_its_id() {
     drop(daemon);
 }
 
-/// A session may reach the places of its answer, which the daemon has open: what is not there any more, or not blank, is made
-/// anew.
+/// A session may reach the places of its answer: whatever it puts there is replaced, or moved out of the way.
 #[test]
-fn whatever_a_session_does_to_the_places_of_its_answer_it_is_answered() {
+fn whatever_a_session_puts_in_the_place_of_its_answer_it_is_answered() {
     type Deed = fn(&Path);
     let deeds: [(&str, Deed); 4] = [
-        ("removed", |place| fs::remove_file(place).expect("remove")),
-        ("moved", |place| fs::rename(place, place.with_extension("gone")).expect("move")),
-        ("replaced", |place| {
-            fs::remove_file(place).and_then(|()| fs::write(place, "{}")).expect("replace");
+        ("a file", |place| fs::write(place, "{}").expect("write")),
+        ("a link", |place| {
+            std::os::unix::fs::symlink(place.with_extension("far"), place).expect("link");
         }),
-        ("written to", |place| fs::write(place, "x".repeat(9999)).expect("write")),
+        ("a folder", |place| fs::create_dir_all(place.join("in it")).expect("make")),
+        ("a FIFO", |place| {
+            let made = std::process::Command::new("mkfifo").arg(place).status().expect("mkfifo");
+            assert!(made.success());
+        }),
     ];
     for (what, deed) in deeds {
         let lab = Lab::new();
-        let daemon = lab.daemon().start();
+        let daemon = lab.daemon().set("--max-concurrent", 1).start();
         let gate = lab.gate("gate");
         lab.send(&lab.task("a", format!("fake: result success done\n{}", block(&gate))));
         let hold = gate.held();
-        for place in ["report.json", "published.json"] {
-            deed(&lab.active("a").join(place));
+        for place in [lab.active("a").join("report.json"), lab.report_path("a"), lab.finished("a")]
+        {
+            deed(&place);
         }
         hold.release();
+        wait_until(what, PATIENCE, || lab.finished("a").join("report.json").is_file());
         let report = lab.settled("a");
         assert_eq!((&report["status"], &report["result"]), (&json!("completed"), &json!("done")));
         let committed = fs::read(lab.finished("a").join("report.json")).expect("the report");
         assert_eq!(committed, fs::read(lab.report_path("a")).expect("the copy"), "{what}");
+        lab.send(&lab.task("b", "hello"));
+        lab.completed("b");
         drop(daemon);
     }
 }
