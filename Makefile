@@ -41,7 +41,7 @@ fuzz:
 mutants:
 	tests/mutants.py $(MUTANTS)
 
-# Measures, beside the run's own floor; AGAINST='COMMAND' adds another daemon with the same directory, interleaved.
+# Measures, beside the run's own floor, on ext4 with a journal (root mounts one where there is none); AGAINST='COMMAND' adds another daemon with the same directory, interleaved.
 bench:
 	$(CARGO) bench --locked --bench bench -- $(if $(AGAINST),--against '$(AGAINST)') $(BENCH_ARGS)
 

@@ -1,83 +1,100 @@
-//! The floor: what no daemon that keeps the same promises can be faster than on this disk and this machine. It makes the same
-//! number of fsyncs of the same kind of small files, starts the same program, and does nothing else.
+//! The floor: what no daemon that keeps the same promises can be faster than on this disk and this machine. For each dispatch
+//! it makes the files that the design names, the fsyncs that it names and the one process, and does nothing else: it decides
+//! nothing, looks at nothing and remembers nothing.
 //!
-//! For many dispatches at once there is a second one, [`Deeds::Files`], which also makes every file that the design names for a
-//! dispatch and its three lines of the audit log: what a daemon without a thought could reach.
+//! Its work must follow the design, never the daemon as it happens to be: otherwise a daemon that does too much lifts its own
+//! floor. [`FSYNCS_BEFORE_START`] and [`FSYNCS`] say what that comes to.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use crate::daemon::{Sample, ms, rest};
-use crate::fsyncs::{self, Fsyncs};
-use crate::lab::{Lab, PATIENCE};
+use crate::lab::{Home, Lab, PATIENCE, file_of, id_of};
 use crate::watch::{ENDED, Fifo, STARTED};
 
-/// About as much as our records hold.
-const RECORD: [u8; 1200] = [b'x'; 1200];
-const LINE: [u8; 180] = [b'x'; 180];
+/// attempt.json, its folder, the claim's folder, `active/`.
+pub const FSYNCS_BEFORE_START: f64 = 4.0;
+/// And report.json, the claim's folder, the copy in `completed/`, that folder.
+pub const FSYNCS: f64 = 8.0;
 
-#[derive(Clone, Copy, PartialEq)]
-pub enum Deeds {
-    /// The fsyncs and the start.
-    Fsyncs,
-    /// And everything else on the disk.
-    Files,
-}
+/// As much as the daemon's records hold; the longest is attempt.json.
+const RECORD: [u8; 1050] = [b'x'; 1050];
+const ACCEPTED_BYTES: usize = 300;
+const PROMPT_BYTES: usize = 110;
+const CHILD_BYTES: usize = 32;
+const END_BYTES: usize = 530;
+const REPORT_BYTES: usize = 780;
+const LINE: [u8; 200] = [b'x'; 200];
 
 pub struct Floor<'l> {
     lab: &'l Lab,
-    fsyncs: Fsyncs,
-    dir: PathBuf,
+    /// The layout of a daemon's.
+    home: Home,
+    own: PathBuf,
+    active: SharedFolder,
+    completed: SharedFolder,
     log: File,
-    next: AtomicUsize,
+    next: usize,
 }
 
 impl<'l> Floor<'l> {
     pub fn new(lab: &'l Lab) -> Floor<'l> {
-        let dir = lab.dir.join(format!("floor-{}", lab.number()));
-        for part in ["active", "completed", "finished"] {
-            fs::create_dir_all(dir.join(part)).expect("make the floor's folders");
+        let home = lab.home();
+        let own = home.dir.join("dispatchd");
+        for part in ["active", "started", "finished"] {
+            fs::create_dir(own.join(part)).expect("make the floor's folders");
         }
         let mut options = OpenOptions::new();
-        let log = options.append(true).create(true).open(dir.join("log")).expect("make a log");
-        Floor { lab, fsyncs: fsyncs::of_floor(lab), dir, log, next: AtomicUsize::new(0) }
+        let log = options.append(true).create(true).open(home.audit()).expect("make a log");
+        let active = SharedFolder::new(own.join("active"));
+        let completed = SharedFolder::new(home.completed());
+        Floor { lab, home, own, active, completed, log, next: 0 }
     }
 
-    pub fn dispatch(&self, fifo: &Fifo) -> Result<Sample, String> {
+    /// One dispatch, from its rename into the inbox to its report.
+    pub fn dispatch(&mut self, fifo: &Fifo) -> Result<Sample, String> {
+        let number = self.next;
+        self.next += 1;
+        self.home.stage(number);
         rest();
         fifo.clear();
-        let began = Instant::now();
-        let (mut agent, folder) = self.begin(Some(&fifo.path), Deeds::Fsyncs);
-        let started = fifo.wait_for(STARTED, PATIENCE)?;
-        let ended = fifo.wait_for(ENDED, PATIENCE)?;
+        let dropped = self.home.drop_staged(number);
+        let mut agent = self.begin(number, Some(&fifo.path));
+        let said = fifo
+            .wait_for(STARTED, PATIENCE)
+            .and_then(|started| Ok((started, fifo.wait_for(ENDED, PATIENCE)?)));
         agent.wait().expect("wait for the agent");
-        self.conclude(&folder, Deeds::Fsyncs);
-        let reported = Instant::now();
+        let (started, ended) = said?;
+        let reported = self.conclude(number);
         rest();
         Ok(Sample {
-            start: ms(began, started),
+            start: ms(dropped, started),
             end: Some(ms(ended, reported)),
-            whole: ms(began, reported),
+            whole: ms(dropped, reported),
         })
     }
 
-    /// So many dispatches by so many threads: dispatches a second.
-    pub fn rate(&self, count: usize, threads: usize, deeds: Deeds) -> f64 {
-        rustix::fs::sync();
-        let (began, left) = (Instant::now(), AtomicUsize::new(count));
-        let take = || left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
+    /// So many files that wait, by so many threads: dispatches a second.
+    pub fn rate(self, count: usize, threads: usize) -> f64 {
+        self.home.fill(count);
+        let (began, next) = (Instant::now(), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
-                    while take().is_ok() {
-                        let (mut agent, folder) = self.begin(None, deeds);
+                    loop {
+                        let number = next.fetch_add(1, Ordering::AcqRel);
+                        if number >= count {
+                            return;
+                        }
+                        let mut agent = self.begin(number, None);
                         agent.wait().expect("wait for the agent");
-                        self.conclude(&folder, deeds);
+                        self.conclude(number);
                     }
                 });
             }
@@ -85,79 +102,63 @@ impl<'l> Floor<'l> {
         count as f64 / began.elapsed().as_secs_f64()
     }
 
-    /// A record that is durable with its folders, as far as the fsyncs go, then the agent.
-    fn begin(&self, fifo: Option<&Path>, deeds: Deeds) -> (Child, PathBuf) {
-        let number = self.next.fetch_add(1, Ordering::AcqRel);
-        let folder = self.dir.join(format!("active/{number}"));
-        let attempt = folder.join("attempt-1");
-        if deeds == Deeds::Files {
-            let building = self.dir.join(format!("active/.tmp.{number}"));
-            fs::create_dir(&building).expect("make a folder");
-            for name in ["dispatch.json", "accepted.json"] {
-                write(&building.join(name), &RECORD[..250]);
-            }
-            self.say();
-            fs::rename(&building, &folder).expect("accept");
-        }
-        fs::create_dir_all(&attempt).expect("make a folder");
-        if deeds == Deeds::Files {
-            write(&attempt.join("prompt.txt"), &RECORD[..120]);
-            write(&attempt.join("stderr.log"), b"");
-            // The places of the answers, which are synced with their folder.
-            for place in places(&folder) {
-                write(&place, b"");
-            }
-        }
-        let path = attempt.join("attempt.json");
-        write(&path, &RECORD);
-        let above = [path, attempt.clone(), folder.clone(), self.dir.join("active")];
-        for path in above.iter().cycle().take(self.fsyncs.before.round() as usize) {
-            sync(path);
-        }
+    /// Accepted, on record as begun, started.
+    fn begin(&self, number: usize, fifo: Option<&Path>) -> Child {
+        let id = id_of(number);
+        let dropped = fs::read(self.home.inbox().join(file_of(number))).expect("read the file");
+        let building = self.active.path.join(format!(".tmp.{id}"));
+        fs::create_dir(&building).expect("make a folder");
+        create(&building.join("dispatch.json"), &dropped);
+        create(&building.join("accepted.json"), &RECORD[..ACCEPTED_BYTES]);
+        let claim = self.active.path.join(&id);
+        fs::rename(&building, &claim).expect("accept");
+        self.say();
+
+        let attempt = claim.join("attempt-1");
+        fs::create_dir(&attempt).expect("make a folder");
+        create(&attempt.join("prompt.txt"), &RECORD[..PROMPT_BYTES]);
+        let prompt = File::open(attempt.join("prompt.txt")).expect("open a file");
+        let stdout = create(&attempt.join("stdout.jsonl"), b"");
+        let stderr = create(&attempt.join("stderr.log"), b"");
+        let temporary = attempt.join(".tmp.attempt.json");
+        let record = create(&temporary, &RECORD);
+        fs::rename(temporary, attempt.join("attempt.json")).expect("put in place");
+        record.sync_all().expect("fsync");
+        sync(&attempt);
+        sync(&claim);
+        self.active.sync();
+
+        create(&self.own.join("started").join(&id), b"");
         let mut command = Command::new(self.lab.agent());
         self.lab.equip(&mut command);
         command
             .current_dir(&self.lab.project)
             .envs(fifo.map(|fifo| ("BENCH_FIFO", fifo)))
-            .stdout(File::create(attempt.join("stdout.jsonl")).expect("create a file"))
-            .stderr(Stdio::null());
-        if deeds == Deeds::Files {
-            self.say();
-        }
+            .stdin(prompt)
+            .stdout(stdout)
+            .stderr(Stdio::from(stderr));
         let agent = command.spawn().expect("start the agent");
-        if deeds == Deeds::Files {
-            write(&attempt.join("child.json"), &RECORD[..32]);
-        }
-        (agent, folder)
+        create(&attempt.join("child.json"), &RECORD[..CHILD_BYTES]);
+        self.say();
+        agent
     }
 
-    /// A report in its place, and a copy that is moved to where it is looked for: file, file, folder.
-    fn conclude(&self, folder: &Path, deeds: Deeds) {
-        if deeds == Deeds::Files {
-            write(&folder.join("attempt-1/end.json"), &RECORD[..600]);
-        }
-        let completed = self.dir.join("completed");
-        let mut fsyncs = self.fsyncs.after.round() as usize;
-        let mut sync_one = |path: &Path| {
-            if fsyncs > 0 {
-                fsyncs -= 1;
-                sync(path);
-            }
-        };
-        let [report, copy] = places(folder);
-        for place in [&report, &copy] {
-            write(place, &RECORD);
-            sync_one(place);
-        }
-        let name = folder.file_name().unwrap_or_default();
-        let published = completed.join(name).with_extension("json");
-        fs::rename(&copy, published).expect("publish");
-        sync_one(&completed);
-        sync_one(folder);
-        if deeds == Deeds::Files {
-            self.say();
-            fs::rename(folder, self.dir.join("finished").join(name)).expect("retire");
-        }
+    /// Committed, published, retired. When the report was visible.
+    fn conclude(&self, number: usize) -> Instant {
+        let id = id_of(number);
+        let claim = self.active.path.join(&id);
+        create(&claim.join("attempt-1/reading"), b"1");
+        create(&claim.join("attempt-1/end.json"), &RECORD[..END_BYTES]);
+        put(&claim, "report.json");
+        sync(&claim);
+        put(&self.completed.path, &file_of(number));
+        let visible = Instant::now();
+        self.completed.sync();
+        self.say();
+        fs::remove_file(self.home.inbox().join(file_of(number))).expect("remove the dropped file");
+        fs::rename(claim, self.own.join("finished").join(&id)).expect("retire");
+        fs::remove_file(self.own.join("started").join(&id)).expect("remove a mark");
+        visible
     }
 
     fn say(&self) {
@@ -165,24 +166,59 @@ impl<'l> Floor<'l> {
     }
 }
 
-impl Drop for Floor<'_> {
-    fn drop(&mut self) {
-        if self.lab.has_journal {
-            let _ = fs::remove_dir_all(&self.dir);
+/// A folder that all threads put files into: one fsync of it serves all who asked before it began.
+struct SharedFolder {
+    path: PathBuf,
+    rounds: Mutex<Rounds>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct Rounds {
+    asked: u64,
+    /// How many of those that asked are served.
+    served: u64,
+    is_syncing: bool,
+}
+
+impl SharedFolder {
+    fn new(path: PathBuf) -> SharedFolder {
+        SharedFolder { path, rounds: Mutex::default(), ended: Condvar::new() }
+    }
+
+    fn sync(&self) {
+        let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        rounds.asked += 1;
+        let mine = rounds.asked;
+        while rounds.served < mine {
+            if rounds.is_syncing {
+                rounds = self.ended.wait(rounds).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let serves = rounds.asked;
+            rounds.is_syncing = true;
+            drop(rounds);
+            sync(&self.path);
+            rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+            rounds.is_syncing = false;
+            rounds.served = serves;
+            self.ended.notify_all();
         }
-        rustix::fs::sync();
     }
 }
 
-fn places(folder: &Path) -> [PathBuf; 2] {
-    ["report.json", "copy.json"].map(|name| folder.join(name))
+/// A report by temporary file, fsync and rename; the caller syncs the folder.
+fn put(dir: &Path, name: &str) {
+    let temporary = dir.join(format!(".tmp.{name}"));
+    create(&temporary, &RECORD[..REPORT_BYTES]).sync_all().expect("fsync");
+    fs::rename(temporary, dir.join(name)).expect("put in place");
 }
 
-/// Over what is there.
-fn write(path: &Path, bytes: &[u8]) {
-    let mut options = OpenOptions::new();
-    let opened = options.write(true).create(true).truncate(false).open(path);
-    opened.and_then(|mut file| file.write_all(bytes)).expect("write a file");
+fn create(path: &Path, bytes: &[u8]) -> File {
+    let opened = OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = opened.expect("create a file");
+    file.write_all(bytes).expect("write a file");
+    file
 }
 
 fn sync(path: &Path) {

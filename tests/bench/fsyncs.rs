@@ -1,9 +1,8 @@
 //! How many fsyncs a daemon makes for one dispatch, before its agent starts and after: seen by strace, a few dispatches long.
-//! This decides what the floor does, which makes just as many.
+//! The floor does not follow this: it makes those that the design names.
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::daemon::Served;
@@ -11,19 +10,10 @@ use crate::lab::{Lab, PATIENCE, Side};
 
 const DISPATCHES: usize = 8;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Fsyncs {
     pub before: f64,
     pub after: f64,
-}
-
-/// Where there is no strace: the most that the design allows before the start, and what it needs after.
-const ASSUMED: Fsyncs = Fsyncs { before: 4.0, after: 3.0 };
-
-/// What the floor makes: as many as ours, looked at once.
-pub fn of_floor(lab: &Lab) -> Fsyncs {
-    static OURS: OnceLock<Fsyncs> = OnceLock::new();
-    *OURS.get_or_init(|| count(lab, &lab.sides[0]).ok().flatten().unwrap_or(ASSUMED))
 }
 
 enum Event {

@@ -2,8 +2,7 @@
 //! each measurement, the daemons to compare ([`Side`]), and how much is measured ([`Sizes`]).
 //!
 //! Both daemons get the same environment, the same agent (`fixtures/bin-bench`, first in PATH) and the same two flags. A
-//! [`Home`] that goes out of scope is removed and the disk brought to rest, so that it is not the next one's load; without a
-//! journal only at the end, since ext4 then makes new files slowly for minutes after others were removed (seen: 0.05 → 0.5 ms).
+//! [`Home`] that goes out of scope is removed and the disk brought to rest, so that it is not the next one's load.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -13,8 +12,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-
-use crate::machine;
 
 pub const OURS: &str = env!("CARGO_BIN_EXE_gstack-dispatch-daemon");
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bin-bench");
@@ -27,6 +24,8 @@ const PROJECT_FILES: usize = 1000;
 pub struct Sizes {
     pub sequential: usize,
     pub starts: usize,
+    /// Dispatches that are over when it starts once more.
+    pub finished: usize,
     pub idle: Duration,
     /// Waiting files, each with its numbers of sessions and how often it is measured.
     pub waiting: &'static [(usize, &'static [usize], usize)],
@@ -35,11 +34,14 @@ pub struct Sizes {
     pub held: Duration,
     pub log_lines: usize,
     pub claims: usize,
+    /// What all of this writes, at most, in GB.
+    pub room_gb: u64,
 }
 
 pub const FULL: Sizes = Sizes {
     sequential: 200,
     starts: 20,
+    finished: 50_000,
     idle: Duration::from_secs(60),
     waiting: &[(2_000, &[2, 8, 32], 3), (10_000, &[2, 8, 32], 1), (100_000, &[8], 1)],
     burst: 10_000,
@@ -47,11 +49,13 @@ pub const FULL: Sizes = Sizes {
     held: Duration::from_secs(30),
     log_lines: 1_000_000,
     claims: 10_000,
+    room_gb: 20,
 };
 
 pub const QUICK: Sizes = Sizes {
     sequential: 50,
     starts: 10,
+    finished: 50_000,
     idle: Duration::from_secs(30),
     waiting: &[(500, &[2, 8, 32], 1), (2_000, &[8], 1)],
     burst: 1_000,
@@ -59,6 +63,7 @@ pub const QUICK: Sizes = Sizes {
     held: Duration::from_secs(10),
     log_lines: 100_000,
     claims: 1_000,
+    room_gb: 4,
 };
 
 /// One daemon of the comparison.
@@ -81,7 +86,6 @@ pub struct Lab {
     /// Ours first.
     pub sides: Vec<Side>,
     pub project: PathBuf,
-    pub has_journal: bool,
     numbers: AtomicUsize,
 }
 
@@ -97,8 +101,7 @@ impl Lab {
         let sides = [ours].into_iter().chain(other).collect();
         let project = dir.join("project");
         make_project(&project);
-        let has_journal = machine::has_journal(&dir);
-        Lab { dir, sizes, sides, project, has_journal, numbers: AtomicUsize::new(0) }
+        Lab { dir, sizes, sides, project, numbers: AtomicUsize::new(0) }
     }
 
     pub fn agent(&self) -> PathBuf {
@@ -145,7 +148,7 @@ impl Lab {
     pub fn home(&self) -> Home {
         let dir = self.dir.join(format!("gstack-{}", self.number()));
         let project = self.project.display().to_string();
-        let home = Home { dir, project, is_kept: !self.has_journal };
+        let home = Home { dir, project };
         let mut private = fs::DirBuilder::new();
         private.recursive(true).mode(0o700);
         for part in [home.completed(), home.staging(), home.control()] {
@@ -183,8 +186,6 @@ fn make_project(dir: &Path) {
 pub struct Home {
     pub dir: PathBuf,
     project: String,
-    /// Until the end.
-    is_kept: bool,
 }
 
 impl Home {
@@ -247,9 +248,7 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        if !self.is_kept {
-            let _ = fs::remove_dir_all(&self.dir);
-        }
+        let _ = fs::remove_dir_all(&self.dir);
         rustix::fs::sync();
     }
 }

@@ -1,12 +1,13 @@
-//! The machine that the figures belong to: processor, kernel, the file system of the scratch directory, what else runs. And
-//! the sleeping processes that stand beside, since a daemon that looks through /proc pays for each of them.
+//! The machine that the figures belong to: processor, kernel, what else runs. And the sleeping processes that stand beside,
+//! since a daemon that looks through /proc pays for each of them.
 
 use std::fs;
 use std::io::{self, PipeWriter};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
+
+use crate::disk::Disk;
 
 /// Above this something else uses the processors, and the figures are noise.
 const QUIET_LOAD_MAX: f64 = 1.0;
@@ -16,53 +17,43 @@ pub struct Machine {
     pub cores: usize,
     pub kernel: String,
     pub memory_mb: u64,
-    /// Type, device and options.
-    pub file_system: String,
-    pub is_real_disk: bool,
     pub processes: usize,
     pub load: f64,
 }
 
 impl Machine {
-    pub fn look(scratch: &Path) -> Machine {
+    pub fn look() -> Machine {
         let of = |path: &str, name: &str| {
             let text = fs::read_to_string(path).unwrap_or_default();
             let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
             line.split_once(':').map_or("unknown", |(_, value)| value.trim()).to_string()
         };
         let memory = of("/proc/meminfo", "MemTotal");
-        let (file_system, is_real_disk) = file_system_of(scratch);
         Machine {
             cpu: of("/proc/cpuinfo", "model name"),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: line("/proc/sys/kernel/osrelease"),
             memory_mb: memory.trim_end_matches(" kB").parse().unwrap_or(0) / 1024,
-            file_system,
-            is_real_disk,
             processes: processes(),
             load: load(),
         }
     }
 
-    pub fn print(&self, scratch: &Path) {
-        let Machine { cpu, cores, kernel, memory_mb, file_system, processes, load, .. } = self;
+    pub fn print(&self) {
+        let Machine { cpu, cores, kernel, memory_mb, processes, load } = self;
         println!("machine     {cpu}, {cores} cores, {memory_mb} MB, Linux {kernel}");
-        println!("scratch     {}, on {file_system}", scratch.display());
         println!("processes   {processes}, load average {load:.2}");
-        if !self.is_real_disk {
-            println!("\n*** NOT A REAL DISK: fsync costs nothing here; set GSTACK_BENCH_DIR ***");
-        }
         warn_of_load();
     }
 
-    pub fn to_json(&self) -> Value {
+    pub fn to_json(&self, disk: &Disk) -> Value {
         json!({
             "cpu": self.cpu,
             "cores": self.cores,
             "kernel": self.kernel,
             "memory_mb": self.memory_mb,
-            "file_system": self.file_system,
-            "real_disk": self.is_real_disk,
+            "file_system": disk.file_system,
+            "real_disk": disk.is_real,
             "processes": self.processes,
             "load": self.load,
         })
@@ -86,45 +77,6 @@ fn line(path: &str) -> String {
 fn processes() -> usize {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter(|e| e.file_name().to_string_lossy().parse::<u32>().is_ok()).count()
-}
-
-/// Type, device and options of the file system that the path lies on; and whether it is one.
-fn file_system_of(path: &Path) -> (String, bool) {
-    let Mount { device, point, kind, options } = mount_of(path);
-    let journal = if has_journal(path) { "" } else { " WITHOUT A JOURNAL" };
-    let is_real = !matches!(&*kind, "tmpfs" | "ramfs" | "devtmpfs" | "");
-    (format!("{kind}{journal} on {device} at {point} ({options})"), is_real)
-}
-
-#[derive(Default)]
-struct Mount {
-    device: String,
-    point: String,
-    kind: String,
-    options: String,
-}
-
-/// The last of those with the longest mount point.
-fn mount_of(path: &Path) -> Mount {
-    let mut best = Mount::default();
-    for mount in line("/proc/self/mounts").lines() {
-        let mut words = mount.split(' ').map(String::from);
-        let mut word = || words.next().unwrap_or_default();
-        let mount = Mount { device: word(), point: word(), kind: word(), options: word() };
-        if path.starts_with(&mount.point) && mount.point.len() >= best.point.len() {
-            best = mount;
-        }
-    }
-    best
-}
-
-/// An ext4 without one is another file system: fsync does other things, and new files avoid the places of removed ones.
-pub fn has_journal(path: &Path) -> bool {
-    let mount = mount_of(path);
-    let name = mount.device.trim_start_matches("/dev/");
-    let mut journals = fs::read_dir("/proc/fs/jbd2").into_iter().flatten().flatten();
-    let is_its = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with(name);
-    mount.kind != "ext4" || journals.any(is_its)
 }
 
 /// Processes that only sleep. All of them wait on one pipe of ours, so that they end with us, however we end.

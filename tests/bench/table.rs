@@ -1,10 +1,14 @@
-//! What comes out: rows (figure, target, ours, floor, against, ratio, verdict), what was lost, notes. Printed as one table,
-//! written as JSON, compared with an earlier JSON.
+//! What comes out: rows (figure, target, ours, floor, verdict, against, ratio), what was lost, notes. Printed as tables, written
+//! as JSON, compared with an earlier JSON.
 
 use serde_json::{Map, Value, json};
 
 /// Worse than the baseline by more than this is said.
 const WORSE_BY: f64 = 1.2;
+
+const MISSED: &str = "MISSED";
+const NOT_MEASURED: &str = "NOT MEASURED";
+const HEAD: [&str; 7] = ["figure", "target", "measured", "floor", "verdict", "against", "ratio"];
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Unit {
@@ -24,6 +28,8 @@ pub enum Target {
     AtLeast(f64),
     /// The floor of this run, plus so much.
     FloorPlus(f64),
+    /// So much of the floor of this run, in percent.
+    ShareOfFloor(f64),
 }
 
 pub struct Row {
@@ -57,10 +63,6 @@ impl Row {
         Row { target: Some(target), ..self }
     }
 
-    pub fn more_is_better(self) -> Row {
-        Row { more_is_better: true, ..self }
-    }
-
     pub fn floor(self, floor: Option<f64>) -> Row {
         Row { floor, ..self }
     }
@@ -80,14 +82,15 @@ impl Row {
     }
 
     fn verdict(&self) -> &'static str {
-        let (Some(target), Some(ours)) = (self.target, self.ours) else { return "" };
-        let holds = match (target, self.floor) {
-            (Target::AtMost(most), _) => ours <= most,
-            (Target::AtLeast(least), _) => ours >= least,
-            (Target::FloorPlus(more), Some(floor)) => ours <= floor + more,
-            (Target::FloorPlus(_), None) => return "",
+        let Some(target) = self.target else { return "" };
+        let holds = match (target, self.ours, self.floor) {
+            (Target::AtMost(most), Some(ours), _) => ours <= most,
+            (Target::AtLeast(least), Some(ours), _) => ours >= least,
+            (Target::FloorPlus(more), Some(ours), Some(floor)) => ours <= floor + more,
+            (Target::ShareOfFloor(share), Some(ours), Some(floor)) => ours >= floor * share / 100.0,
+            _ => return NOT_MEASURED,
         };
-        if holds { "ok" } else { "MISSED" }
+        if holds { "holds" } else { MISSED }
     }
 
     fn target_text(&self) -> String {
@@ -96,6 +99,25 @@ impl Row {
             Some(Target::AtMost(most)) => format!("≤ {}", show(most, self.unit)),
             Some(Target::AtLeast(least)) => format!("≥ {}", show(least, self.unit)),
             Some(Target::FloorPlus(more)) => format!("≤ floor + {}", show(more, self.unit)),
+            Some(Target::ShareOfFloor(share)) => {
+                format!("≥ {} of the floor", show(share, Unit::Percent))
+            }
+        }
+    }
+
+    /// What was measured, beside the floor as the target has it.
+    fn ours_text(&self) -> String {
+        let Some(ours) = self.ours else { return String::new() };
+        let text = show(ours, self.unit);
+        match (self.target, self.floor) {
+            (Some(Target::ShareOfFloor(_)), Some(floor)) => {
+                format!("{text} = {}", show(ours / floor * 100.0, Unit::Percent))
+            }
+            (Some(Target::FloorPlus(_)), Some(floor)) => {
+                let sign = if ours < floor { '-' } else { '+' };
+                format!("{text} = floor {sign} {}", show((ours - floor).abs(), self.unit))
+            }
+            _ => text,
         }
     }
 
@@ -111,11 +133,11 @@ impl Row {
         [
             self.label.clone(),
             self.target_text(),
-            value(self.ours),
+            self.ours_text(),
             value(self.floor),
+            self.verdict().to_string(),
             value(self.against),
             self.ratio().map_or(String::new(), |ratio| format!("{ratio:.2} ×")),
-            self.verdict().to_string(),
         ]
     }
 
@@ -163,7 +185,7 @@ pub struct Table {
 
 impl Table {
     pub fn add(&mut self, row: Row) {
-        let [label, target, ours, floor, against, ratio, verdict] = row.cells();
+        let [label, target, ours, floor, verdict, against, ratio] = row.cells();
         let parts = [("target", target), ("floor", floor), ("against", against), ("", ratio)];
         let more: Vec<String> = parts
             .into_iter()
@@ -202,24 +224,21 @@ impl Table {
         }
     }
 
+    /// As Markdown; what has a target stands last, to be taken as it is.
     pub fn print(&self) {
-        let head = ["figure", "target", "ours", "floor", "against", "ratio", ""].map(String::from);
-        let lines: Vec<[String; 7]> =
-            [head].into_iter().chain(self.rows.iter().map(Row::cells)).collect();
-        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-        let widths: Vec<usize> = (0..7).map(|column| width(column).unwrap_or(0)).collect();
-        println!();
-        for (number, line) in lines.iter().enumerate() {
-            let pad = |(cell, width): (&String, &usize)| format!("{cell:<width$}");
-            let cells: Vec<String> = line.iter().zip(&widths).map(pad).collect();
-            println!("| {} |", cells.join(" | "));
-            if number == 0 {
-                let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-                println!("| {} |", rule.join(" | "));
-            }
-        }
-        let missed = self.rows.iter().filter(|row| row.verdict() == "MISSED").count();
-        println!("\n{missed} targets missed, {} losses", self.lost.len());
+        let (judged, others): (Vec<&Row>, Vec<&Row>) =
+            self.rows.iter().partition(|row| row.target.is_some());
+        print_rows("without a target", &others);
+        print_rows("targets", &judged);
+        let count = |verdict| judged.iter().filter(|row| row.verdict() == verdict).count();
+        println!(
+            "\n{} of {} targets hold, {} missed, {} not measured, {} losses",
+            count("holds"),
+            judged.len(),
+            count(MISSED),
+            count(NOT_MEASURED),
+            self.lost.len()
+        );
         for lost in &self.lost {
             println!("LOST: {lost}");
         }
@@ -239,13 +258,16 @@ impl Table {
 
     /// Prints what got worse since an earlier run.
     pub fn compare(&self, baseline: &Value, machine: &Value) {
+        let then = &baseline["machine"];
+        if then["file_system"] != machine["file_system"] {
+            println!("\nNOT COMPARED with the baseline, which is of another file system:");
+            println!("  {}, now {}", then["file_system"], machine["file_system"]);
+            return;
+        }
         println!("\ncompared with the baseline:");
-        for what in ["cpu", "cores", "file_system"] {
-            // The scratch directory's own name is no difference.
-            let of =
-                |machine: &Value| machine[what].to_string().split(':').next().map(String::from);
-            if of(&baseline["machine"]) != of(machine) {
-                println!("  *** it is of another machine: {}", baseline["machine"][what]);
+        for what in ["cpu", "cores"] {
+            if then[what] != machine[what] {
+                println!("  *** it is of another machine: {}", then[what]);
             }
         }
         let mut worse = 0;
@@ -264,6 +286,28 @@ impl Table {
             }
         }
         println!("  {worse} figures are worse by more than 20 %");
+    }
+}
+
+fn print_rows(title: &str, rows: &[&Row]) {
+    if rows.is_empty() {
+        return;
+    }
+    let head = HEAD.map(String::from);
+    let lines: Vec<_> = [head].into_iter().chain(rows.iter().map(|row| row.cells())).collect();
+    let is_used = |column: &usize| lines[1..].iter().any(|line| !line[*column].is_empty());
+    let columns: Vec<usize> = (0..HEAD.len()).filter(is_used).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let widths: Vec<usize> = columns.iter().map(|c| width(*c).unwrap_or(0)).collect();
+    println!("\n{title}:\n");
+    for (number, line) in lines.iter().enumerate() {
+        let pad = |(column, width): (&usize, &usize)| format!("{:<width$}", line[*column]);
+        let cells: Vec<String> = columns.iter().zip(&widths).map(pad).collect();
+        println!("| {} |", cells.join(" | "));
+        if number == 0 {
+            let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+            println!("| {} |", rule.join(" | "));
+        }
     }
 }
 

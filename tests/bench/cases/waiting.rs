@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::audit::{Kept, kept};
 use crate::daemon::Daemon;
-use crate::floor::{Deeds, Floor};
+use crate::floor::Floor;
 use crate::lab::{Home, Lab, Side};
 use crate::procfs;
 use crate::stats::Samples;
@@ -18,8 +18,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const AGAINST_AT_MOST: Duration = Duration::from_secs(120);
 /// Nobody should be slower than this.
 const PER_SECOND_MIN: usize = 50;
-/// The row that the design names.
+/// The row that the design names, and its share of the floor in percent.
 const NAMED: (usize, usize) = (2_000, 8);
+const SHARE: f64 = 80.0;
+/// The floor works off no more: it gets neither faster nor slower by that.
+const FLOOR_AT_MOST: usize = 2_000;
 
 struct WorkedOff {
     per_second: f64,
@@ -29,11 +32,10 @@ struct WorkedOff {
 }
 
 pub fn run(lab: &Lab, table: &mut Table) {
-    let floor = Floor::new(lab);
     let mut cost_of_few = None;
     for &(files, sessions_each, rounds) in lab.sizes.waiting {
         for &sessions in sessions_each {
-            let cost = measure(lab, table, &floor, (files, sessions), rounds);
+            let cost = measure(lab, table, (files, sessions), rounds);
             if sessions != NAMED.1 {
                 continue;
             }
@@ -54,20 +56,18 @@ pub fn run(lab: &Lab, table: &mut Table) {
 fn measure(
     lab: &Lab,
     table: &mut Table,
-    floor: &Floor,
     (files, sessions): (usize, usize),
     rounds: usize,
 ) -> Option<f64> {
     let mut runs: Vec<Vec<WorkedOff>> = lab.sides.iter().map(|_| Vec::new()).collect();
-    let (mut floors, mut with_files) = (Samples::default(), Samples::default());
+    let mut floors = Samples::default();
     for _ in 0..rounds {
         for (number, side) in lab.sides.iter().enumerate() {
             let what = format!("{files} waiting files at {sessions} sessions");
             let got = work_off(lab, side, files, sessions);
             runs[number].extend(table.value(side, &what, got));
         }
-        floors.push(floor.rate(files.min(2_000), sessions, Deeds::Fsyncs));
-        with_files.push(floor.rate(files.min(2_000), sessions, Deeds::Files));
+        floors.push(Floor::new(lab).rate(files.min(FLOOR_AT_MOST), sessions));
     }
     let medians = |get: fn(&WorkedOff) -> f64| -> Vec<Option<f64>> {
         runs.iter().map(|runs| runs.iter().map(get).collect::<Samples>().median()).collect()
@@ -78,22 +78,7 @@ fn measure(
     let row = Row::new(format!("{key}.rate"), &*label, Unit::PerSecond);
     let row = row.sides(&rates).floor(floors.median());
     let is_named = (files, sessions) == NAMED;
-    table.add(if is_named { row.target(Target::AtLeast(1000.0)) } else { row });
-    let row = Row::new(
-        format!("{key}.files"),
-        format!("{label}: beside all its files and no daemon"),
-        Unit::PerSecond,
-    );
-    table.add(row.ours(rates[0]).floor(with_files.median()));
-    if let (true, Some(ours), Some(against)) = (is_named, rates[0], rates.get(1).copied().flatten())
-    {
-        let row = Row::new(
-            format!("{key}.times"),
-            format!("{label}: times the other's rate"),
-            Unit::Times,
-        );
-        table.add(row.more_is_better().target(Target::AtLeast(1.5)).ours(Some(ours / against)));
-    }
+    table.add(if is_named { row.target(Target::ShareOfFloor(SHARE)) } else { row });
     let cpu = medians(|run| run.cpu_ms_each);
     let row =
         Row::new(format!("{key}.cpu"), format!("{label}: own CPU each"), Unit::Ms).sides(&cpu);
