@@ -1,9 +1,10 @@
-//! The disk that is measured: ext4 with a journal, as users have it. Where the target's own file system is something else, one
-//! is made in a sparse image, on a loop device, for this run alone; where that cannot be done, the bench measures on what is
-//! there and says so. `GSTACK_BENCH_DIR` is used as it is.
+//! The disk that is measured: ext4 with a journal, as users have it. Where the target's own file
+//! system is something else, one is made in a sparse image, on a loop device, for this run alone.
+//! Where that cannot be done, the bench measures on what is there and says so. The place that
+//! `GSTACK_BENCH_DIR` names is used as it is.
 //!
-//! A shell that waits on a pipe of ours unmounts and removes it. The pipe closes however we end, so that not even SIGKILL leaves
-//! a mount behind.
+//! A shell that waits on a pipe of ours unmounts the image and removes it. The pipe closes however
+//! we end, so that not even SIGKILL leaves a mount behind.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -16,26 +17,26 @@ use rustix::fs::{major, minor, stat, statvfs};
 use rustix::process::geteuid;
 
 const AS_USERS_HAVE_IT: &str = "ext4 with a journal";
-/// Large enough for the inodes and the journal of an ordinary disk. Only what is written takes room.
+/// This has the inodes and the journal of an ordinary disk. Only what is written takes room.
 const IMAGE_BYTES: u64 = 32 * GB;
 const GB: u64 = 1 << 30;
-/// Unmounts lazily: an agent that a killed bench left behind must not keep the mount.
+/// It unmounts lazily: a process that a killed bench left behind must not keep the mount.
 const REMOVE: &str = "read -r _; umount -l \"$1\"; rm -f \"$2\"; rmdir \"$1\"";
 
 pub struct Disk {
     /// Where the scratch directory goes.
     pub place: PathBuf,
-    /// What the figures belong to: only those of the same kind of disk can be compared.
+    /// Only figures of the same kind of disk can be compared.
     pub file_system: String,
-    /// Else an fsync costs nothing.
+    /// On what is no real disk an fsync costs nothing.
     pub is_real: bool,
-    /// Why it is not what users have.
+    /// Why this is not what users have.
     why_not: Option<String>,
     mount: Option<LoopMount>,
 }
 
 impl Disk {
-    /// `room_gb`: how much a run writes.
+    /// A run writes up to `room_gb`.
     pub fn choose(target: &Path, room_gb: u64) -> Disk {
         if let Some(named) = std::env::var_os("GSTACK_BENCH_DIR") {
             return Disk::as_it_is(named.into(), "GSTACK_BENCH_DIR names it");
@@ -69,7 +70,7 @@ impl Disk {
         }
     }
 
-    /// What makes these figures others than a user's.
+    /// Says what makes these figures others than a user's.
     pub fn warn(&self) {
         if let Some(why) = &self.why_not {
             println!(
@@ -88,7 +89,7 @@ fn kind(mount: &LoopMount) -> String {
     file_system_of(&mount.place).0
 }
 
-/// What is mounted for this run.
+/// An image that is mounted until this is dropped.
 struct LoopMount {
     place: PathBuf,
     line: Option<PipeWriter>,
@@ -116,7 +117,7 @@ impl LoopMount {
             .map_err(|e| format!("{}: {e}", place.display()))?;
         let mount = LoopMount::removed_at_the_end(place, &image).map_err(|e| format!("sh: {e}"))?;
         run("mkfs.ext4", &[&"-q", &"-F", &image])?;
-        // The kernel would fill the inode tables meanwhile.
+        // Else the kernel fills the inode tables while we measure.
         run("mount", &[&"-o", &"loop,noinit_itable", &image, &mount.place])?;
         Ok(mount)
     }
@@ -125,7 +126,7 @@ impl LoopMount {
         let (waited_on, line) = io::pipe()?;
         let mut command = Command::new("sh");
         command.args(["-c", REMOVE, "sh"]).args([place.as_path(), image]);
-        // In a group of its own: Ctrl-C is not for it.
+        // It has a group of its own: Ctrl-C must not end it.
         command.stdin(waited_on).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let remover = command.spawn()?;
         Ok(LoopMount { place, line: Some(line), remover })
@@ -140,7 +141,7 @@ impl Drop for LoopMount {
 }
 
 fn run(program: &str, words: &[&dyn AsRef<OsStr>]) -> Result<(), String> {
-    // Not everybody's PATH has them.
+    // Not everybody's PATH has these two.
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let mut command = Command::new(program);
     command.args(words.iter().map(|word| word.as_ref())).env("PATH", path).stdin(Stdio::null());
@@ -150,7 +151,7 @@ fn run(program: &str, words: &[&dyn AsRef<OsStr>]) -> Result<(), String> {
     if out.status.success() { Ok(()) } else { Err(format!("{program}: {said}")) }
 }
 
-/// What lies at a path, and whether an fsync there reaches a disk.
+/// Names the file system of a path, and says whether an fsync there reaches a disk.
 fn file_system_of(path: &Path) -> (String, bool) {
     let path = path.canonicalize().unwrap_or_else(|_| path.into());
     let kind = kind_of(&path);
@@ -164,7 +165,7 @@ fn file_system_of(path: &Path) -> (String, bool) {
     (name, is_real)
 }
 
-/// That of the last of those with the longest mount point.
+/// The last mount with the longest mount point above the path counts.
 fn kind_of(path: &Path) -> String {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let (mut longest, mut kind) = (0, "");

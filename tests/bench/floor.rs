@@ -1,9 +1,9 @@
-//! The floor: what no daemon that keeps the same promises can be faster than on this disk and this machine. For each dispatch
-//! it makes the files that the design names, the fsyncs that it names and the one process, and does nothing else: it decides
-//! nothing, looks at nothing and remembers nothing.
+//! The floor: what no daemon that keeps the same promises can be faster than on this disk and this
+//! machine. For each dispatch it makes the files and the fsyncs that the design names and the one
+//! process, and does nothing else: it decides nothing, looks at nothing and remembers nothing.
 //!
-//! Its work must follow the design, never the daemon as it happens to be: otherwise a daemon that does too much lifts its own
-//! floor. [`FSYNCS_BEFORE_START`] and [`FSYNCS`] say what that comes to.
+//! It must follow the design, never the daemon as it happens to be: otherwise a daemon that does
+//! too much gets a floor that is too slow. [`FSYNCS`] says what the design comes to.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -20,10 +20,10 @@ use crate::watch::{ENDED, Fifo, STARTED};
 
 /// attempt.json, its folder, the claim's folder, `active/`.
 pub const FSYNCS_BEFORE_START: f64 = 4.0;
-/// And report.json, the claim's folder, the copy in `completed/`, that folder.
+/// These, report.json, the claim's folder, the copy in `completed/`, and that folder.
 pub const FSYNCS: f64 = 8.0;
 
-/// As much as the daemon's records hold; the longest is attempt.json.
+/// The bytes of a record. The daemon's longest is attempt.json.
 const RECORD: [u8; 1050] = [b'x'; 1050];
 const ACCEPTED_BYTES: usize = 300;
 const PROMPT_BYTES: usize = 110;
@@ -34,7 +34,7 @@ const LINE: [u8; 200] = [b'x'; 200];
 
 pub struct Floor<'l> {
     lab: &'l Lab,
-    /// The layout of a daemon's.
+    /// Its layout is a daemon's.
     home: Home,
     own: PathBuf,
     active: SharedFolder,
@@ -57,7 +57,7 @@ impl<'l> Floor<'l> {
         Floor { lab, home, own, active, completed, log, next: 0 }
     }
 
-    /// One dispatch, from its rename into the inbox to its report.
+    /// Makes one dispatch, from its rename into the inbox to its report.
     pub fn dispatch(&mut self, fifo: &Fifo) -> Result<Sample, String> {
         let number = self.next;
         self.next += 1;
@@ -80,7 +80,7 @@ impl<'l> Floor<'l> {
         })
     }
 
-    /// So many files that wait, by so many threads: dispatches a second.
+    /// Works off so many waiting files by so many threads, and says how many that is a second.
     pub fn rate(self, count: usize, threads: usize) -> f64 {
         self.home.fill(count);
         let (began, next) = (Instant::now(), AtomicUsize::new(0));
@@ -102,7 +102,7 @@ impl<'l> Floor<'l> {
         count as f64 / began.elapsed().as_secs_f64()
     }
 
-    /// Accepted, on record as begun, started.
+    /// Accepts, puts the attempt on record, starts the agent.
     fn begin(&self, number: usize, fifo: Option<&Path>) -> Child {
         let id = id_of(number);
         let dropped = fs::read(self.home.inbox().join(file_of(number))).expect("read the file");
@@ -143,7 +143,7 @@ impl<'l> Floor<'l> {
         agent
     }
 
-    /// Committed, published, retired. When the report was visible.
+    /// Commits, publishes, retires. Says when the report was visible.
     fn conclude(&self, number: usize) -> Instant {
         let id = id_of(number);
         let claim = self.active.path.join(&id);
@@ -166,7 +166,7 @@ impl<'l> Floor<'l> {
     }
 }
 
-/// A folder that all threads put files into: one fsync of it serves all who asked before it began.
+/// A folder that all threads put files into: one fsync serves all who asked before it began.
 struct SharedFolder {
     path: PathBuf,
     rounds: Mutex<Rounds>,
@@ -176,7 +176,7 @@ struct SharedFolder {
 #[derive(Default)]
 struct Rounds {
     asked: u64,
-    /// How many of those that asked are served.
+    /// So many of those that asked are served.
     served: u64,
     is_syncing: bool,
 }
@@ -207,7 +207,7 @@ impl SharedFolder {
     }
 }
 
-/// A report by temporary file, fsync and rename; the caller syncs the folder.
+/// Puts a report in place by temporary file, fsync and rename. The caller syncs the folder.
 fn put(dir: &Path, name: &str) {
     let temporary = dir.join(format!(".tmp.{name}"));
     create(&temporary, &RECORD[..REPORT_BYTES]).sync_all().expect("fsync");

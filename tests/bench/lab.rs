@@ -24,7 +24,7 @@ const PROJECT_FILES: usize = 1000;
 pub struct Sizes {
     pub sequential: usize,
     pub starts: usize,
-    /// Dispatches that are over when it starts once more.
+    /// So many dispatches are over when the daemon starts once more.
     pub finished: usize,
     pub idle: Duration,
     /// Waiting files, each with its numbers of sessions and how often it is measured.
@@ -34,7 +34,7 @@ pub struct Sizes {
     pub held: Duration,
     pub log_lines: usize,
     pub claims: usize,
-    /// What all of this writes, at most, in GB.
+    /// All of this writes no more, in GB.
     pub room_gb: u64,
 }
 
@@ -53,13 +53,13 @@ pub const FULL: Sizes = Sizes {
 };
 
 pub const QUICK: Sizes = Sizes {
-    sequential: 50,
-    starts: 10,
+    sequential: 200,
+    starts: 20,
     finished: 50_000,
     idle: Duration::from_secs(30),
-    waiting: &[(500, &[2, 8, 32], 1), (2_000, &[8], 1)],
+    waiting: &[(500, &[2, 8, 32], 1), (2_000, &[8], 3)],
     burst: 1_000,
-    output_mb: 50,
+    output_mb: 200,
     held: Duration::from_secs(10),
     log_lines: 100_000,
     claims: 1_000,

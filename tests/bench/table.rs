@@ -28,7 +28,7 @@ pub enum Target {
     AtLeast(f64),
     /// The floor of this run, plus so much.
     FloorPlus(f64),
-    /// So much of the floor of this run, in percent.
+    /// At least this percentage of the floor of this run.
     ShareOfFloor(f64),
 }
 
@@ -105,7 +105,7 @@ impl Row {
         }
     }
 
-    /// What was measured, beside the floor as the target has it.
+    /// What was measured, also as the target names it: beside the floor.
     fn ours_text(&self) -> String {
         let Some(ours) = self.ours else { return String::new() };
         let text = show(ours, self.unit);
@@ -224,7 +224,7 @@ impl Table {
         }
     }
 
-    /// As Markdown; what has a target stands last, to be taken as it is.
+    /// Prints Markdown. What has a target stands last, ready to be pasted.
     pub fn print(&self) {
         let (judged, others): (Vec<&Row>, Vec<&Row>) =
             self.rows.iter().partition(|row| row.target.is_some());

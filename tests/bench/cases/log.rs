@@ -1,4 +1,5 @@
-//! The cost of a dispatch when the audit log is long already, against that under an empty one.
+//! The cost of a dispatch when the audit log is long already, against that under an empty one. The
+//! two take turns, so that whatever the machine does meanwhile it does to both.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -26,10 +27,11 @@ pub fn run(lab: &Lab, table: &mut Table) {
     let lines = lab.sizes.log_lines;
     let (mut empty, mut long) = (Vec::new(), Vec::new());
     for side in &lab.sides {
-        for (lines, costs) in [(0, &mut empty), (lines, &mut long)] {
-            let got = once(lab, side, lines);
-            costs.push(table.value(side, &format!("dispatches under {lines} audit lines"), got));
-        }
+        let got = take_turns(lab, side, lines);
+        let costs = table.value(side, &format!("dispatches under {lines} audit lines"), got);
+        let [few, many] = costs.map_or([None, None], |costs| costs.map(Some));
+        empty.push(few);
+        long.push(many);
     }
     let row = |key: &str, what: &str, get: fn(&Cost) -> f64| {
         let cost = |costs: &[Option<Cost>]| -> Vec<Option<f64>> {
@@ -52,20 +54,34 @@ pub fn run(lab: &Lab, table: &mut Table) {
     time.into_iter().chain(cpu).for_each(|row| table.add(row));
 }
 
-fn once(lab: &Lab, side: &Side, lines: usize) -> Result<Cost, String> {
-    let home = lab.home();
-    write_log(&home, lines);
-    let count = if side.is_ours() || lines == 0 { DISPATCHES } else { DISPATCHES_AGAINST };
-    let mut served = Served::start(lab, side, home, 2, &[], &[])?;
-    served.dispatch(PATIENCE)?;
-    let cpu_before = procfs::fine_cpu_ms(served.daemon.pid);
-    let mut samples = Samples::default();
+/// Under an empty log, and under one of so many lines.
+fn take_turns(lab: &Lab, side: &Side, lines: usize) -> Result<[Cost; 2], String> {
+    let start = |lines| -> Result<Turn, String> {
+        let home = lab.home();
+        write_log(&home, lines);
+        let mut served = Served::start(lab, side, home, 2, &[], &[])?;
+        served.dispatch(PATIENCE)?;
+        let cpu_before = procfs::fine_cpu_ms(served.daemon.pid);
+        Ok(Turn { served, cpu_before, samples: Samples::default() })
+    };
+    let mut turns = [start(0)?, start(lines)?];
+    let count = if side.is_ours() { DISPATCHES } else { DISPATCHES_AGAINST };
     for _ in 0..count {
-        samples.push(served.dispatch(PATIENCE)?.whole);
+        for Turn { served, samples, .. } in &mut turns {
+            samples.push(served.dispatch(PATIENCE)?.whole);
+        }
     }
-    let cpu = procfs::fine_cpu_ms(served.daemon.pid) - cpu_before;
-    let median = samples.median().unwrap_or_default();
-    Ok(Cost { ms: median, cpu_ms: cpu / count as f64 })
+    Ok(turns.map(|Turn { served, cpu_before, samples }| {
+        let cpu_ms = procfs::fine_cpu_ms(served.daemon.pid) - cpu_before;
+        let ms = samples.median().unwrap_or_default();
+        Cost { ms, cpu_ms: cpu_ms / count as f64 }
+    }))
+}
+
+struct Turn {
+    served: Served,
+    cpu_before: f64,
+    samples: Samples,
 }
 
 fn write_log(home: &Home, lines: usize) {

@@ -1,5 +1,5 @@
-//! From the start of the process to the first heartbeat of an orderly daemon, on a directory that was used before: by nobody
-//! much, and by many dispatches that are over.
+//! From the start of the process to the first heartbeat of an orderly daemon, on a directory that was
+//! used before: once without any dispatch, and once with many that are over.
 
 use std::fs;
 
@@ -43,7 +43,7 @@ fn measure(lab: &Lab, table: &mut Table, key: &str, label: &str, finished: usize
     }
 }
 
-/// With what dispatches leave that are over: a folder of ours and a report, each.
+/// Each dispatch that is over leaves a folder in `finished/` and a report for its sender.
 fn used_home(lab: &Lab, finished: usize) -> Home {
     let home = lab.home();
     let over = home.dir.join("dispatchd/finished");

@@ -18,10 +18,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const AGAINST_AT_MOST: Duration = Duration::from_secs(120);
 /// Nobody should be slower than this.
 const PER_SECOND_MIN: usize = 50;
-/// The row that the design names, and its share of the floor in percent.
+/// The row that the design names, and how much of the floor it must reach, in percent.
 const NAMED: (usize, usize) = (2_000, 8);
 const SHARE: f64 = 80.0;
-/// The floor works off no more: it gets neither faster nor slower by that.
+/// The floor's rate does not depend on how many wait.
 const FLOOR_AT_MOST: usize = 2_000;
 
 struct WorkedOff {
