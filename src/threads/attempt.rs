@@ -18,7 +18,7 @@ use crate::effects::{clock, git};
 use crate::pure::agent::{Driver, Summary, Tokens};
 use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
 use crate::pure::config::OnInterrupt;
-use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
+use crate::pure::environment::{self, DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
 use crate::pure::hold::{self, Sign};
 use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify, warnings_of_work};
 use crate::pure::policy::{self, Knobs, Mode, Next, Tried};
@@ -73,14 +73,15 @@ pub(super) fn session_variables(
     claim: &Claim,
     start: &AttemptStart,
 ) -> Vec<(&'static str, OsString)> {
-    vec![
+    let mut variables = vec![
         (DISPATCH_ID, claim.id.as_str().into()),
         (DISPATCH_FILE, context.store.copy_path(&claim.id).into()),
         (RUN_TOKEN, start.run_token.as_str().into()),
-        ("DISABLE_AUTOUPDATER", "1".into()),
         // The shell's idea of where it is would contradict the real one.
         ("PWD", start.dir().into()),
-    ]
+    ];
+    variables.extend(environment::SET.map(|(name, value)| (name, value.into())));
+    variables
 }
 
 impl Running<'_> {

@@ -213,6 +213,14 @@ fn the_session_has_our_marks_and_neither_our_secrets_nor_those_of_an_outer_sessi
         "CLAWVISOR_URL",
         "CLAWVISOR_AGENT_TOKEN",
         "GSTACK_DISPATCHD_CALLBACK_TIMEOUT_SECONDS",
+        "CONDUCTOR_PORT",
+        "CONDUCTOR_WORKSPACE_PATH",
+        "CLAUDE_PLAN_FILE",
+        "GSTACK_PLAN_MODE",
+        "GSTACK_PLAN_MODE_FORCE",
+        "OPENCLAW_GATEWAY_TOKEN",
+        "OPENCLAW_GATEWAY_PASSWORD",
+        "ACPX_AUTH_OPENAI",
     ];
     let kept = [
         "CLAUDE_CODE_OAUTH_TOKEN",
@@ -229,6 +237,7 @@ fn the_session_has_our_marks_and_neither_our_secrets_nor_those_of_an_outer_sessi
     let start =
         removed.iter().chain(&kept).fold(lab.daemon(), |start, key| start.env(key, "some-value"));
     let start = start.env("GSTACK_DISPATCHD_CALLBACK_TIMEOUT_SECONDS", 7);
+    let start = start.env("OPENCLAW_SESSION", "outer").env("GSTACK_RUN_LEADER", "outer");
     let daemon = start.word("--local-only").start();
     lab.send(&lab.task("a", format!("fake: dump {}", dump.display())));
     lab.settled("a");
@@ -244,6 +253,9 @@ fn the_session_has_our_marks_and_neither_our_secrets_nor_those_of_an_outer_sessi
     assert!(!env.iter().any(|line| line.starts_with("GSTACK_DISPATCHD_")), "{env:?}");
     assert_eq!(value("GSTACK_DISPATCH_ID"), Some("dispatch-a"));
     assert_eq!(value("DISABLE_AUTOUPDATER"), Some("1"));
+    assert_ne!(value("GSTACK_RUN_LEADER"), Some("outer"));
+    // gstack's skills take the recommended option then, and ask nobody.
+    assert_eq!(value("OPENCLAW_SESSION"), Some("1"));
     assert_eq!(value("HOME"), lab.home.to_str());
     let copy = lab.active("a").join("dispatch.json");
     assert_eq!(value("GSTACK_DISPATCH_FILE"), copy.to_str());
