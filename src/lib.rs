@@ -65,6 +65,8 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use effects::stderr::{self, Stderr};
+use env_logger::Target;
 use pure::cli::{self, Command};
 
 const FAILED: u8 = 1;
@@ -84,7 +86,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(usage) => Err((WRONG_USAGE, usage)),
     };
     answer.unwrap_or_else(|(code, error)| {
-        eprintln!("gstack-dispatch-daemon: {}", pure::escape::line(&error));
+        eprintln!("gstack-dispatch-daemon: {}", shown(&error));
         ExitCode::from(code)
     })
 }
@@ -105,17 +107,21 @@ fn init_log() {
     let filter = level("GSTACK_DISPATCHD_LOG")
         .or_else(|| level("RUST_LOG"))
         .unwrap_or_else(|| "info".into());
-    env_logger::Builder::new()
-        .parse_filters(&filter)
-        .format(|out, record| {
-            let thread = std::thread::current();
-            let (stamp, name) = (effects::clock::stamp(), thread.name().unwrap_or("?"));
-            writeln!(
-                out,
-                "{stamp} {:<5} {name}: {}",
-                record.level(),
-                pure::escape::line(&record.args().to_string())
-            )
-        })
-        .init();
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(&filter).format(|out, record| {
+        let thread = std::thread::current();
+        let (stamp, name) = (effects::clock::stamp(), thread.name().unwrap_or("?"));
+        let text = shown(&record.args().to_string());
+        writeln!(out, "{stamp} {:<5} {name}: {text}", record.level())
+    });
+    if let Ok(stderr) = Stderr::open() {
+        builder.target(Target::Pipe(Box::new(stderr)));
+    }
+    builder.init();
+    stderr::let_no_panic_wait();
+}
+
+/// What a person reads may be an agent's words: secrets are hidden, and nothing moves the cursor.
+fn shown(text: &str) -> String {
+    pure::escape::line(&pure::redact::redact(text))
 }

@@ -12,4 +12,5 @@ pub mod git;
 pub mod process;
 pub mod project;
 pub mod random;
+pub mod stderr;
 pub mod store;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crossbeam_channel::Sender;
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 /// Only ever rises.
@@ -42,6 +42,9 @@ pub fn register() -> io::Result<Signals> {
     // Whoever started us may have SIGCHLD ignored: our children's ends would be lost, and wait-timeout, which calls the
     // handler before its own, would jump to address 1 (alexcrichton/wait-timeout#44). The flag itself is not read.
     signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
+    // So that a file of ours that may not grow is an error of that write, and no death. A handler and not SIG_IGN, which a
+    // session would inherit: a handler is gone with its exec.
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     Signals::new([SIGTERM, SIGINT])
 }
 

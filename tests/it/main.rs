@@ -20,6 +20,7 @@ mod fuzzed;
 mod holds;
 mod intake;
 mod leftovers;
+mod log;
 mod network_fs;
 mod recorded;
 mod recovery;

@@ -1,0 +1,122 @@
+//! The daemon's own log, line by line to stderr, where it must never stop the daemon: nobody may be reading that pipe, and a
+//! terminal stands still at Ctrl-S or behind a hanging connection.
+//!
+//! A line is written at once by whoever logs it, so that lines keep their order and a crash loses none; but only while there
+//! is room. What finds none is dropped and counted, and the count is told with the next line that goes out. (A queue and a
+//! thread would keep a few more of them, and lose the last ones at every exit.) O_NONBLOCK is not set on stderr itself,
+//! since whoever shares that open file would meet it too: a shell on its terminal, for one.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::pipe::PIPE_BUF;
+
+use super::clock;
+
+/// How long a line waits for a reader that is only slow; while lines are being lost, none does.
+const SLOW_READER: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const NOT_AT_ALL: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+pub struct Stderr {
+    file: File,
+    /// Lines since the last one that went out.
+    lost: u64,
+    /// The last line went out in part.
+    is_cut: bool,
+}
+
+impl Stderr {
+    pub fn open() -> io::Result<Stderr> {
+        let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        let may_block = io::stderr().is_terminal() || file.metadata()?.file_type().is_fifo();
+        // Not everywhere is there a way to open it again, nor always the right to: looking for room must do there.
+        let file = if may_block { open_again().unwrap_or(file) } else { file };
+        Ok(Stderr { file, lost: 0, is_cut: false })
+    }
+
+    fn say(&mut self, line: &[u8]) {
+        if self.lost > 0 {
+            let (stamp, lost) = (clock::stamp(), self.lost);
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or("?");
+            let told = format!(
+                "{stamp} WARN  {name}: {lost} lines of the log were lost: stderr took nothing\n"
+            );
+            if !self.put(told.as_bytes()) {
+                self.lost += 1;
+                return;
+            }
+            self.lost = 0;
+        }
+        if !self.put(line) {
+            self.lost += 1;
+        }
+    }
+
+    /// Whether all of it went out.
+    fn put(&mut self, line: &[u8]) -> bool {
+        let ended = if self.is_cut { [b"\n", line].concat() } else { line.to_vec() };
+        let patience = if self.lost > 0 { NOT_AT_ALL } else { SLOW_READER };
+        let mut left = ended.as_slice();
+        while !left.is_empty() && has_room(self.file.as_fd(), patience) {
+            // A pipe that has room takes so much without waiting.
+            match self.file.write(&left[..left.len().min(PIPE_BUF)]) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(written) if written > 0 => left = &left[written..],
+                _ => break,
+            }
+        }
+        self.is_cut = if left.len() == ended.len() { self.is_cut } else { !left.is_empty() };
+        left.is_empty()
+    }
+}
+
+impl Write for Stderr {
+    /// Takes a whole line; that it was lost is no error.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.say(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A panic ends the process, and so it must not stand still over its message.
+pub fn let_no_panic_wait() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if has_room(io::stderr().as_fd(), SLOW_READER) {
+            tell(panic);
+        }
+    }));
+}
+
+fn has_room(file: BorrowedFd, patience: Timespec) -> bool {
+    loop {
+        match poll(&mut [PollFd::from_borrowed_fd(file, PollFlags::OUT)], Some(&patience)) {
+            Ok(ready) => return ready > 0,
+            Err(Errno::INTR) => {}
+            // The write will tell.
+            Err(_) => return true,
+        }
+    }
+}
+
+/// An open file of our own on the same pipe or terminal: with it no write waits, whoever else fills the room that was seen.
+#[cfg(target_os = "linux")]
+fn open_again() -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+    File::options().write(true).custom_flags(flags).open("/proc/self/fd/2")
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_again() -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
