@@ -65,6 +65,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use effects::process;
 use effects::stderr::{self, Stderr};
 use env_logger::Target;
 use pure::cli::{self, Command};
@@ -74,6 +75,12 @@ const WRONG_USAGE: u8 = 2;
 
 /// The whole program. `args`: without the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args = args.into_iter().peekable();
+    if args.next_if(|first| first == process::VERB).is_some() {
+        let failed = process::become_session(args);
+        eprintln!("gstack-dispatch-daemon: cannot become a session: {failed}");
+        return ExitCode::from(FAILED);
+    }
     let answer = match cli::parse(args) {
         Ok(Command::Help) => print(&cli::help()),
         Ok(Command::Version) => {

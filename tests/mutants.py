@@ -70,7 +70,7 @@ ROWS = [
      [(FAULTS, "planted::"), (IT, "sessions::"), (FAULTS, "crash::a_daemon_killed_before")]),
     ("published, before the inbox file goes", "threads/conclude.rs", "persist(context, || store.publish(&mut claim, &answer.bytes)).is_none()", "false",
      [(IT, "recovery::")]),
-    ("a session leads a group of its own", "effects/process/session.rs", "            .process_group(0);", "            ;",
+    ("a session leads a group of its own", "effects/process/session.rs", "stdin(spawn.stdin).process_group(0);", "stdin(spawn.stdin);",
      [(IT, "sessions::"), (IT, "leftovers::"), (IT, "clocks::")]),
     ("an error is not an absence", "effects/store/identity.rs", "Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),",
      "Err(_) => Ok(None),", [(FAULTS, "errors::")]),

@@ -86,11 +86,10 @@ pub(super) fn session_variables(
 
 impl Running<'_> {
     pub fn mark(&self) -> Mark {
-        let child = self.session.as_ref().map(Session::record);
         Mark {
             variables: vec![format!("{RUN_TOKEN}={}", self.start.run_token)],
             stdout: self.attempt.stdout(),
-            group: child.map(|record| record.pid),
+            group: self.session.as_ref().map(Session::record),
             started_ticks: self.start.started_ticks,
             is_below_us: self.is_below_us,
         }

@@ -244,7 +244,7 @@ fn look_at_processes(
     let has_proc = cfg!(target_os = "linux");
     Ok(match attempt.child()? {
         // Without start times a pid may be anybody's by now: then the lock must say so too.
-        Record::Read(child) if processes.is_leader(&child, &mark) => {
+        Record::Read(child) if processes.is_of_session(&child, &mark) => {
             let ours = has_proc || processes.has_traces(&mark);
             (if ours { Leader::Alive } else { Leader::Dead }, ours)
         }

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::Cancel;
 use super::attempt::{Running, session_variables};
-use crate::effects::process::{Session, Spawn};
-use crate::effects::store::{Claim, VerifyLog};
+use crate::effects::process::{Mark, Session, Spawn};
+use crate::effects::store::{Claim, OutputFile, VerifyLog};
+use crate::pure::claim::ChildRecord;
 use crate::pure::config::projects::{self, Verify};
 use crate::pure::outcome::{Checked, Ending, Exit, StopCause, after_check, cut_check};
 use crate::pure::redact::redact;
@@ -46,35 +47,48 @@ impl Running<'_> {
         }
         log::info!("{} is verified: {}", claim.id, verify.argv.join(" "));
         let began = Instant::now();
+        if !self.is_below_us {
+            // An earlier daemon may have died while it ran.
+            self.sweep_check(self.attempt.earlier_verify_log().as_ref(), None);
+        }
         // The log is the session's to remove, the check is not.
         let log = self.attempt.verify_log().or_else(|_| self.context.store.scratch_log());
-        let log = match log {
-            Ok(log) => log,
+        let (log, verified) = match log {
+            Ok((log, stdout)) => {
+                let verified = self.run(claim, verify, &log, stdout, cancel);
+                (Some(log), verified)
+            }
             Err(e) => {
-                let checked = Checked { error: Some(e.to_string()), ..Checked::default() };
-                return Some((after_check(ending, &checked, 0.0), None));
+                (None, Verified::Ran(Checked { error: Some(e.to_string()), ..Checked::default() }))
             }
         };
-        let verified = self.run(claim, verify, &log, cancel);
-        self.sweep_only();
         let checked = match verified {
             Verified::Ran(checked) => checked,
             Verified::Cut(cause) => return Some((cut_check(ending, cause), None)),
             Verified::Left => return None,
         };
+        let output = log.map(|log| redact(&log.tail()));
         let report = VerifyReport {
             exit_code: checked.exit.and_then(|exit| exit.code),
             signal: checked.exit.and_then(|exit| exit.signal),
             timed_out: checked.timed_out,
             duration: began.elapsed().as_millis() as f64 / 1000.0,
-            output: Some(redact(&log.tail())).filter(|output| !output.is_empty()),
+            output: output.filter(|output| !output.is_empty()),
         };
         Some((after_check(ending, &checked, verify.timeout.as_secs_f64()), Some(report)))
     }
 
-    fn run(&self, claim: &Claim, verify: &Verify, log: &VerifyLog, cancel: &Cancel) -> Verified {
+    /// `stdout`: the locked file, for the command alone.
+    fn run(
+        &self,
+        claim: &Claim,
+        verify: &Verify,
+        log: &VerifyLog,
+        stdout: OutputFile,
+        cancel: &Cancel,
+    ) -> Verified {
         let program = PathBuf::from(&verify.argv[0]);
-        let started = log.handles().and_then(|(stdout, stderr)| {
+        let started = stdout.try_clone().and_then(|stderr| {
             let spawn = Spawn {
                 program: &program,
                 arguments: verify.argv[1..].iter().map(Into::into).collect(),
@@ -87,12 +101,24 @@ impl Running<'_> {
             Session::spawn(&self.context.processes, spawn)
         });
         match started {
-            Ok(session) => self.watch_check(session, verify, log, cancel),
+            Ok(session) => {
+                let check = session.record();
+                let verified = self.watch_check(session, verify, log, cancel);
+                self.sweep_check(Some(log), Some(check));
+                verified
+            }
             Err(e) => {
                 let error = Some(format!("cannot start {}: {e}", program.display()));
                 Verified::Ran(Checked { error, ..Checked::default() })
             }
         }
+    }
+
+    /// Ends what the command left: it has a group and an output of its own.
+    fn sweep_check(&self, log: Option<&VerifyLog>, check: Option<ChildRecord>) {
+        let settings = &self.context.settings();
+        let mark = Mark { stdout: log.map(VerifyLog::file), group: check, ..self.mark() };
+        self.context.processes.sweep(&mark, settings.kill_grace, &settings.spare);
     }
 
     fn watch_check(

@@ -80,7 +80,7 @@ fn a_session_that_was_denied_its_tools_and_did_nothing_says_so() {
 // ------------------------------------------------------------------------------------------------- acceptance command
 
 /// An acceptance command for the project `shop`.
-fn verified_by(lab: &Lab, dir: &Path, script: &str, timeout_seconds: f64) {
+pub fn verified_by(lab: &Lab, dir: &Path, script: &str, timeout_seconds: f64) {
     let argv = json!(["sh", "-c", script]);
     let entry = json!({"argv": argv, "timeout_seconds": timeout_seconds});
     config(lab, json!({"verify": {dir.to_str().expect("UTF-8"): entry}}));

@@ -149,17 +149,16 @@ fn a_session_on_its_way_to_its_exec_is_no_leftover_of_another_one() {
 }
 
 /// A session whose daemon died between the fork and `child.json`.
-struct Unrecorded {
-    hold: Hold,
-    agent: i32,
-    ran: PathBuf,
-    pids: PathBuf,
+pub struct Unrecorded {
+    pub hold: Hold,
+    pub agent: i32,
+    pub ran: PathBuf,
+    pub pids: PathBuf,
 }
 
 /// Its agent has left a child, stands at the hold, and then ends well with `result`.
-fn unrecorded(lab: &Lab, result: &str) -> Unrecorded {
+pub fn unrecorded(lab: &Lab, daemon: Daemon, result: &str) -> Unrecorded {
     let (gate, ran, pids) = (lab.gate("gate"), lab.path("ran"), lab.path("pids"));
-    let daemon = lab.daemon().start();
     let orders = format!(
         "fake: mark {}\nfake: setsid-child {}\nfake: block {}\nfake: result success {result}",
         ran.display(),
@@ -179,7 +178,7 @@ fn unrecorded(lab: &Lab, result: &str) -> Unrecorded {
 #[test]
 fn a_child_left_behind_does_not_pass_for_an_agent_whose_pid_nobody_wrote_down() {
     let lab = Lab::new();
-    let session = unrecorded(&lab, "Done alone.");
+    let session = unrecorded(&lab, lab.daemon().start(), "Done alone.");
     session.hold.release();
     wait_until("the agent's end", PATIENCE, || !alive(session.agent));
     let child = pids_in(&session.pids)[0];
@@ -194,7 +193,7 @@ fn a_child_left_behind_does_not_pass_for_an_agent_whose_pid_nobody_wrote_down() 
 #[test]
 fn an_agent_whose_pid_nobody_wrote_down_is_adopted() {
     let lab = Lab::new();
-    let session = unrecorded(&lab, "Still here.");
+    let session = unrecorded(&lab, lab.daemon().start(), "Still here.");
     let daemon = lab.daemon().start();
     let adopted = lab.event("a", "adopted");
     assert_eq!(adopted["pid"], session.agent);

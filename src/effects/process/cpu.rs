@@ -3,7 +3,7 @@
 //! It looks at every process of the machine, since an agent's tools lead groups of their own. So it is asked seldom, and
 //! only for a session that has been silent for a while.
 
-use super::sweep::{Mark, belongs};
+use super::sweep::{Mark, belongs, is_of_group};
 use super::{Processes, procfs};
 use crate::pure::clocks::Cpu;
 
@@ -16,7 +16,7 @@ impl Processes {
         let mut cpu = Cpu { ticks: 0, who: 0 };
         for pid in procfs::all_pids() {
             let Some(stat) = procfs::stat(pid).filter(|stat| !stat.is_dead()) else { continue };
-            if Some(stat.group) == mark.group || belongs(pid, &stat, mark, false) {
+            if is_of_group(&stat, mark) || belongs(pid, &stat, mark, false) {
                 cpu.ticks += stat.cpu_ticks;
                 cpu.who = cpu.who.wrapping_add(identity(pid, stat.start_time));
             }

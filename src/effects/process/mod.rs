@@ -2,17 +2,19 @@
 //!
 //! A session is a whole tree: Claude's tools run in process groups and sessions of their own, so that ending the agent's
 //! group leaves them behind. `session` starts, waits for and ends the agent itself; `sweep` finds and ends what it left;
-//! `cpu` tells whether it works; `procfs` reads /proc for all of them; `helper` runs short programs (git). Only the thread that owns a session signals it.
+//! `verb` starts it where there is a terminal; `cpu` tells whether it works; `procfs` reads /proc for all of them; `helper` runs
+//! short programs (git). Only the thread that owns a session signals it.
 
 mod cpu;
 mod helper;
 mod procfs;
 mod session;
 mod sweep;
+mod verb;
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError, RwLock};
 
@@ -23,6 +25,7 @@ use crate::pure::environment;
 pub use helper::{Helper, find_program, is_executable};
 pub use session::{Session, Spawn};
 pub use sweep::{Mark, Swept};
+pub use verb::{VERB, become_session};
 
 /// Knows which of our children we started ourselves; the others are orphans of sessions that the kernel gave to us.
 ///
@@ -30,12 +33,15 @@ pub use sweep::{Mark, Swept};
 /// makes us responsible for reaping them: one by one, by pid, since `waitpid(-1)` would steal the status of our own.
 pub struct Processes {
     subreaper: bool,
-    /// Children that we started and have not reaped.
-    ours: Mutex<HashSet<i32>>,
+    /// Children that we started and have not reaped. A number may stand here twice, for a moment: the child that had it is
+    /// reaped but not forgotten yet, and the kernel has given it to the next one.
+    ours: Mutex<Vec<i32>>,
     /// Read-locked from before a fork until the child is in `ours`: under the write lock every stranger is one.
     forking: RwLock<()>,
     /// Variables of our environment that no session inherits.
     withheld: Vec<OsString>,
+    /// Our own binary, where sessions start through its hidden verb.
+    through: Option<PathBuf>,
 }
 
 impl Processes {
@@ -49,6 +55,7 @@ impl Processes {
                 .map(|(name, _)| name)
                 .filter(|name| !environment::is_inherited(&name.to_string_lossy()))
                 .collect(),
+            through: verb::needed(),
         }
     }
 
@@ -56,16 +63,19 @@ impl Processes {
         let _forking = self.forking.read().unwrap_or_else(PoisonError::into_inner);
         failpoint::before(Effect::Spawn)?;
         let child = command.spawn()?;
-        self.ours().insert(child.id() as i32);
+        self.ours().push(child.id() as i32);
         Ok(child)
     }
 
     /// The child was reaped: its pid may belong to anybody from now on.
     fn forget(&self, pid: i32) {
-        self.ours().remove(&pid);
+        let mut ours = self.ours();
+        if let Some(at) = ours.iter().position(|&child| child == pid) {
+            ours.swap_remove(at);
+        }
     }
 
-    fn ours(&self) -> std::sync::MutexGuard<'_, HashSet<i32>> {
+    fn ours(&self) -> std::sync::MutexGuard<'_, Vec<i32>> {
         self.ours.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

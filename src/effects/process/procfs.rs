@@ -87,6 +87,17 @@ mod linux {
         read.is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied)
     }
 
+    /// The value of a variable in the environment that the process was started with; the outer `None`: not known just now.
+    pub fn variable(pid: i32, name: &str) -> Option<Option<String>> {
+        let environ =
+            fs::read(format!("/proc/{pid}/environ")).ok().filter(|all| !all.is_empty())?;
+        let value = |entry: &[u8]| {
+            let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        };
+        Some(environ.split(|b| *b == 0).find_map(value))
+    }
+
     /// Whether the process has this very file open.
     pub fn holds(pid: i32, file: &File) -> bool {
         let Ok(wanted) = file.metadata() else { return false };
@@ -140,6 +151,9 @@ mod elsewhere {
     }
     pub fn is_hidden(_pid: i32) -> bool {
         false
+    }
+    pub fn variable(_pid: i32, _name: &str) -> Option<Option<String>> {
+        None
     }
     pub fn holds(_pid: i32, _file: &File) -> bool {
         false

@@ -1,7 +1,8 @@
 //! The agent's own process: started by us, or found running at start and adopted.
 //!
-//! Its outputs are files, so that it outlives us and nobody has to drain it. It leads a process group of its own. All
-//! signals come from the one thread that owns this value; others ask that thread.
+//! Its outputs are files, so that it outlives us and nobody has to drain it. It leads a process group of its own, and where
+//! we have a terminal a login session too ([`super::verb`]). All signals come from the one thread that owns this value; others
+//! ask that thread.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,10 +14,10 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process};
+use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group, test_kill_process};
 use wait_timeout::ChildExt;
 
-use super::{Processes, procfs};
+use super::{Processes, procfs, verb};
 use crate::effects::failpoint::{self, Effect};
 use crate::pure::claim::ChildRecord;
 use crate::pure::outcome::Exit;
@@ -52,22 +53,32 @@ enum Leader {
 
 impl<'p> Session<'p> {
     pub fn spawn(processes: &'p Processes, spawn: Spawn) -> io::Result<Session<'p>> {
-        let mut command = Command::new(spawn.program);
-        command
-            .args(spawn.arguments)
-            .current_dir(spawn.directory)
-            .stdin(spawn.stdin)
-            .stdout(spawn.stdout)
-            .stderr(spawn.stderr)
-            .process_group(0);
+        let (mut command, line) = match &processes.through {
+            Some(ourselves) => {
+                let Spawn { program, arguments, stdin, .. } = spawn;
+                let (command, line) = verb::command(ourselves, program, arguments, &stdin)?;
+                (command, Some(line))
+            }
+            None => {
+                let mut command = Command::new(spawn.program);
+                command.args(spawn.arguments).stdin(spawn.stdin).process_group(0);
+                (command, None)
+            }
+        };
+        command.current_dir(spawn.directory).stdout(spawn.stdout).stderr(spawn.stderr);
         for name in &processes.withheld {
             command.env_remove(name);
         }
         command.envs(spawn.variables);
-        let child = processes.spawn(&mut command)?;
+        let mut child = processes.spawn(&mut command)?;
         // The command holds copies of the locked stdout: they must go, or the lock would be ours.
         drop(command);
         let pid = child.id() as i32;
+        if let Some(Err(e)) = line.map(verb::Line::wait) {
+            let _ = child.kill().and_then(|()| child.wait());
+            processes.forget(pid);
+            return Err(e);
+        }
         let start_time = procfs::stat(pid).map(|stat| stat.start_time);
         Ok(Session { processes, leader: Leader::Ours(child), pid, start_time })
     }
@@ -136,10 +147,24 @@ impl<'p> Session<'p> {
     }
 
     fn signal(&mut self, signal: Signal) {
-        match &self.leader {
-            Leader::Ours(_) => self.signal_group(signal),
-            Leader::Adopted(_) if is_alive(&self.record()) => self.signal_group(signal),
-            Leader::Adopted(_) | Leader::Ended => {}
+        let is_there = match &self.leader {
+            Leader::Ours(_) => true,
+            Leader::Adopted(_) => is_alive(&self.record()),
+            Leader::Ended => false,
+        };
+        if !is_there {
+            return;
+        }
+        self.signal_group(signal);
+        // An agent that has left its group is not reached by that; one that is in it must not see two.
+        if let Some(pid) = Pid::from_raw(self.pid)
+            && getpgid(Some(pid)).is_ok_and(|group| group != pid)
+        {
+            let _ = match &self.leader {
+                Leader::Adopted(Some(pidfd)) => signal_pidfd(pidfd, signal),
+                // Not reaped, or just seen alive.
+                _ => kill_process(pid, signal),
+            };
         }
     }
 
@@ -213,6 +238,11 @@ fn wait_pidfd(pidfd: &OwnedFd, slice: Duration) -> bool {
     }
 }
 
+#[cfg(target_os = "linux")]
+fn signal_pidfd(pidfd: &OwnedFd, signal: Signal) -> rustix::io::Result<()> {
+    rustix::process::pidfd_send_signal(pidfd, signal)
+}
+
 #[cfg(not(target_os = "linux"))]
 fn open_pidfd(_pid: i32) -> Option<OwnedFd> {
     None
@@ -221,4 +251,9 @@ fn open_pidfd(_pid: i32) -> Option<OwnedFd> {
 #[cfg(not(target_os = "linux"))]
 fn wait_pidfd(_pidfd: &OwnedFd, _slice: Duration) -> bool {
     false
+}
+
+#[cfg(not(target_os = "linux"))]
+fn signal_pidfd(_pidfd: &OwnedFd, _signal: Signal) -> rustix::io::Result<()> {
+    Ok(())
 }

@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use super::Processes;
 use super::procfs::{self, Stat};
 use crate::pure::claim::ChildRecord;
+use crate::pure::environment::LEADER;
 use crate::pure::report::Leftover;
 
 /// How long a held stdout lock may be a fork of ours that has not reached its exec and so holds a copy of everything.
@@ -39,8 +40,8 @@ pub struct Mark {
     pub variables: Vec<String>,
     /// What the session was given as its stdout. `None`: that is gone.
     pub stdout: Option<Arc<File>>,
-    /// The agent's process group, if it is known.
-    pub group: Option<i32>,
+    /// The agent, which leads its process group, if it is known.
+    pub group: Option<ChildRecord>,
     pub started_ticks: u64,
     /// We started it ourselves and it has no launcher: every orphan of it became our child.
     pub is_below_us: bool,
@@ -77,17 +78,13 @@ impl Processes {
         !Stdout::of(mark).is_unlocked() || !self.scan(mark, false).is_empty()
     }
 
-    /// The agent, if nobody wrote its pid down: it carries the token and leads the group that we gave it, in a login session
-    /// that is not its own. What it left behind does not pass for it: tools lead sessions of their own, their children lead
-    /// nothing. A fork that has not reached its exec is waited for; as long as it may come, stdout is locked.
+    /// The agent, if nobody wrote its pid down. A fork that has not reached its exec is waited for; as long as it may come,
+    /// stdout is locked.
     pub fn find_leader(&self, mark: &Mark) -> Option<ChildRecord> {
         let (began, stdout) = (Instant::now(), Stdout::of(mark));
         loop {
-            let leads = |found: &Found| {
-                procfs::stat(found.pid)
-                    .is_some_and(|stat| stat.group == found.pid && stat.session != found.pid)
-            };
-            let candidates = self.scan(mark, false).into_iter().filter(leads);
+            let candidates =
+                self.scan(mark, false).into_iter().filter(|found| is_leader(found.pid));
             if let Some(oldest) = candidates.min_by_key(|found| found.start_time) {
                 return Some(ChildRecord { pid: oldest.pid, start_time: Some(oldest.start_time) });
             }
@@ -102,15 +99,14 @@ impl Processes {
         super::session::is_alive(record)
     }
 
-    /// Whether the recorded process is the session's agent, and not one that a session wrote down in its place: it leads its
-    /// group and has the marks. Without /proc nobody can tell, and the record must do.
-    pub fn is_leader(&self, record: &ChildRecord, mark: &Mark) -> bool {
+    /// Whether the recorded process is of the session, and not one that a session wrote down in its place. That it leads its
+    /// group is not asked: an agent may leave that. Without /proc nobody can tell, and the record must do.
+    pub fn is_of_session(&self, record: &ChildRecord, mark: &Mark) -> bool {
         if !cfg!(target_os = "linux") {
             return self.is_alive(record);
         }
-        let leads = || procfs::stat(record.pid).is_some_and(|stat| stat.group == record.pid);
         let began = Instant::now();
-        while self.is_alive(record) && leads() {
+        while self.is_alive(record) {
             match procfs::has_variables(record.pid, &mark.variables) {
                 Some(true) => return true,
                 // Another user's, behind a launcher such as sudo: then it must hold the session's output.
@@ -193,10 +189,30 @@ pub(super) fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bo
         return false;
     }
     procfs::has_variables(pid, &mark.variables) == Some(true)
-        || stat.parent == me && Some(stat.group) == mark.group
+        || stat.parent == me && is_of_group(stat, mark)
         || by_stdout
             && mark.stdout.as_ref().is_some_and(|stdout| procfs::holds(pid, stdout))
             && !is_fork_of_ours(pid, stat)
+}
+
+/// Whether a process is in the agent's group, and that is still the agent's: once the last one of it is gone, the kernel may
+/// give its number to another, while the sweep still looks for what is left.
+pub(super) fn is_of_group(stat: &Stat, mark: &Mark) -> bool {
+    let Some(agent) = &mark.group else { return false };
+    let is_the_agent = |now: Stat| Some(now.start_time) == agent.start_time;
+    stat.group == agent.pid && procfs::stat(agent.pid).is_none_or(is_the_agent)
+}
+
+/// Whether a process that carries the token is the agent itself. It leads the group that it was given, in a login session that
+/// is not its own; or it left our terminal's, and then its environment names it. What it left behind does not pass for it:
+/// tools lead sessions of their own, their children lead nothing, and all inherit the name of another.
+fn is_leader(pid: i32) -> bool {
+    let Some(stat) = procfs::stat(pid) else { return false };
+    stat.group == pid
+        && procfs::variable(pid, LEADER).is_some_and(|named| match named {
+            Some(leader) => leader == pid.to_string(),
+            None => stat.session != pid,
+        })
 }
 
 /// On its way to another session's exec it holds a copy of everything that we had open, for longer than usual on a busy
@@ -309,3 +325,29 @@ fn signal(found: &Found, mark: &Mark, signal: Signal) {
 /// Nothing is ever found here: without /proc there is the group only.
 #[cfg(not(target_os = "linux"))]
 fn signal(_found: &Found, _mark: &Mark, _signal: Signal) {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn an_orphan_in_a_group_whose_number_was_given_anew_is_another_session_s() {
+        let mut child = Command::new("sleep").arg("7777").process_group(0).spawn().expect("sleep");
+        let pid = child.id() as i32;
+        let stat = procfs::stat(pid).expect("its stat");
+        let of = |start_time: u64| Mark {
+            run_token: "0123".into(),
+            stdout: PathBuf::new(),
+            group: Some(ChildRecord { pid, start_time: Some(start_time) }),
+            started_ticks: 0,
+            is_below_us: true,
+        };
+        let agents = belongs(pid, &stat, &of(stat.start_time), false);
+        let after_it = belongs(pid, &stat, &of(stat.start_time - 1), false);
+        child.kill().and_then(|()| child.wait()).expect("end it");
+        assert!(agents && !after_it);
+    }
+}

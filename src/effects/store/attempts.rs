@@ -281,18 +281,24 @@ impl Attempt {
         stderr.map_or_else(String::new, |stderr| tail(stderr, STDERR_TAIL_BYTES))
     }
 
-    /// What the acceptance command writes. That of an earlier run of it is overwritten.
-    pub fn verify_log(&self) -> Result<VerifyLog> {
-        let path = self.dir.join("verify.log");
+    /// What the acceptance command writes, locked like a session's stdout. That of an earlier run of it is overwritten.
+    pub fn verify_log(&self) -> Result<(VerifyLog, File)> {
+        let path = self.verify_path();
         self.look_at_folder()?;
         match files::remove(&path) {
             Err(e) if self.asides.makes_way(&path, &self.id, &e) => {}
             removed => removed?,
         }
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create_new(true).mode(0o600);
-        let created = failpoint::before(Effect::Create(&path)).and_then(|()| options.open(&path));
-        Ok(VerifyLog(Arc::new(created.at("create", &path)?)))
+        VerifyLog::create(&path)
+    }
+
+    /// That of an earlier run, if it is there.
+    pub fn earlier_verify_log(&self) -> Option<VerifyLog> {
+        files::open_plain(&self.verify_path()).ok().map(|file| VerifyLog(Arc::new(file)))
+    }
+
+    fn verify_path(&self) -> PathBuf {
+        self.dir.join("verify.log")
     }
 
     /// Nothing to be read from stdin.
@@ -318,14 +324,24 @@ impl Outputs {
     }
 }
 
-/// What an acceptance command writes, on stdout and on stderr.
+/// A file that is handed to a process.
+pub type OutputFile = File;
+
+/// What an acceptance command writes, on stdout and on stderr; not the descriptor that it has, whose lock is its own.
 #[derive(Clone, Debug)]
-pub struct VerifyLog(pub Arc<File>);
+pub struct VerifyLog(Arc<File>);
 
 impl VerifyLog {
-    /// For both of its outputs.
-    pub fn handles(&self) -> io::Result<(File, File)> {
-        Ok((self.0.try_clone()?, self.0.try_clone()?))
+    /// With the locked file that the command is to be given.
+    pub(super) fn create(path: &Path) -> Result<(VerifyLog, File)> {
+        let log = open_output(path)?;
+        log.try_lock().map_err(|e| Error::new("lock", path, e.into()))?;
+        Ok((VerifyLog(Arc::new(files::open_plain(path).at("open", path)?)), log))
+    }
+
+    /// To ask who holds it.
+    pub fn file(&self) -> Arc<File> {
+        self.0.clone()
     }
 
     pub fn bytes(&self) -> u64 {

@@ -28,7 +28,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::effects::clock;
@@ -37,7 +36,7 @@ use crate::effects::failpoint::{self, Effect};
 
 use aside::Asides;
 pub use aside::MovedAside;
-pub use attempts::{Attempt, AttemptFiles, VerifyLog};
+pub use attempts::{Attempt, AttemptFiles, OutputFile, VerifyLog};
 pub use audit::{Audit, Details, Rotation};
 pub use claims::{Claim, ClaimFiles, IdOwner, InHand};
 pub use control::{Request, cancel_request, is_cancel_name};
@@ -153,11 +152,9 @@ impl Store {
         &self.control
     }
 
-    /// A file without a name, for the output of a helper program or of a check whose folder is gone.
+    /// A file without a name, for the output of a helper program.
     pub fn scratch_file(&self) -> Result<File> {
-        let number = self.scratch_count.fetch_add(1, Ordering::Relaxed);
-        let path = self.own.join(format!(".tmp.scratch.{}.{number}", std::process::id()));
-        files::remove(&path)?;
+        let path = self.scratch_path();
         let mut options = OpenOptions::new();
         options.read(true).append(true).create_new(true).mode(0o600);
         let created = failpoint::before(Effect::Create(&path)).and_then(|()| options.open(&path));
@@ -167,8 +164,19 @@ impl Store {
     }
 
     /// The same for an acceptance command whose own place is gone.
-    pub fn scratch_log(&self) -> Result<VerifyLog> {
-        Ok(VerifyLog(Arc::new(self.scratch_file()?)))
+    pub fn scratch_log(&self) -> Result<(VerifyLog, File)> {
+        let path = self.scratch_path();
+        let log = VerifyLog::create(&path)?;
+        files::remove(&path)?;
+        Ok(log)
+    }
+
+    fn scratch_path(&self) -> PathBuf {
+        let number = self.scratch_count.fetch_add(1, Ordering::Relaxed);
+        // The time tells it from what a crash of a process with this number left.
+        let name =
+            format!(".tmp.scratch.{}.{}.{number}", std::process::id(), clock::monotonic_ms());
+        self.own.join(name)
     }
 
     /// `dispatchd/config.json`, if there is one.

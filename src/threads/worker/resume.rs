@@ -94,7 +94,8 @@ impl Worker<'_> {
             follower: Follower::new(driver, found.readings == 0),
         };
         let mark = running.mark();
-        let recorded = found.child.read().filter(|child| context.processes.is_leader(child, &mark));
+        let recorded =
+            found.child.read().filter(|child| context.processes.is_of_session(child, &mark));
         let leader = recorded.copied().or_else(|| context.processes.find_leader(&mark));
         running.session = leader.and_then(|record| Session::adopt(&context.processes, &record));
         let end = match step {

@@ -1,0 +1,117 @@
+//! The hidden verb of our own binary. Where the daemon has a controlling terminal, a session starts through it: whatever
+//! reads a terminal in the background is stopped by the kernel, and a session is always in the background.
+//!
+//! The verb leaves the daemon's login session (setsid) and becomes the agent (exec), under the same pid. It is not spawned
+//! as the leader of a group, since setsid refuses those; with setsid it becomes one. It says over its stdin, a socket that
+//! goes with the exec, whether it came so far, so that a start that failed is told as one of the daemon's own would be. The
+//! agent's stdin comes to it over the same socket: only three descriptors can be handed on without `unsafe`.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+use crate::pure::environment::LEADER;
+
+/// The first argument, before the agent's program and its arguments.
+pub const VERB: &str = "__session";
+/// From here on the terminal's signals do not reach it. An error number may follow.
+const DETACHED: u8 = b'd';
+
+/// What is to be called instead of the agent's program; `None`: the daemon has no terminal that a session could see.
+pub(super) fn needed() -> Option<PathBuf> {
+    let no_claim = OFlags::NOCTTY.bits() as i32;
+    let terminal = File::options().read(true).custom_flags(no_claim).open("/dev/tty");
+    terminal.is_ok().then(ourselves).flatten()
+}
+
+/// In a way that outlasts an upgrade, if there is one.
+fn ourselves() -> Option<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Some(running) } else { std::env::current_exe().ok() }
+}
+
+/// Hears whether a start went well.
+pub(super) struct Line(UnixStream);
+
+/// The verb in place of `program`, with `stdin` on its way to it.
+pub(super) fn command(
+    ourselves: &Path,
+    program: &Path,
+    arguments: Vec<OsString>,
+    stdin: &File,
+) -> io::Result<(Command, Line)> {
+    let (ours, its) = UnixStream::pair()?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut with = SendAncillaryBuffer::new(&mut space);
+    let files = [stdin.as_fd()];
+    with.push(SendAncillaryMessage::ScmRights(&files));
+    sendmsg(&ours, &[IoSlice::new(&[0])], &mut with, SendFlags::empty())?;
+    let mut command = Command::new(ourselves);
+    command.arg(VERB).arg(program).args(arguments).stdin(OwnedFd::from(its));
+    Ok((command, Line(ours)))
+}
+
+impl Line {
+    /// Waits until the verb has become the agent. The command must be gone, or its copy of the socket keeps us waiting.
+    pub(super) fn wait(mut self) -> io::Result<()> {
+        let mut said = Vec::new();
+        self.0.read_to_end(&mut said)?;
+        match said.as_slice() {
+            [DETACHED] => Ok(()),
+            &[DETACHED, a, b, c, d] => {
+                Err(io::Error::from_raw_os_error(i32::from_le_bytes([a, b, c, d])))
+            }
+            // A Ctrl-C at that moment ended it, or somebody else did: it can be tried again.
+            _ => Err(Errno::AGAIN.into()),
+        }
+    }
+}
+
+/// The verb itself. Comes back only if it could not become the program that the arguments name; that is told then.
+pub fn become_session(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
+    let Some(program) = arguments.next() else { return io::ErrorKind::InvalidInput.into() };
+    let mut line = match take_stdin() {
+        Ok(line) => line,
+        Err(e) => return e,
+    };
+    let detached = rustix::process::setsid();
+    // If the daemon is gone, the next one looks after the session.
+    let _ = line.write_all(&[DETACHED]);
+    let failed = match detached {
+        Ok(_) => {
+            Command::new(program).args(arguments).env(LEADER, std::process::id().to_string()).exec()
+        }
+        Err(e) => e.into(),
+    };
+    let number = failed.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error());
+    let _ = line.write_all(&number.to_le_bytes());
+    failed
+}
+
+/// Puts what comes over the socket in its place.
+fn take_stdin() -> io::Result<UnixStream> {
+    let line = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut with = RecvAncillaryBuffer::new(&mut space);
+    recvmsg(&line, &mut [IoSliceMut::new(&mut [0])], &mut with, RecvFlags::empty())?;
+    let stdin = with.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+        _ => None,
+    });
+    rustix::stdio::dup2_stdin(stdin.ok_or(Errno::BADMSG)?)?;
+    Ok(UnixStream::from(line))
+}
