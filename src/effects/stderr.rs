@@ -9,10 +9,9 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pipe::PIPE_BUF;
 
@@ -112,6 +111,10 @@ fn has_room(file: BorrowedFd, patience: Timespec) -> bool {
 /// An open file of our own on the same pipe or terminal: with it no write waits, whoever else fills the room that was seen.
 #[cfg(target_os = "linux")]
 fn open_again() -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use rustix::fs::OFlags;
+
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
     File::options().write(true).custom_flags(flags).open("/proc/self/fd/2")
 }
