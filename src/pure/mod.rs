@@ -14,6 +14,7 @@ pub mod environment;
 pub mod escape;
 pub mod hold;
 pub mod lines;
+pub mod nearest;
 pub mod network_fs;
 pub mod outcome;
 pub mod plan;
