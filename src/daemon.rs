@@ -44,7 +44,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     };
     let programs = find_agents(&settings, home.as_deref().map(Path::new))?;
     let ca_file = settings.ca_file.as_deref().map(Path::new);
-    let sender = Sender::new(settings.callback_timeout, ca_file).map_err(text)?;
+    let sender = Sender::new(ca_file).map_err(text)?;
     let (outbox_changed, outbox_news) = bounded(1);
     let (changed, news) = bounded(1);
     let rotation = Rotation { max_bytes: settings.audit_max_bytes, keep: settings.audit_keep };

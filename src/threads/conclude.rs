@@ -12,6 +12,7 @@ use crate::effects::error::Result;
 use crate::effects::store::{Claim, Committed, OutboxEntry};
 use crate::pure::answer::{self, ascii_json};
 use crate::pure::claim::{Accepted, AttemptEnd, NextStep};
+use crate::pure::delivery;
 use crate::pure::digest::sha256_hex;
 use crate::pure::dispatch::{Dispatch, DispatchId};
 use crate::pure::report::{AttemptReport, ErrorType, Report, Status};
@@ -205,9 +206,14 @@ impl Answering {
         Ok(())
     }
 
+    /// Where it is to be sent, or why it cannot be.
+    fn callback(&self, context: &Context) -> Option<std::result::Result<&String, &'static str>> {
+        let url = self.callback_url.as_ref().filter(|_| !context.settings().local_only)?;
+        Some(delivery::origin(url).map(|_| url))
+    }
+
     fn put_callback(&self, context: &Context) -> Result<()> {
-        let url = self.callback_url.as_ref().filter(|_| !context.settings().local_only);
-        let Some(url) = url else { return Ok(()) };
+        let Some(Ok(url)) = self.callback(context) else { return Ok(()) };
         let (id, now) = (&self.claim.id, clock::unix_ms());
         context.store.put_outbox(&OutboxEntry {
             dispatch_id: id.to_string(),
@@ -222,9 +228,14 @@ impl Answering {
 
     fn tell(&self, context: &Context) {
         audit_end(context, self.claim.id.as_str(), &self.report);
-        // Not before: a callback that fails at once must not be told of first.
-        if self.callback_url.is_some() {
-            let _ = context.outbox_changed.try_send(());
+        match self.callback(context) {
+            // Not before: a callback that fails at once must not be told of first.
+            Some(Ok(_)) => drop(context.outbox_changed.try_send(())),
+            Some(Err(why)) => {
+                let details = [("error", json!(why)), ("try", json!(0)), ("final", json!(true))];
+                context.audit.record("callback_failed", self.claim.id.as_str(), &details);
+            }
+            None => {}
         }
     }
 
@@ -295,8 +306,10 @@ fn audit_end(context: &Context, id: &str, report: &Report) {
     }
     context.audit.record(event, id, &details);
     let why = match (&error_type, &report.error) {
-        (Value::String(kind), Some(error)) => format!(": {kind}: {error}"),
+        (Value::String(kind), Some(error)) if kind != event => format!(": {kind}: {error}"),
+        (_, Some(error)) => format!(": {error}"),
         _ => String::new(),
     };
-    log::info!("{id} {event} after {} s{why}", report.duration);
+    let level = if event == "failed" { log::Level::Warn } else { log::Level::Info };
+    log::log!(level, "{id} {event} after {} s{why}", report.duration);
 }

@@ -1,22 +1,27 @@
-//! Delivers callbacks from the outbox: one at a time, each with a time limit, again and again with growing pauses for a day.
+//! Delivers callbacks from the outbox: several at once, one at a time to each host, each with a time limit, again and again
+//! with growing pauses for a day.
 //!
 //! The outbox is the truth: the courier keeps nothing that it could lose. It is never in a worker's way; a worker only puts
-//! an entry down and pokes it. A try that was cut off is made again, with the same key. What a broken disk does not take down
-//! is remembered and written later: else each look would post it again.
+//! an entry down and pokes it. This thread decides and writes; each try has a short-lived thread of its own, which does
+//! nothing but wait for its receiver. A try that was cut off is made again, with the same key. What a broken disk does not
+//! take down is remembered and written later: else it would be posted again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::thread::{self, Scope};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, after, never, select_biased};
+use crossbeam_channel::{self as channel, Receiver, after, never, select_biased, unbounded};
 use serde_json::json;
 
 use super::Context;
-use crate::effects::callback::Sender;
+use crate::effects::callback::{Failure, Sender};
 use crate::effects::clock;
 use crate::effects::error::Error;
 use crate::effects::store::OutboxEntry;
-use crate::pure::delivery;
+use crate::pure::delivery::{self, Schedule};
+use crate::pure::dispatch::DispatchId;
+use crate::pure::redact::redact;
 use crate::pure::trouble::Place;
 
 /// 410 Gone: the receiver asks never to be tried again (RFC 9110, section 15.5.11).
@@ -27,143 +32,247 @@ pub fn run(
     context: &Context,
     sender: &Sender,
     changed: Receiver<()>,
-    running: Receiver<Infallible>,
+    mut running: Receiver<Infallible>,
 ) {
-    let mut courier =
-        Courier { context, sender, unsaved: HashMap::new(), due: HashMap::new(), failed: None };
-    loop {
-        let timer = courier.deliver_due().map_or_else(never, after);
-        select_biased! {
-            recv(changed) -> _ => {}
-            recv(running) -> _ => {
-                courier.deliver_due();
+    let (tried_in, tried) = unbounded();
+    thread::scope(|scope| {
+        let mut courier = Courier {
+            context,
+            sender,
+            scope,
+            tried_in,
+            schedule: Schedule::default(),
+            unsaved: HashMap::new(),
+            in_trouble: false,
+        };
+        courier.look();
+        let mut stopped_at_ms = None;
+        loop {
+            courier.start_due(stopped_at_ms.unwrap_or_else(clock::monotonic_ms));
+            if stopped_at_ms.is_some() && courier.schedule.under_way() == 0 {
                 return;
             }
-            recv(timer) -> _ => {}
+            // What becomes due after the stop is for the next daemon.
+            let wait = courier.wait().filter(|_| stopped_at_ms.is_none());
+            let timer = wait.map_or_else(never, after);
+            select_biased! {
+                recv(tried) -> over => over.into_iter().for_each(|over| courier.ended(over)),
+                recv(changed) -> _ => courier.look(),
+                recv(running) -> _ => {
+                    running = never();
+                    courier.look();
+                    stopped_at_ms = Some(clock::monotonic_ms());
+                }
+                recv(timer) -> _ => if courier.in_trouble { courier.look() },
+            }
         }
-    }
+    });
 }
 
-struct Courier<'c> {
-    context: &'c Context,
-    sender: &'c Sender,
-    /// What could not be written of tries, by dispatch.
-    unsaved: HashMap<String, Unsaved>,
+struct Courier<'scope, 'env> {
+    context: &'env Context,
+    sender: &'env Sender,
+    scope: &'scope Scope<'scope, 'env>,
+    tried_in: channel::Sender<Tried>,
     /// When each is tried next. The time on the wall says it only to the next daemon.
-    due: HashMap<String, Instant>,
-    /// Why, since the last look.
-    failed: Option<Error>,
+    schedule: Schedule,
+    /// What could not be written of tries, by dispatch.
+    unsaved: HashMap<DispatchId, Unsaved>,
+    /// Something failed since the last look.
+    in_trouble: bool,
 }
 
 enum Unsaved {
     /// It is to be removed.
-    Finished,
+    Finished(OutboxEntry),
     Tried(OutboxEntry),
 }
 
-impl Courier<'_> {
-    /// Tries everything that is due. Gives the time until the next one is.
-    fn deliver_due(&mut self) -> Option<Duration> {
-        let entries = self.context.store.list_outbox();
-        let mut entries = entries.unwrap_or_else(|e| {
-            self.failed = Some(e);
-            Vec::new()
-        });
-        entries.sort_by_key(|entry| entry.created_at_ms);
-        let mut soonest: Option<Duration> = None;
-        for entry in entries {
-            let Some(entry) = self.save_again(entry) else { continue };
-            let wait = self.wait(&entry);
-            let wait = if wait.is_zero() { self.deliver(entry) } else { Some(wait) };
-            soonest = [soonest, wait].into_iter().flatten().min();
-        }
-        match self.failed.take() {
-            Some(e) => {
-                self.context.failed(Place::Outbox, &e);
-                let pause = self.context.settings().trouble_pause;
-                soonest = Some(soonest.unwrap_or(pause).min(pause));
+/// A try that is over.
+struct Tried {
+    id: DispatchId,
+    entry: OutboxEntry,
+    answer: Result<u16, Failure>,
+    took: Duration,
+}
+
+impl Courier<'_, '_> {
+    /// Finds out what is new in the outbox, and what is gone from it.
+    fn look(&mut self) {
+        self.in_trouble = false;
+        self.save_again();
+        match self.context.store.list_outbox() {
+            Ok(ids) => {
+                let is_there: HashSet<&DispatchId> = ids.iter().collect();
+                for id in self.schedule.waiting().iter().filter(|id| !is_there.contains(id)) {
+                    self.schedule.forget(id);
+                }
+                ids.iter().for_each(|id| self.take_on(id));
             }
-            None => self.context.works(Place::Outbox),
+            Err(e) => self.trouble(&e),
         }
-        soonest
+        if !self.in_trouble {
+            self.context.works(Place::Outbox);
+        }
     }
 
-    /// What the disk says is behind, if the last write failed. `None`: it is done with.
-    fn save_again(&mut self, entry: OutboxEntry) -> Option<OutboxEntry> {
-        match self.unsaved.remove(&entry.dispatch_id) {
-            None => Some(entry),
-            Some(Unsaved::Finished) => {
-                self.remove(&entry);
-                None
-            }
-            Some(Unsaved::Tried(entry)) => {
-                self.update(&entry);
-                Some(entry)
+    /// What the disk says is behind, if the last write failed.
+    fn save_again(&mut self) {
+        for (id, unsaved) in std::mem::take(&mut self.unsaved) {
+            match unsaved {
+                Unsaved::Finished(entry) => self.remove(id, entry),
+                Unsaved::Tried(entry) => self.update(id, entry),
             }
         }
     }
 
-    /// Until the entry's next try. One that an earlier daemon tried waits no longer than was decided then, whatever the clock
-    /// was set to meanwhile.
-    fn wait(&mut self, entry: &OutboxEntry) -> Duration {
+    fn take_on(&mut self, id: &DispatchId) {
+        if self.schedule.knows(id) || self.unsaved.contains_key(id) {
+            return;
+        }
+        let entry = match self.context.store.read_outbox(id) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return,
+            Err(e) => return self.trouble(&e),
+        };
+        match delivery::origin(&entry.url) {
+            Ok(origin) => {
+                let due_ms = clock::monotonic_ms() + self.left_ms(&entry);
+                self.schedule.put(id.clone(), origin, entry.created_at_ms, due_ms);
+            }
+            Err(why) => {
+                self.tell_failure(id, ("error", json!(why)), entry.tries, true);
+                self.remove(id.clone(), entry);
+            }
+        }
+    }
+
+    /// Until the next try of an entry that is seen for the first time. One that an earlier daemon tried waits no longer than
+    /// was decided then, whatever the clock was set to meanwhile.
+    fn left_ms(&self, entry: &OutboxEntry) -> i64 {
         let decided = match entry.tries {
             0 => Duration::ZERO,
             tries => self.pause_after(tries).unwrap_or_default(),
         };
-        let first_seen = || {
-            let left_ms = (entry.next_at_ms - clock::unix_ms()).max(0) as u64;
-            Instant::now() + Duration::from_millis(left_ms).min(decided)
-        };
-        let due = *self.due.entry(entry.dispatch_id.clone()).or_insert_with(first_seen);
-        due.saturating_duration_since(Instant::now())
+        let left_ms = (entry.next_at_ms - clock::unix_ms()).max(0) as u64;
+        Duration::from_millis(left_ms).min(decided).as_millis() as i64
     }
 
     fn pause_after(&self, tries: u32) -> Option<Duration> {
         delivery::pause_after(tries, &self.context.settings().callback_delays)
     }
 
-    /// One try. Gives the wait until the next one, if there is to be one.
-    fn deliver(&mut self, mut entry: OutboxEntry) -> Option<Duration> {
-        let context = self.context;
-        let answer = self.sender.post(&entry.url, &entry.idempotency_key, &entry.body);
+    /// Until there is something to do although nobody says so.
+    fn wait(&self) -> Option<Duration> {
+        let settings = self.context.settings();
+        let due = self.schedule.wait_ms(clock::monotonic_ms());
+        let due = due.map(|ms| Duration::from_millis(ms as u64));
+        // Nothing is sent for now; that may be changed while we run.
+        let due =
+            due.map(|due| if settings.local_only { due.max(settings.heartbeat) } else { due });
+        let pause = self.in_trouble.then_some(settings.trouble_pause);
+        [due, pause].into_iter().flatten().min()
+    }
+
+    fn start_due(&mut self, now_ms: i64) {
+        if self.context.settings().local_only {
+            return;
+        }
+        while let Some(id) = self.schedule.next(now_ms) {
+            self.start(id);
+        }
+    }
+
+    fn start(&mut self, id: DispatchId) {
+        let entry = match self.unsaved.get(&id) {
+            Some(Unsaved::Tried(entry)) => Ok(Some(entry.clone())),
+            Some(Unsaved::Finished(_)) => Ok(None),
+            None => self.context.store.read_outbox(&id),
+        };
+        let entry = match entry {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return self.schedule.ended(&id, 0, None),
+            Err(e) => return self.put_off(&id, &e),
+        };
+        let (sender, tried_in) = (self.sender, self.tried_in.clone());
+        let timeout = self.context.settings().callback_timeout;
+        let of = id.clone();
+        let body = move || {
+            let began_ms = clock::monotonic_ms();
+            let answer = sender.post(&entry.url, &entry.idempotency_key, &entry.body, timeout);
+            let took = Duration::from_millis((clock::monotonic_ms() - began_ms) as u64);
+            // The courier waits for every try.
+            let _ = tried_in.send(Tried { id: of, entry, answer, took });
+        };
+        let builder = thread::Builder::new().name("callback".into());
+        if let Err(e) = builder.spawn_scoped(self.scope, body) {
+            self.put_off(&id, &Error::new("start a thread for the callback of", id.as_str(), e));
+        }
+    }
+
+    /// Nothing was sent, for a reason that has nothing to do with the receiver.
+    fn put_off(&mut self, id: &DispatchId, e: &Error) {
+        self.trouble(e);
+        let pause_ms = self.context.settings().trouble_pause.as_millis() as i64;
+        self.schedule.ended(id, 0, Some(clock::monotonic_ms() + pause_ms));
+    }
+
+    fn ended(&mut self, tried: Tried) {
+        let Tried { id, mut entry, answer, took } = tried;
+        let took_ms = took.as_millis() as i64;
         entry.tries = entry.tries.saturating_add(1);
-        let id = entry.dispatch_id.clone();
         if let Ok(status @ 200..=299) = answer {
-            context.audit.record("callback_sent", &id, &[("status", json!(status))]);
-            self.remove(&entry);
-            return None;
+            self.context.audit.record("callback_sent", id.as_str(), &[("status", json!(status))]);
+            self.schedule.ended(&id, took_ms, None);
+            return self.remove(id, entry);
         }
-        let pause = self.pause_after(entry.tries).filter(|_| answer != Ok(GONE));
-        let what = match &answer {
-            Ok(status) => ("status", json!(status)),
-            Err(error) => ("error", json!(error)),
+        let (what, is_final) = match answer {
+            Ok(status) => (("status", json!(status)), status == GONE),
+            Err(failure) => (("error", json!(redact(&failure.why))), failure.is_final),
         };
+        let pause = self.pause_after(entry.tries).filter(|_| !is_final);
+        self.tell_failure(&id, what, entry.tries, pause.is_none());
+        let pause_ms = pause.map(|pause| pause.as_millis() as i64);
+        self.schedule.ended(&id, took_ms, pause_ms.map(|ms| clock::monotonic_ms() + ms));
+        match pause_ms {
+            Some(ms) => {
+                entry.next_at_ms = clock::unix_ms() + ms;
+                self.update(id, entry);
+            }
+            None => self.remove(id, entry),
+        }
+    }
+
+    fn tell_failure(
+        &self,
+        id: &DispatchId,
+        what: (&'static str, serde_json::Value),
+        tries: u32,
+        is_final: bool,
+    ) {
         let (word, value) = &what;
-        log::warn!("callback of {id} failed ({word} {value}), try {}", entry.tries);
-        let details = [what, ("try", json!(entry.tries)), ("final", json!(pause.is_none()))];
-        context.audit.record("callback_failed", &id, &details);
-        let Some(pause) = pause else {
-            self.remove(&entry);
-            return None;
-        };
-        entry.next_at_ms = clock::unix_ms() + pause.as_millis() as i64;
-        self.due.insert(id, Instant::now() + pause);
-        self.update(&entry);
-        Some(pause)
+        let last = if is_final { ", the last one" } else { "" };
+        log::warn!("callback of {id} failed ({word} {value}), try {tries}{last}");
+        let details = [what, ("try", json!(tries)), ("final", json!(is_final))];
+        self.context.audit.record("callback_failed", id.as_str(), &details);
     }
 
-    fn update(&mut self, entry: &OutboxEntry) {
-        if let Err(e) = self.context.store.update_outbox(entry) {
-            self.unsaved.insert(entry.dispatch_id.clone(), Unsaved::Tried(entry.clone()));
-            self.failed = Some(e);
+    fn update(&mut self, id: DispatchId, entry: OutboxEntry) {
+        if let Err(e) = self.context.store.update_outbox(&entry) {
+            self.unsaved.insert(id, Unsaved::Tried(entry));
+            self.trouble(&e);
         }
     }
 
-    fn remove(&mut self, entry: &OutboxEntry) {
-        self.due.remove(&entry.dispatch_id);
-        if let Err(e) = self.context.store.remove_outbox(entry) {
-            self.unsaved.insert(entry.dispatch_id.clone(), Unsaved::Finished);
-            self.failed = Some(e);
+    fn remove(&mut self, id: DispatchId, entry: OutboxEntry) {
+        if let Err(e) = self.context.store.remove_outbox(&entry) {
+            self.unsaved.insert(id, Unsaved::Finished(entry));
+            self.trouble(&e);
         }
+    }
+
+    fn trouble(&mut self, e: &Error) {
+        self.in_trouble = true;
+        self.context.failed(Place::Outbox, e);
     }
 }

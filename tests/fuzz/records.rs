@@ -180,10 +180,12 @@ fn check_outbox(data: &[u8], entry: &OutboxEntry) {
     let id = DispatchId::parse(&entry.dispatch_id);
     let name = id.as_ref().map_or("dispatch-a", |id| id.as_str());
     fs::write(outbox.join(format!("{name}.json")), data).expect("an entry");
-    for entry in store.list_outbox().expect("list") {
+    for id in store.list_outbox().expect("list") {
+        let Some(entry) = store.read_outbox(&id).expect("read") else { continue };
         assert_eq!(entry.dispatch_id, name, "the entry of another dispatch");
         store.update_outbox(&entry).expect("update");
-        assert_eq!(store.list_outbox().expect("list"), std::slice::from_ref(&entry));
+        assert_eq!(store.list_outbox().expect("list"), std::slice::from_ref(&id));
+        assert_eq!(store.read_outbox(&id).expect("read"), Some(entry.clone()));
         store.remove_outbox(&entry).expect("remove");
     }
     assert_eq!(store.list_outbox().expect("list"), []);

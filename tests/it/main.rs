@@ -13,6 +13,7 @@ mod claude;
 mod cli;
 mod clocks;
 mod control;
+mod delivery;
 mod differential;
 mod disk;
 mod evidence;

@@ -43,24 +43,29 @@ impl Store {
         files::remove(&self.outbox.join(format!("{}.json", entry.dispatch_id)))
     }
 
-    /// Everything that waits. A damaged entry is set aside: it can be read by people, not by us. So is one that is not the
-    /// entry its name says: it is written and removed under the id that it holds, and would be sent for ever.
-    pub fn list_outbox(&self) -> Result<Vec<OutboxEntry>> {
-        let mut entries = Vec::new();
+    /// Of everything that waits.
+    pub fn list_outbox(&self) -> Result<Vec<DispatchId>> {
+        let mut ids = Vec::new();
         for entry in files::list(&self.outbox)? {
             let name = entry.at("read", &self.outbox)?.file_name();
             let id = name.to_str().and_then(|n| n.strip_suffix(".json"));
-            let Some(id) = id.and_then(DispatchId::parse) else { continue };
-            let path = self.outbox.join(&name);
-            match files::read_record::<OutboxEntry>(&path)? {
-                Record::Read(entry) if entry.dispatch_id == id.as_str() => entries.push(entry),
-                Record::Absent => {}
-                Record::Read(_) | Record::Unreadable => {
-                    let aside = path.with_extension("damaged");
-                    files::rename(&path, &aside).at("set aside", &path)?;
-                }
+            ids.extend(id.and_then(DispatchId::parse));
+        }
+        Ok(ids)
+    }
+
+    /// `None`: it is not there (any more). A damaged entry is set aside: it can be read by people, not by us. So is one that
+    /// is not the entry its name says: it is written and removed under the id that it holds, and would be sent for ever.
+    pub fn read_outbox(&self, id: &DispatchId) -> Result<Option<OutboxEntry>> {
+        let path = self.outbox.join(format!("{id}.json"));
+        match files::read_record::<OutboxEntry>(&path)? {
+            Record::Read(entry) if entry.dispatch_id == id.as_str() => Ok(Some(entry)),
+            Record::Absent => Ok(None),
+            Record::Read(_) | Record::Unreadable => {
+                let aside = path.with_extension("damaged");
+                files::rename(&path, &aside).at("set aside", &path)?;
+                Ok(None)
             }
         }
-        Ok(entries)
     }
 }
