@@ -114,6 +114,12 @@ ROWS = [
      [(FAULTS, "clock::")]),
     ("a pause decided under a wrong clock", "threads/courier.rs", "Duration::from_millis(left_ms).min(decided)",
      "Duration::from_millis(left_ms)", [(IT, "callback::")]),
+    ("one callback at a time for each host", "pure/delivery.rs", "!host.is_busy && (", "(", [(IT, "delivery::")]),
+    ("no proxy of the environment", "effects/callback.rs", "            .proxy(None)\n", "", [(IT, "delivery::")]),
+    ("what the session changed was not dirty before", "effects/git/dirty.rs",
+     "ms(meta.mtime(), meta.mtime_nsec()) < self.since_ms\n            && ms(meta.ctime(), meta.ctime_nsec()) < self.since_ms",
+     "ms(meta.mtime(), meta.mtime_nsec()) < self.since_ms", [(IT, "told::")]),
+    ("a history that was rewritten", "effects/git.rs", " && !is_rewritten", "", [(IT, "told::")]),
 ]
 # Names of rows that no test can notice, and why.
 EXPLAINED = {

@@ -15,6 +15,9 @@ use super::process::{Helper, Processes};
 use super::project::WorkTree;
 use super::store::Store;
 use crate::pure::report::GitFacts;
+use dirty::Answers;
+
+mod dirty;
 
 /// HEAD, refs and packed refs are read up to this size, in bytes.
 const REF_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -44,29 +47,83 @@ pub fn after(
     let (branch, head) = read_head(&tree)
         .filter(|(_, head)| head.is_some())
         .or_else(|| Some((None, git(&["rev-parse", "--verify", "HEAD"]).and_then(|t| line(&t)))))?;
-    let commits = match (&before.head_before, &head) {
-        (Some(before), Some(after)) if before == after => Some(0),
-        (Some(before), Some(after)) => {
-            let range = format!("{before}..{after}");
-            git(&["rev-list", "--count", &range, "--"]).and_then(|t| line(&t)?.parse().ok())
-        }
-        // The first commits of a new repository.
-        (None, Some(after)) if before.branch.is_some() => {
-            git(&["rev-list", "--count", after, "--"]).and_then(|t| line(&t)?.parse().ok())
-        }
-        _ => None,
-    };
+    let range = Range { before, after: head.as_deref() };
+    let Steps { commits, is_rewritten } = range.steps(&git);
     let changed =
         look.may_have_changed || commits != Some(0) || looks_touched(&tree, look.since_ms);
     let status =
         changed.then(|| git(&["status", "--porcelain=v1", "--no-renames", "-z"])).flatten();
+    let may_look_back = look.used_tools && !look.clock_was_set && !is_rewritten;
+    let found = status.as_ref().filter(|_| may_look_back).and_then(|status| {
+        let committed = if commits == Some(0) { Vec::new() } else { range.changes(&git)? };
+        let answers = Answers { status, committed: &committed };
+        Some(dirty::look(tree.root, &answers, look.since_ms - STAMP_SLACK_MS, look.timeout))
+    });
     Some(GitFacts {
+        dirty_files: status.map(|s| s.iter().filter(|b| **b == 0).count() as u64),
+        dirty_before: found.as_ref().map(|found| found.before),
+        dirty_committed: found.filter(|_| commits > Some(0)).map(|found| found.committed),
         branch: branch.or_else(|| before.branch.clone()),
         head_before: before.head_before.clone(),
         head_after: head,
         commits,
-        dirty_files: status.map(|s| s.iter().filter(|b| **b == 0).count() as u64),
     })
+}
+
+/// From the commit before the session to the one after it.
+struct Range<'a> {
+    before: &'a GitFacts,
+    after: Option<&'a str>,
+}
+
+struct Steps {
+    commits: Option<u64>,
+    /// What was there before is not part of what is there now.
+    is_rewritten: bool,
+}
+
+impl Range<'_> {
+    fn steps(&self, git: &impl Fn(&[&str]) -> Option<Vec<u8>>) -> Steps {
+        let count = |range: &str| {
+            let counted = line(&git(&["rev-list", "--left-right", "--count", range, "--"])?)?;
+            let (gone, new) = counted.split_once('\t')?;
+            Some((gone.parse::<u64>().ok()?, new.parse::<u64>().ok()?))
+        };
+        let counted = match (self.before.head_before.as_deref(), self.after) {
+            (Some(before), Some(after)) if before == after => Some((0, 0)),
+            (Some(before), Some(after)) => count(&format!("{before}...{after}")),
+            // The first commits of a new repository.
+            (None, Some(after)) if self.before.branch.is_some() => count(after),
+            (None, None) => return Steps { commits: None, is_rewritten: false },
+            _ => None,
+        };
+        Steps {
+            commits: counted.map(|(_, new)| new),
+            is_rewritten: counted.is_none_or(|(gone, _)| gone > 0),
+        }
+    }
+
+    /// What the new commits changed, in all: `X\0path\0…`.
+    fn changes(&self, git: &impl Fn(&[&str]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let Some(after) = self.after else { return Some(Vec::new()) };
+        match self.before.head_before.as_deref() {
+            Some(before) => git(&[
+                "diff-tree",
+                "-r",
+                "-z",
+                "--name-status",
+                "--no-renames",
+                before,
+                after,
+                "--",
+            ]),
+            None => {
+                let names = git(&["ls-tree", "-r", "-z", "--name-only", "--full-tree", after])?;
+                let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+                Some(names.flat_map(|name| [b"A\0", name, b"\0"].concat()).collect())
+            }
+        }
+    }
 }
 
 /// Whether a git that was ended in the middle left the lock of the index behind.
@@ -77,8 +134,12 @@ pub fn index_is_locked(dir: &Path) -> bool {
 
 /// How closely [`after`] looks.
 pub struct Look {
-    /// The session used tools.
+    /// Something may be different now.
     pub may_have_changed: bool,
+    /// The session used tools: then it matters what it found there.
+    pub used_tools: bool,
+    /// Since its start.
+    pub clock_was_set: bool,
     /// When it started, in milliseconds since 1970.
     pub since_ms: i64,
     /// For each call of git.

@@ -3,7 +3,10 @@
 //! A pure function of what stands on disk, so that a report which is made again after a crash is the same report.
 
 use super::claim::AttemptEnd;
-use super::dispatch::{Dispatch, DispatchId};
+use super::cost;
+use super::delivery;
+use super::dispatch::{Dispatch, DispatchId, KNOWN_FIELDS};
+use super::nearest::nearest;
 use super::redact::redact;
 use super::report::{AttemptReport, ERROR_CHARS_MAX, ErrorType, GitFacts, Report, Status};
 use super::time::rfc3339;
@@ -16,6 +19,7 @@ pub fn from_attempts(
     last: AttemptEnd,
     logs: String,
 ) -> Report {
+    let blank = blank(dispatch, last.ending.status);
     let mut warnings = last.ending.warnings;
     if !last.leftovers.is_empty() {
         let processes = match last.leftovers.len() {
@@ -28,6 +32,8 @@ pub fn from_attempts(
     attempts.push(last.attempt.clone());
     let pr = attempts.iter().rev().find_map(|attempt| attempt.pr.clone());
     let commits = last.git.commits;
+    let total_cost_usd = cost::in_all(&attempts, last.cost_tokens);
+    let tokens = cost::tokens(&attempts);
     Report {
         duration: last.elapsed_ms.saturating_add(500) / 1000,
         output_length: Some(last.output_length),
@@ -41,7 +47,9 @@ pub fn from_attempts(
         session_id: last.attempt.session_id,
         result: last.result.map(|text| redact(&text)),
         num_turns: last.attempt.num_turns,
-        total_cost_usd: last.attempt.total_cost_usd,
+        total_cost_usd,
+        input_tokens: tokens.map(|tokens| tokens.input),
+        output_tokens: tokens.map(|tokens| tokens.output),
         attempts,
         usage: last.usage,
         permission_denials: last.permission_denials,
@@ -50,9 +58,9 @@ pub fn from_attempts(
         pr,
         verify: last.verify,
         leftover_processes: last.leftovers,
-        warnings: warnings.iter().map(|w| redact(w)).collect(),
+        warnings: [&blank.warnings[..], &redacted(&warnings)].concat(),
         logs: Some(logs),
-        ..blank(dispatch, last.ending.status)
+        ..blank
     }
 }
 
@@ -104,8 +112,24 @@ fn blank(dispatch: &Dispatch, status: Status) -> Report {
         dispatch_id: dispatch.id.to_string(),
         target_agent: dispatch.target_agent.clone(),
         project: Some(dispatch.project.clone()),
+        warnings: redacted(&warnings_of_file(dispatch)),
         ..Report::empty(status)
     }
+}
+
+/// What is wrong with a dispatch that is run all the same.
+fn warnings_of_file(dispatch: &Dispatch) -> Vec<String> {
+    let unknown = dispatch.unknown_fields.iter().map(|name| match nearest(name, KNOWN_FIELDS) {
+        Some(known) => format!("unknown field {name}: did you mean {known}?"),
+        None => format!("unknown field {name}: it is ignored"),
+    });
+    let nowhere = dispatch.callback_url.as_deref().and_then(|url| delivery::origin(url).err());
+    let no_callback = nowhere.map(|why| format!("callback_url cannot be used: {why}"));
+    unknown.chain(no_callback).collect()
+}
+
+fn redacted(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| redact(text)).collect()
 }
 
 fn short(text: &str) -> String {

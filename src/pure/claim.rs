@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::agent::Tokens;
 use super::hold::Sign;
 use super::outcome::{Ending, StopCause};
 use super::policy::Mode;
@@ -159,6 +160,9 @@ pub struct AttemptEnd {
     pub result: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<serde_json::Value>,
+    /// What the attempt's cost is made up of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_tokens: Option<Tokens>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permission_denials: Vec<Denial>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

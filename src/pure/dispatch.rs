@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::agent::one_line;
+use super::nearest::nearest;
 
 /// Longest id, in characters. Every file name that we build from an id stays far below the 255 bytes of NAME_MAX.
 pub const ID_CHARS_MAX: usize = 120;
@@ -62,7 +63,7 @@ pub struct Dispatch {
     pub constraints: Vec<String>,
     pub callback_url: Option<String>,
     pub ttl_seconds: u64,
-    /// Fields that the schema does not know, for the audit log.
+    /// Fields that the schema does not know, for the audit log and the report.
     pub unknown_fields: Vec<String>,
 }
 
@@ -161,8 +162,9 @@ impl Rejection {
 pub fn parse(bytes: &[u8], ttl_seconds_min: u64) -> Result<Dispatch, Rejection> {
     // An editor on another system may put a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes)
-        .map_err(|e| Rejection::new(Reason::NotJson, format!("not UTF-8: {e}")))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        Rejection::new(Reason::NotJson, format!("the file is not JSON: it is not UTF-8: {e}"))
+    })?;
     let top: Top = serde_json::from_str(text).map_err(|e| not_json(text, &e))?;
     let fields = match top {
         Top::Object(fields) => fields,
@@ -183,16 +185,16 @@ fn not_json(text: &str, e: &serde_json::Error) -> Rejection {
     let error = if text.trim().is_empty() {
         "the file is empty".to_string()
     } else if e.to_string().contains("recursion limit") {
-        "invalid JSON: nested too deep".to_string()
+        "the file is JSON that is nested too deep".to_string()
     } else {
-        format!("invalid JSON: {e}")
+        format!("the file is not JSON: {e}")
     };
     Rejection::new(Reason::NotJson, error)
 }
 
 fn check_id(fields: &Fields) -> Result<DispatchId, Rejection> {
     let text = match fields.get("id") {
-        None => return Err(Rejection::new(Reason::Schema, "id is missing")),
+        None => return Err(Rejection::new(Reason::Schema, fields.missing("id"))),
         Some(Value::String(text)) => text,
         Some(other) => {
             let error = format!("id must be a string, not {}", kind_of(other));
@@ -234,13 +236,14 @@ fn check_fields(id: &DispatchId, f: &Fields, ttl_seconds_min: u64) -> Result<Dis
         target_agent: agent,
         learnings: f.texts("learnings")?,
         constraints: f.texts("constraints")?,
-        callback_url: f.text_or("callback_url", None)?,
+        // The seed's: an empty one is none.
+        callback_url: f.text_or("callback_url", None)?.filter(|url| !url.is_empty()),
         ttl_seconds: f.ttl(ttl_seconds_min)?,
         unknown_fields: f.unknown(),
     })
 }
 
-const KNOWN_FIELDS: [&str; 12] = [
+pub const KNOWN_FIELDS: [&str; 12] = [
     "id",
     "dispatched_by",
     "task",
@@ -272,7 +275,7 @@ impl Fields {
     }
 
     fn text(&self, key: &str) -> Result<String, Fault> {
-        self.text_or(key, None)?.ok_or_else(|| (Reason::Schema, format!("{key} is missing")))
+        self.text_or(key, None)?.ok_or_else(|| (Reason::Schema, self.missing(key)))
     }
 
     fn text_or(&self, key: &str, default: Option<&str>) -> Result<Option<String>, Fault> {
@@ -311,6 +314,15 @@ impl Fields {
         let whole = number.fract() == 0.0 && number >= 0.0 && number <= TTL_SECONDS_MAX as f64;
         let seconds = number as u64;
         if !whole || seconds < seconds_min { Err(wrong()) } else { Ok(seconds) }
+    }
+
+    /// With what probably is this field, under another name.
+    fn missing(&self, key: &str) -> String {
+        let is_meant = |name: &String| nearest(name, KNOWN_FIELDS) == Some(key);
+        match self.unknown().into_iter().find(is_meant) {
+            Some(name) => format!("{key} is missing: is it what {name} is meant to be?"),
+            None => format!("{key} is missing"),
+        }
     }
 
     fn unknown(&self) -> Vec<String> {

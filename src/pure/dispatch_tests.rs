@@ -107,6 +107,20 @@ fn what_an_error_shows_of_the_file_is_one_short_line() {
 }
 
 #[test]
+fn a_field_that_is_missing_may_be_there_under_another_name() {
+    for (from, to, want) in [
+        ("\"task\"", "\"taks\"", "task is missing: is it what taks is meant to be?"),
+        ("\"id\"", "\"ID\"", "id is missing: is it what ID is meant to be?"),
+        ("\"task\"", "\"what\"", "task is missing"),
+    ] {
+        let error = parse(GOOD.replacen(from, to, 1).as_bytes(), 60).expect_err("refused").error;
+        assert_eq!(error, want);
+    }
+    let empty = verdict(&with("callback_url", "\"\"")).expect("valid");
+    assert_eq!(empty.callback_url, None);
+}
+
+#[test]
 fn unknown_fields_are_named() {
     let d = verdict(&with("priority", "1")).expect("valid");
     assert_eq!(d.unknown_fields, ["priority"]);

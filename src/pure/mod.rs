@@ -7,6 +7,7 @@ pub mod claim;
 pub mod cli;
 pub mod clocks;
 pub mod config;
+pub mod cost;
 pub mod delivery;
 pub mod digest;
 pub mod dispatch;

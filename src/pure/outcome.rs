@@ -29,6 +29,21 @@ pub enum StopCause {
     ResultGrace,
 }
 
+impl StopCause {
+    /// For the log.
+    pub fn words(self) -> &'static str {
+        match self {
+            StopCause::Ttl => "its time to live is over",
+            StopCause::Cancelled => "it is cancelled",
+            StopCause::Shutdown => "the daemon is being stopped",
+            StopCause::Stalled => "it neither writes nor works",
+            StopCause::StartTimeout => "it has said nothing since its start",
+            StopCause::OutputLimit => "it wrote too much",
+            StopCause::ResultGrace => "it has answered and does not go",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
     pub code: Option<i32>,
@@ -211,16 +226,30 @@ pub fn cut_check(ending: Ending, cause: StopCause) -> Ending {
 pub fn warnings_of_work(summary: &Summary, git: &GitFacts, index_is_locked: bool) -> Vec<String> {
     let denied = summary.result.as_ref().map_or(0, |result| result.denials_total);
     let mut warnings = Vec::new();
-    if denied > 0 && git.commits == Some(0) && git.dirty_files == Some(0) {
+    // What it had found there already is not its work.
+    let found = git.dirty_before.or(Some(0));
+    if denied > 0 && git.commits == Some(0) && git.dirty_files == found {
         let tools = if denied == 1 { "1 tool".to_string() } else { format!("{denied} tools") };
         warnings.push(format!("it was denied {tools} and changed nothing"));
     }
+    warnings.extend(dirty_warning(git));
     if index_is_locked {
         let warning =
             ".git/index.lock is left: git refuses to change the index until it is removed";
         warnings.push(warning.to_string());
     }
     warnings
+}
+
+/// An agent that commits takes along what somebody else had left there.
+fn dirty_warning(git: &GitFacts) -> Option<String> {
+    let files = count(git.dirty_before.filter(|files| *files > 0)?, "file");
+    let taken = match git.dirty_committed.unwrap_or_default() {
+        0 => String::new(),
+        1 => ": 1 of them is in its commits".to_string(),
+        taken => format!(": {taken} of them are in its commits"),
+    };
+    Some(format!("{files} had uncommitted changes before the session{taken}"))
 }
 
 fn failed(error_type: ErrorType, error: &str) -> Ending {

@@ -452,3 +452,36 @@ fn a_session_that_was_denied_and_changed_nothing_is_told_at_a_glance() {
     }
     assert_eq!(warnings_of_work(&summary(0), &git(None, None), true).len(), 1);
 }
+
+#[test]
+fn what_was_dirty_before_is_told_and_is_nobodys_work() {
+    let told = |denials_total, git: GitFacts| {
+        let result = Some(ResultEvent { denials_total, ..ResultEvent::default() });
+        warnings_of_work(&Summary { result, ..Summary::default() }, &git, false)
+    };
+    let git = |files, before, commits, committed| GitFacts {
+        dirty_files: Some(files),
+        dirty_before: before,
+        commits: Some(commits),
+        dirty_committed: committed,
+        ..GitFacts::default()
+    };
+    let one = "1 file had uncommitted changes before the session";
+    let two = "2 files had uncommitted changes before the session";
+    for (denied, git, want) in [
+        (0, git(3, None, 0, None), vec![]),
+        (0, git(3, Some(0), 0, None), vec![]),
+        (0, git(3, Some(1), 0, None), vec![one.to_string()]),
+        (0, git(3, Some(2), 1, Some(0)), vec![two.to_string()]),
+        (0, git(0, Some(1), 1, Some(1)), vec![format!("{one}: 1 of them is in its commits")]),
+        (0, git(0, Some(2), 1, Some(2)), vec![format!("{two}: 2 of them are in its commits")]),
+        (1, git(2, Some(1), 0, None), vec![one.to_string()]),
+        (
+            1,
+            git(2, Some(2), 0, None),
+            vec!["it was denied 1 tool and changed nothing".to_string(), two.to_string()],
+        ),
+    ] {
+        assert_eq!(told(denied, git.clone()), want, "{denied} {git:?}");
+    }
+}

@@ -70,7 +70,8 @@ pub fn next(last: Option<Last>, now_ms: i64) -> Plan {
         let Some(Start { mode, retries, waits, first, git }) = start else { return next };
         return Plan { mode, retries, waits, first: Some(first), git: Some(git), ..next };
     };
-    let before = GitFacts { head_after: None, commits: None, dirty_files: None, ..git };
+    let before =
+        GitFacts { branch: git.branch, head_before: git.head_before, ..GitFacts::default() };
     let after = Plan { first: Some(first), git: Some(before), ..next };
     let wait_ms = step.wait_ms(now_ms);
     match step {

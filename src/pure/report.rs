@@ -113,6 +113,12 @@ pub struct GitFacts {
     pub commits: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dirty_files: Option<u64>,
+    /// Files that had uncommitted changes before the session, at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dirty_before: Option<u64>,
+    /// How many of those are in its commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dirty_committed: Option<u64>,
 }
 
 impl GitFacts {
@@ -175,8 +181,14 @@ pub struct Report {
     pub result: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_turns: Option<u64>,
+    /// Of all attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_cost_usd: Option<f64>,
+    /// Tokens of all attempts, cached ones included; also of sessions that were cut off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -221,6 +233,8 @@ impl Report {
             result: None,
             num_turns: None,
             total_cost_usd: None,
+            input_tokens: None,
+            output_tokens: None,
             usage: None,
             permission_denials: Vec::new(),
             git: None,

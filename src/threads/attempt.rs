@@ -209,10 +209,15 @@ impl Running<'_> {
 
     fn git_after(&self, summary: &Summary) -> GitFacts {
         let (dir, before) = (&self.start.dir(), &self.start.git);
+        let (now, monotonic) = (clock::unix_ms(), clock::monotonic_ms());
+        let elapsed_ms = self.start.first.elapsed_ms(now, monotonic, clock::boot_id());
         let look = git::Look {
             // Whoever was cut off may have done what its stream does not say.
             may_have_changed: summary.used_tools || summary.result.is_none(),
+            used_tools: summary.used_tools,
             since_ms: self.start.first.at_ms,
+            // Where the clock was set meanwhile, the times of files say nothing.
+            clock_was_set: (now - self.start.first.at_ms).abs_diff(elapsed_ms as i64) > 1000,
             timeout: self.context.settings().git_timeout,
         };
         let after = git::after(&self.context.processes, &self.context.store, dir, before, &look);
@@ -315,6 +320,7 @@ impl Running<'_> {
             output_length: self.follower.seen.bytes,
             result: result.text.or(summary.last_text),
             usage: result.usage,
+            cost_tokens: result.cost_tokens,
             permission_denials: denials.collect(),
             leftovers: swept.leftovers,
             attempt,

@@ -25,6 +25,10 @@ const CHANGE_EVERY: Duration = Duration::from_secs(1);
 
 /// More of them are not told of.
 const PARKED_MAX: usize = 100;
+/// Of every name and text that somebody else chose, in characters. A beat that is too long is read by nobody.
+const TEXT_CHARS_MAX: usize = 200;
+/// Of what has a path in it.
+const PATH_CHARS_MAX: usize = 5000;
 
 /// What there is to tell.
 #[derive(Debug, Default)]
@@ -145,7 +149,7 @@ pub fn write(context: &Context, state: &str) {
         beat["paused"] = json!(true);
     }
     if let Some(why) = context.health.degraded() {
-        beat["degraded"] = json!(why);
+        beat["degraded"] = json!(bounded(&why, PATH_CHARS_MAX));
     }
     if !told.holds.is_empty() {
         beat["holds"] = told.holds.iter().map(|(hold, waiting)| held(hold, *waiting)).collect();
@@ -164,7 +168,7 @@ pub fn write(context: &Context, state: &str) {
 fn session(running: &RunningSession, progress: Option<&Progress>) -> Value {
     let mut told = json!({
         "id": running.id,
-        "project": running.project,
+        "project": text(&running.project),
         "elapsed": running.since.elapsed().as_secs(),
         "attempt": running.attempt,
     });
@@ -176,7 +180,7 @@ fn session(running: &RunningSession, progress: Option<&Progress>) -> Value {
         told["output_tokens"] = json!(progress.tokens.output);
     }
     if let Some(tool) = &progress.last_tool {
-        told["last_tool"] = json!(tool);
+        told["last_tool"] = json!(text(tool));
     }
     if let Some(cost) = progress.cost_usd {
         told["total_cost_usd"] = json!(cost);
@@ -187,17 +191,28 @@ fn session(running: &RunningSession, progress: Option<&Progress>) -> Value {
     told
 }
 
+fn text(text: &str) -> String {
+    bounded(text, TEXT_CHARS_MAX)
+}
+
+fn bounded(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.to_string(),
+        Some(_) => text.chars().take(chars_max - 1).chain(['…']).collect(),
+    }
+}
+
 fn held(hold: &Hold, waiting: usize) -> Value {
     let mut held = json!({
         "agent": hold.agent,
         "kind": hold.kind,
         "until": rfc3339(hold.until_ms),
-        "reason": hold.reason,
+        "reason": text(&hold.reason),
         "waiting": waiting,
     });
     if let Some(project) = &hold.project {
-        held["project"] = json!(project.name);
-        held["project_dir"] = json!(project.dir);
+        held["project"] = json!(text(&project.name));
+        held["project_dir"] = json!(bounded(&project.dir, PATH_CHARS_MAX));
     }
     if let Some(probe) = hold.probe() {
         held["probe"] = json!(probe.as_str());

@@ -45,7 +45,7 @@ impl Running<'_> {
         if let Err(e) = self.attempt.forget_reading() {
             log::warn!("{e}");
         }
-        log::info!("{} is verified: {}", claim.id, verify.argv.join(" "));
+        log::info!("{}: its acceptance command runs: {}", claim.id, verify.argv.join(" "));
         let began = Instant::now();
         if !self.is_below_us {
             // An earlier daemon may have died while it ran.

@@ -99,7 +99,7 @@ impl Running<'_> {
 
     /// Says why, then climbs the kill ladder.
     fn end(&mut self, id: &DispatchId, cause: StopCause) -> Option<Exit> {
-        log::info!("ending attempt {} of {id}: {cause:?}", self.attempt.number);
+        log::info!("ending attempt {} of {id}: {}", self.attempt.number, cause.words());
         // On a disk that takes nothing the limits still hold; a crash before the end is then judged by the stream.
         if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {
             log::error!("{e}");

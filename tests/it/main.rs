@@ -33,4 +33,5 @@ mod sessions;
 mod shutdown;
 mod terminal;
 mod tidy;
+mod told;
 mod verify;

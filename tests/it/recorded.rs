@@ -10,9 +10,11 @@ use std::path::PathBuf;
 
 use gstack_dispatch_daemon::pure::agent::{Driver, Summary, Transcript, driver};
 use gstack_dispatch_daemon::pure::clocks::Limits;
+use gstack_dispatch_daemon::pure::cost;
 use gstack_dispatch_daemon::pure::hold::sign;
 use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
 use gstack_dispatch_daemon::pure::policy::{Knobs, Mode, Next, Tried, next};
+use gstack_dispatch_daemon::pure::report::AttemptReport;
 use gstack_dispatch_daemon::pure::report::ErrorType::{self, *};
 use gstack_dispatch_daemon::pure::report::Status::{self, *};
 use serde_json::Value;
@@ -392,4 +394,28 @@ fn what_the_streams_say_besides() {
         };
         same((summary.results, denials, ending.warnings.len()), (results, denied, warnings))
     });
+}
+
+/// The two versions tell the cost of a resumed session differently; what both attempts cost together is the same twice.
+#[test]
+fn the_cost_of_a_session_that_was_resumed_is_that_of_both_of_its_parts() {
+    for (version, wanted) in [("2.1.197", 0.035), ("2.1.330", 0.028)] {
+        let attempt = |scenario: &str, resumed| {
+            let path = format!("{FIXTURES}/streams/{version}/{scenario}.jsonl");
+            let summary = read_in_pieces(&fs::read(path).expect("a recording"), &[usize::MAX]);
+            let result = summary.result.expect("a result");
+            let attempt = AttemptReport {
+                resumed,
+                total_cost_usd: result.total_cost_usd,
+                input_tokens: Some(summary.tokens.input),
+                output_tokens: Some(summary.tokens.output),
+                ..AttemptReport::default()
+            };
+            (attempt, result.cost_tokens)
+        };
+        let (first, _) = attempt("write-then-rate-limit-429", false);
+        let (second, counted) = attempt("resume-after-rate-limit-429", true);
+        assert!(counted.is_some(), "{version}");
+        assert_eq!(cost::in_all(&[first, second], counted), Some(wanted), "{version}");
+    }
 }

@@ -233,6 +233,7 @@ fn read_result(summary: &mut Summary, event: &Value) {
             .collect(),
         num_turns: whole(&event["num_turns"]),
         total_cost_usd: event["total_cost_usd"].as_f64(),
+        cost_tokens: event["modelUsage"].as_object().map(cost_tokens),
         usage: usage.map(without_nulls),
         denials: denials.iter().take(DENIALS_MAX).map(denial).collect(),
         denials_total: denials.len(),
@@ -294,6 +295,15 @@ fn tokens(usage: &Value) -> Tokens {
         input: input.iter().fold(0, |sum: u64, key| sum.saturating_add(count(key))),
         output: count("output_tokens"),
     }
+}
+
+fn cost_tokens(models: &serde_json::Map<String, Value>) -> Tokens {
+    let add = |sum: u64, count: &Value| sum.saturating_add(whole(count).unwrap_or_default());
+    let input = ["inputTokens", "cacheCreationInputTokens", "cacheReadInputTokens"];
+    models.values().fold(Tokens::default(), |sum, model| Tokens {
+        input: input.iter().fold(sum.input, |sum, key| add(sum, &model[*key])),
+        output: add(sum.output, &model["outputTokens"]),
+    })
 }
 
 fn word(value: &Value) -> Option<String> {

@@ -8,6 +8,8 @@ pub mod claude;
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::config::projects::Terms;
 use super::lines::Lines;
 use super::report::{Denial, ErrorType};
@@ -102,7 +104,7 @@ pub struct Summary {
     pub broken_lines: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
     /// With what was written to and read from a cache.
     pub input: u64,
@@ -134,6 +136,8 @@ pub struct ResultEvent {
     pub errors: Vec<String>,
     pub num_turns: Option<u64>,
     pub total_cost_usd: Option<f64>,
+    /// What that cost is made up of: of all models and subagents.
+    pub cost_tokens: Option<Tokens>,
     /// Absent when larger than [`USAGE_BYTES_MAX`].
     pub usage: Option<serde_json::Value>,
     /// The first [`DENIALS_MAX`].
