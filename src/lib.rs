@@ -39,6 +39,7 @@
 //!   `threads::recover` looks and does.
 //! - **Decided how a session ended?** [`pure::outcome`], from our own stop, the agent's stream, the exit. And what follows:
 //!   [`pure::policy`]. What the next attempt is to be: [`pure::plan`].
+//! - **Decided which callback goes out next, and whether again?** [`pure::delivery`]; `threads::courier` sends.
 //! - **Told what is wrong with the daemon itself?** [`pure::trouble`] keeps the table, `threads::health` tells; whoever meets
 //!   an error that is tried again says so there, and `threads::intake::halt` holds new work back.
 //! - **Removed what is over?** [`pure::retention`] decides, `threads::retention` does it, a little with each beat.

@@ -137,6 +137,21 @@ fn what_no_url_can_reach_is_said_at_once_and_never_tried() {
 }
 
 #[test]
+fn an_address_that_leads_nowhere_and_is_in_the_outbox_already_is_given_up_at_once() {
+    let lab = Lab::new();
+    let path = outbox(&lab, "a");
+    fs::create_dir_all(path.parent().expect("a folder")).expect("the outbox");
+    let entry = json!({"dispatch_id": id("a"), "url": "file:///x", "idempotency_key": "k",
+        "body": "{}", "tries": 3, "created_at_ms": 0, "next_at_ms": 0});
+    fs::write(&path, entry.to_string()).expect("an entry");
+    let daemon = lab.daemon().start();
+    let line = lab.event("a", "callback_failed");
+    assert_eq!((&line["final"], &line["try"]), (&json!(true), &json!(3)), "{line}");
+    wait_until("an empty outbox", PATIENCE, || !path.exists());
+    drop(daemon);
+}
+
+#[test]
 fn a_scheme_in_capitals_is_the_same_scheme() {
     let lab = Lab::new();
     let server = Server::start(vec![Answer::Status(200)]);
@@ -191,7 +206,7 @@ fn an_entry_that_is_removed_by_hand_is_not_sent() {
     let lab = Lab::new();
     let (server, other) =
         (Server::start(vec![Answer::Status(503)]), Server::start(vec![Answer::Status(200)]));
-    let daemon = lab.daemon().set("--callback-delays", "0,1").start();
+    let daemon = lab.daemon().set("--callback-delays", "0,2.5").start();
     lab.send(&lab.task("a", "hello").with("callback_url", server.url.as_str()));
     lab.event("a", "callback_failed");
     wait_until("the try on record", PATIENCE, || {
@@ -203,7 +218,7 @@ fn an_entry_that_is_removed_by_hand_is_not_sent() {
     fs::remove_file(outbox(&lab, "a")).expect("remove the entry");
     let posted = server.seen().len();
     for name in ["b", "c"] {
-        lab.send(&lab.task(name, "fake: sleep 0.8").with("callback_url", other.url.as_str()));
+        lab.send(&lab.task(name, "fake: sleep 1.5").with("callback_url", other.url.as_str()));
         lab.event(name, "callback_sent");
     }
     assert_eq!(server.seen().len(), posted);

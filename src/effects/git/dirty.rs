@@ -144,6 +144,9 @@ impl Looker<'_> {
         while let Some(folder) = folders.pop() {
             let Ok(listed) = fs::read_dir(&folder) else { continue };
             for entry in listed.flatten() {
+                if self.left == 0 {
+                    return false;
+                }
                 let path = entry.path();
                 let Some(meta) = self.metadata(&path) else { continue };
                 if meta.is_dir() {
@@ -151,9 +154,6 @@ impl Looker<'_> {
                 } else if self.is_before(&meta) {
                     return true;
                 }
-            }
-            if self.left == 0 {
-                return false;
             }
         }
         false
