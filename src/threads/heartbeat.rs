@@ -156,7 +156,7 @@ pub fn write(context: &Context, state: &str) {
     }
     if !told.parked.is_empty() {
         let parked = told.parked.iter().take(PARKED_MAX);
-        beat["parked"] = parked.map(|(id, why)| json!({"id": id, "reason": why})).collect();
+        beat["parked"] = parked.map(|(id, why)| json!({"id": id, "reason": text(why)})).collect();
     }
     match context.store.write_heartbeat(&beat) {
         Ok(()) => context.works(Place::Heartbeat),
