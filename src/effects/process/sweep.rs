@@ -339,8 +339,8 @@ mod tests {
         let pid = child.id() as i32;
         let stat = procfs::stat(pid).expect("its stat");
         let of = |start_time: u64| Mark {
-            run_token: "0123".into(),
-            stdout: PathBuf::new(),
+            variables: vec!["GSTACK_RUN_TOKEN=0123".into()],
+            stdout: None,
             group: Some(ChildRecord { pid, start_time: Some(start_time) }),
             started_ticks: 0,
             is_below_us: true,
