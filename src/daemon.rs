@@ -1,8 +1,7 @@
 //! The wiring: builds what the threads share, recovers, starts them, and waits for the end. Nothing is decided here.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::{self, Scope};
@@ -12,18 +11,19 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 use serde_json::json;
 
 use crate::effects::callback::Sender;
-use crate::effects::process::{Processes, find_program};
-use crate::effects::store::{Rotation, Store};
-use crate::effects::{clock, error, project};
-use crate::pure::agent::DRIVERS;
+use crate::effects::process::Processes;
+use crate::effects::store::Store;
+use crate::effects::{clock, error};
 use crate::pure::cli::Flags;
-use crate::pure::config::{self, Settings};
+use crate::pure::config::Settings;
 use crate::threads::health::Health;
 use crate::threads::heartbeat::{self, Board, Changed};
 use crate::threads::intake::{Intake, Wires};
+use crate::threads::live::LiveSettings;
 use crate::threads::recover::recover;
 use crate::threads::signals::{self, Level};
-use crate::threads::{Context, Event, Job, LiveSettings, courier, worker};
+use crate::threads::sources::{Found, Sources};
+use crate::threads::{Context, Event, Job, courier, reload, worker};
 
 /// A heartbeat older than this is not that of a living daemon.
 const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
@@ -34,36 +34,43 @@ const LAST_CALLBACKS_MAX: Duration = Duration::from_secs(2);
 pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     // Before anything else can be interrupted half-way.
     let signals = signals::register().map_err(|e| format!("cannot watch for signals: {e}"))?;
-    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    let sources = Sources::new(std::env::vars_os(), flags.clone());
+    let home = sources.home().map(OsStr::to_os_string);
     let store = Store::new(&gstack_home(home.as_ref())?);
-    let settings = read_settings(&store, flags)?;
+    // Before a word in there is believed.
+    let mut mended = store.check_ownership().map_err(text)?;
+    let Found { settings, warnings } = sources.read(&store)?;
     let far = far_away(&store, &settings)?;
-    let tightened = store.make_directories().map_err(text)?;
+    mended.extend(store.make_directories().map_err(text)?);
     let Some(_lock) = store.lock(settings.lock_wait).map_err(text)? else {
         return second_daemon(&store);
     };
-    let programs = find_agents(&settings, home.as_deref().map(Path::new))?;
+    let programs = sources.find_agents(&settings)?;
     let ca_file = settings.ca_file.as_deref().map(Path::new);
     let sender = Sender::new(ca_file).map_err(text)?;
     let (outbox_changed, outbox_news) = bounded(1);
     let (changed, news) = bounded(1);
-    let rotation = Rotation { max_bytes: settings.audit_max_bytes, keep: settings.audit_keep };
+    let (missing, unmet) = sources.missing(&settings);
+    let exposed = store.exposed_above(home.as_deref().map(Path::new));
     let context = Context {
-        audit: store.open_audit(rotation).map_err(text)?,
+        audit: store.open_audit(reload::rotation(&settings)).map_err(text)?,
         processes: Processes::new(),
         level: Level::default(),
         health: Health::new(changed.clone()),
         board: Board::default(),
         last_beat_ms: store.heartbeat_at_ms(),
         store,
-        live: LiveSettings::new(settings),
-        programs,
+        live: LiveSettings::new(settings, programs, unmet),
+        sources,
         home,
         outbox_changed,
     };
     heartbeat::write(&context, "run");
-    for dir in tightened {
-        log::warn!("{} was open to others and is private now (0700)", dir.display());
+    for dir in mended {
+        log::warn!("{dir}");
+    }
+    for warning in [warnings, missing, exposed].concat() {
+        log::warn!("{warning}");
     }
     if let Some(name) = far {
         log::warn!("{} is on a network file system ({name})", context.store.home().display());
@@ -92,27 +99,8 @@ fn gstack_home(home: Option<&OsString>) -> Result<PathBuf, String> {
     let named = std::env::var_os("GSTACK_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let dir = named.or_else(|| home.map(|home| Path::new(home).join(".gstack")));
     let dir =
-        dir.ok_or("neither GSTACK_HOME nor HOME is set: cannot tell where the dispatches are")?;
+        dir.ok_or("neither GSTACK_HOME nor HOME is set: cannot tell where the dispatches are; set one of them")?;
     std::path::absolute(&dir).map_err(|e| format!("cannot use {}: {e}", dir.display()))
-}
-
-/// Defaults, then `config.json`, then the environment, then the flags.
-fn read_settings(store: &Store, flags: &Flags) -> Result<Settings, String> {
-    let mut settings = Settings::default();
-    if let Some(bytes) = store.read_config().map_err(text)? {
-        let path = store.config_path();
-        let wrong = |e: String| format!("{}: {e}", path.display());
-        let config = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
-        config::apply_config(&mut settings, &config).map_err(wrong)?;
-    }
-    let lookup = |name: &str| std::env::var(name).ok();
-    config::apply_environment(&mut settings, &lookup)?;
-    flags.apply(&mut settings)?;
-    let home = std::env::var_os("HOME");
-    let resolve = |dir: &str| project::canonical(dir, home.as_deref());
-    settings.projects.resolve(resolve);
-    settings.verify.resolve(resolve);
-    Ok(settings)
 }
 
 /// The network file system below us, if the operator wants to be on one; else that is an error.
@@ -139,39 +127,8 @@ fn second_daemon(store: &Store) -> Result<ExitCode, String> {
     }
 }
 
-/// Where each agent's program is, absolute. Without Claude Code there is nothing to do (the seed's start-up error).
-fn find_agents(
-    settings: &Settings,
-    home: Option<&Path>,
-) -> Result<HashMap<&'static str, PathBuf>, String> {
-    let path = std::env::var_os("PATH");
-    // Where its installers put it; cron's and systemd's PATH have none of these.
-    let user_places = [".local/bin", ".claude/local", "bin", ".npm-global/bin", ".bun/bin"];
-    let mut places: Vec<PathBuf> =
-        home.into_iter().flat_map(|h| user_places.map(|p| h.join(p))).collect();
-    places.extend(["/usr/local/bin", "/opt/homebrew/bin"].map(PathBuf::from));
-    let mut programs = HashMap::new();
-    for driver in DRIVERS {
-        let named = (driver.name == "claude").then_some(settings.claude.as_deref()).flatten();
-        if let Some(program) =
-            find_program(named.unwrap_or(driver.program), path.as_deref(), &places)
-        {
-            programs.insert(driver.name, program);
-        } else if let Some(named) = named {
-            return Err(format!("claude binary not found: {named} is no executable file"));
-        }
-    }
-    if programs.is_empty() {
-        return Err(
-            "claude binary not found in PATH or the usual places; name it with --claude PATH"
-                .into(),
-        );
-    }
-    Ok(programs)
-}
-
 fn announce(context: &Context) {
-    let Context { store, programs, .. } = context;
+    let store = &context.store;
     let settings = context.settings();
     log::info!(
         "started {} (max_concurrent={}, local_only={})",
@@ -179,7 +136,7 @@ fn announce(context: &Context) {
         settings.max_concurrent,
         settings.local_only
     );
-    for (name, program) in programs {
+    for (name, program) in context.programs().iter() {
         log::info!("{name} is {}", program.display());
     }
     if rustix::process::geteuid().is_root() {
@@ -216,7 +173,9 @@ impl<'env> Daemon<'_, 'env> {
         let (done_in, done) = bounded::<Infallible>(0);
         let (last_in, last) = bounded::<Infallible>(0);
 
-        self.spawn("signals", move || signals::run(signals, &context.level, running))?;
+        self.spawn("signals", move || {
+            signals::run(signals, &context.level, running, || reload::reload(context));
+        })?;
         let beat_until = ended.clone();
         self.spawn("heartbeat", move || heartbeat::run(context, news, beat_until))?;
 

@@ -42,12 +42,15 @@
 //! - **Decided which callback goes out next, and whether again?** [`pure::delivery`]; `threads::courier` sends.
 //! - **Told what is wrong with the daemon itself?** [`pure::trouble`] keeps the table, `threads::health` tells; whoever meets
 //!   an error that is tried again says so there, and `threads::intake::halt` holds new work back.
+//! - **Read what the operator set, and read again on SIGHUP?** `threads::sources` and `threads::reload`; `threads::live` has what
+//!   is in force. Whose the file must be: [`pure::ownership`].
 //! - **Removed what is over?** [`pure::retention`] decides, `threads::retention` does it, a little with each beat.
 //! - **A fifth agent added?** One row in [`pure::agent::DRIVERS`] and a file beside `pure/agent/claude.rs`; its name in
 //!   [`pure::dispatch::AGENTS`].
 //! - **A new command added?** A variant of [`pure::cli::Command`], its arm in [`main`], and a file `src/commands/<name>.rs` on
 //!   the level of [`daemon`], working on the store's files, so that it works with the daemon up or down.
-//! - **A setting added?** One row in [`pure::config::SETTINGS`]: flag, variable, key and help follow from it.
+//! - **A setting added?** One row in [`pure::config::SETTINGS`]: flag, variable, key and help follow from it, and
+//!   whether it needs a restart.
 //!
 //! # What holds everywhere
 //!
@@ -89,7 +92,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Ok(Command::Run(flags)) => {
             init_log();
-            daemon::run(&flags).map_err(|e| (FAILED, e))
+            Ok(daemon::run(&flags).unwrap_or_else(|error| refuse(&error)))
         }
         Err(usage) => Err((WRONG_USAGE, usage)),
     };
@@ -97,6 +100,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         eprintln!("gstack-dispatch-daemon: {}", shown(&error));
         ExitCode::from(code)
     })
+}
+
+/// Why the daemon does not start: a line as the log has them, whatever level was asked for.
+fn refuse(error: &str) -> ExitCode {
+    let (stamp, error) = (effects::clock::stamp(), pure::escape::line(error));
+    // There is nobody else to tell.
+    let _ = writeln!(std::io::stderr(), "{stamp} ERROR main: {error}");
+    ExitCode::from(FAILED)
 }
 
 /// A reader that hangs up early (`| head`) is no failure.

@@ -1,7 +1,8 @@
 //! The project directory that a dispatch names: where it is, and which working tree it belongs to.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
 
 use crate::pure::queue::Lane;
 
@@ -29,17 +30,59 @@ pub fn resolve(dir: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// A directory that the settings name, as [`resolve`] would name it. One that is not there stands for itself.
-pub fn canonical(dir: &str, home: Option<&OsStr>) -> String {
-    let dir = expand(dir, home);
-    dir.canonicalize().unwrap_or(dir).to_string_lossy().into_owned()
+/// More links than this lead nowhere (Linux follows as many).
+const LINKS_MAX: usize = 40;
+
+/// Where a directory is, or would be if it were made now: every link on the way is followed, also one that leads to nothing
+/// yet, and what is not there keeps its name. Two ways to one directory are the same before it exists.
+pub fn resolve_nearest(path: &Path) -> PathBuf {
+    if let Ok(resolved) = path.canonicalize() {
+        return resolved;
+    }
+    if !path.is_absolute() {
+        return path.to_path_buf();
+    }
+    let (mut resolved, mut links) = (PathBuf::from("/"), 0);
+    let mut left: VecDeque<OsString> = parts(path);
+    while let Some(part) = left.pop_front() {
+        if part == ".." {
+            resolved.pop();
+            continue;
+        }
+        let next = resolved.join(part);
+        match next.read_link() {
+            Ok(target) if links < LINKS_MAX => {
+                links += 1;
+                if target.is_absolute() {
+                    resolved = PathBuf::from("/");
+                }
+                for part in parts(&target).into_iter().rev() {
+                    left.push_front(part);
+                }
+            }
+            _ => resolved = next,
+        }
+    }
+    resolved
+}
+
+fn parts(path: &Path) -> VecDeque<OsString> {
+    let named = |part: &Component| matches!(part, Component::Normal(_) | Component::ParentDir);
+    path.components().filter(named).map(|part| part.as_os_str().to_os_string()).collect()
+}
+
+/// What a directory that the settings name may be called by whoever works in it: as it is written, and where it leads now.
+/// Both count: of a link that is changed between two looks, neither form alone would do.
+pub fn forms(key: &str, home: Option<&OsStr>) -> [PathBuf; 2] {
+    let written = expand(key, home);
+    let resolved = resolve_nearest(&written);
+    [written, resolved]
 }
 
 /// Two dispatches with the same lane would work in the same tree: that of the nearest parent with a `.git`, else the
-/// directory itself. A directory that does not exist (yet) stands for itself.
+/// directory itself. A directory that does not exist yet stands for where it would be.
 pub fn lane(dir: &Path) -> Lane {
-    let resolved = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
-    lane_of_resolved(&resolved)
+    lane_of_resolved(&resolve_nearest(dir))
 }
 
 /// The same for a directory that [`resolve`] gave.
@@ -84,5 +127,38 @@ mod tests {
             assert_eq!(expand(text, home), PathBuf::from(want), "{text}");
         }
         assert_eq!(expand("~/x", None), PathBuf::from("~/x"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_by_where_it_would_be() {
+        use std::os::unix::fs::symlink;
+        let top = std::env::temp_dir().canonicalize().expect("temporary directory");
+        let top = top.join(format!("dispatch-project-{}", std::process::id()));
+        std::fs::create_dir_all(top.join("real/deep")).expect("create");
+        for (to, name) in [
+            ("real", "link"),
+            ("missing/x", "dangling"),
+            ("link/deep/../new", "winding"),
+            ("loop", "loop"),
+        ] {
+            symlink(to, top.join(name)).expect("symlink");
+        }
+        symlink(top.join("link"), top.join("absolute")).expect("symlink");
+        for (path, want) in [
+            ("real", "real"),
+            ("link/./deep/", "real/deep"),
+            ("link/new/y", "real/new/y"),
+            ("absolute/new", "real/new"),
+            ("dangling/y", "missing/x/y"),
+            ("winding/z", "real/new/z"),
+            ("nothing/../real/a", "real/a"),
+            ("link/deep/../../b", "b"),
+            ("loop/c", "loop/c"),
+        ] {
+            assert_eq!(resolve_nearest(&top.join(path)), top.join(want), "{path}");
+        }
+        assert_eq!(resolve_nearest(Path::new("/../x-y-z")), PathBuf::from("/x-y-z"));
+        assert_eq!(resolve_nearest(Path::new("relative/x")), PathBuf::from("relative/x"));
+        std::fs::remove_dir_all(&top).expect("remove it");
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use serde_json::Value;
 
-use super::config::{SETTINGS, Setting, Settings};
+use super::config::{Reload, SETTINGS, Setting, Settings};
 
 #[derive(Debug, PartialEq)]
 pub enum Command {
@@ -16,7 +16,7 @@ pub enum Command {
 }
 
 /// The settings that were typed, in order.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Flags(Vec<(&'static str, Value)>);
 
 impl Flags {
@@ -47,7 +47,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
                 flags.0.push((setting.key, typed_value(setting, &name, &mut parser)?));
             }
             Word(word) if command.is_none() && word == "run" => command = Some(word),
-            Word(word) => return Err(format!("unknown command: {}", word.to_string_lossy())),
+            Word(word) => {
+                return Err(format!("unknown command: {} (see --help)", word.to_string_lossy()));
+            }
             Short(c) => return Err(unknown(&format!("-{c}"))),
         }
     }
@@ -94,10 +96,16 @@ pub fn help() -> String {
     for setting in SETTINGS {
         let flag = format!("{} {}", setting.flag(), setting.value);
         text += &format!("  {flag:<28} {}\n", setting.help);
-        text += &format!("  {:<28} [key: {}, default: {}]\n", "", setting.key, setting.default);
+        let later = match setting.reload {
+            Reload::Live => "",
+            Reload::Restart => ", needs a restart",
+        };
+        let (key, default) = (setting.key, setting.default);
+        text += &format!("  {:<28} [key: {key}, default: {default}{later}]\n", "");
     }
     text += &format!("  {:<28} this text\n  {:<28} the version\n", "-h, --help", "-V, --version");
     text += "\nSignals: SIGTERM and SIGINT stop the intake and wait for running sessions; a second one ends them now.\n\
+             SIGHUP reads config.json again; what counts only after a restart is marked above.\n\
              Exit codes: 0 done (or already running), 1 failed, 2 wrong usage.\n";
     text
 }
@@ -140,7 +148,7 @@ mod tests {
             (&["--max-conc", "3"][..], "unknown option: --max-conc (see --help)"),
             (&["--max-concurrent"], "--max-concurrent needs a value: N"),
             (&["--max-concurrent", "x"], "--max-concurrent: \"x\" is not a number"),
-            (&["start"], "unknown command: start"),
+            (&["start"], "unknown command: start (see --help)"),
             (&["-x"], "unknown option: -x (see --help)"),
         ] {
             assert_eq!(typed(words), Err(want.to_string()));

@@ -5,14 +5,19 @@
 //! constant beside the code that it protects. Values come in as JSON (a flag is a JSON string), so that one setter serves
 //! all three sources.
 
+pub mod changes;
 pub mod projects;
 mod settings;
+mod sources;
 mod values;
 
 use serde_json::Value;
 
 pub use settings::{OnInterrupt, OnShutdown, Settings};
+pub use sources::{Variable, apply_config, apply_environment};
 use values::*;
+
+use super::nearest::nearest;
 
 /// One setting. `key` is its name in `config.json`; see [`Setting::flag`] and [`Setting::variable`] for the other two.
 pub struct Setting {
@@ -21,7 +26,18 @@ pub struct Setting {
     pub value: &'static str,
     pub help: &'static str,
     pub default: &'static str,
+    pub reload: Reload,
     set: fn(&mut Settings, &Value) -> Result<(), String>,
+    is_same: fn(&Settings, &Settings) -> bool,
+    copy: fn(&mut Settings, &Settings),
+}
+
+/// What becomes of a setting that is changed while the daemon runs (SIGHUP).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    Live,
+    /// Slots, places and the lock are made once, at the start.
+    Restart,
 }
 
 impl Setting {
@@ -37,7 +53,9 @@ impl Setting {
     }
 
     pub fn apply(&self, settings: &mut Settings, value: &Value) -> Result<(), String> {
-        (self.set)(settings, value)
+        (self.set)(settings, value)?;
+        settings.written.insert(self.key, value.clone());
+        Ok(())
     }
 }
 
@@ -45,21 +63,34 @@ pub const VARIABLE_PREFIX: &str = "GSTACK_DISPATCHD_";
 
 macro_rules! setting {
     ($key:literal, $value:literal, $default:literal, $help:literal, $field:ident = $read:expr) => {
+        setting!($key, $value, $default, $help, $field = $read, Live)
+    };
+    ($key:literal, $value:literal, $default:literal, $help:literal, $field:ident = $read:expr, $reload:ident) => {
         Setting {
             key: $key,
             value: $value,
             default: $default,
             help: $help,
+            reload: Reload::$reload,
             set: |settings, value| {
                 settings.$field = $read(value)?;
                 Ok(())
             },
+            is_same: |one, other| one.$field == other.$field,
+            copy: |to, from| to.$field = from.$field.clone(),
         }
     };
 }
 
 pub static SETTINGS: &[Setting] = &[
-    setting!("max_concurrent", "N", "2", "sessions at once", max_concurrent = at_least_one),
+    setting!(
+        "max_concurrent",
+        "N",
+        "2",
+        "sessions at once",
+        max_concurrent = at_least_one,
+        Restart
+    ),
     setting!(
         "max_per_project",
         "N",
@@ -258,7 +289,8 @@ pub static SETTINGS: &[Setting] = &[
         "S",
         "3",
         "how long a second daemon waits for the lock",
-        lock_wait = seconds
+        lock_wait = seconds,
+        Restart
     ),
     setting!("git_timeout_seconds", "S", "10", "time limit of each git call", git_timeout = pause),
     setting!(
@@ -280,7 +312,8 @@ pub static SETTINGS: &[Setting] = &[
         "PATH",
         "built in",
         "PEM file of the authorities to trust for https callbacks, instead of the built-in list",
-        ca_file = optional_text
+        ca_file = optional_text,
+        Restart
     ),
     setting!(
         "spare",
@@ -351,74 +384,24 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "off",
         "start although $GSTACK_HOME is on a network file system",
-        allow_network_fs = switch
+        allow_network_fs = switch,
+        Restart
     ),
 ];
 
-/// Applies `config.json`. An unknown key is an error: a misspelt `allow_tools` must not pass in silence.
-pub fn apply_config(settings: &mut Settings, config: &Value) -> Result<(), String> {
-    let Value::Object(entries) = config else {
-        return Err("it must hold one JSON object".into());
-    };
-    for (key, value) in entries {
-        let setting = SETTINGS.iter().find(|s| s.key == key);
-        let setting = setting.ok_or_else(|| format!("unknown setting {key}"))?;
-        setting.apply(settings, value).map_err(|e| format!("{key}: {e}"))?;
-    }
-    Ok(())
+/// The error for a key that nobody knows.
+fn unknown<'k>(key: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let meant = nearest(key, known).map(|name| format!(" (did you mean {name}?)"));
+    format!("unknown setting {key}{}", meant.unwrap_or_default())
 }
 
-/// Applies the environment; `lookup` gives the value of a variable.
-pub fn apply_environment(
-    settings: &mut Settings,
-    lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), String> {
-    for setting in SETTINGS {
-        let variable = setting.variable();
-        if let Some(text) = lookup(&variable) {
-            let applied = setting.apply(settings, &Value::String(text));
-            applied.map_err(|e| format!("{variable}: {e}"))?;
-        }
-    }
-    Ok(())
+fn keys() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|setting| setting.key)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn sources_are_applied_in_order() {
-        let mut s = Settings::default();
-        apply_config(&mut s, &json!({"max_concurrent": 3, "allow_tools": ["Read", "Bash(a,b)"]}))
-            .expect("config");
-        assert_eq!((s.max_concurrent, s.allow_tools.len()), (3, 2));
-        let lookup = |name: &str| match name {
-            "GSTACK_DISPATCHD_MAX_CONCURRENT" => Some("4".to_string()),
-            "GSTACK_DISPATCHD_DRAIN_TIMEOUT_SECONDS" => Some("0.5".to_string()),
-            _ => None,
-        };
-        apply_environment(&mut s, &lookup).expect("environment");
-        assert_eq!((s.max_concurrent, s.drain_timeout), (4, Duration::from_millis(500)));
-    }
-
-    #[test]
-    fn wrong_values_are_refused_with_the_key() {
-        for (config, want) in [
-            (json!({"max_concurent": 3}), "unknown setting max_concurent"),
-            (json!({"max_concurrent": 0}), "max_concurrent: must be at least 1"),
-            (json!({"max_concurrent": "x"}), "max_concurrent: \"x\" is not a number"),
-            (json!({"heartbeat_seconds": 0}), "heartbeat_seconds: must be at least 0.01"),
-            (json!({"on_shutdown": "x"}), "on_shutdown: x is neither end nor leave"),
-            (json!({"allow_tools": "--x"}), "allow_tools: --x is not a tool"),
-            (json!([]), "it must hold one JSON object"),
-        ] {
-            assert_eq!(apply_config(&mut Settings::default(), &config), Err(want.to_string()));
-        }
-    }
 
     #[test]
     fn flags_and_variables_follow_from_the_key() {

@@ -15,6 +15,15 @@ pub fn line(text: &str) -> String {
     out
 }
 
+/// As one word of a command that somebody may paste into a shell.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_string();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 /// C0, DEL and C1 controls; zero-width and bidirectional controls.
 fn is_harmful(c: char) -> bool {
     c.is_control()
@@ -29,5 +38,18 @@ mod tests {
     fn controls_are_shown_and_text_is_not_touched() {
         assert_eq!(line("a\x1b[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\u{a}c\\u{202e}d");
         assert_eq!(line("é – \u{1F600}"), "é – \u{1F600}");
+    }
+
+    #[test]
+    fn a_word_for_the_shell_is_one_word() {
+        for (text, want) in [
+            ("/home/u/.gstack", "/home/u/.gstack"),
+            ("/a b", "'/a b'"),
+            ("", "''"),
+            ("it's", "'it'\\''s'"),
+            ("$(id)", "'$(id)'"),
+        ] {
+            assert_eq!(shell_word(text), want);
+        }
     }
 }

@@ -186,6 +186,11 @@ impl Holds {
         Holds { limits, list: Vec::new() }
     }
 
+    /// For what is met from now on.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// What an earlier daemon saved, as far as it can be believed.
     pub fn restore(limits: Limits, saved: Saved, now_ms: i64) -> Holds {
         let mut holds = Holds::new(limits);

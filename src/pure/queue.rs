@@ -66,6 +66,21 @@ impl<T> Queue<T> {
         Queue { per_lane_max, lines: HashMap::new(), heads, counts }
     }
 
+    /// From now on; what runs already runs on. It goes through every lane.
+    pub fn limit_lanes(&mut self, per_lane_max: usize) {
+        let Queue { per_lane_max: new, .. } = Queue::<T>::new(per_lane_max);
+        if std::mem::replace(&mut self.per_lane_max, new) != new {
+            let lanes: Vec<Lane> = self.lines.keys().cloned().collect();
+            lanes.iter().for_each(|lane| self.refresh(lane));
+        }
+    }
+
+    /// Everything that waits, in no order.
+    pub fn waiting(&self) -> impl Iterator<Item = &T> {
+        let lines = self.lines.values().flat_map(|line| &line.waiting);
+        lines.flat_map(|waiting| waiting.items.values())
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.counts.values().sum()
@@ -189,6 +204,25 @@ mod tests {
 
     fn lane(name: &str) -> Lane {
         Lane::from(name)
+    }
+
+    #[test]
+    fn a_new_limit_of_a_lane_holds_for_what_waits_already() {
+        let mut queue = queue(1, &[(1, "a"), (2, "a"), (3, "a")]);
+        let holds = no_holds();
+        assert_eq!(queue.waiting().count(), 3);
+        assert!(queue.take(&holds, 0).is_some() && !queue.is_runnable(&holds, 0));
+        queue.limit_lanes(2);
+        assert_eq!(queue.take(&holds, 0).map(|taken| taken.seq), Some(2));
+        assert!(!queue.is_runnable(&holds, 0));
+        queue.limit_lanes(0);
+        assert!(queue.is_runnable(&holds, 0), "no limit");
+        queue.limit_lanes(1);
+        assert!(!queue.is_runnable(&holds, 0), "two run already");
+        queue.release(&lane("a"));
+        assert!(!queue.is_runnable(&holds, 0), "one still runs");
+        queue.release(&lane("a"));
+        assert_eq!(queue.take(&holds, 0).map(|taken| taken.seq), Some(3));
     }
 
     fn no_holds() -> Holds {

@@ -18,6 +18,7 @@ use crate::effects::{clock, git};
 use crate::pure::agent::{Driver, Summary, Tokens};
 use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
 use crate::pure::config::OnInterrupt;
+use crate::pure::config::projects::Verify;
 use crate::pure::environment::{self, DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
 use crate::pure::hold::{self, Sign};
 use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify, warnings_of_work};
@@ -37,6 +38,8 @@ pub struct Running<'c> {
     pub driver: &'static Driver,
     pub attempt: Attempt,
     pub start: AttemptStart,
+    /// What its work must pass, as the settings had it at its start.
+    pub verify: Option<Verify>,
     /// `None`: its agent is gone already.
     pub session: Option<Session<'c>>,
     /// Why we end it.

@@ -99,7 +99,9 @@ pub type Changed = Sender<()>;
 
 /// Beats until `running` is disconnected.
 pub fn run(context: &Context, changed: Receiver<()>, running: Receiver<Infallible>) {
-    let beat = tick(context.settings().heartbeat);
+    let settings_changed = context.live.listen();
+    let mut every = context.settings().heartbeat;
+    let mut beat = tick(every);
     let mut retention = Retention::new(context);
     loop {
         select_biased! {
@@ -109,6 +111,13 @@ pub fn run(context: &Context, changed: Receiver<()>, running: Receiver<Infallibl
                 context.processes.reap_strangers();
                 write(context, state(context));
                 retention.step();
+            }
+            recv(settings_changed) -> _ => {
+                if std::mem::replace(&mut every, context.settings().heartbeat) != every {
+                    beat = tick(context.settings().heartbeat);
+                }
+                retention.follow_settings();
+                write(context, state(context));
             }
             recv(changed) -> _ => {
                 // What changes within the next moment is told with this beat.

@@ -4,7 +4,8 @@
 //! `signals` raises the level. `watcher` turns file events into names. `intake` owns the queue: it looks, accepts and hands
 //! claims out. `worker` drives one claim at a time through its attempts (`attempt`; `watch` while one runs, `follow` for what
 //! it says, `verify` after it) to its answer (`conclude`). `heartbeat` and `courier` tell the world, and with each beat
-//! `retention` thins out what is over. `recover` runs once, at start, before the others.
+//! `retention` thins out what is over. `recover` runs once, at start, before the others. `live` holds the settings in force,
+//! `sources` reads them, `reload` does so again.
 
 pub mod attempt;
 pub mod conclude;
@@ -13,19 +14,20 @@ pub mod follow;
 pub mod health;
 pub mod heartbeat;
 pub mod intake;
+pub mod live;
 pub mod recover;
+pub mod reload;
 pub mod retention;
 pub mod signals;
+pub mod sources;
 pub mod verify;
 pub mod watch;
 pub mod watcher;
 pub mod worker;
 
-use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -36,14 +38,15 @@ use crate::effects::error::{Error, Result};
 use crate::effects::process::Processes;
 use crate::effects::store::{Audit, Claim, MovedAside, Store};
 use crate::pure::claim::AttemptEnd;
-use crate::pure::config::Settings;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::hold::{Notice, Sign};
 use crate::pure::trouble::Place;
 use conclude::Answering;
 use health::Health;
 use heartbeat::Board;
+use live::LiveSettings;
 use signals::Level;
+use sources::Sources;
 
 /// What every thread may use. Built once by the daemon; borrowed, never changed.
 pub struct Context {
@@ -51,8 +54,7 @@ pub struct Context {
     pub audit: Audit,
     pub processes: Processes,
     pub live: LiveSettings,
-    /// Absolute paths of the agent programs that were found at start, by agent name.
-    pub programs: HashMap<&'static str, PathBuf>,
+    pub sources: Sources,
     /// For `~/` in a dispatch.
     pub home: Option<OsString>,
     pub level: Level,
@@ -76,24 +78,6 @@ impl Context {
             let details = [("path", json!(from)), ("to", json!(to))];
             self.audit.record("moved_aside", of_dispatch, &details);
         }
-    }
-
-    /// The settings that are in force now. Whoever needs several of them together takes them once.
-    pub fn settings(&self) -> Arc<Settings> {
-        self.live.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// The settings in force. They are replaced as a whole when the operator has changed them (SIGHUP).
-pub struct LiveSettings(RwLock<Arc<Settings>>);
-
-impl LiveSettings {
-    pub fn new(settings: Settings) -> LiveSettings {
-        LiveSettings(RwLock::new(Arc::new(settings)))
-    }
-
-    pub fn replace(&self, settings: Settings) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 }
 

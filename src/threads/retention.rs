@@ -11,6 +11,7 @@ use super::Context;
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Shelf, Store, Walk};
+use crate::pure::config::Settings;
 use crate::pure::retention::{Kept, Limits, OLDEST_MAX, Survey, WallClock};
 
 /// Folders that are looked at with one beat, and that are removed.
@@ -56,20 +57,37 @@ enum Removal {
     All(String),
 }
 
+struct ShelfLimits {
+    keep: Limits,
+    forget: Limits,
+}
+
+/// Of what is finished, and of what was rejected.
+fn limits(settings: &Settings) -> [ShelfLimits; 2] {
+    let forget = Limits { keep: settings.reports_keep, bytes_max: 0 };
+    let logs = Limits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
+    let rejected = Limits { keep: settings.rejected_keep, bytes_max: settings.rejected_max_bytes };
+    [ShelfLimits { keep: logs, forget }, ShelfLimits { keep: rejected, forget: rejected }]
+}
+
 impl<'c> Retention<'c> {
     pub fn new(context: &'c Context) -> Retention<'c> {
-        let settings = &context.settings();
-        let forget = Limits { keep: settings.reports_keep, bytes_max: 0 };
-        let logs = Limits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
-        let rejected =
-            Limits { keep: settings.rejected_keep, bytes_max: settings.rejected_max_bytes };
-        let keepers = [
-            Keeper::new(Shelf::Finished, logs, forget),
-            Keeper::new(Shelf::Rejected, rejected, rejected),
-        ];
+        let [finished, rejected] = limits(&context.settings());
+        let keepers =
+            [Keeper::new(Shelf::Finished, finished), Keeper::new(Shelf::Rejected, rejected)];
         let (now_ms, monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
         let wall = WallClock::new(context.last_beat_ms, now_ms, monotonic_ms);
         Retention { context, wall, keepers }
+    }
+
+    /// The settings have changed.
+    pub fn follow_settings(&mut self) {
+        for (keeper, limits) in self.keepers.iter_mut().zip(limits(&self.context.settings())) {
+            if (keeper.limits, keeper.forget) != (limits.keep, limits.forget) {
+                (keeper.limits, keeper.forget) = (limits.keep, limits.forget);
+                keeper.forget_look();
+            }
+        }
     }
 
     /// One beat's share.
@@ -88,7 +106,7 @@ impl<'c> Retention<'c> {
 }
 
 impl Keeper {
-    fn new(shelf: Shelf, limits: Limits, forget: Limits) -> Keeper {
+    fn new(shelf: Shelf, ShelfLimits { keep: limits, forget }: ShelfLimits) -> Keeper {
         let now = Instant::now();
         let (look, removals) = (None, VecDeque::new());
         Keeper { shelf, limits, forget, look, removals, next: now, began: now, had_come: 0 }

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT raise the level: RUN → DRAIN → KILL. Everybody reads the level; dropping the one sender wakes everybody
+//! SIGHUP reloads the settings. SIGTERM and SIGINT raise the level: RUN → DRAIN → KILL. Everybody reads the level; dropping the one sender wakes everybody
 //! who waits.
 
 use std::convert::Infallible;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crossbeam_channel::Sender;
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 /// Only ever rises.
@@ -45,13 +45,17 @@ pub fn register() -> io::Result<Signals> {
     // So that a file of ours that may not grow is an error of that write, and no death. A handler and not SIG_IGN, which a
     // session would inherit: a handler is gone with its exec.
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
-    Signals::new([SIGTERM, SIGINT])
+    Signals::new([SIGTERM, SIGINT, SIGHUP])
 }
 
 /// The thread's loop. `running` is dropped with the first signal.
-pub fn run(mut signals: Signals, level: &Level, running: Sender<Infallible>) {
+pub fn run(mut signals: Signals, level: &Level, running: Sender<Infallible>, reload: impl Fn()) {
     let mut running = Some(running);
     for signal in signals.forever() {
+        if signal == SIGHUP {
+            reload();
+            continue;
+        }
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
         if let Some(running) = running.take() {
             log::info!("{name}: taking nothing new, waiting for running sessions");

@@ -12,7 +12,7 @@ use super::attempt::{Running, session_variables};
 use crate::effects::process::{Mark, Session, Spawn};
 use crate::effects::store::{Claim, OutputFile, VerifyLog};
 use crate::pure::claim::ChildRecord;
-use crate::pure::config::projects::{self, Verify};
+use crate::pure::config::projects::Verify;
 use crate::pure::outcome::{Checked, Ending, Exit, StopCause, after_check, cut_check};
 use crate::pure::redact::redact;
 use crate::pure::report::{Status, VerifyReport};
@@ -35,10 +35,8 @@ impl Running<'_> {
         ending: Ending,
         cancel: &Cancel,
     ) -> Option<(Ending, Option<VerifyReport>)> {
-        let settings = &self.context.settings();
-        let verify =
-            projects::verify(settings, &self.start.dir().to_string_lossy(), &claim.project);
-        let Some(verify) = verify.filter(|_| ending.status == Status::Completed) else {
+        let Some(verify) = self.verify.as_ref().filter(|_| ending.status == Status::Completed)
+        else {
             return Some((ending, None));
         };
         // The stream has been read; a death from here on says nothing against it.

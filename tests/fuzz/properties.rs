@@ -8,6 +8,7 @@ mod records;
 mod scratch;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use gstack_dispatch_daemon::effects::store::{Rotation, Store};
 use gstack_dispatch_daemon::pure::agent::{self, Summary, Transcript, claude};
@@ -18,7 +19,7 @@ use gstack_dispatch_daemon::pure::lines::{COMPACT_BYTES_MAX, LINE_BYTES_MAX, Lin
 use gstack_dispatch_daemon::pure::outcome::{Evidence, Exit, StopCause, classify};
 use gstack_dispatch_daemon::pure::prompt::{self, Learnings};
 use gstack_dispatch_daemon::pure::report::{ERROR_CHARS_MAX, Status};
-use gstack_dispatch_daemon::pure::{answer, dispatch as dispatches, escape};
+use gstack_dispatch_daemon::pure::{answer, dispatch as dispatches, escape, strict_json};
 use serde_json::{Value, json};
 
 pub use records::control;
@@ -289,7 +290,8 @@ const TEXT_BYTES_MAX: usize = 2000;
 
 /// A `config.json` is taken as it is, or refused with the key that is wrong.
 pub fn config(data: &[u8]) {
-    if let Ok(value) = serde_json::from_slice::<Value>(data) {
+    if let Ok(value) = strict_json::parse(data) {
+        assert_eq!(serde_json::from_slice::<Value>(data).ok().as_ref(), Some(&value));
         let mut settings = Settings::default();
         match config::apply_config(&mut settings, &value) {
             Ok(()) => {
@@ -324,7 +326,13 @@ fn assert_names_a_key(error: &str, value: &Value) {
     let named = |key: &String| {
         let is_known = SETTINGS.iter().any(|setting| setting.key == key);
         let says = error.strip_prefix(key.as_str()).and_then(|rest| rest.strip_prefix(": "));
-        if is_known { says.is_some_and(|what| !what.is_empty()) } else { error.ends_with(key) }
+        // An unknown one may be long, and is shown in one line.
+        let shown = agent::one_line(key, 100);
+        let unknown = error.strip_prefix("unknown setting ").and_then(|e| e.strip_prefix(&*shown));
+        match is_known {
+            true => says.is_some_and(|what| !what.is_empty()),
+            false => unknown.is_some_and(|hint| hint.is_empty() || hint.starts_with(" (did you")),
+        }
     };
     assert!(entries.keys().any(named), "{error} names no key of {value}");
 }
@@ -336,10 +344,13 @@ fn assert_sensible(settings: &Settings) {
         assert!(pause.as_millis() >= 10, "a busy loop: {pause:?}");
     }
     assert!(settings.callback_delays.last().is_some_and(|last| last.as_millis() >= 100));
-    for dir in ["/", "/p/q", ""] {
-        let terms = projects::terms(settings, dir);
+    let forms = |key: &str| [PathBuf::from(key), PathBuf::from("/p").join(key)];
+    for dir in ["/", "/p/q", ""].map(Path::new) {
+        let own = projects::project(settings, dir, &forms).map(|(_, own)| own);
+        let terms = projects::terms(settings, own);
         let is_option = |text: &String| text.starts_with('-');
         assert!(!terms.allow_tools.iter().any(is_option) && !terms.model.iter().any(is_option));
-        assert!(projects::verify(settings, dir, "shop").is_none_or(|v| !v.argv[0].is_empty()));
+        let verify = projects::verify(settings, dir, "shop", &forms);
+        assert!(verify.is_none_or(|(_, verify)| !verify.argv[0].is_empty()));
     }
 }

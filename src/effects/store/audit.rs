@@ -42,11 +42,11 @@ pub struct Rotation {
 /// The one writer of the audit log.
 pub struct Audit {
     path: PathBuf,
-    rotation: Rotation,
     log: Mutex<Log>,
 }
 
 struct Log {
+    rotation: Rotation,
     file: File,
     /// How long it is.
     bytes: u64,
@@ -66,8 +66,9 @@ impl Store {
         let path = self.dispatch.join("audit.jsonl");
         let Opened { file, bytes, torn } = open(&path).at("open", &path)?;
         let bytes_max = rotation.max_bytes;
-        let log = Log { file, bytes, bytes_max, waiting: VecDeque::new(), trouble: None };
-        let audit = Audit { path, rotation, log: Mutex::new(log) };
+        let waiting = VecDeque::new();
+        let log = Log { rotation, file, bytes, bytes_max, waiting, trouble: None };
+        let audit = Audit { path, log: Mutex::new(log) };
         if torn {
             audit.record("audit_tail_repaired", "", &[]);
         }
@@ -110,10 +111,17 @@ impl Audit {
         match open(&self.path) {
             Ok(opened) => {
                 (log.file, log.bytes) = (opened.file, opened.bytes);
-                log.bytes_max = self.rotation.max_bytes;
+                log.bytes_max = log.rotation.max_bytes;
             }
             Err(e) => log::error!("cannot open {}: {e}", self.path.display()),
         }
+    }
+
+    /// From the next line on.
+    pub fn rotate_by(&self, rotation: Rotation) {
+        let mut log = self.lock();
+        log.rotation = rotation;
+        log.bytes_max = rotation.max_bytes;
     }
 
     fn lock(&self) -> MutexGuard<'_, Log> {
@@ -138,10 +146,10 @@ impl Audit {
 
     /// Puts the log aside and begins a new one, of which `next` is the second line. If that fails, the old one goes on.
     fn rotate(&self, log: &mut Log, next: &mut String) {
-        match self.put_aside() {
+        match self.put_aside(log.rotation.keep) {
             Ok(opened) => {
                 (log.file, log.bytes) = (opened.file, opened.bytes);
-                log.bytes_max = self.rotation.max_bytes;
+                log.bytes_max = log.rotation.max_bytes;
                 let previous = Value::from(self.numbered(1).to_string_lossy());
                 next.insert_str(0, &line("audit_rotated", "", &[("previous", previous)]));
             }
@@ -152,9 +160,9 @@ impl Audit {
         }
     }
 
-    fn put_aside(&self) -> io::Result<Opened> {
+    fn put_aside(&self, keep: u32) -> io::Result<Opened> {
         let is_there = |number| fs::symlink_metadata(self.numbered(number)).is_ok();
-        for number in rotation::moves(self.rotation.keep, is_there) {
+        for number in rotation::moves(keep, is_there) {
             files::rename(&self.numbered(number), &self.numbered(number + 1))?;
         }
         open(&self.path).inspect_err(|_| {

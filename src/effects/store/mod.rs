@@ -18,6 +18,7 @@ mod identity;
 mod inbox;
 mod lock;
 mod outbox;
+mod ownership;
 mod past;
 mod publish;
 mod room;
@@ -26,7 +27,7 @@ mod stream;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -46,6 +47,7 @@ pub use identity::Stamp;
 pub use inbox::{Dropped, Inspected, is_inbox_name};
 pub use lock::DaemonLock;
 pub use outbox::OutboxEntry;
+pub use ownership::Mended;
 pub use past::{Shelf, Walk};
 pub use publish::Committed;
 pub use stream::Stream;
@@ -98,10 +100,11 @@ impl Store {
         }
     }
 
-    /// Makes what is missing and tightens what is too open (the seed made its directory 0755). Gives the directories that
-    /// had to be tightened. What is made is durable: no fsync in a folder is worth anything as long as the folder's own name can
+    /// Makes what is missing and mends what is too open (the seed made its directory 0755) or shut to ourselves. Gives what was
+    /// mended. What is made is durable: no fsync in a folder is worth anything as long as the folder's own name can
     /// be lost. Called at start, and again whenever the drop zone may have been taken away.
-    pub fn make_directories(&self) -> Result<Vec<PathBuf>> {
+    pub fn make_directories(&self) -> Result<Vec<Mended>> {
+        let mut mended = Vec::from_iter(self.check_home()?);
         let is_new = identity::find(&self.home)?.is_none();
         fs::DirBuilder::new()
             .recursive(true)
@@ -109,7 +112,6 @@ impl Store {
             .create(&self.home)
             .at("make", &self.home)?;
         let above = self.home.parent().filter(|_| is_new);
-        let mut tightened = Vec::new();
         let mut made_in = BTreeSet::from_iter(above);
         for dir in [
             self.dispatch.as_path(),
@@ -123,21 +125,22 @@ impl Store {
             &self.outbox,
             &self.control,
         ] {
-            let old_mode = match make_private(dir)? {
-                Private::Made => {
-                    made_in.extend(dir.parent());
-                    continue;
-                }
-                Private::Was => continue,
-                Private::Tightened { old_mode } => old_mode,
-            };
-            if dir == self.dispatch && old_mode & 0o022 != 0 {
-                self.shut_at_ns.store(clock::unix_ms() * 1_000_000, Ordering::Release);
+            match make_private(dir)? {
+                Private::Made => made_in.extend(dir.parent()),
+                Private::Was => {}
+                Private::Mended(dir) => mended.push(dir),
             }
-            tightened.push(dir.to_path_buf());
         }
+        self.note_shut(&mended);
         made_in.into_iter().try_for_each(files::sync_dir)?;
-        Ok(tightened)
+        Ok(mended)
+    }
+
+    /// Files that others may have written into the drop zone before it was shut are judged by this.
+    fn note_shut(&self, mended: &[Mended]) {
+        if mended.iter().any(|m| m.dir == self.dispatch && m.old_mode & 0o022 != 0) {
+            self.shut_at_ns.store(clock::unix_ms() * 1_000_000, Ordering::Release);
+        }
     }
 
     pub fn home(&self) -> &Path {
@@ -178,25 +181,12 @@ impl Store {
             format!(".tmp.scratch.{}.{}.{number}", std::process::id(), clock::monotonic_ms());
         self.own.join(name)
     }
-
-    /// `dispatchd/config.json`, if there is one.
-    pub fn read_config(&self) -> Result<Option<Vec<u8>>> {
-        let path = self.config_path();
-        match fs::read(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            read => read.map(Some).at("read", &path),
-        }
-    }
-
-    pub fn config_path(&self) -> PathBuf {
-        self.own.join("config.json")
-    }
 }
 
 enum Private {
     Made,
     Was,
-    Tightened { old_mode: u32 },
+    Mended(Mended),
 }
 
 fn make_private(dir: &Path) -> Result<Private> {
@@ -205,17 +195,5 @@ fn make_private(dir: &Path) -> Result<Private> {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(e).at("make", dir),
     }
-    // Not through a symlink: what stands there must be the directory itself.
-    let meta = fs::symlink_metadata(dir).at("look at", dir)?;
-    if !meta.is_dir() {
-        let source =
-            std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is not a directory");
-        return Err(source).at("use", dir);
-    }
-    let mode = meta.mode();
-    if mode & 0o077 == 0 {
-        return Ok(Private::Was);
-    }
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).at("tighten", dir)?;
-    Ok(Private::Tightened { old_mode: mode })
+    Ok(ownership::check_private(dir)?.map_or(Private::Was, Private::Mended))
 }

@@ -1,7 +1,10 @@
 //! Every setting as the program uses it, with its default. What can be set from outside, and how, is the table beside it
 //! ([`super::SETTINGS`]).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use super::projects::{Places, Project, Verify};
 
@@ -83,6 +86,8 @@ pub struct Settings {
     pub rejected_keep: Duration,
     pub rejected_max_bytes: u64,
     pub allow_network_fs: bool,
+    /// What was written for each that is not the default, by key: for people.
+    pub(super) written: BTreeMap<&'static str, Value>,
 }
 
 impl Default for Settings {
@@ -136,6 +141,7 @@ impl Default for Settings {
             rejected_keep: 30 * DAY,
             rejected_max_bytes: 256_000_000,
             allow_network_fs: false,
+            written: BTreeMap::new(),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn restore(context: &Context) -> (Holds, i64) {
     (holds, as_of_ms)
 }
 
-fn limits(settings: &Settings) -> Limits {
+pub(super) fn limits(settings: &Settings) -> Limits {
     let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     Limits { max_ms: ms(settings.hold_max), probe_ms: ms(settings.probe) }
 }

@@ -80,9 +80,9 @@ impl Intake<'_> {
         self.next_scan = Instant::now() + settings.poll;
         self.begin_pass();
         match self.context.store.make_directories() {
-            Ok(tightened) => {
-                for dir in tightened {
-                    log::warn!("{} was open to others and is private now (0700)", dir.display());
+            Ok(mended) => {
+                for dir in mended {
+                    log::warn!("{dir}");
                 }
             }
             Err(e) => return self.inbox_failed(Place::Inbox, &e),
@@ -370,7 +370,7 @@ impl Intake<'_> {
         let audit = &self.context.audit;
         let id = dispatch.id.as_str();
         self.known.insert(dropped.name, dropped.stamp.identity);
-        if !self.context.programs.contains_key(dispatch.target_agent.as_str()) {
+        if !self.context.programs().contains_key(dispatch.target_agent.as_str()) {
             self.next_seq += 1;
             let agent = json!(dispatch.target_agent);
             audit.record("unsupported_agent", id, &[("target_agent", agent)]);

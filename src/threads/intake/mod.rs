@@ -10,6 +10,7 @@ mod holds;
 mod inbox;
 mod overdue;
 mod parked;
+mod settings;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -33,6 +34,7 @@ use halt::Halt;
 use inbox::Settling;
 use overdue::Overdue;
 use parked::Parked;
+use settings::QueueTimeout;
 
 /// What waiting dispatches may hold in memory of their files, in bytes, so that they need not be read again. Twice or three
 /// times as much is what it takes.
@@ -80,6 +82,8 @@ pub struct Intake<'c> {
     cancels: Cancels,
     overdue: Overdue,
     parked: Parked,
+    queue_timeout: QueueTimeout,
+    settings_changed: Receiver<()>,
     next_scan: Instant,
 }
 
@@ -107,6 +111,8 @@ pub struct Wires {
 
 impl<'c> Intake<'c> {
     pub fn new(context: &'c Context, wires: Wires) -> Intake<'c> {
+        // First: a change that comes in between is told of.
+        let settings_changed = context.live.listen();
         let (holds, holds_as_of_ms) = holds::restore(context);
         Intake {
             context,
@@ -136,6 +142,8 @@ impl<'c> Intake<'c> {
             cancels: Cancels::default(),
             overdue: Overdue::default(),
             parked: Parked::default(),
+            queue_timeout: context.settings().queue_timeout,
+            settings_changed,
             next_scan: Instant::now(),
         }
     }
@@ -205,6 +213,7 @@ impl<'c> Intake<'c> {
                     Ok(Seen::Control) => self.look_at_requests(),
                     Ok(Seen::Rescan) | Err(_) => self.next_scan = Instant::now(),
                 },
+                recv(self.settings_changed) -> _ => self.follow_settings(),
                 recv(timer) -> _ => {}
             }
             self.tell();

@@ -36,19 +36,48 @@ impl Overdue {
         }
     }
 
+    fn clear(&mut self) {
+        self.waiting.clear();
+        self.ends.clear();
+    }
+
     fn add(&mut self, end: Instant, seq: Seq, id: DispatchId) {
         self.ends.insert(seq, end);
         self.waiting.insert((end, seq), id);
     }
 }
 
+/// Which dispatch waits, and since when.
+fn waits(claim: &Claim) -> (DispatchId, Seq, i64) {
+    (claim.id.clone(), claim.seq, claim.accepted_at_ms)
+}
+
 impl Intake<'_> {
     /// Counts the time that a dispatch which never ran may still wait.
     pub(super) fn limit_wait(&mut self, claim: &Claim) {
+        if self.context.settings().queue_timeout.is_some() {
+            let (id, seq, since_ms) = waits(claim);
+            self.limit_wait_of(id, seq, since_ms);
+        }
+    }
+
+    fn limit_wait_of(&mut self, id: DispatchId, seq: Seq, since_ms: i64) {
         let Some(limit) = self.context.settings().queue_timeout else { return };
-        let waited_ms = (clock::unix_ms() - claim.accepted_at_ms).max(0) as u64;
+        let waited_ms = (clock::unix_ms() - since_ms).max(0) as u64;
         let left = limit.saturating_sub(Duration::from_millis(waited_ms));
-        self.overdue.add(Instant::now() + left, claim.seq, claim.id.clone());
+        self.overdue.add(Instant::now() + left, seq, id);
+    }
+
+    /// The limit has changed: everything that never ran is counted anew.
+    pub(super) fn limit_waits_anew(&mut self) {
+        self.overdue.clear();
+        if self.context.settings().queue_timeout.is_none() {
+            return;
+        }
+        let store = &self.context.store;
+        let never_ran = |claim: &&Claim| matches!(store.last_attempt(&claim.id), Ok(None));
+        let waiting: Vec<_> = self.queue.waiting().filter(never_ran).map(waits).collect();
+        waiting.into_iter().for_each(|(id, seq, since_ms)| self.limit_wait_of(id, seq, since_ms));
     }
 
     /// Answers the first whose time is over.

@@ -83,11 +83,14 @@ impl Worker<'_> {
         let ttl_ms = open.dossier.dispatch.ttl_seconds as i64 * 1000;
         let latest_ms = clock::monotonic_ms().saturating_add(ttl_ms);
         let deadline_monotonic_ms = start.deadline_monotonic_ms.min(latest_ms);
+        let claim = &open.dossier.claim;
+        let verify = context.verify_in(&start.dir(), &claim.project, &id);
         let mut running = Running {
             context,
             driver,
             attempt: found.attempt,
             start: AttemptStart { deadline_monotonic_ms, ..start },
+            verify,
             session: None,
             stop: None,
             is_below_us: false,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::effects::store::{Attempt, Claim};
 use crate::effects::{clock, git, project, random};
 use crate::pure::agent::{self, Driver, Launch, SessionRef};
 use crate::pure::claim::{Accepted, AttemptStart, FirstStart, hex, name_to_text};
-use crate::pure::config::projects::{self, Terms};
+use crate::pure::config::projects::Terms;
 use crate::pure::digest::uuid_v4;
 use crate::pure::dispatch::Dispatch;
 use crate::pure::plan::Plan;
@@ -67,7 +67,8 @@ impl Worker<'_> {
             return Err(NotStarted::OtherProject(lane));
         }
         // Of the directory, which is all of a dispatch that bears on them.
-        let terms = projects::terms(&context.settings(), &dir.to_string_lossy());
+        let terms = context.terms_in(&dir, &claim.id);
+        let verify = context.verify_in(&dir, &claim.project, &claim.id);
         let launch = launch_of(plan, &terms);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
         let start = AttemptStart {
@@ -94,7 +95,7 @@ impl Worker<'_> {
         }
         self.audit_start(claim, dispatch, &start);
         let arguments = (driver.argv)(&launch);
-        match attempt::launch(context, claim, program, arguments, &start, session_files) {
+        match attempt::launch(context, claim, &program, arguments, &start, session_files) {
             Ok(session) => {
                 self.tell_start(claim, &start);
                 if let Err(e) = attempt.write_child(&session.record()) {
@@ -106,6 +107,7 @@ impl Worker<'_> {
                     driver,
                     attempt,
                     start,
+                    verify,
                     session,
                     stop: None,
                     is_below_us: true,
@@ -134,11 +136,11 @@ impl Worker<'_> {
         }
     }
 
-    fn agent(&self, dispatch: &Dispatch) -> Result<(&'static Driver, &Path), String> {
+    fn agent(&self, dispatch: &Dispatch) -> Result<(&'static Driver, PathBuf), String> {
         let name = dispatch.target_agent.as_str();
-        let found = agent::driver(name).zip(self.context.programs.get(name));
+        let found = agent::driver(name).zip(self.context.programs().get(name).cloned());
         let (driver, program) = found.ok_or_else(|| format!("unsupported agent: {name}"))?;
-        if !is_executable(program) {
+        if !is_executable(&program) {
             return Err(format!(
                 "cannot start {}: it is not there any more, or not executable",
                 program.display()

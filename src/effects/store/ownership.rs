@@ -1,0 +1,190 @@
+//! Whose our directories and `config.json` are, looked at before anything in them is believed.
+//!
+//! What is ours and too open, or shut to ourselves, is mended and told once; what another user could have put there is refused
+//! with the line to type. From the outside in: once a directory is safe, nobody can exchange the next one below us. Must not
+//! follow a link in place of a directory of ours, nor read a file other than the one that was checked.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::Store;
+use crate::effects::error::{At, Error, Result};
+use crate::pure::escape::shell_word;
+use crate::pure::ownership::{Place, Verdict, judge};
+
+/// More than anybody writes by hand.
+const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A directory of ours that had a wrong mode.
+#[derive(Debug)]
+pub struct Mended {
+    pub dir: PathBuf,
+    pub old_mode: u32,
+    new_mode: u32,
+}
+
+impl fmt::Display for Mended {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (dir, old, new) = (self.dir.display(), self.old_mode & 0o7777, self.new_mode);
+        let what =
+            if old & 0o700 == 0o700 { "was open to others" } else { "was shut to its owner" };
+        let private = if new == 0o700 { " private" } else { "" };
+        write!(f, "{dir} {what} ({old:04o}) and is{private} now ({new:04o})")
+    }
+}
+
+impl Store {
+    /// For the start: what is there already, before a file in it is read. Gives what was mended.
+    pub fn check_ownership(&self) -> Result<Vec<Mended>> {
+        let mut mended = Vec::from_iter(self.check_home()?);
+        for dir in [&self.dispatch, &self.own] {
+            match check_private(dir) {
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                checked => mended.extend(checked?),
+            }
+        }
+        self.note_shut(&mended);
+        Ok(mended)
+    }
+
+    /// `$GSTACK_HOME` itself, which may be a link of ours. Nothing there is fine.
+    pub(super) fn check_home(&self) -> Result<Option<Mended>> {
+        let home = &self.home;
+        let link = match fs::symlink_metadata(home) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            found => found.at("look at", home)?,
+        };
+        let meta = fs::metadata(home).at("look at", home)?;
+        if !meta.is_dir() {
+            return Err(not_a_directory(home, "set GSTACK_HOME to a directory"));
+        }
+        if link.is_symlink() && judge(Place::Config, link.uid(), 0, me()) == Verdict::Foreign {
+            return Err(foreign(home, link.uid(), "-h "));
+        }
+        check(home, Place::Home, &meta)
+    }
+
+    /// What is wrong above `$GSTACK_HOME`, up to the user's own directory, if it lies in that: in words, for it is not ours to
+    /// mend.
+    pub fn exposed_above(&self, user_home: Option<&Path>) -> Vec<String> {
+        let Some(top) = user_home.filter(|top| self.home.starts_with(top)) else {
+            return Vec::new();
+        };
+        let above = self.home.ancestors().skip(1).take_while(|dir| dir.starts_with(top));
+        above.filter_map(|dir| Some((dir, fs::metadata(dir).ok()?))).filter_map(exposed).collect()
+    }
+
+    /// `dispatchd/config.json`, if there is one: what is read is what was checked.
+    pub fn read_config(&self) -> Result<Option<Vec<u8>>> {
+        let path = self.config_path();
+        // Not blocking: a FIFO must not hold the start up.
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() => {
+                return Ok(None);
+            }
+            opened => opened.at("open", &path)?,
+        };
+        check_config(&file, &path)?;
+        let mut bytes = Vec::new();
+        file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes).at("read", &path)?;
+        if bytes.len() as u64 > CONFIG_BYTES_MAX {
+            return Err(refused(&path, format!("it is larger than {CONFIG_BYTES_MAX} bytes")));
+        }
+        Ok(Some(bytes))
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.own.join("config.json")
+    }
+}
+
+/// A directory of ours below `$GSTACK_HOME`: not through a link, the directory itself must stand there.
+pub(super) fn check_private(dir: &Path) -> Result<Option<Mended>> {
+    let meta = fs::symlink_metadata(dir).at("look at", dir)?;
+    if !meta.is_dir() {
+        let word = shell_word(&dir.to_string_lossy());
+        return Err(not_a_directory(dir, &format!("to move it away: mv {word} {word}.old")));
+    }
+    check(dir, Place::Private, &meta)
+}
+
+fn check(dir: &Path, place: Place, meta: &fs::Metadata) -> Result<Option<Mended>> {
+    match judge(place, meta.uid(), meta.mode(), me()) {
+        Verdict::Fine => Ok(None),
+        Verdict::Foreign => Err(foreign(dir, meta.uid(), "-R ")),
+        Verdict::TooOpen => Err(too_open(dir, meta.mode())),
+        Verdict::Mend(new_mode) => {
+            fs::set_permissions(dir, Permissions::from_mode(new_mode)).at("tighten", dir)?;
+            Ok(Some(Mended { dir: dir.to_path_buf(), old_mode: meta.mode(), new_mode }))
+        }
+    }
+}
+
+fn check_config(file: &File, path: &Path) -> Result<()> {
+    let meta = file.metadata().at("look at", path)?;
+    if !meta.is_file() {
+        return Err(refused(path, "it is not a regular file".into()));
+    }
+    match judge(Place::Config, meta.uid(), meta.mode(), me()) {
+        Verdict::Foreign => Err(foreign(path, meta.uid(), "")),
+        Verdict::TooOpen => Err(too_open(path, meta.mode())),
+        Verdict::Fine | Verdict::Mend(_) => Ok(()),
+    }
+}
+
+fn exposed((dir, meta): (&Path, fs::Metadata)) -> Option<String> {
+    let name = dir.display();
+    match judge(Place::Above, meta.uid(), meta.mode(), me()) {
+        Verdict::Fine | Verdict::Mend(_) => None,
+        Verdict::Foreign => {
+            let uid = meta.uid();
+            Some(format!(
+                "{name} belongs to uid {uid}, who can put another directory in place of ours"
+            ))
+        }
+        Verdict::TooOpen => {
+            let word = shell_word(&dir.to_string_lossy());
+            Some(format!(
+                "others may write to {name} and exchange what is in it: chmod go-w {word}"
+            ))
+        }
+    }
+}
+
+fn me() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn refused(path: &Path, why: String) -> Error {
+    Error::new("use", path, io::Error::other(why))
+}
+
+fn not_a_directory(path: &Path, way_out: &str) -> Error {
+    let why = format!("it is not a directory; {way_out}");
+    Error::new("use", path, io::Error::new(ErrorKind::NotADirectory, why))
+}
+
+fn foreign(path: &Path, uid: u32, option: &str) -> Error {
+    let (me, word) = (me(), shell_word(&path.to_string_lossy()));
+    refused(
+        path,
+        format!(
+            "it belongs to another user (uid {uid}), who could make us (uid {me}) run anything; if all in it is \
+             right: chown {option}{me} {word}"
+        ),
+    )
+}
+
+fn too_open(path: &Path, mode: u32) -> Error {
+    let (mode, word) = (mode & 0o7777, shell_word(&path.to_string_lossy()));
+    refused(
+        path,
+        format!("others may write to it (mode {mode:04o}); once it is right: chmod go-w {word}"),
+    )
+}

@@ -1,0 +1,101 @@
+//! Whose a directory or file must be, and who else may write there, for the daemon to believe what stands in it.
+//!
+//! Whoever can put a file into `dispatchd/` decides what the daemon runs, and with whose rights: it must be ours. What is ours
+//! and too open is mended, what is another user's is refused: nobody knows what that user has put there already.
+
+const ROOT: u32 = 0;
+const OTHERS_WRITE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+const OWNER_ALL: u32 = 0o700;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `$GSTACK_HOME`: others may look into it.
+    Home,
+    /// One of the directories in it, which are nobody else's business.
+    Private,
+    /// Above `$GSTACK_HOME`: not ours to change.
+    Above,
+    /// `config.json`
+    Config,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Fine,
+    /// It is ours, and gets this mode.
+    Mend(u32),
+    /// It belongs to somebody else.
+    Foreign,
+    /// Others may write there, and it is not ours to mend.
+    TooOpen,
+}
+
+/// `uid` and `mode`: of what stands there. `me`: who we are. In a sticky directory others can touch only what is theirs.
+pub fn judge(place: Place, uid: u32, mode: u32, me: u32) -> Verdict {
+    let is_open = mode & OTHERS_WRITE != 0 && mode & STICKY == 0;
+    let is_ours = uid == me;
+    let is_trusted = is_ours || uid == ROOT;
+    match place {
+        Place::Private if !is_ours => Verdict::Foreign,
+        Place::Private if mode & 0o777 != OWNER_ALL => Verdict::Mend(OWNER_ALL),
+        Place::Private => Verdict::Fine,
+        _ if !is_trusted => Verdict::Foreign,
+        Place::Home if is_ours && (is_open || mode & OWNER_ALL != OWNER_ALL) => {
+            let tightened = if is_open { mode & !OTHERS_WRITE } else { mode };
+            Verdict::Mend(tightened & 0o7777 | OWNER_ALL)
+        }
+        Place::Home | Place::Above if is_open => Verdict::TooOpen,
+        // A sticky bit says nothing on a file.
+        Place::Config if mode & OTHERS_WRITE != 0 => Verdict::TooOpen,
+        Place::Home | Place::Above | Place::Config => Verdict::Fine,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place::*;
+    use super::Verdict::*;
+    use super::*;
+
+    #[test]
+    fn what_is_ours_is_mended_and_what_is_not_is_refused() {
+        const ME: u32 = 1000;
+        const OTHER: u32 = 1001;
+        for (place, uid, mode, want) in [
+            (Private, ME, 0o700, Fine),
+            (Private, ME, 0o755, Mend(0o700)),
+            (Private, ME, 0o777, Mend(0o700)),
+            (Private, ME, 0o1777, Mend(0o700)),
+            (Private, ME, 0o500, Mend(0o700)),
+            (Private, ME, 0, Mend(0o700)),
+            (Private, OTHER, 0o700, Foreign),
+            (Private, ROOT, 0o700, Foreign),
+            (Home, ME, 0o755, Fine),
+            (Home, ME, 0o700, Fine),
+            (Home, ME, 0o775, Mend(0o755)),
+            (Home, ME, 0o777, Mend(0o755)),
+            (Home, ME, 0o1777, Fine),
+            (Home, ME, 0o1577, Mend(0o1777)),
+            (Home, ME, 0o500, Mend(0o700)),
+            (Home, ME, 0, Mend(0o700)),
+            (Home, ROOT, 0o755, Fine),
+            (Home, ROOT, 0o1777, Fine),
+            (Home, ROOT, 0o777, TooOpen),
+            (Home, OTHER, 0o755, Foreign),
+            (Above, ME, 0o775, TooOpen),
+            (Above, ROOT, 0o1777, Fine),
+            (Above, OTHER, 0o755, Foreign),
+            (Config, ME, 0o644, Fine),
+            (Config, ROOT, 0o644, Fine),
+            (Config, ME, 0o664, TooOpen),
+            (Config, ME, 0o1602, TooOpen),
+            (Config, OTHER, 0o600, Foreign),
+        ] {
+            assert_eq!(judge(place, uid, mode, ME), want, "{place:?} {uid} {mode:o}");
+        }
+        assert_eq!(judge(Private, ROOT, 0o700, ROOT), Fine);
+        assert_eq!(judge(Private, ME, 0o700, ROOT), Foreign);
+        assert_eq!(judge(Home, ROOT, 0o777, ROOT), Mend(0o755));
+    }
+}

@@ -1,0 +1,106 @@
+//! The settings in force, and what follows from them: the programs of the agents, the rules for a project.
+//!
+//! They are replaced as a whole when the operator has changed them (SIGHUP). Whoever needs several of them together takes them
+//! once; a session keeps the rules that it was started with. Where a key of `projects` or `verify` leads is asked each time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Context;
+use crate::effects::project;
+use crate::pure::config::Settings;
+use crate::pure::config::projects::{self, Terms, Verify};
+use crate::pure::dispatch::DispatchId;
+
+/// Absolute paths of the agent programs that were found, by agent name.
+pub type Programs = HashMap<&'static str, PathBuf>;
+
+/// Keys of `projects` and `verify` that name no directory, each with the setting that it stands in.
+pub type Unmet = BTreeSet<(&'static str, String)>;
+
+pub struct LiveSettings {
+    now: RwLock<(Arc<Settings>, Arc<Programs>)>,
+    /// When the settings were read; each is told again when it is met.
+    unmet: Mutex<Unmet>,
+    listeners: Mutex<Vec<Sender<()>>>,
+}
+
+impl LiveSettings {
+    pub fn new(settings: Settings, programs: Programs, unmet: Unmet) -> LiveSettings {
+        LiveSettings {
+            now: RwLock::new((Arc::new(settings), Arc::new(programs))),
+            unmet: Mutex::new(unmet),
+            listeners: Mutex::default(),
+        }
+    }
+
+    /// `programs`: `None` leaves them as they are.
+    pub fn replace(&self, settings: Settings, programs: Option<Programs>, unmet: Unmet) {
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        now.0 = Arc::new(settings);
+        if let Some(programs) = programs {
+            now.1 = Arc::new(programs);
+        }
+        drop(now);
+        *self.unmet.lock().unwrap_or_else(PoisonError::into_inner) = unmet;
+        for listener in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            // Full: it has not looked since the last time, and will.
+            let _ = listener.try_send(());
+        }
+    }
+
+    /// Gives a word after each replacement: for threads that keep something of the settings.
+    pub fn listen(&self) -> Receiver<()> {
+        let (sender, receiver) = bounded(1);
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        receiver
+    }
+
+    /// True the first time that such a rule holds.
+    fn is_met_at_last(&self, setting: &'static str, key: &str) -> bool {
+        let mut unmet = self.unmet.lock().unwrap_or_else(PoisonError::into_inner);
+        unmet.remove(&(setting, key.to_string()))
+    }
+}
+
+impl Context {
+    /// The settings that are in force now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.live.now.read().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    pub fn programs(&self) -> Arc<Programs> {
+        self.live.now.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    /// On what terms a session runs that starts now in this directory, which is resolved.
+    pub fn terms_in(&self, dir: &Path, id: &DispatchId) -> Terms {
+        let settings = self.settings();
+        let found = projects::project(&settings, dir, &|key| self.forms(key));
+        if let Some((key, _)) = found {
+            self.tell_of_use("projects", key, id);
+        }
+        projects::terms(&settings, found.map(|(_, project)| project))
+    }
+
+    /// What must pass before the work of a session in this directory counts, as things stand now.
+    pub fn verify_in(&self, dir: &Path, name: &str, id: &DispatchId) -> Option<Verify> {
+        let settings = self.settings();
+        let (key, verify) = projects::verify(&settings, dir, name, &|key| self.forms(key))?;
+        self.tell_of_use("verify", key, id);
+        Some(verify.clone())
+    }
+
+    fn forms(&self, key: &str) -> [PathBuf; 2] {
+        project::forms(key, self.home.as_deref())
+    }
+
+    fn tell_of_use(&self, setting: &'static str, key: &str, id: &DispatchId) {
+        if self.live.is_met_at_last(setting, key) {
+            log::warn!("{setting}: {key}, which named no directory, holds from here on: {id}");
+        }
+    }
+}

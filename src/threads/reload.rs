@@ -1,0 +1,64 @@
+//! SIGHUP: the settings are read again, and put in force as far as that goes without a restart.
+//!
+//! A file that is wrong changes nothing. Environment and flags are those of the start. Whoever keeps something of the settings
+//! is told (`LiveSettings::listen`); a running session keeps the terms that it was started with.
+
+use serde_json::json;
+
+use super::Context;
+use super::live::{Programs, Unmet};
+use crate::effects::store::Rotation;
+use crate::pure::config::changes::{self, Change};
+use crate::pure::config::{Reload, Settings};
+
+struct New {
+    changes: Vec<Change>,
+    settings: Settings,
+    /// `None`: those there are.
+    programs: Option<Programs>,
+    warnings: Vec<String>,
+    unmet: Unmet,
+}
+
+pub fn reload(context: &Context) {
+    let New { changes, settings, programs, warnings, unmet } = match read(context) {
+        Ok(new) => new,
+        Err(e) => {
+            log::error!("SIGHUP changes nothing: {e}");
+            return context.audit.record("config_refused", "", &[("error", json!(e))]);
+        }
+    };
+    context.audit.rotate_by(rotation(&settings));
+    context.live.replace(settings, programs, unmet);
+    if changes.is_empty() {
+        log::info!("config: nothing has changed");
+    }
+    for change in &changes {
+        log::info!("config: {change}");
+    }
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+    let keys = |reload| {
+        let of = changes.iter().filter(|change| change.reload == reload);
+        json!(of.map(|change| change.key).collect::<Vec<_>>())
+    };
+    let details = [("changed", keys(Reload::Live)), ("needs_restart", keys(Reload::Restart))];
+    context.audit.record("config_reloaded", "", &details);
+}
+
+fn read(context: &Context) -> Result<New, String> {
+    let found = context.sources.read(&context.store)?;
+    let now = context.settings();
+    let changes = changes::changes(&now, &found.settings);
+    let settings = changes::in_force(&now, found.settings);
+    // Looked for again only where another one is named: one that is being replaced just now is no reason to refuse a file.
+    let is_other = settings.claude != now.claude;
+    let programs = is_other.then(|| context.sources.find_agents(&settings)).transpose()?;
+    let (warnings, unmet) = context.sources.missing(&settings);
+    Ok(New { changes, settings, programs, warnings, unmet })
+}
+
+pub fn rotation(settings: &Settings) -> Rotation {
+    Rotation { max_bytes: settings.audit_max_bytes, keep: settings.audit_keep }
+}

@@ -1,0 +1,147 @@
+//! Where the settings come from: defaults, `config.json`, the environment and the flags of the start. Kept, so that they can be
+//! read again: of them only the file may have changed.
+//!
+//! It also looks whether what they name is there. Decides nothing: the table of settings says what is right.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::live::{Programs, Unmet};
+use crate::effects::process::{find_program, is_executable};
+use crate::effects::project;
+use crate::effects::store::Store;
+use crate::pure::agent::DRIVERS;
+use crate::pure::cli::Flags;
+use crate::pure::config::projects::Verify;
+use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable};
+use crate::pure::{escape, strict_json};
+
+/// What does not change as long as the daemon runs.
+pub struct Sources {
+    variables: Vec<Variable>,
+    flags: Flags,
+    home: Option<OsString>,
+    /// `$PATH`
+    path: Option<OsString>,
+}
+
+/// The settings, and what people should be told.
+pub struct Found {
+    pub settings: Settings,
+    pub warnings: Vec<String>,
+}
+
+impl Sources {
+    /// `environment`: all of it.
+    pub fn new(environment: impl Iterator<Item = (OsString, OsString)>, flags: Flags) -> Sources {
+        let (mut variables, mut home, mut path) = (Vec::new(), None, None);
+        for (name, value) in environment {
+            let text = name.to_string_lossy();
+            if text.starts_with(VARIABLE_PREFIX) {
+                let value = value.into_string().ok();
+                variables.push(Variable { name: text.into_owned(), value });
+            } else if name == "HOME" && !value.is_empty() {
+                home = Some(value);
+            } else if name == "PATH" {
+                path = Some(value);
+            }
+        }
+        Sources { variables, flags, home, path }
+    }
+
+    pub fn home(&self) -> Option<&OsStr> {
+        self.home.as_deref()
+    }
+
+    /// The error says what is wrong and how it is mended.
+    pub fn read(&self, store: &Store) -> Result<Found, String> {
+        let mut settings = Settings::default();
+        if let Some(bytes) = store.read_config().map_err(|e| e.to_string())? {
+            let path = store.config_path();
+            let applied = strict_json::parse(&bytes)
+                .and_then(|config| config::apply_config(&mut settings, &config));
+            applied.map_err(|e| {
+                let word = escape::shell_word(&path.to_string_lossy());
+                format!("{}: {e}; to mend it: ${{EDITOR:-vi}} {word}", path.display())
+            })?;
+        }
+        let warnings = config::apply_environment(&mut settings, &self.variables)?;
+        self.flags.apply(&mut settings)?;
+        for (setting, key) in directories(&settings) {
+            if !project::expand(key, self.home()).is_absolute() {
+                return Err(format!(
+                    "{setting}: {key} is nowhere, since HOME is no directory: name it from /, or set HOME"
+                ));
+            }
+        }
+        Ok(Found { settings, warnings })
+    }
+
+    /// Where each agent's program is, absolute. Without Claude Code there is nothing to do (the seed's start-up error).
+    pub fn find_agents(&self, settings: &Settings) -> Result<Programs, String> {
+        // Where its installers put it; cron's and systemd's PATH have none of these.
+        let user_places = [".local/bin", ".claude/local", "bin", ".npm-global/bin", ".bun/bin"];
+        let home = self.home().map(Path::new);
+        let mut places: Vec<PathBuf> =
+            home.into_iter().flat_map(|h| user_places.map(|p| h.join(p))).collect();
+        places.extend(["/usr/local/bin", "/opt/homebrew/bin"].map(PathBuf::from));
+        let mut programs = Programs::new();
+        for driver in DRIVERS {
+            let named = (driver.name == "claude").then_some(settings.claude.as_deref()).flatten();
+            let program = named.unwrap_or(driver.program);
+            if let Some(program) = find_program(program, self.path.as_deref(), &places) {
+                programs.insert(driver.name, program);
+            } else if let Some(named) = named {
+                return Err(format!(
+                    "claude binary not found: {named} is no executable file; name it with --claude PATH"
+                ));
+            }
+        }
+        if programs.is_empty() {
+            return Err(
+                "claude binary not found in PATH or the usual places; name it with --claude PATH"
+                    .into(),
+            );
+        }
+        Ok(programs)
+    }
+
+    /// What the settings name that is not there, in words; and the directories among it.
+    pub fn missing(&self, settings: &Settings) -> (Vec<String>, Unmet) {
+        let (mut warnings, mut unmet) = (Vec::new(), Unmet::new());
+        for (setting, key) in directories(settings) {
+            let [_, dir] = project::forms(key, self.home());
+            if !dir.is_dir() {
+                warnings.push(format!(
+                    "{setting}: {key} names no directory; the rule holds as soon as there is one"
+                ));
+                unmet.insert((setting, key.to_string()));
+            }
+        }
+        for (key, is_directory, Verify { argv, .. }) in settings.verify.entries() {
+            let dir =
+                is_directory.then(|| project::resolve_nearest(&project::expand(key, self.home())));
+            if !self.may_run(&argv[0], dir.as_deref()) {
+                warnings.push(format!("verify: {key}: {} is no program that can be run", argv[0]));
+            }
+        }
+        (warnings, unmet)
+    }
+
+    /// False only for what cannot be run from that directory. Where none is known, or none is there, a relative path says nothing.
+    fn may_run(&self, program: &str, dir: Option<&Path>) -> bool {
+        if !program.contains('/') {
+            return find_program(program, self.path.as_deref(), &[]).is_some();
+        }
+        if Path::new(program).is_absolute() {
+            return is_executable(Path::new(program));
+        }
+        dir.is_none_or(|dir| !dir.is_dir() || is_executable(&dir.join(program)))
+    }
+}
+
+/// The keys that name directories, each with the setting that it stands in.
+fn directories(settings: &Settings) -> impl Iterator<Item = (&'static str, &str)> {
+    let projects = settings.projects.directories().map(|(key, _)| ("projects", key));
+    projects.chain(settings.verify.directories().map(|(key, _)| ("verify", key)))
+}
