@@ -205,3 +205,21 @@ fn what_is_wrong_above_the_home_is_said_and_left() {
     assert_eq!(mode(&open), 0o777);
     drop(daemon);
 }
+
+#[test]
+fn a_home_of_roots_that_everybody_may_write_to_is_refused() {
+    if !root_here() {
+        return;
+    }
+    let lab = Lab::new();
+    let Some(prefix) = as_nobody(&lab) else { return };
+    let volume = lab.path("volume");
+    make(&volume, 0o777);
+    let start = || lab.daemon().under(&prefix);
+    let out = start().env("GSTACK_HOME", volume.display()).output();
+    assert_eq!(out.code, 1, "{out:?}");
+    assert!(out.stderr.contains(&format!("chmod go-w {}", volume.display())), "{}", out.stderr);
+    let daemon = start().env("GSTACK_HOME", volume.join("own").display()).start();
+    assert_eq!(mode(&volume.join("own")), 0o700);
+    drop(daemon);
+}

@@ -118,7 +118,11 @@ fn check(dir: &Path, place: Place, meta: &fs::Metadata) -> Result<Option<Mended>
     match judge(place, meta.uid(), meta.mode(), me()) {
         Verdict::Fine => Ok(None),
         Verdict::Foreign => Err(foreign(dir, meta.uid(), "-R ")),
-        Verdict::TooOpen => Err(too_open(dir, meta.mode())),
+        Verdict::TooOpen => Err(too_open(
+            dir,
+            meta.mode(),
+            " (or set GSTACK_HOME to a directory of your own in it)",
+        )),
         Verdict::Mend(new_mode) => {
             fs::set_permissions(dir, Permissions::from_mode(new_mode)).at("tighten", dir)?;
             Ok(Some(Mended { dir: dir.to_path_buf(), old_mode: meta.mode(), new_mode }))
@@ -133,7 +137,7 @@ fn check_config(file: &File, path: &Path) -> Result<()> {
     }
     match judge(Place::Config, meta.uid(), meta.mode(), me()) {
         Verdict::Foreign => Err(foreign(path, meta.uid(), "")),
-        Verdict::TooOpen => Err(too_open(path, meta.mode())),
+        Verdict::TooOpen => Err(too_open(path, meta.mode(), "")),
         Verdict::Fine | Verdict::Mend(_) => Ok(()),
     }
 }
@@ -181,10 +185,10 @@ fn foreign(path: &Path, uid: u32, option: &str) -> Error {
     )
 }
 
-fn too_open(path: &Path, mode: u32) -> Error {
+fn too_open(path: &Path, mode: u32, or: &str) -> Error {
     let (mode, word) = (mode & 0o7777, shell_word(&path.to_string_lossy()));
-    refused(
-        path,
-        format!("others may write to it (mode {mode:04o}); once it is right: chmod go-w {word}"),
-    )
+    let why = format!(
+        "others may write to it (mode {mode:04o}); once it is right: chmod go-w {word}{or}"
+    );
+    refused(path, why)
 }
