@@ -47,7 +47,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     };
     let programs = sources.find_agents(&settings)?;
     let ca_file = settings.ca_file.as_deref().map(Path::new);
-    let sender = Sender::new(ca_file).map_err(text)?;
+    let sender = Sender::new(ca_file).map_err(|e| format!("ca_file: {e}"))?;
     let (outbox_changed, outbox_news) = bounded(1);
     let (changed, news) = bounded(1);
     let (missing, unmet) = sources.missing(&settings);
@@ -62,6 +62,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         store,
         live: LiveSettings::new(settings, programs, unmet),
         sources,
+        sender,
         home,
         outbox_changed,
     };
@@ -78,7 +79,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     announce(&context);
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, scope };
-        let code = daemon.run(signals, sender, outbox_news, (changed, news)).unwrap_or_else(|e| {
+        let code = daemon.run(signals, outbox_news, (changed, news)).unwrap_or_else(|e| {
             log::error!("{e}");
             1
         });
@@ -157,7 +158,6 @@ impl<'env> Daemon<'_, 'env> {
     fn run(
         self,
         signals: signal_hook::iterator::Signals,
-        sender: Sender,
         outbox_news: Receiver<()>,
         (changed, news): (Changed, Receiver<()>),
     ) -> Result<i32, String> {
@@ -208,7 +208,7 @@ impl<'env> Daemon<'_, 'env> {
             drop(done_in);
         })?;
         self.spawn("courier", move || {
-            courier::run(context, &sender, outbox_news, ended);
+            courier::run(context, &context.sender, outbox_news, ended);
             drop(last_in);
         })?;
         if ready.recv().is_ok() {

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use ureq::Agent;
@@ -19,7 +20,8 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
 pub struct Sender {
-    agent: Agent,
+    /// Replaced when the settings are.
+    agent: RwLock<Agent>,
 }
 
 /// Why there was no answer.
@@ -40,7 +42,13 @@ impl Sender {
             .http_status_as_error(false)
             .user_agent(concat!("gstack-dispatch-daemon/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Sender { agent: config.into() })
+        Ok(Sender { agent: RwLock::new(config.into()) })
+    }
+
+    /// From the next try on it does as the other one.
+    pub fn become_as(&self, other: Sender) {
+        let agent = other.agent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.agent.write().unwrap_or_else(PoisonError::into_inner) = agent;
     }
 
     /// The answer's status, or why there was none. `timeout` bounds the whole try, from the name's resolution to the
@@ -52,8 +60,8 @@ impl Sender {
         body: &str,
         timeout: Duration,
     ) -> std::result::Result<u16, Failure> {
-        let request = self
-            .agent
+        let agent = self.agent.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let request = agent
             .post(url)
             .config()
             .timeout_global(Some(timeout))

@@ -312,8 +312,7 @@ pub static SETTINGS: &[Setting] = &[
         "PATH",
         "built in",
         "PEM file of the authorities to trust for https callbacks, instead of the built-in list",
-        ca_file = optional_text,
-        Restart
+        ca_file = optional_text
     ),
     setting!(
         "spare",

@@ -34,6 +34,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use serde_json::json;
 
+use crate::effects::callback;
 use crate::effects::error::{Error, Result};
 use crate::effects::process::Processes;
 use crate::effects::store::{Audit, Claim, MovedAside, Store};
@@ -55,6 +56,8 @@ pub struct Context {
     pub processes: Processes,
     pub live: LiveSettings,
     pub sources: Sources,
+    /// Of callbacks.
+    pub sender: callback::Sender,
     /// For `~/` in a dispatch.
     pub home: Option<OsString>,
     pub level: Level,

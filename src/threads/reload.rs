@@ -3,10 +3,13 @@
 //! A file that is wrong changes nothing. Environment and flags are those of the start. Whoever keeps something of the settings
 //! is told (`LiveSettings::listen`); a running session keeps the terms that it was started with.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::Context;
 use super::live::{Programs, Unmet};
+use crate::effects::callback::Sender;
 use crate::effects::store::Rotation;
 use crate::pure::config::changes::{self, Change};
 use crate::pure::config::{Reload, Settings};
@@ -16,18 +19,20 @@ struct New {
     settings: Settings,
     /// `None`: those there are.
     programs: Option<Programs>,
+    sender: Sender,
     warnings: Vec<String>,
     unmet: Unmet,
 }
 
 pub fn reload(context: &Context) {
-    let New { changes, settings, programs, warnings, unmet } = match read(context) {
+    let New { changes, settings, programs, sender, warnings, unmet } = match read(context) {
         Ok(new) => new,
         Err(e) => {
             log::error!("SIGHUP changes nothing: {e}");
             return context.audit.record("config_refused", "", &[("error", json!(e))]);
         }
     };
+    context.sender.become_as(sender);
     context.audit.rotate_by(rotation(&settings));
     context.live.replace(settings, programs, unmet);
     if changes.is_empty() {
@@ -55,8 +60,10 @@ fn read(context: &Context) -> Result<New, String> {
     // Looked for again only where another one is named: one that is being replaced just now is no reason to refuse a file.
     let is_other = settings.claude != now.claude;
     let programs = is_other.then(|| context.sources.find_agents(&settings)).transpose()?;
+    let ca_file = settings.ca_file.as_deref().map(Path::new);
+    let sender = Sender::new(ca_file).map_err(|e| format!("ca_file: {e}"))?;
     let (warnings, unmet) = context.sources.missing(&settings);
-    Ok(New { changes, settings, programs, warnings, unmet })
+    Ok(New { changes, settings, programs, sender, warnings, unmet })
 }
 
 pub fn rotation(settings: &Settings) -> Rotation {

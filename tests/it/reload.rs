@@ -84,6 +84,7 @@ fn a_bad_file_changes_nothing_and_says_why() {
         (json!({"model": "bad", "modle": "bad"}).to_string(), "did you mean model?"),
         (json!({"model": "bad", "max_turns": 0}).to_string(), "max_turns: must be at least 1"),
         (json!({"model": "bad", "claude": nowhere}).to_string(), "not found"),
+        (json!({"model": "bad", "ca_file": nowhere}).to_string(), "ca_file: cannot read"),
     ] {
         config(&lab, &text);
         let line = reload(&lab, &daemon);
@@ -141,6 +142,21 @@ fn what_threads_keep_of_the_settings_follows() {
     wait_until("the audit log put aside", PATIENCE, || lab.inbox().join("audit.jsonl.1").exists());
     hold.release();
     lab.completed("a");
+    drop(daemon);
+}
+
+#[test]
+fn callbacks_go_by_the_new_settings() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Silence, Answer::Status(200)]);
+    let daemon = lab.daemon().unset("--callback-timeout").start();
+    config(&lab, json!({"callback_timeout_seconds": 0.3, "callback_delays_seconds": [0, 0.2]}));
+    let changed = json!(["callback_timeout_seconds", "callback_delays_seconds"]);
+    assert_eq!(reload(&lab, &daemon)["changed"], changed);
+    lab.send(&lab.task("a", "hello").with("callback_url", server.url.as_str()));
+    // Half a minute would pass until the first try is given up, and five seconds until the next.
+    lab.event("a", "callback_failed");
+    lab.event("a", "callback_sent");
     drop(daemon);
 }
 

@@ -166,6 +166,6 @@ mod tests {
     fn slots_places_and_the_lock_need_a_restart_and_nothing_else() {
         let restart = SETTINGS.iter().filter(|setting| setting.reload == Reload::Restart);
         let restart: Vec<&str> = restart.map(|setting| setting.key).collect();
-        assert_eq!(restart, ["max_concurrent", "lock_wait_seconds", "ca_file", "allow_network_fs"]);
+        assert_eq!(restart, ["max_concurrent", "lock_wait_seconds", "allow_network_fs"]);
     }
 }
