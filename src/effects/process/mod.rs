@@ -17,6 +17,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
@@ -32,6 +33,8 @@ pub use verb::{VERB, become_session};
 /// As a child subreaper (Linux) we become the parent of every orphan below us. That makes them findable at no cost, and it
 /// makes us responsible for reaping them: one by one, by pid, since `waitpid(-1)` would steal the status of our own.
 pub struct Processes {
+    /// When this daemon began; the one before it was dead by then.
+    since: Instant,
     subreaper: bool,
     /// Children that we started and have not reaped. A number may stand here twice, for a moment: the child that had it is
     /// reaped but not forgotten yet, and the kernel has given it to the next one.
@@ -48,6 +51,7 @@ impl Processes {
     /// Once for the process, before any thread of ours spawns something.
     pub fn new() -> Processes {
         Processes {
+            since: Instant::now(),
             subreaper: become_subreaper(),
             ours: Mutex::default(),
             forking: RwLock::default(),

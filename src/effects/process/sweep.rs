@@ -23,7 +23,8 @@ const FORK_TO_EXEC_MAX: Duration = Duration::from_millis(50);
 /// How long an orphan may stay without an environment (in the middle of its exec, or dying) before it is taken for one that
 /// has none.
 const SETTLE_MAX: Duration = Duration::from_millis(200);
-/// How long a session whose agent cannot be seen is waited for at start, while something holds its stdout.
+/// How long after our own start an agent of the daemon before us may still be on its way to its exec: as long as that, one
+/// that cannot be seen is waited for while something holds its stdout.
 const EXEC_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// After SIGKILL: what is still there then is reported as not ended.
@@ -81,14 +82,14 @@ impl Processes {
     /// The agent, if nobody wrote its pid down. A fork that has not reached its exec is waited for; as long as it may come,
     /// stdout is locked.
     pub fn find_leader(&self, mark: &Mark) -> Option<ChildRecord> {
-        let (began, stdout) = (Instant::now(), Stdout::of(mark));
+        let stdout = Stdout::of(mark);
         loop {
             let candidates =
                 self.scan(mark, false).into_iter().filter(|found| is_leader(found.pid));
             if let Some(oldest) = candidates.min_by_key(|found| found.start_time) {
                 return Some(ChildRecord { pid: oldest.pid, start_time: Some(oldest.start_time) });
             }
-            if stdout.is_unlocked() || began.elapsed() >= EXEC_WAIT_MAX {
+            if stdout.is_unlocked() || self.since.elapsed() >= EXEC_WAIT_MAX {
                 return None;
             }
             thread::sleep(LOOK_AGAIN);
