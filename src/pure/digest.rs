@@ -2,8 +2,19 @@
 
 use super::claim::hex;
 
+/// A digest as it is kept of many files at once.
+pub type Sha256 = [u8; 32];
+
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
+}
+
+/// A digest that was written in hex. `None`: it is none.
+pub fn sha256_of_hex(text: &str) -> Option<Sha256> {
+    let digits: Vec<u8> =
+        text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    if digits.len().is_multiple_of(2) { bytes.try_into().ok() } else { None }
 }
 
 /// A version 4 UUID (RFC 9562, section 5.4).
@@ -17,6 +28,15 @@ pub fn uuid_v4(mut random: [u8; 16]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_comes_back_from_its_hex_form_and_nothing_else_does() {
+        let text = sha256_hex(b"x");
+        assert_eq!(sha256_of_hex(&text).map(|digest| hex(&digest)), Some(text.clone()));
+        for other in ["", "00", &text[1..], &format!("{text}0"), &text.replace(&text[..1], "g")] {
+            assert_eq!(sha256_of_hex(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn digest_and_uuid_have_their_standard_form() {

@@ -127,13 +127,18 @@ impl Reason {
         }
     }
 
-    /// Whether the sender is answered with a failed report under the id (if that is legal and unused): not when the
-    /// file may be somebody else's, and not when the id has its answer already.
+    /// Whether the sender is answered with a failed report under the id (if that is legal and
+    /// unused): not when the file may be somebody else's, and not when the id has its answer
+    /// already. One that is too large is the sender's own: its owner and mode have been looked at
+    /// before its size.
     pub fn answers_sender(self) -> bool {
         match self {
-            Reason::NotJson | Reason::NotAnObject | Reason::Schema | Reason::Nul => true,
+            Reason::NotJson
+            | Reason::NotAnObject
+            | Reason::Schema
+            | Reason::Nul
+            | Reason::TooLarge => true,
             Reason::UnsafeId
-            | Reason::TooLarge
             | Reason::Symlink
             | Reason::NotAFile
             | Reason::Unreadable
@@ -155,6 +160,16 @@ pub struct Rejection {
 impl Rejection {
     pub fn new(reason: Reason, error: impl Into<String>) -> Rejection {
         Rejection { reason, error: error.into(), id: None }
+    }
+
+    /// Under which id the sender is answered, if at all: where the file names none, its own name
+    /// stands in, for whoever waits for an answer would wait for ever.
+    pub fn answered_id(&self, file_name: &str) -> Option<DispatchId> {
+        if !self.reason.answers_sender() {
+            return None;
+        }
+        let named = || DispatchId::parse(file_name.strip_suffix(".json")?);
+        self.id.clone().or_else(named)
     }
 }
 

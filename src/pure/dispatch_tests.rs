@@ -129,3 +129,31 @@ fn unknown_fields_are_named() {
     assert_eq!(d.unknown_fields.len(), SHOWN_FIELDS_MAX);
     assert!(d.unknown_fields.iter().all(|name| name.len() < 200));
 }
+
+#[test]
+fn who_names_no_id_is_answered_under_the_files_name() {
+    let id = |text: &str| DispatchId::parse(text).expect("an id");
+    for (reason, named, file, want) in [
+        (Reason::NotJson, None, "dispatch-a.json", Some("dispatch-a")),
+        (Reason::NotAnObject, None, "dispatch-a.json", Some("dispatch-a")),
+        (Reason::TooLarge, None, "dispatch-a.json", Some("dispatch-a")),
+        (Reason::Schema, None, "dispatch-a.json", Some("dispatch-a")),
+        (Reason::Schema, Some("dispatch-b"), "dispatch-a.json", Some("dispatch-b")),
+        (Reason::Nul, Some("dispatch-b"), "dispatch-a.json", Some("dispatch-b")),
+        (Reason::NotJson, None, "dispatch-a b.json", None),
+        (Reason::NotJson, None, "dispatch-\u{fffd}.json", None),
+        (Reason::NotJson, None, "dispatch-a", None),
+        // It names an id, which is none; the file's name is not what its sender waits for.
+        (Reason::UnsafeId, None, "dispatch-a.json", None),
+        (Reason::DuplicateId, Some("dispatch-b"), "dispatch-a.json", None),
+        (Reason::ForeignOwner, None, "dispatch-a.json", None),
+        (Reason::WritableByOthers, None, "dispatch-a.json", None),
+        (Reason::Unreadable, None, "dispatch-a.json", None),
+        (Reason::Symlink, None, "dispatch-a.json", None),
+        (Reason::NotAFile, None, "dispatch-a.json", None),
+    ] {
+        let rejection = Rejection { id: named.map(id), ..Rejection::new(reason, "no") };
+        let got = rejection.answered_id(file);
+        assert_eq!(got, want.map(id), "{reason:?} {named:?} {file}");
+    }
+}
