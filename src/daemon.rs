@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         audit: store.open_audit(reload::rotation(&settings)).map_err(text)?,
         processes: Processes::new(),
         level: Level::default(),
+        paused: AtomicBool::new(store.is_paused()),
         health: Health::new(changed.clone()),
         board: Board::default(),
         last_beat_ms: store.heartbeat_at_ms(),

@@ -61,6 +61,8 @@ pub struct Context {
     /// For `~/` in a dispatch.
     pub home: Option<OsString>,
     pub level: Level,
+    /// Nothing new is started, and no retry. Intake sets it, from the control files.
+    pub paused: AtomicBool,
     /// What is wrong just now.
     pub health: Health,
     /// What the heartbeat tells.
@@ -72,6 +74,10 @@ pub struct Context {
 }
 
 impl Context {
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
     /// Tells what had to be moved because it stood where something of ours belongs.
     pub fn tell_moved_aside(&self) {
         for MovedAside { id, from, to } in self.store.take_moved_aside() {
@@ -94,15 +100,30 @@ pub struct Job {
 
 /// Asks the owner of a session to end it. The owner looks about once a second.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Line>);
+
+#[derive(Debug, Default)]
+struct Line {
+    is_asked: AtomicBool,
+    has_begun: AtomicBool,
+}
 
 impl Cancel {
     pub fn ask(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.is_asked.store(true, Ordering::Release);
     }
 
     pub fn is_asked(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.is_asked.load(Ordering::Acquire)
+    }
+
+    /// The owner has seen that its sender still wants it: it is no longer to be withdrawn.
+    pub fn begin(&self) {
+        self.0.has_begun.store(true, Ordering::Release);
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.0.has_begun.load(Ordering::Acquire)
     }
 }
 
@@ -116,6 +137,9 @@ pub enum Event {
     Back { claim: Claim, error: String },
     /// To be queued, first in line: a retry of an adopted session, or one that ran into a hold.
     Again { claim: Claim },
+    /// At its turn no file of its was found under a name that it is known by. Whether it has
+    /// another one, intake sees.
+    Nameless { claim: Claim },
     /// An attempt says something about its agent. Sent before what becomes of its claim.
     Notice(Box<Notice>),
     /// It is left as it stands on disk, for the next daemon.

@@ -9,9 +9,10 @@ use super::conclude::Answering;
 use super::{Context, notice_of};
 use crate::effects::error::Result;
 use crate::effects::process::Mark;
-use crate::effects::store::{Attempt, Claim, ClaimFiles, Committed, Record};
+use crate::effects::store::{Attempt, Claim, ClaimFiles, Committed, InboxName, Record};
 use crate::effects::{clock, project};
 use crate::pure::claim::{AttemptStart, Identity, NextStep};
+use crate::pure::digest::sha256_of_hex;
 use crate::pure::dispatch::{self, Dispatch, DispatchId};
 use crate::pure::environment::RUN_TOKEN;
 use crate::pure::hold::Notice;
@@ -103,8 +104,12 @@ fn take_up_remains(
     report: Option<Committed>,
     recovered: &mut Recovered,
 ) {
+    // Senders mostly name a file by its id.
+    let name = InboxName { name: format!("{id}.json").into(), seen: None };
     let claim = Claim {
-        inbox_name: format!("{id}.json").into(),
+        sha256: None,
+        names: vec![name],
+        is_detached: false,
         lane: Lane::from(""),
         agent: dispatch::AGENTS[0],
         project: "".into(),
@@ -179,12 +184,17 @@ fn claim_of(
         }
         None => Default::default(),
     };
+    let is_detached = context.store.is_detached(&id);
+    let name = InboxName { name: files.accepted.inbox_name(), seen: None };
+    let names = if is_detached { Vec::new() } else { vec![name] };
     Claim {
         id,
         seq: files.accepted.seq,
         lane: project::lane(&dir),
         agent: dispatch::agent_name(agent),
-        inbox_name: files.accepted.inbox_name(),
+        sha256: sha256_of_hex(&files.accepted.sha256),
+        names,
+        is_detached,
         project: project.into(),
         accepted_at_ms: files.accepted.at_ms(),
         folder,

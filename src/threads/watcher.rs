@@ -22,8 +22,10 @@ const NAMES_MAX: usize = 4096;
 pub enum Seen {
     /// A dispatch file.
     Inbox(OsString),
-    /// Something in `control/`, or a cancel file in the drop zone.
-    Control,
+    /// A cancel file in the drop zone.
+    Cancel(OsString),
+    /// Something in `control/`.
+    Control(OsString),
     /// Anything may have changed.
     Rescan,
 }
@@ -137,7 +139,7 @@ fn of_path(path: &Path, paths: &Paths) -> Option<Seen> {
     }
     let (parent, name) = (path.parent()?, path.file_name()?);
     if parent == paths.control {
-        return Some(Seen::Control);
+        return Some(Seen::Control(name.into()));
     }
     if parent != paths.drop_zone {
         return None;
@@ -145,7 +147,7 @@ fn of_path(path: &Path, paths: &Paths) -> Option<Seen> {
     if is_inbox_name(name) {
         return Some(Seen::Inbox(name.into()));
     }
-    is_cancel_name(name).then_some(Seen::Control)
+    is_cancel_name(name).then(|| Seen::Cancel(name.into()))
 }
 
 #[cfg(test)]
@@ -162,8 +164,11 @@ mod tests {
             boil_down(&event, &paths)
         };
         assert_eq!(created("/h/dispatch/dispatch-x.json"), [Seen::Inbox("dispatch-x.json".into())]);
-        assert_eq!(created("/h/dispatch/cancel-dispatch-x"), [Seen::Control]);
-        assert_eq!(created("/h/d/control/pause"), [Seen::Control]);
+        assert_eq!(
+            created("/h/dispatch/cancel-dispatch-x"),
+            [Seen::Cancel("cancel-dispatch-x".into())]
+        );
+        assert_eq!(created("/h/d/control/pause"), [Seen::Control("pause".into())]);
         assert_eq!(created("/h/dispatch"), [Seen::Rescan]);
         for other in ["/h/dispatch/.daemon-heartbeat", "/h/dispatch/audit.jsonl", "/h/sessions"] {
             assert_eq!(created(other), [], "{other}");
@@ -178,7 +183,7 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert_eq!(gone("/h/dispatch/dispatch-x.json"), [], "mostly it was us");
         }
-        assert_eq!(gone("/h/d/control/pause"), [Seen::Control]);
+        assert_eq!(gone("/h/d/control/pause"), [Seen::Control("pause".into())]);
         assert_eq!(gone("/h/dispatch"), [Seen::Rescan]);
         let overflow = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
         assert_eq!(boil_down(&overflow, &paths), [Seen::Rescan]);

@@ -2,13 +2,13 @@
 //!
 //! The same bytes are both, a name in each line, or the text of every record: what is neither is refused quickly.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use gstack_dispatch_daemon::effects::store::{
-    OutboxEntry, Request, Store, cancel_request, is_cancel_name, is_inbox_name,
+    OutboxEntry, Request, Store, cancel_request, control_request, is_cancel_name, is_inbox_name,
 };
 use gstack_dispatch_daemon::pure::answer;
 use gstack_dispatch_daemon::pure::claim::{
@@ -79,7 +79,7 @@ fn check_requests(names: &[&OsStr]) {
         fs::write(store.control_dir().join(name), b"").expect("a request");
     }
     let mut requests = Vec::new();
-    store.scan_control(&mut |request| requests.push(request)).expect("scan");
+    store.scan_control(&mut |name| requests.extend(control_request(&name))).expect("scan");
     for request in requests {
         match request {
             Request::Cancel(id) => {
@@ -92,7 +92,9 @@ fn check_requests(names: &[&OsStr]) {
         }
     }
     store.resume().expect("resume");
-    store.scan_control(&mut |request| panic!("{request:?} is still there")).expect("scan");
+    let is_gone =
+        |name: OsString| assert_eq!(control_request(&name), None, "{name:?} stands there");
+    store.scan_control(&mut { is_gone }).expect("scan");
     assert!(kept.exists());
     for name in names {
         let is_request = |name: &str| {

@@ -601,6 +601,11 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// One that was made before.
+    pub fn at(path: PathBuf) -> Gate {
+        Gate { path }
+    }
+
     /// Waits until a session stands here; it stays until the hold is released or dropped.
     #[must_use]
     pub fn held(&self) -> Hold {

@@ -7,17 +7,22 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Store;
 use super::files::{self, Record};
+use super::identity::{self, Kind};
 use super::inbox::{Dropped, Inspected};
-use super::{Store, identity};
+use super::names::InboxName;
 use crate::effects::clock;
 use crate::effects::error::{At, Result};
 use crate::pure::claim::{Accepted, AttemptStart, Identity, name_from_text, name_to_text};
-use crate::pure::digest::sha256_hex;
+use crate::pure::digest::{Sha256, sha256_hex, sha256_of_hex};
 use crate::pure::dispatch::{Dispatch, DispatchId, FILE_BYTES_MAX};
 use crate::pure::queue::{Agent, Lane, Seq};
 use crate::pure::recovery::Step;
-use crate::pure::report::{ErrorType, Report};
+use crate::pure::report::ErrorType;
 use crate::pure::time::parse_rfc3339;
 
 /// The one right to work on an accepted dispatch. Not `Clone`.
@@ -27,7 +32,14 @@ pub struct Claim {
     pub seq: Seq,
     pub lane: Lane,
     pub agent: Agent,
-    pub inbox_name: OsString,
+    /// Of the exact bytes that were accepted, as long as anything says what they were.
+    pub sha256: Option<Sha256>,
+    /// Where its sender's file lies in the drop zone, as intake knew when it handed this on. Empty
+    /// while it waits: then intake keeps them.
+    pub names: Vec<InboxName>,
+    /// What its file holds is another drop by now, or may be: no removal of a file withdraws it any
+    /// more.
+    pub is_detached: bool,
     /// As the dispatch names it: for people.
     pub project: Box<str>,
     /// In milliseconds since 1970: a wait may outlast the daemon, and the boot.
@@ -169,25 +181,42 @@ impl Store {
 
     /// Who has this id.
     pub fn owner(&self, id: &DispatchId) -> Result<IdOwner> {
-        match owner_in(self.active.path(), id, false)? {
-            Some(owner) => Ok(owner),
-            None => self.owner_elsewhere(id),
+        let dir = self.claim_dir(id);
+        // Whatever stands there, nothing can be accepted under that id.
+        if identity::find(&dir)?.is_some() {
+            return Ok(IdOwner::Dispatch { sha256: sha256_in(&dir)?, is_answered: false });
         }
+        self.owner_elsewhere(id)
     }
 
     /// Who has this id, if no dispatch in `active/` has it: that one the acceptance meets.
     pub fn owner_elsewhere(&self, id: &DispatchId) -> Result<IdOwner> {
-        for (parent, is_answered) in [(&self.pending, false), (&self.finished, true)] {
-            if let Some(owner) = owner_in(parent, id, is_answered)? {
-                return Ok(owner);
-            }
+        let pending = self.pending.join(id.as_str());
+        if identity::find(&pending)?.is_some_and(|stamp| stamp.kind == Kind::Directory) {
+            return Ok(IdOwner::Dispatch { sha256: sha256_in(&pending)?, is_answered: false });
         }
-        let read = files::read(&self.answer_path(id), files::RECORD_BYTES_MAX)?;
-        let Some(bytes) = read.into_read() else { return Ok(IdOwner::Nobody) };
-        let report = serde_json::from_slice::<Report>(&bytes);
-        let rejected = report.is_ok_and(|r| r.error_type == Some(ErrorType::InvalidDispatch));
-        let dispatch = IdOwner::Dispatch { sha256: None, is_answered: true };
-        Ok(if rejected { IdOwner::Rejection } else { dispatch })
+        let finished = self.finished_dir(id);
+        // Without a report it is no answered dispatch, but something that somebody put there.
+        if identity::find(&finished)?.is_some_and(|stamp| stamp.kind == Kind::Directory)
+            && identity::find(&finished.join("report.json"))?.is_some_and(|s| s.is_plain_file())
+        {
+            return Ok(IdOwner::Dispatch { sha256: sha256_in(&finished)?, is_answered: true });
+        }
+        Ok(match self.read_answer(id)?.as_deref().map(answer_in) {
+            None | Some(Answer::None) => IdOwner::Nobody,
+            Some(Answer::Rejection) => IdOwner::Rejection,
+            Some(Answer::Report) => IdOwner::Dispatch { sha256: None, is_answered: true },
+        })
+    }
+
+    /// What the plain file under the name of that id's report holds. Whatever else stands there
+    /// says nothing: a link is not followed, a FIFO not waited for.
+    fn read_answer(&self, id: &DispatchId) -> Result<Option<Vec<u8>>> {
+        let path = self.answer_path(id);
+        if !identity::find(&path)?.is_some_and(|stamp| stamp.is_plain_file()) {
+            return Ok(None);
+        }
+        Ok(files::read(&path, files::RECORD_BYTES_MAX)?.into_read())
     }
 
     /// The report of an earlier rejection goes when a valid dispatch takes the id.
@@ -248,19 +277,24 @@ impl Store {
 
     /// What the inbox file of a claim says whose own folder says nothing any more.
     pub fn find_in_inbox(&self, claim: &Claim) -> Result<Option<ClaimFiles>> {
-        let Some(seen) = self.stamp_inbox(&claim.inbox_name)? else { return Ok(None) };
-        let Inspected::Read(dropped) = self.inspect(&claim.inbox_name, seen)? else {
-            return Ok(None);
-        };
-        let accepted = Accepted {
-            seq: claim.seq,
-            accepted_at: clock::stamp(),
-            sha256: dropped.sha256,
-            inbox_name: name_to_text(dropped.name.as_bytes()),
-            inbox_file: dropped.stamp.identity,
-            inbox_dir: self.drop_zone_identity()?,
-        };
-        Ok(Some(ClaimFiles { accepted, bytes: dropped.bytes }))
+        for InboxName { name, .. } in &claim.names {
+            let Some(seen) = self.stamp_inbox(name)? else { continue };
+            let Inspected::Read(dropped) = self.inspect(name, seen)? else { continue };
+            let digest = sha256_of_hex(&dropped.sha256);
+            if claim.sha256.is_some() && digest != claim.sha256 {
+                continue;
+            }
+            let accepted = Accepted {
+                seq: claim.seq,
+                accepted_at: clock::stamp(),
+                sha256: dropped.sha256,
+                inbox_name: name_to_text(dropped.name.as_bytes()),
+                inbox_file: dropped.stamp.identity,
+                inbox_dir: self.drop_zone_identity()?,
+            };
+            return Ok(Some(ClaimFiles { accepted, bytes: dropped.bytes }));
+        }
+        Ok(None)
     }
 
     /// Removes a folder that turned out to be no acceptance.
@@ -269,13 +303,32 @@ impl Store {
     }
 }
 
-fn owner_in(parent: &Path, id: &DispatchId, is_answered: bool) -> Result<Option<IdOwner>> {
-    let dir = parent.join(id.as_str());
-    if identity::find(&dir)?.is_none() {
-        return Ok(None);
+/// Of the bytes that were accepted. `None` too where nothing there can be read, though the disk is
+/// well.
+fn sha256_in(dir: &Path) -> Result<Option<String>> {
+    match read_accepted(dir) {
+        Err(e) if !e.fault().is_everywhere() => Ok(None),
+        read => Ok(read?.map(|accepted| accepted.sha256)),
     }
-    let sha256 = read_accepted(&dir)?.map(|accepted| accepted.sha256);
-    Ok(Some(IdOwner::Dispatch { sha256, is_answered }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    /// It is no report.
+    None,
+    Rejection,
+    Report,
+}
+
+fn answer_in(bytes: &[u8]) -> Answer {
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(Value::Object(fields)) if fields.contains_key("status") => {
+            let kind = fields.get("error_type").map(ErrorType::deserialize);
+            let is_rejection = matches!(kind, Some(Ok(ErrorType::InvalidDispatch)));
+            if is_rejection { Answer::Rejection } else { Answer::Report }
+        }
+        _ => Answer::None,
+    }
 }
 
 pub(super) fn read_accepted(dir: &Path) -> Result<Option<Accepted>> {
@@ -293,4 +346,27 @@ fn newest_start(dir: &Path) -> Result<Option<AttemptStart>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_report_takes_an_id() {
+        for (bytes, want) in [
+            (&b""[..], Answer::None),
+            (b"{\"status\": ", Answer::None),
+            (b"null", Answer::None),
+            (b"[{\"status\": \"completed\"}]", Answer::None),
+            (b"{}", Answer::None),
+            (b"{\"status\": \"completed\"}", Answer::Report),
+            (b"{\"status\": 7, \"error_type\": null}", Answer::Report),
+            (b"{\"status\": \"failed\", \"error_type\": \"timeout\"}", Answer::Report),
+            (b"{\"status\": \"failed\", \"error_type\": \"invalid_dispatch\"}", Answer::Rejection),
+            (b"{\"error_type\": \"invalid_dispatch\"}", Answer::None),
+        ] {
+            assert_eq!(answer_in(bytes), want, "{}", bytes.escape_ascii());
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Requests as files: `cancel-<id>` in the drop zone or in `control/`; `pause`, `resume`, `release` and `release-<agent>` in
 //! `control/` only, since the drop zone may belong to an orchestrator that should not be able to stop or drive the daemon.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::{Store, files, identity};
@@ -28,7 +28,8 @@ pub fn cancel_request(name: &OsStr) -> Option<Request> {
     Some(Request::Cancel(DispatchId::parse(id).ok_or_else(|| id.into())))
 }
 
-fn control_request(name: &OsStr) -> Option<Request> {
+/// What the name of a file in `control/` asks for.
+pub fn control_request(name: &OsStr) -> Option<Request> {
     match name.to_str() {
         Some("pause") => Some(Request::Pause),
         Some("resume") => Some(Request::Resume),
@@ -41,22 +42,32 @@ fn control_request(name: &OsStr) -> Option<Request> {
 }
 
 impl Store {
-    /// Calls `each` with every request in `control/`.
-    pub fn scan_control(&self, each: &mut dyn FnMut(Request)) -> Result<()> {
+    /// Calls `each` with every name in `control/`.
+    pub fn scan_control(&self, each: &mut dyn FnMut(OsString)) -> Result<()> {
         for entry in files::list(&self.control)? {
-            let entry = entry.at("read", &self.control)?;
-            if let Some(request) = control_request(&entry.file_name()) {
-                each(request);
-            }
+            each(entry.at("read", &self.control)?.file_name());
         }
         Ok(())
     }
 
+    pub fn is_release_asked(&self, agent: Option<&str>) -> bool {
+        is_request(&self.release_path(agent))
+    }
+
     /// The holds have ended, and that is on record.
     pub fn remove_release(&self, agent: Option<&str>) -> Result<()> {
-        let name = agent.map_or("release".into(), |agent| format!("release-{agent}"));
-        let path = self.control.join(name);
+        let path = self.release_path(agent);
         if is_request(&path) { files::remove(&path) } else { Ok(()) }
+    }
+
+    fn release_path(&self, agent: Option<&str>) -> PathBuf {
+        let name = agent.map_or("release".into(), |agent| format!("release-{agent}"));
+        self.control.join(name)
+    }
+
+    /// `id` may be none: what stood behind `cancel-`.
+    pub fn is_cancel_asked(&self, id: &str) -> bool {
+        self.cancel_paths(id).iter().any(|path| is_request(path))
     }
 
     /// The request is on record, or its time is over.
@@ -88,9 +99,10 @@ impl Store {
     }
 }
 
-/// A directory of that name is no request (and could not be removed like one).
+/// Anything else of that name is no request: not a directory (which could not be removed like one),
+/// not a link.
 fn is_request(path: &Path) -> bool {
-    identity::of_path(path).is_ok_and(|stamp| stamp.kind != identity::Kind::Directory)
+    identity::of_path(path).is_ok_and(|stamp| stamp.is_plain_file())
 }
 
 #[cfg(test)]

@@ -31,6 +31,23 @@ pub enum Kind {
     Special,
 }
 
+impl Stamp {
+    /// The same file with, as far as this can tell, the same content. A change of mode or owner is
+    /// none of the content.
+    ///
+    /// Where there is no birth time an inode number that was given anew passes for the old file as
+    /// long as size and time of change agree, and a writer can set that time back: so this only
+    /// says what need not be read again, and whoever removes a file reads it first.
+    pub fn is_unchanged(&self, other: &Stamp) -> bool {
+        let content = |s: &Stamp| (s.identity, s.kind, s.size, s.mtime_ns);
+        content(self) == content(other)
+    }
+
+    pub fn is_plain_file(&self) -> bool {
+        self.kind == Kind::File
+    }
+}
+
 /// Of the name itself, not of what it may point to.
 pub(super) fn of_path(path: &Path) -> io::Result<Stamp> {
     failpoint::before(Effect::Look)?;

@@ -1,4 +1,5 @@
-//! The drop zone's files: seen once, opened once, read once; rejected or removed by rename.
+//! The drop zone's files: seen once, opened once, read once; rejected by rename. How those go that
+//! are answered: `names`.
 //!
 //! Everything here is written against a hostile or merely careless writer: links, FIFOs, devices, files that grow while
 //! they are read, names that change hands between two calls. Only the bytes that one descriptor gave are ever used.
@@ -13,19 +14,17 @@ use std::sync::atomic::Ordering;
 use rustix::process::geteuid;
 use serde_json::json;
 
+use super::Store;
 use super::files::{self, Durable};
 use super::identity::{self, Kind, Stamp};
-use super::{Claim, Store};
 use crate::effects::clock;
-use crate::effects::error::{At, Result};
+use crate::effects::error::{At, Result, fault};
 use crate::effects::failpoint::{self, Effect};
-use crate::pure::claim::{Accepted, Identity};
+use crate::pure::claim::Identity;
 use crate::pure::digest::sha256_hex;
-use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX, Reason, Rejection};
+use crate::pure::dispatch::{FILE_BYTES_MAX, Reason, Rejection};
 use crate::pure::time::file_stamp;
-
-/// What is about to be removed has this name and its dispatch's id.
-const ASIDE: &str = ".answered.";
+use crate::pure::trouble::Fault;
 
 /// A dispatch file's bytes, and which file they came from.
 pub struct Dropped {
@@ -135,121 +134,6 @@ impl Store {
         is_private && came_ns > self.shut_at_ns.load(Ordering::Acquire)
     }
 
-    /// Whether the sender still wants it: its inbox file is there, or at least the same bytes under its name, or the whole
-    /// directory has been replaced (which withdraws nothing).
-    pub fn is_wanted(&self, accepted: &Accepted) -> Result<bool> {
-        let dir = identity::find(&self.dispatch)?.map(|stamp| stamp.identity);
-        if dir != Some(accepted.inbox_dir) {
-            return Ok(true);
-        }
-        let name = accepted.inbox_name();
-        match self.stamp_inbox(&name)? {
-            None => Ok(false),
-            Some(stamp) if stamp.identity == accepted.inbox_file => Ok(true),
-            Some(seen) => Ok(self.file_with(&name, seen, &accepted.sha256)?.is_some()),
-        }
-    }
-
-    /// The file under that name, if it holds just these bytes.
-    fn file_with(&self, name: &OsStr, seen: Stamp, sha256: &str) -> Result<Option<Identity>> {
-        Ok(match self.inspect(name, seen)? {
-            Inspected::Read(dropped) if dropped.sha256 == sha256 => Some(dropped.stamp.identity),
-            _ => None,
-        })
-    }
-
-    /// Takes the inbox file of an answered dispatch out of the drop zone, only if it is still the recorded one or has the same
-    /// bytes. Where a session ran the file goes with its logs: to free one costs more than to keep it, most of all on ext4
-    /// without a journal, which then makes new ones slowly for minutes.
-    pub fn remove_answered(&self, claim: &Claim, accepted: &Accepted, has_run: bool) -> Result<()> {
-        let name = accepted.inbox_name();
-        let file = match self.stamp_inbox(&name)? {
-            Some(stamp) if stamp.identity == accepted.inbox_file => Some(stamp.identity),
-            Some(seen) => self.file_with(&name, seen, &accepted.sha256)?,
-            None => None,
-        };
-        let Some(file) = file else { return Ok(()) };
-        if !has_run {
-            return self.remove(&name, &file, claim.id.as_str());
-        }
-        let aside = self.aside(claim.id.as_str());
-        if !self.take_away(&name, &file, &aside)? {
-            return Ok(());
-        }
-        let kept = self.claim_dir(&claim.id).join("attempt-1/inbox.json");
-        match files::rename(&aside, &kept) {
-            Ok(()) => files::make_ours(&kept).or_else(|_| files::remove(&kept)),
-            // A drop zone may be a file system of its own.
-            Err(_) => files::remove(&aside),
-        }
-    }
-
-    /// Removes a file that brought bytes which are known already.
-    pub fn remove_redelivered(&self, dropped: &Dropped, id: &DispatchId) -> Result<()> {
-        self.remove(&dropped.name, &dropped.stamp.identity, id.as_str())
-    }
-
-    fn remove(&self, name: &OsStr, file: &Identity, id: &str) -> Result<()> {
-        let aside = self.aside(id);
-        if self.take_away(name, file, &aside)? { files::remove(&aside) } else { Ok(()) }
-    }
-
-    fn aside(&self, id: &str) -> PathBuf {
-        self.dispatch.join(format!("{ASIDE}{id}"))
-    }
-
-    /// Moves just this file out of the drop zone's names. A sender may give the name to a new file at any moment, so the file
-    /// is moved first and looked at after; what turns out to be another one is put back. False: it was not there.
-    fn take_away(&self, name: &OsStr, file: &Identity, to: &Path) -> Result<bool> {
-        let from = self.dispatch.join(name);
-        // Never over what a crash left there: that may be another sender's.
-        match files::rename_to_free(&from, to) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            renamed => renamed.at("move away", &from)?,
-        }
-        let moved = identity::find(to);
-        if matches!(&moved, Ok(Some(stamp)) if stamp.identity == *file) {
-            return Ok(true);
-        }
-        // Another one, or nobody can say: it goes back under a name that is looked at.
-        self.put_back(to, &from)?;
-        moved.map(|_| false)
-    }
-
-    fn put_back(&self, from: &Path, to: &Path) -> Result<()> {
-        if files::rename_to_free(from, to).is_ok() {
-            return Ok(());
-        }
-        // Yet another one has the name by now: both are kept.
-        let mut number = 0;
-        loop {
-            let stamp = file_stamp(clock::unix_ms());
-            let free = self.dispatch.join(format!("dispatch-returned-{stamp}-{number}.json"));
-            match files::rename_to_free(from, &free) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                renamed => return renamed.at("put back", from),
-            }
-        }
-    }
-
-    /// Files that a crash left moved aside: back under a name that is looked at, where the digest decides.
-    pub fn put_back_answered(&self) -> Result<()> {
-        let mut left = Vec::new();
-        self.scan_drop_zone(&mut |name, _| {
-            if name.as_bytes().starts_with(ASIDE.as_bytes()) {
-                left.push(name);
-            }
-        })?;
-        for name in left {
-            let id = String::from_utf8_lossy(&name.as_bytes()[ASIDE.len()..]).into_owned();
-            let back = self.dispatch.join(format!("{id}.json"));
-            if let Err(e) = self.put_back(&self.dispatch.join(&name), &back) {
-                log::warn!("{e}");
-            }
-        }
-        Ok(())
-    }
-
     /// Makes the folder of a rejection and writes why. The file itself follows with [`Store::move_rejected`], after the
     /// sender has been answered.
     pub fn note_rejection(
@@ -305,17 +189,54 @@ impl Store {
         }
     }
 
-    /// Moves the file that was judged, whatever it is, untouched beside its reason. Where the drop zone is a file system of its
-    /// own it stays there, under a name that nothing looks at.
-    pub fn move_rejected(&self, name: &OsStr, file: &Identity, dir: &Path) -> Result<()> {
-        match self.take_away(name, file, &dir.join(name)) {
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
-                let tag = dir.file_name().unwrap_or_default().to_string_lossy();
-                self.take_away(name, file, &self.dispatch.join(format!(".rejected-{tag}")))?;
-                Ok(())
-            }
-            moved => moved.map(|_| ()),
+    /// Moves the file that was judged, whatever it is, untouched beside its reason. Where the drop
+    /// zone is a file system of its own the bytes of a plain file are copied there instead.
+    pub fn move_rejected(&self, name: &OsStr, judged: &Stamp, dir: &Path) -> Result<()> {
+        let is_it = |path: &Path| -> Result<bool> {
+            Ok(identity::find(path)?.is_some_and(|moved| moved.is_unchanged(judged)))
+        };
+        match self.take_away(name, &dir.join(name), &is_it) {
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {}
+            moved => return moved.map(drop),
         }
+        let tag = dir.file_name().unwrap_or_default().to_string_lossy();
+        let aside = self.dispatch.join(format!(".rejected-{tag}"));
+        if self.copy_rejected(name, judged, dir)? {
+            return if self.take_away(name, &aside, &is_it)? {
+                files::remove(&aside)
+            } else {
+                Ok(())
+            };
+        }
+        // A directory, a FIFO, more than a dispatch may have: it cannot be copied within bounds,
+        // and to remove it would be to lose it. It stays there for good, under a name that nothing
+        // looks at; the reason names it.
+        self.take_away(name, &aside, &is_it).map(drop)
+    }
+
+    /// False: it is nothing that can be copied. Durable when this returns, since the file itself
+    /// goes next.
+    fn copy_rejected(&self, name: &OsStr, judged: &Stamp, dir: &Path) -> Result<bool> {
+        if !judged.is_plain_file() || judged.size > FILE_BYTES_MAX {
+            return Ok(false);
+        }
+        let path = self.dispatch.join(name);
+        let file = match files::open_no_follow(&path) {
+            // It may not be read, or is something else by now.
+            Err(e) if fault(&e) == Fault::Other => return Ok(false),
+            opened => opened.at("open", &path)?,
+        };
+        if !identity::of_file(&file).at("look at", &path)?.is_unchanged(judged) {
+            return Ok(false);
+        }
+        let mut bytes = Vec::with_capacity(judged.size as usize);
+        failpoint::before(Effect::Read)
+            .and_then(|()| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes))
+            .at("read", &path)?;
+        let copy = dir.join(name);
+        let made = files::create(&copy, &bytes)?;
+        files::sync_file(&made, &copy).at("sync", &copy)?;
+        files::sync_dir(dir).map(|()| true)
     }
 }
 

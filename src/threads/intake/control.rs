@@ -1,14 +1,19 @@
 //! Requests as files: cancel, pause, resume, release. A cancel file stays until its dispatch is answered, so that a crash
 //! repeats it; one whose dispatch never came goes after a while.
+//!
+//! An event is one name, and only that is looked at: thousands of requests must not cost a look at
+//! all of them each.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use serde_json::json;
 
 use super::Intake;
 use crate::effects::clock;
-use crate::effects::store::{Claim, ClaimFiles, IdOwner, Request, cancel_request};
+use crate::effects::store::{Claim, ClaimFiles, IdOwner, Request, cancel_request, control_request};
 use crate::pure::answer;
 use crate::pure::claim::AttemptEnd;
 use crate::pure::dispatch::{self, DispatchId};
@@ -20,58 +25,105 @@ use crate::threads::conclude::{Answering, Dossier};
 #[derive(Default)]
 pub(super) struct Cancels {
     waiting: HashMap<String, Instant>,
-    keep: Duration,
+    /// The same, the oldest first.
+    by_age: BTreeSet<(Instant, String)>,
 }
 
 impl Cancels {
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.waiting.values().min().map(|since| *since + self.keep)
+    /// Gives since when.
+    fn wait(&mut self, id: &str) -> Instant {
+        if let Some(since) = self.waiting.get(id) {
+            return *since;
+        }
+        let now = Instant::now();
+        self.waiting.insert(id.into(), now);
+        self.by_age.insert((now, id.into()));
+        now
     }
 
-    /// Whether one came before its dispatch. No need to ask the disk: requests are looked at before the files that came after.
-    pub(super) fn is_waiting(&self, id: &DispatchId) -> bool {
-        self.waiting.contains_key(id.as_str())
+    fn forget(&mut self, id: &str) {
+        if let Some(since) = self.waiting.remove(id) {
+            self.by_age.remove(&(since, id.to_string()));
+        }
+    }
+
+    fn oldest(&self) -> Option<&(Instant, String)> {
+        self.by_age.first()
     }
 }
 
 impl Intake<'_> {
+    /// When the first cancel has waited long enough.
+    pub(super) fn cancels_due(&self) -> Option<Instant> {
+        Some(self.cancels.oldest()?.0 + self.context.settings().cancel_keep)
+    }
+
+    /// Looks at the cancel that has waited longest. False: its time is not over.
+    pub(super) fn expire_cancel(&mut self) -> bool {
+        if self.cancels_due().is_none_or(|due| Instant::now() < due) {
+            return false;
+        }
+        let Some((_, id)) = self.cancels.oldest().cloned() else { return false };
+        self.cancel_asked(&id);
+        // One that cannot be removed is found again by the next scan.
+        self.cancels.forget(&id);
+        true
+    }
+
     /// Looks at every request that stands on disk.
     pub(super) fn look_at_requests(&mut self) {
-        self.cancels.keep = self.context.settings().cancel_keep;
-        let (mut cancels, mut releases) = (Vec::new(), Vec::new());
+        let (mut cancels, mut requests) = (Vec::new(), Vec::new());
         let store = &self.context.store;
-        let scanned = store
-            .scan_control(&mut |request| match request {
-                Request::Cancel(id) => cancels.push(id),
-                Request::Release(agent) => releases.push(agent),
-                Request::Pause | Request::Resume => {}
+        let scanned = store.scan_control(&mut |name| requests.push(name)).and_then(|()| {
+            store.scan_drop_zone(&mut |name, _| {
+                if let Some(Request::Cancel(id)) = cancel_request(&name) {
+                    cancels.push(id.map_or_else(|text| text, |id| id.to_string()));
+                }
             })
-            .and_then(|()| {
-                store.scan_drop_zone(&mut |name, _| {
-                    if let Some(Request::Cancel(id)) = cancel_request(&name) {
-                        cancels.push(id);
-                    }
-                })
-            });
+        });
         if let Err(e) = scanned {
             self.inbox_failed(Place::Inbox, &e);
         }
         self.look_at_pause();
-        for agent in releases {
-            self.release(agent.as_deref());
-        }
-        // One that stands in both places is one.
-        let asked: BTreeMap<String, Option<DispatchId>> = cancels
-            .into_iter()
-            .map(|id| id.map_or_else(|text| (text, None), |id| (id.to_string(), Some(id))))
-            .collect();
-        self.cancels.waiting.retain(|id, _| asked.contains_key(id));
-        for (text, id) in asked {
-            match id {
-                Some(id) => self.asked_to_cancel(&id),
-                None => self.keep_for_a_while(text),
+        for name in requests {
+            match control_request(&name) {
+                Some(Request::Cancel(Ok(id))) => cancels.push(id.to_string()),
+                Some(Request::Cancel(Err(text))) => cancels.push(text),
+                Some(Request::Pause | Request::Resume) => {}
+                Some(Request::Release(_)) | None => self.look_at_request(&name),
             }
         }
+        // One that stands in both places is one; one that was taken back waits no longer.
+        let mut asked = BTreeSet::from_iter(cancels);
+        asked.extend(self.cancels.waiting.keys().cloned());
+        for id in asked {
+            self.cancel_asked(&id);
+        }
+    }
+
+    /// Something happened to a cancel file in the drop zone.
+    pub(super) fn look_at_cancel(&mut self, name: &OsStr) {
+        match cancel_request(name) {
+            Some(Request::Cancel(Ok(id))) => self.cancel_asked(id.as_str()),
+            Some(Request::Cancel(Err(text))) => self.cancel_asked(&text),
+            _ => {}
+        }
+    }
+
+    /// Something happened to that name in `control/`.
+    pub(super) fn look_at_request(&mut self, name: &OsStr) {
+        match control_request(name) {
+            Some(Request::Cancel(Ok(id))) => self.cancel_asked(id.as_str()),
+            Some(Request::Cancel(Err(text))) => self.cancel_asked(&text),
+            Some(Request::Pause | Request::Resume) => self.look_at_pause(),
+            Some(Request::Release(agent))
+                if self.context.store.is_release_asked(agent.as_deref()) =>
+            {
+                self.release(agent.as_deref());
+            }
+            Some(Request::Release(_)) | None => {}
+        }
+        self.tell_ignored_request(name);
     }
 
     fn look_at_pause(&mut self) {
@@ -82,8 +134,7 @@ impl Intake<'_> {
             log::error!("{e}");
         }
         let paused = store.is_paused();
-        if paused != self.paused {
-            self.paused = paused;
+        if self.context.paused.swap(paused, Ordering::AcqRel) != paused {
             self.is_news = true;
             let word = if paused { "paused" } else { "resumed" };
             self.context.audit.record(word, "", &[]);
@@ -91,29 +142,55 @@ impl Intake<'_> {
         }
     }
 
-    fn asked_to_cancel(&mut self, id: &DispatchId) {
-        if self.open.contains_key(id) {
-            return self.cancel(id);
+    /// A cancel file of that id, if there is one. What is no plain file cancels nothing.
+    fn cancel_asked(&mut self, text: &str) {
+        if !self.context.store.is_cancel_asked(text) {
+            self.cancels.forget(text);
+            let name = OsString::from(format!("cancel-{text}"));
+            // What is no plain file there.
+            if matches!(self.context.store.stamp_inbox(&name), Ok(Some(_))) {
+                self.tell_once(name, "a request is an empty file");
+            }
+            return;
         }
-        let answered = matches!(self.context.store.owner(id), Ok(IdOwner::Dispatch { .. }));
-        if answered {
-            self.context.audit.record("cancel_ignored", id.as_str(), &[]);
-            return self.forget_cancel(id.as_str());
+        match DispatchId::parse(text) {
+            Some(id) if self.open.contains_key(&id) => self.cancel(&id),
+            Some(id) if self.is_answered(&id) => {
+                self.context.audit.record("cancel_ignored", text, &[]);
+                self.forget_cancel(text);
+            }
+            _ => self.keep_for_a_while(text),
         }
-        self.keep_for_a_while(id.to_string());
+    }
+
+    fn is_answered(&self, id: &DispatchId) -> bool {
+        matches!(self.context.store.owner(id), Ok(IdOwner::Dispatch { .. }))
     }
 
     /// Its dispatch may still come.
-    fn keep_for_a_while(&mut self, id: String) {
-        let since = *self.cancels.waiting.entry(id.clone()).or_insert_with(Instant::now);
-        if since.elapsed() >= self.cancels.keep {
-            self.context.audit.record("cancel_ignored", &id, &[]);
-            self.forget_cancel(&id);
+    fn keep_for_a_while(&mut self, id: &str) {
+        let since = self.cancels.wait(id);
+        if since.elapsed() >= self.context.settings().cancel_keep {
+            self.context.audit.record("cancel_ignored", id, &[]);
+            self.forget_cancel(id);
         }
     }
 
+    /// Whether a cancel came before its dispatch, and stands there still.
+    pub(super) fn was_cancelled_before(&mut self, id: &DispatchId) -> bool {
+        let id = id.as_str();
+        if !self.cancels.waiting.contains_key(id) {
+            return false;
+        }
+        let is_asked = self.context.store.is_cancel_asked(id);
+        if !is_asked {
+            self.cancels.forget(id);
+        }
+        is_asked
+    }
+
     fn forget_cancel(&mut self, id: &str) {
-        self.cancels.waiting.remove(id);
+        self.cancels.forget(id);
         self.remove_cancel(id);
     }
 
@@ -126,7 +203,7 @@ impl Intake<'_> {
 
     /// Cancels an open dispatch: running, it is asked to; waiting, it is answered here and now.
     pub(super) fn cancel(&mut self, id: &DispatchId) {
-        self.cancels.waiting.remove(id.as_str());
+        self.cancels.forget(id.as_str());
         if let Some(running) = self.active.get(id) {
             if !running.cancel.is_asked() {
                 self.context.audit.record(
@@ -166,13 +243,14 @@ impl Intake<'_> {
             Ok(read) => read,
         };
         let (seq, lane) = (open.seq, open.lane.clone());
-        let mut claim = self.queue.remove(seq, &lane)?;
+        let waiting = self.queue.remove(seq, &lane).or_else(|| self.nameless.take(seq));
+        let mut claim = waiting?;
         if claim.resume.is_some() {
             // It may still run: whoever takes it up is asked instead.
             self.queue.push(seq, &lane, claim.agent, claim);
             return None;
         }
-        self.hand_on(&claim);
+        self.hand_on(&mut claim);
         self.overdue.forget(claim.seq);
         self.is_news = true;
         // What stands in the folder may be gone; what was accepted just now is in hand.
@@ -196,7 +274,10 @@ impl Intake<'_> {
         let report = answer::to_remains(&id, claim.agent, &claim.project, error, now_ms);
         let mut answering = Answering::of_remains(claim, None, None, report);
         match answering.advance(self.context) {
-            Ok(()) => drop(self.open.remove(&id)),
+            Ok(()) => {
+                let open = self.open.remove(&id);
+                self.look_again_at(open.map(|open| open.names).unwrap_or_default());
+            }
             Err(e) => self.park(answering, e.to_string()),
         }
     }

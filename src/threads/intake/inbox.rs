@@ -1,76 +1,40 @@
 //! The drop zone, seen from intake: what is new, what is still being written, what is accepted, what is not.
 //!
-//! A file is accepted once, whatever events there were and whatever is written to it later: what has been dealt with is
-//! known by its identity until it is gone. What is not JSON (yet) is looked at again until it stands still.
+//! A file is accepted once, whatever events there were: what has been dealt with is known until it
+//! is gone, and looked at again only when it has changed (`names`). What is not JSON (yet) is
+//! looked at again until it stands still.
 
-use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
+use super::names::Names;
 use super::{IN_HAND_BYTES_MAX, Intake, Seq};
 use crate::effects::error::{Error, Result};
+use crate::effects::project;
 use crate::effects::store::{
-    Claim, ClaimFiles, Dropped, IdOwner, InHand, Inspected, Stamp, is_inbox_name,
+    Claim, ClaimFiles, Dropped, IdOwner, InHand, InboxName, Inspected, Stamp, ignored_in_drop_zone,
+    is_inbox_name,
 };
-use crate::effects::{clock, project};
-use crate::pure::answer;
-use crate::pure::claim::AttemptEnd;
+use crate::pure::agent::one_line;
+use crate::pure::claim::{AttemptEnd, hex};
+use crate::pure::digest::sha256_of_hex;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::trouble::{Fault, Place};
 use crate::threads::conclude::{Answering, Dossier, earlier_attempts};
 
-/// Files that may be half-written: when they were last seen to change, in order of when they are due.
-#[derive(Default)]
-pub(super) struct Settling {
-    files: HashMap<OsString, (Stamp, Instant)>,
-    due: VecDeque<(Instant, OsString)>,
-}
+/// How much of what a sender wrote a line shows, in characters.
+const SHOWN_CHARS_MAX: usize = 100;
 
-impl Settling {
-    /// True once the file has stood still for `settle`.
-    fn has_settled(&mut self, name: &OsStr, stamp: &Stamp, settle: Duration) -> bool {
-        let now = Instant::now();
-        match self.files.get(name) {
-            Some((seen, since)) if is_same(seen, stamp) => {
-                if now >= *since + settle {
-                    self.files.remove(name);
-                    return true;
-                }
-            }
-            _ => {
-                self.files.insert(name.into(), (*stamp, now));
-                self.due.push_back((now + settle, name.into()));
-            }
-        }
-        false
-    }
-
-    fn forget(&mut self, name: &OsStr) {
-        self.files.remove(name);
-    }
-
-    /// Moves what is due to the backlog. All wait equally long, so that the first in line is due first.
-    pub(super) fn take_due(&mut self, backlog: &mut VecDeque<OsString>) {
-        let now = Instant::now();
-        while self.due.front().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, name)) = self.due.pop_front() else { return };
-            if self.files.contains_key(&name) {
-                backlog.push_back(name);
-            }
-        }
-    }
-
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.due.front().map(|(due, _)| *due)
-    }
-}
-
-fn is_same(a: &Stamp, b: &Stamp) -> bool {
-    (a.identity, a.size, a.mtime_ns) == (b.identity, b.size, b.mtime_ns)
+/// How closely a scan looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// What is known is looked at too, whether it has changed: events may be missing.
+    Closely,
+    ForNewNames,
 }
 
 impl Intake<'_> {
@@ -93,7 +57,7 @@ impl Intake<'_> {
             self.drop_zone = drop_zone;
             self.context.audit.follow();
         }
-        match self.scan() {
+        match self.scan(Look::Closely) {
             Ok(()) if self.is_watching => self.next_scan = Instant::now() + settings.heartbeat,
             Ok(()) => {}
             Err(e) => self.inbox_failed(Place::Inbox, &e),
@@ -120,136 +84,92 @@ impl Intake<'_> {
     }
 
     /// Puts every name that is not known into the backlog, oldest file first.
-    fn scan(&mut self) -> Result<()> {
+    pub(super) fn scan(&mut self, look: Look) -> Result<()> {
         for name in self.unmoved.drain(..) {
-            self.known.remove(&name);
+            self.names.doubt(&name);
         }
-        let mut new = Vec::new();
-        self.context.store.scan_drop_zone(&mut |name, inode| {
-            let is_known = self.known.get(&name).is_some_and(|known| known.ino == inode);
-            if is_inbox_name(&name) && !is_known {
+        let (mut new, mut ignored) = (Vec::new(), Vec::new());
+        let (store, names) = (&self.context.store, &self.names);
+        let stamp = |name: &OsString| store.stamp_inbox(name).ok().flatten();
+        store.scan_drop_zone(&mut |name, inode| {
+            if !is_inbox_name(&name) {
+                ignored.extend(ignored_in_drop_zone(&name).map(|why| (name, why)));
+                return;
+            }
+            let is_known = names.has_inode(&name, inode)
+                && (look == Look::ForNewNames || is_unchanged(names, &name, stamp(&name)));
+            if !is_known {
                 new.push(name);
             }
         })?;
-        let stamp = |name: &OsString| self.context.store.stamp_inbox(name).ok().flatten();
         let age = |name: &OsString| stamp(name).map(|stamp| stamp.mtime_ns);
         new.sort_by_cached_key(|name| (age(name), name.clone()));
         self.backlog.extend(new);
+        self.nameless.scanned();
+        for (name, why) in ignored {
+            self.tell_ignored(name, why);
+        }
         Ok(())
     }
 
     /// One look at one name.
     pub(super) fn look(&mut self, name: &OsStr) {
-        if let Err(e) = self.try_look(name) {
-            self.look_later(name, &e);
+        match self.try_look(name) {
+            Err(e) if e.fault().is_everywhere() => self.look_later(name, &e),
+            Err(e) => self.leave_for_now(name, None, &e),
+            Ok(()) => {}
         }
     }
 
     fn try_look(&mut self, name: &OsStr) -> Result<()> {
         let Some(stamp) = self.context.store.stamp_inbox(name)? else {
-            self.known.remove(name);
+            self.name_is_gone(name);
             self.settling.forget(name);
             return Ok(());
         };
-        if self.known.get(name) == Some(&stamp.identity) {
+        if self.names.is_seen(name, &stamp) {
             return Ok(());
         }
         let inspected = match self.context.store.inspect(name, stamp) {
             Err(e) if e.fault() != Fault::Shortage => {
-                self.leave_for_now(name, &stamp, &e);
+                self.leave_for_now(name, Some(stamp), &e);
                 return Ok(());
             }
             inspected => inspected?,
         };
         match inspected {
-            Inspected::Gone => self.settling.forget(name),
+            Inspected::Gone => {
+                self.name_is_gone(name);
+                self.settling.forget(name);
+                Ok(())
+            }
             Inspected::Changing(stamp) => {
                 let rejection =
                     Rejection::new(Reason::NotJson, "it kept changing while it was read");
-                self.doubt(name, rejection, stamp, None);
+                self.doubt(name, rejection, stamp, None)
             }
             Inspected::Refused(rejection, stamp) => self.doubt(name, rejection, stamp, None),
-            Inspected::Read(dropped) => {
-                match dispatch::parse(&dropped.bytes, self.context.settings().min_ttl_seconds) {
-                    Ok(dispatch) => {
-                        self.settling.forget(name);
-                        self.admit(dropped, dispatch);
-                    }
-                    Err(rejection) => {
-                        self.doubt(name, rejection, dropped.stamp, Some(&dropped.sha256));
-                    }
-                }
+            Inspected::Read(dropped) => self.judge(dropped),
+        }
+    }
+
+    fn judge(&mut self, dropped: Dropped) -> Result<()> {
+        if self.is_still_its_file(&dropped) {
+            self.settling.forget(&dropped.name);
+            self.names.note(dropped.name, dropped.stamp);
+            return Ok(());
+        }
+        match dispatch::parse(&dropped.bytes, self.context.settings().min_ttl_seconds) {
+            Ok(dispatch) => {
+                self.settling.forget(&dropped.name);
+                self.detach(&dropped.name)?;
+                self.admit(dropped, dispatch);
+                Ok(())
+            }
+            Err(rejection) => {
+                self.doubt(&dropped.name, rejection, dropped.stamp, Some(&dropped.sha256))
             }
         }
-        Ok(())
-    }
-
-    /// An answered dispatch's name: something else may stand under it by now.
-    pub(super) fn look_again_at(&mut self, name: OsString) {
-        self.known.remove(&name);
-        if !matches!(self.context.store.stamp_inbox(&name), Ok(None)) {
-            self.backlog.push_back(name);
-        }
-    }
-
-    fn doubt(&mut self, name: &OsStr, rejection: Rejection, stamp: Stamp, sha256: Option<&str>) {
-        let settle = self.context.settings().settle;
-        if rejection.reason.may_be_half_written()
-            && !self.settling.has_settled(name, &stamp, settle)
-        {
-            return;
-        }
-        self.settling.forget(name);
-        self.reject(name, &rejection, &stamp, sha256);
-    }
-
-    /// The reason first, then the answer to the sender, then the file: a crash in between repeats it.
-    fn reject(&mut self, name: &OsStr, rejection: &Rejection, stamp: &Stamp, sha256: Option<&str>) {
-        let file = name.to_string_lossy();
-        match self.put_aside(name, rejection, stamp, sha256) {
-            Ok(()) => log::warn!("{file} is rejected: {}", rejection.error),
-            Err(e) if e.fault().is_everywhere() => return self.look_later(name, &e),
-            Err(e) => return self.leave_for_now(name, stamp, &e),
-        }
-        let id = rejection.id.as_ref().map_or(file.as_ref(), DispatchId::as_str);
-        let details = [
-            ("error", json!(rejection.error)),
-            ("reason", json!(rejection.reason.name())),
-            ("file", json!(file)),
-        ];
-        self.context.audit.record("schema_invalid", id, &details);
-    }
-
-    fn put_aside(
-        &self,
-        name: &OsStr,
-        rejection: &Rejection,
-        stamp: &Stamp,
-        sha256: Option<&str>,
-    ) -> Result<()> {
-        let store = &self.context.store;
-        let dir = store.note_rejection(name, rejection, sha256)?;
-        let moved = self
-            .answer_rejection(rejection)
-            .and_then(|()| store.move_rejected(name, &stamp.identity, &dir));
-        if moved.is_err()
-            && let Err(e) = store.remove_rejection(&dir)
-        {
-            log::warn!("{e}");
-        }
-        moved
-    }
-
-    fn answer_rejection(&self, rejection: &Rejection) -> Result<()> {
-        let store = &self.context.store;
-        let Some(id) = rejection.id.as_ref().filter(|_| rejection.reason.answers_sender()) else {
-            return Ok(());
-        };
-        if matches!(store.owner(id)?, IdOwner::Dispatch { .. }) {
-            return Ok(());
-        }
-        let report = answer::to_rejection(id, &rejection.error, clock::unix_ms());
-        store.publish_rejection(id, &report)
     }
 
     /// A valid dispatch: new, known, or somebody else's id.
@@ -257,15 +177,25 @@ impl Intake<'_> {
         let store = &self.context.store;
         if self.parked.is_unread(&dispatch.id) {
             // Perhaps it is this very file's claim that cannot be read.
-            self.known.insert(dropped.name.clone(), dropped.stamp.identity);
+            self.names.note(dropped.name.clone(), dropped.stamp);
             self.unmoved.push(dropped.name);
             return;
         }
-        // Nearly all that is in `active/` is known here; the rest is met by the acceptance, which then asks for all.
-        let owner = if self.open.contains_key(&dispatch.id) {
-            store.owner(&dispatch.id)
-        } else {
-            store.owner_elsewhere(&dispatch.id)
+        let Some(open) = self.open.get(&dispatch.id) else {
+            // Nearly all that is in `active/` is known here; the rest is met by the acceptance,
+            // which then asks for all.
+            let owner = store.owner_elsewhere(&dispatch.id);
+            return self.admit_or_refuse(dropped, dispatch, owner);
+        };
+        // What is known here counts, whatever a session made of the folder, but for the news that
+        // it is answered. Where nothing says any more what was accepted, its answer decides.
+        let known = open.sha256.map_or_else(|| dropped.sha256.clone(), |sha256| hex(&sha256));
+        let owner = match store.owner(&dispatch.id) {
+            Ok(IdOwner::Dispatch { is_answered: true, sha256 }) => {
+                Ok(IdOwner::Dispatch { is_answered: true, sha256 })
+            }
+            Ok(_) => Ok(IdOwner::Dispatch { sha256: Some(known), is_answered: false }),
+            Err(e) => Err(e),
         };
         self.admit_or_refuse(dropped, dispatch, owner);
     }
@@ -280,55 +210,59 @@ impl Intake<'_> {
                 self.redelivered(dropped, &dispatch.id, is_answered);
             }
             Ok(IdOwner::Dispatch { .. }) => {
-                let error = format!("{} has been dispatched before", dispatch.id);
+                let error = format!("{} has been dispatched before: use a new id", dispatch.id);
                 let rejection = Rejection {
                     id: Some(dispatch.id),
                     ..Rejection::new(Reason::DuplicateId, error)
                 };
-                self.reject(&dropped.name, &rejection, &dropped.stamp, Some(&dropped.sha256));
+                self.reject(&dropped.name, &rejection, dropped.stamp, Some(&dropped.sha256));
             }
             Err(e) => self.not_taken(&dropped, &e),
         }
     }
 
-    fn not_taken(&mut self, dropped: &Dropped, e: &Error) {
+    pub(super) fn not_taken(&mut self, dropped: &Dropped, e: &Error) {
         if e.fault().is_everywhere() {
             self.look_later(&dropped.name, e);
         } else {
-            self.leave_for_now(&dropped.name, &dropped.stamp, e);
+            self.leave_for_now(&dropped.name, Some(dropped.stamp), e);
         }
     }
 
     /// The disk or the machine refuses: it is the next one again, after a pause.
-    fn look_later(&mut self, name: &OsStr, e: &Error) {
+    pub(super) fn look_later(&mut self, name: &OsStr, e: &Error) {
         log::debug!("{} waits: {e}", name.display());
         self.backlog.push_front(name.into());
         self.inbox_failed(Place::Inbox, e);
     }
 
     /// It alone cannot be dealt with: it must not hold up the others, and is tried again with each beat.
-    fn leave_for_now(&mut self, name: &OsStr, stamp: &Stamp, e: &Error) {
+    pub(super) fn leave_for_now(&mut self, name: &OsStr, stamp: Option<Stamp>, e: &Error) {
         log::warn!("{} is left for now: {e}", name.display());
-        self.known.insert(name.into(), stamp.identity);
-        self.unmoved.push(name.into());
+        if let Some(stamp) = stamp {
+            self.names.note(name.into(), stamp);
+            self.unmoved.push(name.into());
+        }
         self.inbox_failed(Place::File, e);
     }
 
-    /// The same bytes again. Under the name of a dispatch that is still open it has become that dispatch's file; otherwise it
-    /// is a repetition, or a removal that a power cut took back.
+    /// The same bytes again: those of an open dispatch, a repetition, or a removal that a power cut
+    /// took back.
     fn redelivered(&mut self, dropped: Dropped, id: &DispatchId, is_answered: bool) {
-        let has_other_name = self.open.get(id).is_some_and(|open| open.inbox_name != dropped.name);
-        if !is_answered && !has_other_name {
-            self.known.insert(dropped.name, dropped.stamp.identity);
-            return;
+        if !is_answered {
+            return match self.open.contains_key(id) {
+                true => self.same_bytes_again(dropped, id),
+                false => self.names.note(dropped.name, dropped.stamp),
+            };
         }
-        let file = json!(dropped.name.to_string_lossy());
-        self.context.audit.record("redelivered", id.as_str(), &[("file", file)]);
-        let store = &self.context.store;
-        // The first file may be gone (a sender renamed it), and a power cut take the acceptance: then this one is the last.
-        let kept = if is_answered { Ok(()) } else { store.keep_acceptance(id) };
-        if let Err(e) = kept.and_then(|()| store.remove_redelivered(&dropped, id)) {
-            log::error!("{e}");
+        self.audit_redelivered(&dropped.name, id);
+        let name = dropped.name.display();
+        match self.context.store.remove_redelivered(&dropped, id) {
+            Ok(()) => {
+                let why = "has been answered, and these are the same bytes";
+                log::warn!("{name} is removed: {id} {why}; to run it again use a new id");
+            }
+            Err(e) => self.not_taken(&dropped, &e),
         }
     }
 
@@ -360,7 +294,9 @@ impl Intake<'_> {
             seq,
             lane: project::lane(&dir),
             agent: dispatch::agent_name(&dispatch.target_agent),
-            inbox_name: dropped.name.clone(),
+            sha256: sha256_of_hex(&dropped.sha256),
+            names: vec![InboxName { name: dropped.name.clone(), seen: Some(dropped.stamp) }],
+            is_detached: false,
             project: dispatch.project.as_str().into(),
             accepted_at_ms: accepted.at_ms(),
             folder: None,
@@ -369,17 +305,18 @@ impl Intake<'_> {
         };
         let audit = &self.context.audit;
         let id = dispatch.id.as_str();
-        self.known.insert(dropped.name, dropped.stamp.identity);
         if !self.context.programs().contains_key(dispatch.target_agent.as_str()) {
             self.next_seq += 1;
             let agent = json!(dispatch.target_agent);
             audit.record("unsupported_agent", id, &[("target_agent", agent)]);
+            tell_accepted(&dropped.name, &dispatch, None);
             let error = format!("unsupported agent: {}", dispatch.target_agent);
             let kind = ErrorType::UnsupportedAgent;
             let dossier = Dossier { claim, accepted, bytes: dropped.bytes, dispatch };
             self.enter(&dossier.claim);
             return self.answer_now(dossier, None, (Status::Failed, kind, &error));
         }
+        tell_accepted(&dropped.name, &dispatch, Some(1 + self.queue.len()));
         let id = dispatch.id.clone();
         let bytes = dropped.bytes;
         if self.in_hand_bytes + bytes.len() <= IN_HAND_BYTES_MAX {
@@ -388,7 +325,7 @@ impl Intake<'_> {
                 Some(Box::new(InHand { files: ClaimFiles { accepted, bytes }, dispatch }));
         }
         self.recall(claim);
-        if self.cancels.is_waiting(&id) {
+        if self.was_cancelled_before(&id) {
             return self.cancel(&id);
         }
         if !self.may_hand_out() || self.queue.len() > 1 {
@@ -414,7 +351,7 @@ impl Intake<'_> {
         last: Option<AttemptEnd>,
         told: (Status, ErrorType, &str),
     ) {
-        let name = dossier.claim.inbox_name.clone();
+        let names: Vec<_> = dossier.claim.names.iter().map(|of| of.name.clone()).collect();
         let id = dossier.claim.id.clone();
         let number = last.as_ref().map_or(1, |end| end.attempt.attempt);
         let earlier = earlier_attempts(self.context, &id, number).unwrap_or_else(|e| {
@@ -426,7 +363,7 @@ impl Intake<'_> {
             Ok(()) => {
                 self.open.remove(&id);
                 self.remove_cancel(id.as_str());
-                self.look_again_at(name);
+                self.look_again_at(names);
             }
             Err(e) => {
                 if e.fault().is_everywhere() {
@@ -436,6 +373,19 @@ impl Intake<'_> {
             }
         }
     }
+}
+
+/// One line for people: what came, and when it is its turn.
+fn tell_accepted(name: &OsStr, dispatch: &Dispatch, position: Option<usize>) {
+    let Dispatch { id, target_agent, project, .. } = dispatch;
+    let (name, project) = (name.display(), one_line(project, SHOWN_CHARS_MAX));
+    let position = position.map(|number| format!(", number {number} in the queue"));
+    let position = position.unwrap_or_default();
+    log::info!("{id} is accepted from {name}: project {project}, agent {target_agent}{position}");
+}
+
+fn is_unchanged(names: &Names, name: &OsStr, stamp: Option<Stamp>) -> bool {
+    stamp.is_none_or(|stamp| names.is_seen(name, &stamp))
 }
 
 fn audit_queued(intake: &Intake, id: &DispatchId, depth: serde_json::Value) {

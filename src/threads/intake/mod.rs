@@ -7,10 +7,14 @@
 mod control;
 mod halt;
 mod holds;
+mod ignored;
 mod inbox;
+mod names;
 mod overdue;
 mod parked;
+mod reject;
 mod settings;
+mod settling;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -23,18 +27,21 @@ use super::heartbeat::{Changed, RunningSession, Told};
 use super::watcher::{Seen, Watcher};
 use super::{Cancel, Context, Event, Job};
 use crate::effects::clock;
-use crate::effects::store::Claim;
+use crate::effects::store::{Claim, InboxName};
 use crate::pure::claim::Identity;
+use crate::pure::digest::Sha256;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::hold::Holds;
 use crate::pure::queue::{Lane, Queue, Seq, Taken};
 use crate::pure::trouble::Place;
 use control::Cancels;
 use halt::Halt;
-use inbox::Settling;
+use ignored::Ignored;
+use names::{Nameless, Names};
 use overdue::Overdue;
 use parked::Parked;
 use settings::QueueTimeout;
+use settling::Settling;
 
 /// What waiting dispatches may hold in memory of their files, in bytes, so that they need not be read again. Twice or three
 /// times as much is what it takes.
@@ -62,7 +69,6 @@ pub struct Intake<'c> {
     next_seq: Seq,
     /// Of waiting dispatches.
     in_hand_bytes: usize,
-    paused: bool,
     halt: Halt,
     /// Which agent waits until when.
     holds: Holds,
@@ -75,10 +81,14 @@ pub struct Intake<'c> {
     /// Names to look at, in order.
     backlog: VecDeque<OsString>,
     /// Files in the drop zone that have been dealt with and are still there.
-    known: HashMap<OsString, Identity>,
-    /// Those of them that should have been moved away, and could not.
+    names: Names,
+    /// Claims that lost theirs.
+    nameless: Nameless,
+    /// Those of the files that should have been moved away, and could not.
     unmoved: Vec<OsString>,
     settling: Settling,
+    /// What has been told once.
+    ignored: Ignored,
     cancels: Cancels,
     overdue: Overdue,
     parked: Parked,
@@ -91,7 +101,12 @@ pub struct Intake<'c> {
 struct Open {
     seq: Seq,
     lane: Lane,
-    inbox_name: OsString,
+    /// Of its bytes, if that is known.
+    sha256: Option<Sha256>,
+    /// Of the drop zone's files that hold them.
+    names: Vec<OsString>,
+    /// It does not count any more whether there are any.
+    is_detached: bool,
     project: String,
 }
 
@@ -129,16 +144,17 @@ impl<'c> Intake<'c> {
             is_news: true,
             next_seq: 1,
             in_hand_bytes: 0,
-            paused: context.store.is_paused(),
             halt: Halt::default(),
             holds,
             holds_as_of_ms,
             holds_are_saved: true,
             asked_at_ms: 0,
             backlog: VecDeque::new(),
-            known: HashMap::new(),
+            names: Names::default(),
+            nameless: Nameless::default(),
             unmoved: Vec::new(),
             settling: Settling::default(),
+            ignored: Ignored::default(),
             cancels: Cancels::default(),
             overdue: Overdue::default(),
             parked: Parked::default(),
@@ -149,8 +165,9 @@ impl<'c> Intake<'c> {
     }
 
     /// A dispatch of an earlier daemon that waits.
-    pub fn recall(&mut self, claim: Claim) {
+    pub fn recall(&mut self, mut claim: Claim) {
         self.enter(&claim);
+        claim.names = Vec::new();
         self.limit_wait(&claim);
         self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
     }
@@ -159,14 +176,25 @@ impl<'c> Intake<'c> {
     pub fn occupy(&mut self, claim: &Claim) -> Cancel {
         self.enter(claim);
         self.queue.occupy(&claim.lane);
-        self.start_counting(&claim.id)
+        let cancel = self.start_counting(&claim.id);
+        cancel.begin();
+        cancel
     }
 
     fn enter(&mut self, claim: &Claim) {
         self.next_seq = self.next_seq.max(claim.seq + 1);
-        let (seq, lane, inbox_name) = (claim.seq, claim.lane.clone(), claim.inbox_name.clone());
-        let project = claim.project.to_string();
-        self.open.insert(claim.id.clone(), Open { seq, lane, inbox_name, project });
+        let open = Open {
+            seq: claim.seq,
+            lane: claim.lane.clone(),
+            sha256: claim.sha256,
+            names: Vec::with_capacity(claim.names.len()),
+            is_detached: claim.is_detached,
+            project: claim.project.to_string(),
+        };
+        self.open.insert(claim.id.clone(), open);
+        for InboxName { name, seen } in &claim.names {
+            self.belongs(name, *seen, &claim.id);
+        }
         self.is_news = true;
     }
 
@@ -210,7 +238,8 @@ impl<'c> Intake<'c> {
                     // A pause ends with a scan.
                     Ok(Seen::Inbox(_)) if self.is_halted() => {}
                     Ok(Seen::Inbox(name)) => self.backlog.push_back(name),
-                    Ok(Seen::Control) => self.look_at_requests(),
+                    Ok(Seen::Cancel(name)) => self.look_at_cancel(&name),
+                    Ok(Seen::Control(name)) => self.look_at_request(&name),
                     Ok(Seen::Rescan) | Err(_) => self.next_scan = Instant::now(),
                 },
                 recv(self.settings_changed) -> _ => self.follow_settings(),
@@ -232,10 +261,7 @@ impl<'c> Intake<'c> {
         if !self.is_halted() && self.take_in_next() {
             return true;
         }
-        if self.cancels.next_due().is_some_and(|due| Instant::now() >= due) {
-            self.look_at_requests();
-        }
-        false
+        self.expire_cancel()
     }
 
     fn take_in_next(&mut self) -> bool {
@@ -255,9 +281,16 @@ impl<'c> Intake<'c> {
             return has_room;
         }
         self.end_pass();
-        let is_due = Instant::now() >= self.next_scan;
-        if is_due {
+        if self.settle_nameless() {
+            return true;
+        }
+        if Instant::now() >= self.next_scan {
             self.rescan();
+            return true;
+        }
+        let is_due = self.nameless.next_scan().is_some_and(|due| Instant::now() >= due);
+        if is_due {
+            self.look_for_names();
         }
         is_due
     }
@@ -267,12 +300,13 @@ impl<'c> Intake<'c> {
         if self.jobs.is_none() {
             return never();
         }
-        let (cancels, holds) = (self.cancels.next_due(), self.holds_due());
+        let (cancels, holds) = (self.cancels_due(), self.holds_due());
         let due = match self.halt.until {
-            Some(until) => [Some(until), cancels, holds, None, None],
+            Some(until) => [Some(until), cancels, holds, None, None, None],
             None => {
                 let (settling, overdue) = (self.settling.next_due(), self.overdue.next_due());
-                [Some(self.next_scan), cancels, holds, settling, overdue]
+                let names = self.nameless.next_scan();
+                [Some(self.next_scan), cancels, holds, settling, overdue, names]
             }
         };
         due.into_iter().flatten().min().map_or_else(never, at)
@@ -280,7 +314,7 @@ impl<'c> Intake<'c> {
 
     fn may_hand_out(&mut self) -> bool {
         self.asked_at_ms = clock::unix_ms();
-        !self.paused
+        !self.context.is_paused()
             && !self.is_halted()
             && !self.overdue.is_due()
             && self.active.len() < self.context.settings().max_concurrent
@@ -291,10 +325,10 @@ impl<'c> Intake<'c> {
     /// Only called when a worker stands ready and [`Intake::may_hand_out`] was true.
     fn next_job(&mut self) -> Job {
         let taken = self.queue.take(&self.holds, self.asked_at_ms);
-        let Taken { lane, agent, item: claim, .. } =
+        let Taken { lane, agent, item: mut claim, .. } =
             taken.expect("invariant: the queue is runnable");
         self.overdue.forget(claim.seq);
-        self.hand_on(&claim);
+        self.hand_on(&mut claim);
         let probe = self.holds.let_through(&claim.id, agent, &lane, clock::unix_ms());
         if probe {
             log::info!("{} is let through, to see whether {agent} works again", claim.id);
@@ -305,7 +339,8 @@ impl<'c> Intake<'c> {
     }
 
     /// It leaves the queue, with what is in hand of it.
-    fn hand_on(&mut self, claim: &Claim) {
+    fn hand_on(&mut self, claim: &mut Claim) {
+        self.tell_names(claim);
         self.in_hand_bytes -= claim.in_hand.as_ref().map_or(0, |held| held.files.bytes.len());
     }
 
@@ -325,7 +360,7 @@ impl<'c> Intake<'c> {
                     self.remove_cancel(id.as_str());
                 }
                 if let Some(open) = self.leave(&id) {
-                    self.look_again_at(open.inbox_name);
+                    self.look_again_at(open.names);
                 }
             }
             Event::Left { id } => {
@@ -341,6 +376,7 @@ impl<'c> Intake<'c> {
             }
             Event::Again { claim } => self.put_back(claim),
             Event::Parked { answering, error } => self.park(*answering, error),
+            Event::Nameless { claim } => self.nameless(claim),
             Event::Notice(notice) => self.learn(&notice),
         }
     }
@@ -356,7 +392,8 @@ impl<'c> Intake<'c> {
     }
 
     /// Nobody works on it any more, and it waits again, in its old place.
-    fn put_back(&mut self, claim: Claim) {
+    fn put_back(&mut self, mut claim: Claim) {
+        claim.names = Vec::new();
         let (id, seq, lane) = (claim.id.clone(), claim.seq, claim.lane.clone());
         self.holds.gone(&id);
         let running = self.active.remove(&id);
@@ -386,8 +423,8 @@ impl<'c> Intake<'c> {
         let mut sessions: Vec<RunningSession> = self.active.iter().map(session).collect();
         sessions.sort_by_key(|session| session.since);
         self.context.board.put(Told {
-            queued: self.queue.len(),
-            paused: self.paused,
+            queued: self.queue.len() + self.nameless.len(),
+            paused: self.context.is_paused(),
             sessions,
             parked,
             holds: self.holds.list().iter().map(|h| (h.clone(), self.queue.held_by(h))).collect(),

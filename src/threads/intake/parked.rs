@@ -90,7 +90,7 @@ impl Intake<'_> {
                         if parked.holds_lane {
                             self.queue.release(&open.lane);
                         }
-                        self.look_again_at(open.inbox_name);
+                        self.look_again_at(open.names);
                     }
                 }
                 Err(e) => {

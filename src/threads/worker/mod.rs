@@ -85,6 +85,7 @@ impl Worker<'_> {
     fn work(&self, job: Job) -> Event {
         let Job { mut claim, cancel, probe } = job;
         if let Some(step) = claim.resume.take() {
+            cancel.begin();
             return self.resume(claim, step, &cancel);
         }
         let mut open = match self.open(claim) {
@@ -94,12 +95,13 @@ impl Worker<'_> {
         // Not knowing is no answer: what cannot be read now is asked again.
         let planned = self.plan(&open).and_then(|plan| {
             let Some(plan) = plan else { return Ok(None) };
-            let is_wanted =
-                !plan.is_queued || self.context.store.is_wanted(&open.dossier.accepted)?;
-            Ok(Some((plan, is_wanted)))
+            let Dossier { claim, accepted, .. } = &open.dossier;
+            let is_named = !plan.is_queued || self.context.store.is_named(claim, accepted)?;
+            Ok(Some((plan, is_named)))
         });
+        let was_new = open.is_new;
         open.is_new = false;
-        let (plan, is_wanted) = match planned {
+        let (plan, is_named) = match planned {
             Ok(Some(planned)) => planned,
             Ok(None) => {
                 let Dossier { claim, .. } = &open.dossier;
@@ -108,11 +110,10 @@ impl Worker<'_> {
             }
             Err(e) => return self.back(open.dossier.claim, &e),
         };
-        if !is_wanted {
-            self.context.audit.record("withdrawn", open.id().as_str(), &[]);
-            let error = "withdrawn: its file was removed before it ran";
-            return self.answer_without(open, Status::Cancelled, ErrorType::Cancelled, error);
+        if !is_named {
+            return nameless(open.dossier, was_new);
         }
+        cancel.begin();
         self.run_attempts(open, plan, &cancel, probe)
     }
 
@@ -191,8 +192,8 @@ impl Worker<'_> {
         let id = claim.id.clone();
         log::error!("{id}: its folder is gone or damaged");
         let may_have_run = || Ok(store.has_started(&id)? || store.last_attempt(&id)?.is_some());
-        let asked: Result<(bool, bool)> = may_have_run()
-            .and_then(|ran| Ok((ran, store.stamp_inbox(&claim.inbox_name)?.is_some())));
+        let asked: Result<(bool, bool)> =
+            may_have_run().and_then(|ran| Ok((ran, store.find_in_inbox(&claim)?.is_some())));
         let (may_have_run, is_in_inbox) = match asked {
             Ok(asked) => asked,
             Err(e) => return self.back(claim, &e),
@@ -232,7 +233,8 @@ impl Worker<'_> {
         Ok(Some(plan::next(last, now_ms)))
     }
 
-    /// Waits out a retry's delay. Gives what to do instead, if it is cancelled or the daemon stops meanwhile.
+    /// Waits out a retry's delay, and a pause. Gives what to do instead, if it is cancelled or the
+    /// daemon stops meanwhile.
     fn wait_for_turn(
         &self,
         open: &mut Open,
@@ -248,11 +250,13 @@ impl Worker<'_> {
                 log::info!("{} waits for the next daemon", open.id());
                 return Some(Box::new(|open| Event::Left { id: open.id().clone() }));
             }
-            let left = due - clock::monotonic_ms();
-            if left <= 0 {
-                return None;
-            }
-            let timer = after(Duration::from_millis(left as u64).min(LOOK_EVERY));
+            let left_ms = (due - clock::monotonic_ms()).max(0).unsigned_abs();
+            let wait = match (self.context.is_paused(), left_ms) {
+                (false, 0) => return None,
+                (true, 0) => LOOK_EVERY,
+                (_, left_ms) => Duration::from_millis(left_ms).min(LOOK_EVERY),
+            };
+            let timer = after(wait);
             select_biased! {
                 recv(self.running) -> _ => {}
                 recv(timer) -> _ => {}
@@ -381,6 +385,16 @@ impl Worker<'_> {
             }
         }
     }
+}
+
+/// Back to intake, with what is known of it: its folder may be gone when that is asked for.
+fn nameless(dossier: Dossier, is_new: bool) -> Event {
+    let Dossier { mut claim, accepted, bytes, dispatch } = dossier;
+    if is_new {
+        let files = ClaimFiles { accepted, bytes };
+        claim.in_hand = Some(Box::new(InHand { files, dispatch }));
+    }
+    Event::Nameless { claim }
 }
 
 /// An attempt as its files have it.

@@ -443,6 +443,7 @@ fn written_again(side: &mut Side) {
     fs::write(side.lab.inbox().join(side.file()), other.bytes()).expect("write");
     pass_one_more(side);
     hold.release();
+    wait_until("the answer", PATIENCE, || side.report(&id(side.name)).is_some());
     side.settle(&id(side.name), &side.file());
     side.observe(&id(side.name));
 }

@@ -68,10 +68,15 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         key: "a file that is written again later",
         seed: "may run twice",
-        ours: "accepted once",
-        why: "nothing may run twice",
+        ours: "accepted once; other bytes in it are another dispatch, or a duplicate",
+        why: "nothing may run twice, and nothing that was dropped may be lost",
         cases: &["direct-write", "written-again"],
-        facts: &[("starts", "*", "1"), ("events", "*", "received spawned completed")],
+        facts: &[
+            ("starts", "*", "1"),
+            ("events", "*", "received spawned completed"),
+            ("events", "*", "received spawned detached schema_invalid completed"),
+            KEPT,
+        ],
     },
     Difference {
         key: "a file that is still being written",
@@ -115,7 +120,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         key: "invalid files",
         seed: "deleted, with an audit line",
-        ours: "kept with the reason, and answered where the id can be read",
+        ours: "kept with the reason, and answered under the id or the file's name",
         why: "the sender must learn of it",
         cases: &[
             "no-dispatched_by",
@@ -136,19 +141,8 @@ pub const DIFFERENCES: &[Difference] = &[
             "agent-number",
             "agent-null",
             "agent-empty",
-        ],
-        facts: &[("events", "received schema_invalid", "schema_invalid"), KEPT, ANSWERED],
-    },
-    Difference {
-        key: "invalid files",
-        seed: "deleted, with an audit line",
-        ours: "kept with the reason",
-        why: "nobody can be answered where no id can be read",
-        cases: &[
             "no-id",
             "id-number",
-            "id-empty",
-            "id-without-prefix",
             "empty-file",
             "blank-file",
             "not-json",
@@ -160,6 +154,14 @@ pub const DIFFERENCES: &[Difference] = &[
             "trailing-text",
             "bad-file-at-start",
         ],
+        facts: &[("events", "received schema_invalid", "schema_invalid"), KEPT, ANSWERED],
+    },
+    Difference {
+        key: "invalid files",
+        seed: "deleted, with an audit line",
+        ours: "kept with the reason",
+        why: "nobody waits for an answer under an id that can be none",
+        cases: &["id-empty", "id-without-prefix"],
         facts: &[("events", "received schema_invalid", "schema_invalid"), KEPT],
     },
     Difference {
@@ -207,6 +209,10 @@ pub const DIFFERENCES: &[Difference] = &[
             RAN[0],
             RAN[1],
             ("report", "yes", "no"),
+            ("report status", "completed", "failed"),
+            ("report error", "-", "there"),
+            ("report error_type", "-", "invalid_dispatch"),
+            ("report output_length", "there", "-"),
             ("stray files", "escaped.json", "-"),
             KEPT,
         ],

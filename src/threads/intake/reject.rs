@@ -1,0 +1,90 @@
+//! What is no dispatch: waited for as long as it may be half-written, then kept with the reason, and answered where its sender
+//! can be told.
+//!
+//! The reason comes first, then the answer, then the file moves: a crash in between repeats it.
+
+use std::ffi::OsStr;
+
+use serde_json::json;
+
+use super::Intake;
+use crate::effects::clock;
+use crate::effects::error::Result;
+use crate::effects::store::{IdOwner, Stamp};
+use crate::pure::answer;
+use crate::pure::dispatch::{DispatchId, Rejection};
+
+impl Intake<'_> {
+    pub(super) fn doubt(
+        &mut self,
+        name: &OsStr,
+        rejection: Rejection,
+        stamp: Stamp,
+        sha256: Option<&str>,
+    ) -> Result<()> {
+        let settle = self.context.settings().settle;
+        if rejection.reason.may_be_half_written()
+            && !self.settling.has_settled(name, &stamp, settle)
+        {
+            return Ok(());
+        }
+        self.settling.forget(name);
+        self.detach(name)?;
+        self.reject(name, &rejection, stamp, sha256);
+        Ok(())
+    }
+
+    /// The reason first, then the answer to the sender, then the file: a crash in between repeats it.
+    pub(super) fn reject(
+        &mut self,
+        name: &OsStr,
+        rejection: &Rejection,
+        stamp: Stamp,
+        sha256: Option<&str>,
+    ) {
+        let file = name.to_string_lossy();
+        match self.put_aside(name, rejection, &stamp, sha256) {
+            Ok(()) => log::warn!("{file} is rejected: {}", rejection.error),
+            Err(e) if e.fault().is_everywhere() => return self.look_later(name, &e),
+            Err(e) => return self.leave_for_now(name, Some(stamp), &e),
+        }
+        let id = rejection.id.as_ref().map_or(file.as_ref(), DispatchId::as_str);
+        let details = [
+            ("error", json!(rejection.error)),
+            ("reason", json!(rejection.reason.name())),
+            ("file", json!(file)),
+        ];
+        self.context.audit.record("schema_invalid", id, &details);
+    }
+
+    fn put_aside(
+        &self,
+        name: &OsStr,
+        rejection: &Rejection,
+        stamp: &Stamp,
+        sha256: Option<&str>,
+    ) -> Result<()> {
+        let store = &self.context.store;
+        let dir = store.note_rejection(name, rejection, sha256)?;
+        let moved = self
+            .answer_rejection(name, rejection)
+            .and_then(|()| store.move_rejected(name, stamp, &dir));
+        if moved.is_err()
+            && let Err(e) = store.remove_rejection(&dir)
+        {
+            log::warn!("{e}");
+        }
+        moved
+    }
+
+    fn answer_rejection(&self, name: &OsStr, rejection: &Rejection) -> Result<()> {
+        let store = &self.context.store;
+        let Some(id) = rejection.answered_id(&name.to_string_lossy()) else { return Ok(()) };
+        let is_open = self.open.contains_key(&id);
+        if is_open || matches!(store.owner(&id)?, IdOwner::Dispatch { .. }) {
+            return Ok(());
+        }
+        let report = answer::to_rejection(&id, &rejection.error, clock::unix_ms());
+        store.publish_rejection(&id, &report)
+    }
+}

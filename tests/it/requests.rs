@@ -1,0 +1,212 @@
+//! Requests that are taken back, that are no plain files, that come by the thousand; and what a
+//! pause holds back.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::util::*;
+
+fn request(path: &PathBuf) {
+    fs::create_dir_all(path.parent().expect("a parent")).expect("create");
+    fs::write(path, "").expect("write a request");
+}
+
+fn control(lab: &Lab, what: &str) -> PathBuf {
+    lab.ours().join("control").join(what)
+}
+
+fn cancel(lab: &Lab, name: &str) -> PathBuf {
+    lab.inbox().join(format!("cancel-{}", id(name)))
+}
+
+#[test]
+fn a_cancel_that_was_taken_back_before_its_dispatch_came_cancels_nothing() {
+    let lab = Lab::new();
+    let gate = lab.gate("gate");
+    let daemon = lab.daemon().set("--max-concurrent", 1).start();
+    lab.send(&lab.task("first", format!("fake: block {}", gate.display())));
+    let hold = gate.held();
+    for n in 0..20 {
+        let (name, neighbour) = (format!("a{n}"), format!("b{n}"));
+        request(&cancel(&lab, &name));
+        // It was seen when what came after it is accepted.
+        lab.send(&lab.task(&neighbour, "hello"));
+        lab.accepted(&neighbour);
+        // Before it is taken back, as a daemon sees it that is busy with something else.
+        let dispatch = lab.task(&name, "fake: mark ran");
+        daemon.signal(rustix::process::Signal::STOP);
+        fs::write(lab.path("beside"), dispatch.bytes()).expect("write");
+        fs::remove_file(cancel(&lab, &name)).expect("take it back");
+        fs::rename(lab.path("beside"), lab.dropped(&name)).expect("rename");
+        daemon.signal(rustix::process::Signal::CONT);
+        lab.accepted(&name);
+        assert!(!lab.report_path(&name).exists(), "{}", lab.audit_of(&name).len());
+    }
+    hold.release();
+    for n in 0..20 {
+        lab.completed(&format!("a{n}"));
+        lab.completed(&format!("b{n}"));
+    }
+    drop(daemon);
+}
+
+/// Without events only the scans tell: what they found is asked of the disk again when it counts.
+#[test]
+fn a_cancel_that_is_gone_when_its_dispatch_is_accepted_cancels_nothing() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().set("--settle", 3).start();
+    request(&control(&lab, "cancel-dispatch-a"));
+    // Its dispatch comes in two pieces, and the request is gone in between.
+    let bytes = lab.task("a", "fake: mark ran").bytes();
+    fs::write(lab.dropped("a"), &bytes[..10]).expect("the first piece");
+    lab.send(&lab.task("b", "hello"));
+    lab.completed("b");
+    // Gone with its folder, of which no event tells.
+    fs::rename(lab.ours().join("control"), lab.path("moved")).expect("rename");
+    fs::create_dir(lab.ours().join("control")).expect("another one");
+    fs::write(lab.dropped("a"), &bytes).expect("the whole");
+    lab.settled("a");
+    lab.completed("a");
+    drop(daemon);
+}
+
+#[test]
+fn what_is_no_plain_file_cancels_nothing_and_is_told_once() {
+    let lab = Lab::new();
+    let gate = lab.gate("gate");
+    let daemon = lab.daemon().set("--max-concurrent", 1).set("--heartbeat", 0.2).start();
+    lab.send(&lab.task("first", format!("fake: block {}", gate.display())));
+    let hold = gate.held();
+    for name in ["a", "b", "c"] {
+        lab.send(&lab.task(name, "hello"));
+        lab.accepted(name);
+    }
+    fs::create_dir(cancel(&lab, "a")).expect("a directory");
+    symlink("/dev/null", cancel(&lab, "b")).expect("a link");
+    assert!(Command::new("mkfifo").arg(cancel(&lab, "c")).status().expect("mkfifo").success());
+    fs::create_dir(control(&lab, "cancel-dispatch-first")).expect("a directory");
+    fs::create_dir(control(&lab, "pause")).expect("a directory");
+    hold.release();
+    for name in ["first", "a", "b", "c"] {
+        lab.settled(name);
+        lab.completed(name);
+    }
+    // Answered, and many looks at everything later:
+    let before = beats(&lab);
+    lab.heartbeat("some beats", |_| beats(&lab) > before + 1_200);
+    let ignored = lab.audit().iter().filter(|l| l["event"] == "cancel_ignored").count();
+    assert_eq!(ignored, 0);
+    for name in ["a", "b", "c"] {
+        let told = daemon.stderr().matches(&format!("cancel-dispatch-{name} ")).count();
+        assert_eq!(told, 1, "{}", daemon.stderr());
+        assert!(cancel(&lab, name).symlink_metadata().is_ok());
+    }
+    drop(daemon);
+}
+
+/// The time of the last beat, in milliseconds.
+fn beats(lab: &Lab) -> u128 {
+    let meta = fs::metadata(lab.heartbeat_path()).and_then(|meta| meta.modified());
+    let since = meta.map(|at| at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default());
+    since.unwrap_or_default().as_millis()
+}
+
+/// What the daemon has used of the processor, in seconds.
+fn cpu_seconds(daemon: &Daemon) -> f64 {
+    let stat = text_file(format!("/proc/{}/stat", daemon.pid));
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks: f64 =
+        [fields[11], fields[12]].iter().map(|t| t.parse::<f64>().expect("ticks")).sum();
+    ticks / 100.0
+}
+
+#[test]
+fn thousands_of_cancels_for_nobody_cost_little_and_hold_nobody_up() {
+    const COUNT: usize = 2000;
+    let lab = Lab::new();
+    let daemon = lab.daemon().set("--cancel-keep", 3).start();
+    lab.send(&lab.task("warm", "hello"));
+    lab.settled("warm");
+    let (cpu, start) = (cpu_seconds(&daemon), Instant::now());
+    for n in 0..COUNT {
+        request(&cancel(&lab, &format!("nobody-{n}")));
+    }
+    lab.send(&lab.task("a", "hello"));
+    lab.settled("a");
+    let answered = start.elapsed();
+    lab.completed("a");
+    wait_until("all of them gone", PATIENCE, || {
+        !cancel(&lab, &format!("nobody-{}", COUNT - 1)).exists()
+    });
+    let ignored = || lab.audit().iter().filter(|l| l["event"] == "cancel_ignored").count();
+    wait_until("all of them told", PATIENCE, || ignored() == COUNT);
+    assert!(answered < Duration::from_secs(5), "the next one was answered after {answered:?}");
+    let used = cpu_seconds(&daemon) - cpu;
+    assert!(used < 2.0, "{used} s for {COUNT} requests");
+    drop(daemon);
+}
+
+#[test]
+fn while_paused_a_retry_waits_too_and_can_be_cancelled() {
+    let lab = Lab::new();
+    let gate = lab.gate("gate");
+    let daemon = lab.daemon().set("--rate-limit-backoff", 0.1).start();
+    let task = format!(
+        "fake: mark ran\nfake: once block {}\nfake: once result error 429 rate_limit",
+        gate.display()
+    );
+    for name in ["a", "b"] {
+        lab.send(&lab.task(name, task.as_str()));
+    }
+    wait_until("both started", PATIENCE, || {
+        ["a", "b"].iter().all(|name| lab.path(&format!("project-{name}/ran")).exists())
+    });
+    request(&control(&lab, "pause"));
+    lab.heartbeat("paused", |beat| beat["paused"] == true);
+    gate.held().release();
+    gate.held().release();
+    for name in ["a", "b"] {
+        lab.event(name, "retried");
+    }
+    // Far longer than the delay that was decided.
+    pause_as_a_slow_writer(Duration::from_millis(700));
+    for name in ["a", "b"] {
+        assert_eq!(starts(&lab.path(&format!("project-{name}/ran"))).len(), 1);
+    }
+    request(&cancel(&lab, "b"));
+    lab.settled("b");
+    lab.ended("b", "cancelled", "cancelled");
+    request(&control(&lab, "resume"));
+    lab.settled("a");
+    lab.completed("a");
+    assert_eq!(starts(&lab.path("project-a/ran")).len(), 2);
+    drop(daemon);
+}
+
+#[test]
+fn a_daemon_that_is_paused_with_a_retry_due_stops_at_once() {
+    let lab = Lab::new();
+    let mut daemon = lab.daemon().set("--rate-limit-backoff", 0.1).start();
+    request(&control(&lab, "pause"));
+    lab.heartbeat("paused", |beat| beat["paused"] == true);
+    request(&control(&lab, "resume"));
+    lab.heartbeat("resumed", |beat| beat.get("paused").is_none());
+    let gate = lab.gate("gate");
+    let task =
+        format!("fake: once block {}\nfake: once result error 429 rate_limit", gate.display());
+    lab.send(&lab.task("a", task));
+    let hold = gate.held();
+    request(&control(&lab, "pause"));
+    lab.heartbeat("paused", |beat| beat["paused"] == true);
+    hold.release();
+    lab.event("a", "retried");
+    assert_eq!(daemon.stop(), 0);
+    request(&control(&lab, "resume"));
+    let daemon = lab.daemon().start();
+    lab.settled("a");
+    lab.completed("a");
+    drop(daemon);
+}
