@@ -91,6 +91,21 @@ impl Truth {
         self.files.entry(uid).and_modify(|file| file.1 = true);
     }
 
+    /// The daemon takes it for withdrawn.
+    pub fn withdraws(&mut self, uid: u64, disk: &Disk) {
+        if disk.has_in_inbox(uid) {
+            self.wrong(format!("{uid} is withdrawn, and its file lies there"));
+        }
+        if self.files.get(&uid).is_some_and(|file| !file.1) {
+            self.wrong(format!("{uid} is withdrawn, and nobody took it back"));
+        }
+    }
+
+    /// Something else lies where it was accepted, and is about to be judged: that took nothing back.
+    pub fn is_overwritten(&mut self, uid: u64) {
+        self.files.entry(uid).and_modify(|file| file.1 = false);
+    }
+
     pub fn accepts(&mut self, id: u32) {
         self.acceptances += 1;
         self.dispatches.entry(id).or_default().order = self.acceptances;

@@ -28,6 +28,7 @@ pub struct Claim {
     pub lane: Lane,
     pub agent: Agent,
     pub name: String,
+    pub uid: u64,
 }
 
 /// What a daemon has in its memory.
@@ -36,13 +37,22 @@ pub struct Daemon {
     pub holds: Holds,
     pub open: BTreeMap<u32, Claim>,
     pub active: BTreeMap<u32, Work>,
+    /// Claims whose names are gone.
+    nameless: Vec<Claim>,
     next_seq: Seq,
-    known: BTreeMap<String, Id>,
+    known: BTreeMap<String, Known>,
+}
+
+/// A file of the inbox that was dealt with: which one, with which bytes, and whose. `None`: it has to be looked at.
+struct Known {
+    seen: Option<(Id, u64)>,
+    of: Option<u32>,
 }
 
 pub fn claim_of(accepted: &Accepted, body: &Body) -> Claim {
     let (id, seq, name) = (body.id, accepted.seq, accepted.name.clone());
-    Claim { id, seq, lane: Lane::from(body.lane), agent: body.agent, name }
+    let (lane, agent, uid) = (Lane::from(body.lane), body.agent, accepted.uid);
+    Claim { id, seq, lane, agent, name, uid }
 }
 
 impl Daemon {
@@ -84,7 +94,9 @@ impl Daemon {
             let claim = claim_of(&accepted, &body);
             match (step, report) {
                 (Step::Discard, _) => w.remove_tree(&dir)?,
-                (Step::Publish, Some(report)) => see_through(w, &accepted, &report)?,
+                (Step::Publish, Some(report)) => {
+                    see_through(w, std::slice::from_ref(&accepted.name), &report)?
+                }
                 (Step::Publish, None) => {}
                 (Step::Queue, _) => waiting.push(claim),
                 (step, _) => {
@@ -107,6 +119,7 @@ impl Daemon {
             holds: Holds::new(LIMITS),
             open: BTreeMap::new(),
             active: BTreeMap::new(),
+            nameless: Vec::new(),
             next_seq: 1,
             known: BTreeMap::new(),
         }
@@ -132,6 +145,7 @@ impl Daemon {
         }
         for claim in waiting {
             self.enter(w, &claim);
+            self.bring_name(w, &claim);
             self.push(w, claim);
         }
         for (claim, accepted, body, step) in taken_up {
@@ -139,6 +153,7 @@ impl Daemon {
                 continue;
             }
             self.enter(w, &claim);
+            self.bring_name(w, &claim);
             if !w.lacks(Without::Occupied) {
                 self.queue.occupy(&claim.lane);
             }
@@ -165,8 +180,8 @@ impl Daemon {
     /// One step of somebody. False: there was nothing to do.
     pub fn step(&mut self, w: &mut World) -> Result<bool> {
         let works: Vec<u32> = self.active.keys().copied().collect();
-        let begin = w.random.below(4 + works.len() as u64) as usize;
-        for turn in (begin..4 + works.len()).chain(0..begin) {
+        let begin = w.random.below(5 + works.len() as u64) as usize;
+        for turn in (begin..5 + works.len()).chain(0..begin) {
             let is_done = match turn {
                 0 => self.look_at_inbox(w)?,
                 1 => self.hand_out(w)?,
@@ -176,7 +191,8 @@ impl Daemon {
                     let changes = self.holds.expire(w.wall_ms, |hold| queue.held_by(hold));
                     self.holds_changed(w, changes)?
                 }
-                work => self.work(w, works[work - 4])?,
+                4 => self.settle_nameless(w)?,
+                work => self.work(w, works[work - 5])?,
             };
             if is_done {
                 return Ok(true);
@@ -189,29 +205,109 @@ impl Daemon {
         for name in w.disk.list("inbox") {
             let path = format!("inbox/{name}");
             let Some(file) = w.disk.find(&path) else { continue };
-            if !name.starts_with("dispatch-") || self.known.get(&name) == Some(&file) {
+            if !name.starts_with("dispatch-") {
                 continue;
             }
-            if let Some(Record::Dispatch(body)) = w.disk.read_node(file).cloned() {
-                self.admit(w, &name, file, body)?;
-                return Ok(true);
+            let Some(Record::Dispatch(body)) = w.disk.read_node(file).cloned() else { continue };
+            let known = self.known.get(&name);
+            if known.and_then(|known| known.seen) == Some((file, body.uid)) {
+                continue;
             }
+            let owner = known.and_then(|known| self.open.get(&known.of?)).cloned();
+            match owner {
+                Some(owner) if owner.uid == body.uid => {
+                    self.belongs(&name, Some((file, body.uid)), owner.id);
+                }
+                Some(owner) => {
+                    detach(w, owner.id)?;
+                    w.truth.is_overwritten(owner.uid);
+                    self.known.remove(&name);
+                    self.admit(w, &name, file, body)?;
+                }
+                None => self.admit(w, &name, file, body)?,
+            }
+            return Ok(true);
         }
         Ok(false)
+    }
+
+    fn belongs(&mut self, name: &str, seen: Option<(Id, u64)>, id: u32) {
+        self.known.insert(name.into(), Known { seen, of: Some(id) });
+    }
+
+    /// What an earlier daemon has on record of its file.
+    fn bring_name(&mut self, w: &World, claim: &Claim) {
+        if !is_detached(w, claim.id) {
+            self.belongs(&claim.name, None, claim.id);
+        }
+    }
+
+    /// Each with the file that is known to be its.
+    pub fn names_of(&self, id: u32) -> Vec<(String, Option<Id>)> {
+        let known = self.known.iter().filter(|(_, known)| known.of == Some(id));
+        known.map(|(name, known)| (name.clone(), known.seen.map(|seen| seen.0))).collect()
+    }
+
+    /// It waits for a look at the whole inbox.
+    pub fn nameless(&mut self, w: &mut World, claim: Claim) {
+        self.holds.gone(&notice_id(claim.id));
+        self.active.remove(&claim.id);
+        self.queue.release(&claim.lane);
+        w.truth.is_gone(claim.id);
+        for known in self.known.values_mut().filter(|known| known.of == Some(claim.id)) {
+            known.seen = None;
+        }
+        self.nameless.push(claim);
+    }
+
+    /// Once everything in the inbox has been looked at.
+    fn settle_nameless(&mut self, w: &mut World) -> Result<bool> {
+        if self.nameless.is_empty() || self.look_at_inbox(w)? {
+            return Ok(!self.nameless.is_empty());
+        }
+        let claim = self.nameless.remove(0);
+        let names = self.names_of(claim.id).into_iter();
+        let stands = |(name, _): (String, Option<Id>)| w.disk.find(&format!("inbox/{name}"));
+        let is_named = names.filter_map(stands).next().is_some();
+        if is_named || (is_detached(w, claim.id) && !w.lacks(Without::Detached)) {
+            self.push(w, claim);
+            return Ok(true);
+        }
+        w.truth.withdraws(claim.uid, &w.disk);
+        let Some((accepted, _)) = read_claim(w, &claim_dir(claim.id)) else { return Ok(true) };
+        self.answer_now(w, &claim, &accepted)?;
+        Ok(true)
+    }
+
+    fn answer_now(&mut self, w: &mut World, claim: &Claim, accepted: &Accepted) -> Result<()> {
+        let report = report_without(w, claim.id, accepted, ErrorType::Cancelled);
+        commit(w, &report)?;
+        let names: Vec<String> = self.names_of(claim.id).into_iter().map(|n| n.0).collect();
+        see_through(w, &names, &report)?;
+        self.open.remove(&claim.id);
+        self.forget_names(claim.id);
+        Ok(())
+    }
+
+    fn forget_names(&mut self, id: u32) {
+        self.known.retain(|_, known| known.of != Some(id));
     }
 
     fn admit(&mut self, w: &mut World, name: &str, file: Id, body: Body) -> Result<()> {
         match taken(w, body.id).filter(|_| !w.lacks(Without::KnownIds)) {
             None => self.accept(w, name, file, body),
             Some((Some(uid), is_answered)) if uid == body.uid => {
-                let has_other_name = self.open.get(&body.id).is_some_and(|c| c.name != name);
-                if is_answered || has_other_name {
+                let is_open = self.open.contains_key(&body.id);
+                let runs = self.active.get(&body.id).is_some_and(|work| work.has_begun());
+                let is_second = is_open && (runs || w.lacks(Without::SecondNames));
+                if is_answered || (is_second && self.has_another_name(w, &body, name)) {
                     if !is_answered && !w.lacks(Without::SyncBeforeSecondGoes) {
                         keep_acceptance(w, body.id)?;
                     }
-                    return remove_inbox(w, name, file, &body, true);
+                    return remove_inbox(w, name, &body, true);
                 }
-                self.known.insert(name.into(), file);
+                let of = is_open.then_some(body.id);
+                self.known.insert(name.into(), Known { seen: Some((file, body.uid)), of });
                 Ok(())
             }
             Some(_) => {
@@ -219,9 +315,21 @@ impl Daemon {
                 w.make_dir_anew(&dir)?;
                 w.replace(&dir, "reason.json", Record::Plain, Durable::Yes)?;
                 w.sync("rejected")?;
-                take_away(w, name, file, &format!("{dir}/{name}")).map(drop)
+                let is_it = |w: &World, path: &str| {
+                    w.disk.read(path) == Some(&Record::Dispatch(body))
+                        && w.disk.find(path) == Some(file)
+                };
+                take_away(w, name, &format!("{dir}/{name}"), is_it).map(drop)
             }
         }
+    }
+
+    fn has_another_name(&self, w: &World, body: &Body, name: &str) -> bool {
+        let stands = |(other, _): &(String, Option<Id>)| {
+            let there = w.disk.read(&format!("inbox/{other}"));
+            other != name && matches!(there, Some(Record::Dispatch(b)) if b.uid == body.uid)
+        };
+        self.names_of(body.id).iter().any(stands)
     }
 
     fn accept(&mut self, w: &mut World, name: &str, file: Id, body: Body) -> Result<()> {
@@ -233,7 +341,7 @@ impl Daemon {
         w.create(&format!("{building}/accepted.json"), Record::Accepted(accepted.clone()))?;
         w.rename(&building, &claim_dir(id))?;
         w.truth.accepts(id);
-        self.known.insert(name.into(), file);
+        self.belongs(name, Some((file, body.uid)), id);
         let claim = claim_of(&accepted, &body);
         self.next_seq = self.next_seq.max(seq + 1);
         self.open.insert(id, claim.clone());
@@ -275,7 +383,7 @@ impl Daemon {
         self.active.remove(&id);
         self.open.remove(&id);
         self.queue.release(&claim.lane);
-        self.known.remove(&claim.name);
+        self.forget_names(id);
         w.truth.is_gone(id);
     }
 
@@ -301,12 +409,9 @@ impl Daemon {
             } else if let Some(claim) = self.open.get(&id).cloned() {
                 let Some((accepted, _)) = read_claim(w, &claim_dir(id)) else { continue };
                 self.queue.remove(claim.seq, &claim.lane);
-                self.open.remove(&id);
+                self.nameless.retain(|other| other.id != id);
                 w.truth.is_gone(id);
-                let report = report_without(w, id, &accepted, ErrorType::Cancelled);
-                commit(w, &report)?;
-                see_through(w, &accepted, &report)?;
-                self.known.remove(&claim.name);
+                self.answer_now(w, &claim, &accepted)?;
                 return Ok(true);
             } else if taken(w, id).is_some() {
                 w.remove(&format!("inbox/{name}"))?;

@@ -119,6 +119,14 @@ impl Disk {
         })
     }
 
+    /// Some dispatch file of the drop zone has these bytes.
+    pub fn has_in_inbox(&self, uid: u64) -> bool {
+        self.list("inbox").iter().filter(|name| name.starts_with("dispatch-")).any(|name| {
+            let record = self.read(&format!("inbox/{name}"));
+            matches!(record, Some(Record::Dispatch(body)) if body.uid == uid)
+        })
+    }
+
     fn place(&self, path: &str) -> Option<(Id, String)> {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
         Some((self.find(dir)?, name.to_string()))

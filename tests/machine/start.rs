@@ -5,6 +5,7 @@ use gstack_dispatch_daemon::pure::plan::{self, Last, Plan};
 use gstack_dispatch_daemon::pure::policy::Mode;
 use gstack_dispatch_daemon::pure::report::GitFacts;
 
+use crate::disk::Id;
 use crate::records::{Accepted, Record, Start};
 use crate::store::*;
 use crate::work::{Running, Work};
@@ -32,14 +33,15 @@ fn start_of(start: Start) -> plan::Start {
     plan::Start { mode, retries, waits, first, git: GitFacts::default() }
 }
 
-pub fn is_wanted(w: &World, accepted: &Accepted) -> bool {
-    match w.disk.find(&format!("inbox/{}", accepted.name)) {
+/// One of the names that it is known by stands with the file that is known, or at least its bytes.
+pub fn is_named(w: &World, names: &[(String, Option<Id>)], accepted: &Accepted) -> bool {
+    names.iter().any(|(name, known)| match w.disk.find(&format!("inbox/{name}")) {
         None => false,
-        Some(file) if file == accepted.file => true,
+        Some(file) if Some(file) == *known => true,
         Some(file) => {
             matches!(w.disk.read_node(file), Some(Record::Dispatch(b)) if b.uid == accepted.uid)
         }
-    }
+    })
 }
 
 /// Makes the attempt durable, then starts the agent. `None`: it could not be started, and is taken back.

@@ -4,7 +4,6 @@
 use gstack_dispatch_daemon::pure::claim::NextStep;
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 
-use crate::disk::Id;
 use crate::records::{Accepted, Body, End, Record, Report};
 use crate::work::Running;
 use crate::world::{Durable, Result, Without, World};
@@ -162,12 +161,12 @@ pub fn find_answer(w: &mut World, id: u32) -> Result<Option<Report>> {
 }
 
 /// The steps after the commit.
-pub fn see_through(w: &mut World, accepted: &Accepted, report: &Report) -> Result<()> {
+pub fn see_through(w: &mut World, names: &[String], report: &Report) -> Result<()> {
     if w.lacks(Without::PublishBeforeRemoval) {
-        remove_answered(w, accepted, report)?;
+        remove_answered(w, names, report)?;
     }
     publish(w, report)?;
-    remove_answered(w, accepted, report)?;
+    remove_answered(w, names, report)?;
     let cancel = format!("inbox/cancel-{}", report.id);
     if w.disk.find(&cancel).is_some() {
         w.remove(&cancel)?;
@@ -176,30 +175,52 @@ pub fn see_through(w: &mut World, accepted: &Accepted, report: &Report) -> Resul
     forget_start(w, report.id)
 }
 
-/// Only if it is still the recorded one or has the same bytes.
-pub fn remove_answered(w: &mut World, accepted: &Accepted, report: &Report) -> Result<()> {
-    let Some(file) = w.disk.find(&format!("inbox/{}", accepted.name)) else { return Ok(()) };
-    match w.disk.read_node(file).cloned() {
-        Some(Record::Dispatch(body)) if body.uid == report.uid => {
-            remove_inbox(w, &accepted.name, file, &body, false)
+/// Each of its names, if it has the same bytes.
+pub fn remove_answered(w: &mut World, names: &[String], report: &Report) -> Result<()> {
+    for name in names {
+        match w.disk.read(&format!("inbox/{name}")).cloned() {
+            Some(Record::Dispatch(body)) if body.uid == report.uid => {
+                remove_inbox(w, name, &body, false)?;
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
-pub fn remove_inbox(
-    w: &mut World,
-    name: &str,
-    file: Id,
-    body: &Body,
-    is_second: bool,
-) -> Result<()> {
+/// What was accepted rests on its file no longer, and nobody can withdraw it.
+pub fn detach(w: &mut World, id: u32) -> Result<()> {
+    if w.lacks(Without::Detached) {
+        return Ok(());
+    }
+    let marker = detached(id);
+    if w.disk.find(&marker).is_none() {
+        w.create(&marker, Record::Plain)?;
+    }
+    if w.lacks(Without::SyncOfDetached) { Ok(()) } else { keep_acceptance(w, id) }
+}
+
+fn detached(id: u32) -> String {
+    format!("{}/detached", claim_dir(id))
+}
+
+pub fn is_detached(w: &World, id: u32) -> bool {
+    w.disk.find(&detached(id)).is_some()
+}
+
+pub fn remove_inbox(w: &mut World, name: &str, body: &Body, is_second: bool) -> Result<()> {
     let aside = format!("inbox/.answered.{}", body.id);
-    if take_away(w, name, file, &aside)? {
+    let is_it = |w: &World, path: &str| {
+        let moved = w.disk.read(path);
+        matches!(moved, Some(Record::Dispatch(moved)) if moved.uid == body.uid)
+    };
+    if take_away(w, name, &aside, is_it)? {
         let moved = w.disk.read(&aside).cloned();
         let attempt = attempt_dir(body.id, 1);
-        if !is_second && w.disk.find(&attempt).is_some() {
-            w.rename(&aside, &format!("{attempt}/inbox.json"))?;
+        let kept = format!("{attempt}/inbox.json");
+        let is_first = !is_second && w.disk.find(&kept).is_none();
+        if is_first && w.disk.find(&attempt).is_some() {
+            w.rename(&aside, &kept)?;
         } else {
             w.remove(&aside)?;
         }
@@ -211,7 +232,12 @@ pub fn remove_inbox(
 }
 
 /// Moved first and looked at after: the sender may have given the name to a new one.
-pub fn take_away(w: &mut World, name: &str, file: Id, to: &str) -> Result<bool> {
+pub fn take_away(
+    w: &mut World,
+    name: &str,
+    to: &str,
+    is_it: impl Fn(&World, &str) -> bool,
+) -> Result<bool> {
     let from = format!("inbox/{name}");
     if w.disk.find(to).is_some() {
         return Ok(false);
@@ -219,7 +245,7 @@ pub fn take_away(w: &mut World, name: &str, file: Id, to: &str) -> Result<bool> 
     if !w.rename(&from, to)? {
         return Ok(false);
     }
-    if w.disk.find(to) == Some(file) || w.lacks(Without::LookAfterMove) {
+    if is_it(w, to) || w.lacks(Without::LookAfterMove) {
         return Ok(true);
     }
     put_back(w, to, &from)?;

@@ -13,7 +13,7 @@ use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 
 use crate::daemon::{Claim, Daemon, notice};
 use crate::records::{Accepted, Body, End, How, Record, Report, Start};
-use crate::start::{begin, is_wanted, keep_attempt, plan};
+use crate::start::{begin, is_named, keep_attempt, plan};
 use crate::store::*;
 use crate::world::{Durable, Fail, Result, Without, World};
 
@@ -82,6 +82,11 @@ impl Stage {
 }
 
 impl Work {
+    /// Its sender's word that it is wanted has been taken.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.stage, Some(Stage::Plan))
+    }
+
     pub fn new(claim: Claim, accepted: Accepted, body: Body, stage: Stage, is_probe: bool) -> Work {
         let has_slot = matches!(stage, Stage::Plan);
         let (stage, is_cancelled) = (Some(stage), false);
@@ -95,6 +100,7 @@ enum Then {
     /// Nothing to do yet.
     Stay(Stage),
     Back,
+    Nameless,
     Closed,
 }
 
@@ -115,6 +121,7 @@ impl Daemon {
                 return Ok(false);
             }
             Then::Back => self.put_back(w, claim)?,
+            Then::Nameless => self.nameless(w, claim),
             Then::Closed => self.leave(w, id, &claim),
         }
         Ok(true)
@@ -133,8 +140,10 @@ impl Daemon {
             }
             Stage::Plan => {
                 let plan = plan(w, id);
-                if plan.is_queued && !is_wanted(w, &work.accepted) {
-                    return Ok(Then::Go(Stage::Fail(ErrorType::Cancelled)));
+                let is_wanted = is_detached(w, id) && !w.lacks(Without::Detached);
+                if plan.is_queued && !is_wanted && !is_named(w, &self.names_of(id), &work.accepted)
+                {
+                    return Ok(Then::Nameless);
                 }
                 let due_ms = w.monotonic_ms + plan.wait_ms as i64;
                 Then::Go(Stage::Wait(plan, due_ms))
@@ -181,7 +190,8 @@ impl Daemon {
                 Then::Go(Stage::SeeThrough(report))
             }
             Stage::SeeThrough(report) => {
-                see_through(w, &work.accepted, &report)?;
+                let names: Vec<String> = self.names_of(id).into_iter().map(|n| n.0).collect();
+                see_through(w, &names, &report)?;
                 Then::Closed
             }
         })

@@ -75,6 +75,9 @@ safeguards! {
     CountOfRetries,
     SavedHolds,
     LookAfterMove,
+    SecondNames,
+    Detached,
+    SyncOfDetached,
 }
 
 pub struct Settings {
@@ -339,7 +342,7 @@ impl World {
         let files: Vec<&String> = names.iter().filter(|n| n.starts_with("dispatch-")).collect();
         let file = files.get(random.below(files.len().max(1) as u64) as usize).copied().cloned();
         let old = self.bodies.get(random.below(self.bodies.len().max(1) as u64) as usize).copied();
-        match (random.below(24), file, old) {
+        match (random.below(27), file, old) {
             (0..=3, _, _) if names.len() < INBOX_MAX => self.drop_new(None),
             (4, _, Some(body)) => {
                 let name = format!("dispatch-{}", body.id + 1000 * random.below(2) as u32);
@@ -356,6 +359,14 @@ impl World {
                 self.truth.note(format!("cancel {}", body.id));
                 self.disk.create(&format!("inbox/cancel-{}", body.id), Record::Plain);
             }
+            (11, Some(file), _) => {
+                let to = format!("dispatch-{}", 3000 + self.number());
+                self.truth.note(format!("{file} is renamed to {to}"));
+                self.disk.rename(&format!("inbox/{file}"), &format!("inbox/{to}"));
+                self.disk.sync("inbox");
+            }
+            (12, Some(file), _) => self.copy(&file),
+            (13, Some(file), Some(old)) => self.write_anew(&file, old),
             (9, _, _) => {
                 if let Some(session) = self.sessions.iter_mut().find(|session| session.is_alive) {
                     session.is_alive = false;
@@ -376,6 +387,11 @@ impl World {
     }
 
     fn drop_new(&mut self, over: Option<String>) {
+        let body = self.new_body();
+        self.drop_file(&over.unwrap_or(format!("dispatch-{}", body.id)), body);
+    }
+
+    fn new_body(&mut self) -> Body {
         let uid = self.number();
         let body = Body {
             uid,
@@ -386,18 +402,52 @@ impl World {
             ttl_ms: 60_000 + self.random.below(400_000) as i64,
         };
         self.bodies.push(body);
-        self.drop_file(&over.unwrap_or(format!("dispatch-{}", body.id)), body);
+        body
+    }
+
+    fn copy(&mut self, file: &str) {
+        if let Some(Record::Dispatch(body)) = self.disk.read(&format!("inbox/{file}")).cloned() {
+            let name = format!("dispatch-{}", 3000 + self.number());
+            self.drop_file(&name, body);
+        }
+    }
+
+    /// In place: another dispatch, or another one with an id that there was.
+    fn write_anew(&mut self, name: &str, old: Body) {
+        let body = if self.random.below(2) == 0 {
+            self.new_body()
+        } else {
+            let uid = self.number();
+            self.bodies.push(Body { uid, ..old });
+            Body { uid, ..old }
+        };
+        let path = format!("inbox/{name}");
+        let Some(file) = self.disk.find(&path) else { return };
+        let before = self.disk.read(&path).cloned();
+        self.truth.note(format!("{name} is written anew: {body:?}"));
+        self.truth.dropped(&body);
+        self.disk.write(file, Record::Dispatch(body));
+        self.disk.sync(&path);
+        self.is_taken_back(before);
+    }
+
+    /// One name less has these bytes.
+    fn is_taken_back(&mut self, before: Option<Record>) {
+        if let Some(Record::Dispatch(body)) = before
+            && !self.disk.has_in_inbox(body.uid)
+        {
+            self.truth.withdrawn(body.uid);
+        }
     }
 
     /// Whole and durable, over what has the name.
     fn drop_file(&mut self, name: &str, body: Body) {
         let path = format!("inbox/{name}");
-        if let Some(Record::Dispatch(old)) = self.disk.read(&path) {
-            self.truth.withdrawn(old.uid);
-        }
+        let before = self.disk.read(&path).cloned();
         self.truth.note(format!("{name} is dropped: {body:?}"));
-        self.truth.dropped(&body);
         self.disk.remove(&path);
+        self.is_taken_back(before);
+        self.truth.dropped(&body);
         self.disk.create(&path, Record::Dispatch(body));
         self.disk.sync(&path);
         self.disk.sync("inbox");
@@ -405,11 +455,10 @@ impl World {
 
     fn withdraw(&mut self, name: &str) {
         let path = format!("inbox/{name}");
-        if let Some(Record::Dispatch(body)) = self.disk.read(&path) {
-            self.truth.withdrawn(body.uid);
-        }
-        self.truth.note(format!("{name} is withdrawn"));
+        let before = self.disk.read(&path).cloned();
+        self.truth.note(format!("{name} is removed"));
         self.disk.remove(&path);
+        self.is_taken_back(before);
     }
 
     /// The end of a daemon: by itself, or with the power.
