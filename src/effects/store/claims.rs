@@ -170,8 +170,9 @@ impl Store {
     pub fn keep_acceptance(&self, id: &DispatchId) -> Result<()> {
         let dir = self.claim_dir(id);
         for path in [dir.join("accepted.json"), dir.join("dispatch.json")] {
-            // Once a power cut took it, an attempt's record holds it.
-            if identity::find(&path)?.is_some() {
+            // Once a power cut took it, an attempt's record holds it. What a session put in its
+            // place is not waited for.
+            if identity::find(&path)?.is_some_and(|stamp| stamp.is_plain_file()) {
                 files::sync(&path)?;
             }
         }
