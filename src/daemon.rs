@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
+use std::io::{IsTerminal, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -43,7 +44,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     let Found { settings, warnings } = sources.read(&store)?;
     let far = far_away(&store, &settings)?;
     mended.extend(store.make_directories().map_err(text)?);
-    let Some(_lock) = store.lock(settings.lock_wait).map_err(text)? else {
+    let Some(lock) = store.lock(settings.lock_wait).map_err(text)? else {
         return second_daemon(&store);
     };
     let programs = sources.find_agents(&settings)?;
@@ -53,15 +54,17 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     let (changed, news) = bounded(1);
     let (missing, unmet) = sources.missing(&settings);
     let exposed = store.exposed_above(home.as_deref().map(Path::new));
+    let (level, stopping) = Level::new();
     let context = Context {
         audit: store.open_audit(reload::rotation(&settings)).map_err(text)?,
         processes: Processes::new(),
-        level: Level::default(),
+        level,
         paused: AtomicBool::new(store.is_paused()),
         health: Health::new(changed.clone()),
         board: Board::default(),
         last_beat_ms: store.heartbeat_at_ms(),
         store,
+        lock,
         live: LiveSettings::new(settings, programs, unmet),
         sources,
         sender,
@@ -81,7 +84,8 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     announce(&context);
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, scope };
-        let code = daemon.run(signals, outbox_news, (changed, news)).unwrap_or_else(|e| {
+        let news = News { stopping, outbox: outbox_news, changed, board: news };
+        let code = daemon.run(signals, news).unwrap_or_else(|e| {
             log::error!("{e}");
             1
         });
@@ -118,15 +122,25 @@ fn far_away(store: &Store, settings: &Settings) -> Result<Option<&'static str>, 
     }
 }
 
-/// Cron's "make sure that it runs": quiet, unless the one that holds the lock looks dead.
+/// Cron's "make sure that it runs": quiet, unless a person looks on, or the one that holds the lock looks dead.
 fn second_daemon(store: &Store) -> Result<ExitCode, String> {
+    let pid = store.lock_holder().or_else(|| store.heartbeat_pid());
+    let who = pid.map_or("another daemon".to_string(), |pid| format!("pid {pid}"));
     let age_ms = store.heartbeat_at_ms().map(|at| clock::unix_ms() - at);
     match age_ms {
         Some(age_ms) if age_ms > STALE_HEARTBEAT_MS => Err(format!(
-            "another daemon holds the lock, but its last heartbeat is {} minutes old: is it hanging?",
+            "{who} runs here already, but its last heartbeat is {} minutes old: is it hanging?",
             age_ms / 60_000
         )),
-        _ => Ok(ExitCode::SUCCESS),
+        _ => {
+            let line = format!("{who} runs here already");
+            if stdout().is_terminal() {
+                println!("{line}");
+            } else if stderr().is_terminal() {
+                eprintln!("{line}");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -151,6 +165,14 @@ fn announce(context: &Context) {
     context.audit.record("daemon_started", "", &details);
 }
 
+/// What wakes whom.
+struct News {
+    stopping: Receiver<Infallible>,
+    outbox: Receiver<()>,
+    changed: Changed,
+    board: Receiver<()>,
+}
+
 struct Daemon<'scope, 'env> {
     context: &'env Context,
     scope: &'scope Scope<'scope, 'env>,
@@ -160,14 +182,12 @@ impl<'env> Daemon<'_, 'env> {
     fn run(
         self,
         signals: signal_hook::iterator::Signals,
-        outbox_news: Receiver<()>,
-        (changed, news): (Changed, Receiver<()>),
+        News { stopping, outbox, changed, board }: News,
     ) -> Result<i32, String> {
         let context = self.context;
         let settings = &context.settings();
         let signals_handle = signals.handle();
-        // Nothing is ever sent on these two: that their one sender is gone is the message.
-        let (running, stopping) = bounded::<Infallible>(0);
+        // Nothing is ever sent on it: that its one sender is gone is the message.
         let (alive, ended) = bounded::<Infallible>(0);
         let (events_in, events) = unbounded::<Event>();
         let (jobs_in, jobs) = bounded::<Job>(0);
@@ -175,11 +195,9 @@ impl<'env> Daemon<'_, 'env> {
         let (done_in, done) = bounded::<Infallible>(0);
         let (last_in, last) = bounded::<Infallible>(0);
 
-        self.spawn("signals", move || {
-            signals::run(signals, &context.level, running, || reload::reload(context));
-        })?;
+        self.spawn("signals", move || signals::run(signals, context))?;
         let beat_until = ended.clone();
-        self.spawn("heartbeat", move || heartbeat::run(context, news, beat_until))?;
+        self.spawn("heartbeat", move || heartbeat::run(context, board, beat_until))?;
 
         let recovered = recover(context).map_err(text)?;
         if let Err(e) = context.store.put_back_answered() {
@@ -210,7 +228,7 @@ impl<'env> Daemon<'_, 'env> {
             drop(done_in);
         })?;
         self.spawn("courier", move || {
-            courier::run(context, &context.sender, outbox_news, ended);
+            courier::run(context, &context.sender, outbox, ended);
             drop(last_in);
         })?;
         if ready.recv().is_ok() {
@@ -221,7 +239,8 @@ impl<'env> Daemon<'_, 'env> {
         drop(alive);
         let _ = last.recv_timeout(LAST_CALLBACKS_MAX);
         signals_handle.close();
-        Ok(i32::from(context.level.is_kill()))
+        let level = &context.level;
+        Ok(i32::from(level.is_kill() || level.is_lost()))
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'env) -> Result<(), String> {
@@ -239,7 +258,10 @@ impl<'env> Daemon<'_, 'env> {
         if done.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
             log::warn!("sessions still run after {timeout:?}: ending them");
             self.context.level.raise_to_kill();
-            let _ = done.recv();
+            // Nobody waits for what another daemon goes on with.
+            if !self.context.level.is_lost() {
+                let _ = done.recv();
+            }
         }
     }
 }

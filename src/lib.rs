@@ -44,6 +44,8 @@
 //!   an error that is tried again says so there, and `threads::intake::halt` holds new work back.
 //! - **Read what the operator set, and read again on SIGHUP?** `threads::sources` and `threads::reload`; `threads::live` has what
 //!   is in force. Whose the file must be: [`pure::ownership`].
+//! - **Asked whether we are still the one daemon of the directory?** `threads::lock`, by whoever is about to begin or answer
+//!   something; the lock itself is `effects::store`'s.
 //! - **Removed what is over?** [`pure::retention`] decides, `threads::retention` does it, a little with each beat.
 //! - **A fifth agent added?** One row in [`pure::agent::DRIVERS`] and a file beside `pure/agent/claude.rs`; its name in
 //!   [`pure::dispatch::AGENTS`].

@@ -53,7 +53,7 @@ ROWS = [
      "persist(self.context, || self.attempt.write_end(&end))", "crate::threads::persist(self.context, || Ok(()))",
      [(IT, "recovery::"), (IT, "sessions::"), (FAULTS, "crash::a_daemon_killed_before")]),
     ("the sweep after a session", "threads/attempt.rs",
-     "    ) -> Option<AttemptEnd> {\n        let swept = self.sweep(claim);", "    ) -> Option<AttemptEnd> {\n        let swept = Swept::default();",
+     "        let swept = self.sweep(claim);\n        // A crash in here", "        let swept = Swept::default();\n        // A crash in here",
      [(IT, "leftovers::"), (IT, "sessions::")]),
     ("the sweep before a recorded end is answered", "threads/worker/resume.rs", "running.sweep_only();", "",
      [(IT, "recovery::"), (IT, "leftovers::"), (FAULTS, "crash::a_daemon_killed_before")]),

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 /// Which work is held up. In order of what a person should be told first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
+    /// Whether we are still the one daemon of the directory is not known.
+    Lock,
     /// Too little is free on the disk.
     Room,
     /// An answer, or how a session ended, cannot be written.
@@ -28,6 +30,7 @@ pub enum Place {
 impl Place {
     pub fn name(self) -> &'static str {
         match self {
+            Place::Lock => "lock",
             Place::Room => "room",
             Place::Answer => "answer",
             Place::Start => "start",

@@ -106,6 +106,9 @@ impl Running<'_> {
         exit: Option<Exit>,
         cancel: &Cancel,
     ) -> Option<AttemptEnd> {
+        if !self.is_ours() {
+            return None;
+        }
         let swept = self.sweep(claim);
         // A crash in here, at reading what an agent wrote, must not repeat for ever.
         if let Err(e) = self.attempt.note_reading() {

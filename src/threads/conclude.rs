@@ -138,6 +138,11 @@ impl Answering {
         &self.claim
     }
 
+    /// Another daemon that holds the directory answers what stands there; what does not stand there, we do, or nobody.
+    pub fn is_ours(&self, context: &Context) -> bool {
+        context.has_lock() || matches!(context.store.has_claim(self.id()), Ok(false))
+    }
+
     /// Something of its session could not be ended: nobody else may work in that project meanwhile.
     pub fn is_project_busy(&self) -> bool {
         self.report.leftover_processes.iter().any(|leftover| !leftover.ended)
@@ -265,6 +270,9 @@ impl Answering {
 /// Sees an answer through, in a thread that may wait. Gives what intake is to be told.
 pub fn see_through(context: &Context, mut answering: Answering) -> Event {
     let id = answering.id().clone();
+    if !answering.is_ours(context) {
+        return Event::Left { id };
+    }
     match persist(context, || answering.advance(context)) {
         Ok(()) => Event::Closed { id },
         Err(Unwritten::DaemonEnds) => Event::Left { id },

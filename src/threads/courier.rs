@@ -100,6 +100,10 @@ impl Courier<'_, '_> {
     /// Finds out what is new in the outbox, and what is gone from it.
     fn look(&mut self) {
         self.in_trouble = false;
+        // What lies there is another daemon's to deliver.
+        if self.context.level.is_lost() {
+            return;
+        }
         self.save_again();
         match self.context.store.list_outbox() {
             Ok(ids) => {
@@ -164,6 +168,9 @@ impl Courier<'_, '_> {
 
     /// Until there is something to do although nobody says so.
     fn wait(&self) -> Option<Duration> {
+        if self.context.level.is_lost() {
+            return None;
+        }
         let settings = self.context.settings();
         let due = self.schedule.wait_ms(clock::monotonic_ms());
         let due = due.map(|ms| Duration::from_millis(ms as u64));
@@ -175,7 +182,7 @@ impl Courier<'_, '_> {
     }
 
     fn start_due(&mut self, now_ms: i64) {
-        if self.context.settings().local_only {
+        if self.context.settings().local_only || self.context.level.is_lost() {
             return;
         }
         while let Some(id) = self.schedule.next(now_ms) {

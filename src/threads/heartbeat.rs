@@ -89,6 +89,11 @@ impl Board {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ids of the sessions that run, longest first.
+    pub fn running_ids(&self) -> Vec<String> {
+        self.get().sessions.into_iter().map(|session| session.id).collect()
+    }
+
     fn get(&self) -> Told {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -107,6 +112,9 @@ pub fn run(context: &Context, changed: Receiver<()>, running: Receiver<Infallibl
         select_biased! {
             recv(running) -> _ => return,
             recv(beat) -> _ => {
+                if !context.has_lock() {
+                    continue;
+                }
                 context.audit.follow();
                 context.processes.reap_strangers();
                 write(context, state(context));
@@ -137,6 +145,10 @@ fn state(context: &Context) -> &'static str {
 }
 
 pub fn write(context: &Context, state: &str) {
+    // That of a directory which is another daemon's is not ours to write.
+    if !context.has_lock() {
+        return;
+    }
     context.look_at_audit();
     let board = &context.board;
     let told = board.get();

@@ -1,11 +1,11 @@
 //! Layer 3, threads: small loops that call `pure` for decisions and `effects` for deeds. Each owns its state; what one tells
 //! another goes through a channel, and a claim moves with it. `health` is what all of them say is wrong.
 //!
-//! `signals` raises the level. `watcher` turns file events into names. `intake` owns the queue: it looks, accepts and hands
-//! claims out. `worker` drives one claim at a time through its attempts (`attempt`; `watch` while one runs, `follow` for what
-//! it says, `verify` after it) to its answer (`conclude`). `heartbeat` and `courier` tell the world, and with each beat
-//! `retention` thins out what is over. `recover` runs once, at start, before the others. `live` holds the settings in force,
-//! `sources` reads them, `reload` does so again.
+//! `signals` raises the level, and so does `lock` when another daemon has taken our place. `watcher` turns file events into
+//! names. `intake` owns the queue: it looks, accepts and hands claims out. `worker` drives one claim at a time through its
+//! attempts (`attempt`; `watch` while one runs, `follow` for what it says, `verify` after it) to its answer (`conclude`).
+//! `heartbeat` and `courier` tell the world, and with each beat `retention` thins out what is over. `recover` runs once, at
+//! start, before the others. `live` holds the settings in force, `sources` reads them, `reload` does so again.
 
 pub mod attempt;
 pub mod conclude;
@@ -15,6 +15,7 @@ pub mod health;
 pub mod heartbeat;
 pub mod intake;
 pub mod live;
+pub mod lock;
 pub mod recover;
 pub mod reload;
 pub mod retention;
@@ -37,7 +38,7 @@ use serde_json::json;
 use crate::effects::callback;
 use crate::effects::error::{Error, Result};
 use crate::effects::process::Processes;
-use crate::effects::store::{Audit, Claim, MovedAside, Store};
+use crate::effects::store::{Audit, Claim, DaemonLock, MovedAside, Store};
 use crate::pure::claim::AttemptEnd;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::hold::{Notice, Sign};
@@ -52,6 +53,8 @@ use sources::Sources;
 /// What every thread may use. Built once by the daemon; borrowed, never changed.
 pub struct Context {
     pub store: Store,
+    /// Asked for by [`Context::has_lock`].
+    pub lock: DaemonLock,
     pub audit: Audit,
     pub processes: Processes,
     pub live: LiveSettings,
@@ -194,7 +197,7 @@ pub fn persist<T>(
         if failed.fault().is_everywhere() {
             is_told = true;
             context.failed_for(Place::Answer, holder, &failed);
-            if context.level.is_kill() {
+            if context.level.is_last_try() {
                 return Err(Unwritten::DaemonEnds);
             }
             let pause_max = context.settings().trouble_pause;

@@ -1,39 +1,81 @@
-//! SIGHUP reloads the settings. SIGTERM and SIGINT raise the level: RUN → DRAIN → KILL. Everybody reads the level; dropping the one sender wakes everybody
-//! who waits.
+//! The level at which the daemon works, RUN → DRAIN → KILL or LOST, and the signals: SIGTERM and SIGINT raise it,
+//! SIGHUP reads the settings again.
+//!
+//! Everybody reads the level; who raises it drops the one sender, which wakes everybody who waits. It owns no session:
+//! their owners see the level and end or leave them.
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
+use super::{Context, reload};
+use crate::pure::config::OnShutdown;
+
 /// Only ever rises.
-#[derive(Debug, Default)]
-pub struct Level(AtomicU8);
+#[derive(Debug)]
+pub struct Level {
+    level: AtomicU8,
+    /// Nothing is ever sent: that it is gone is the message.
+    running: Mutex<Option<Sender<Infallible>>>,
+}
 
 const DRAIN: u8 = 1;
 const KILL: u8 = 2;
+/// Above the others: who is not the daemon of this directory any more has nothing to end in it.
+const LOST: u8 = 3;
 
 impl Level {
+    /// With what wakes everybody who waits: it is disconnected once nothing new is to be taken.
+    pub fn new() -> (Level, Receiver<Infallible>) {
+        let (running, stopping) = bounded(0);
+        (Level { level: AtomicU8::new(0), running: Mutex::new(Some(running)) }, stopping)
+    }
+
     /// Take nothing new; let running sessions finish.
     pub fn is_drain(&self) -> bool {
-        self.0.load(Ordering::Acquire) >= DRAIN
+        self.level.load(Ordering::Acquire) >= DRAIN
     }
 
     /// End running sessions now.
     pub fn is_kill(&self) -> bool {
-        self.0.load(Ordering::Acquire) >= KILL
+        self.level.load(Ordering::Acquire) == KILL
     }
 
-    pub fn raise_to_drain(&self) {
-        self.0.fetch_max(DRAIN, Ordering::AcqRel);
+    /// Another daemon holds the directory: leave everything to it.
+    pub fn is_lost(&self) -> bool {
+        self.level.load(Ordering::Acquire) == LOST
+    }
+
+    /// What does not work now is not tried again: the next daemon goes on from what stands on disk.
+    pub fn is_last_try(&self) -> bool {
+        self.level.load(Ordering::Acquire) >= KILL
+    }
+
+    /// True: it was not before.
+    pub fn raise_to_drain(&self) -> bool {
+        self.raise(DRAIN)
     }
 
     pub fn raise_to_kill(&self) {
-        self.0.fetch_max(KILL, Ordering::AcqRel);
+        self.raise(KILL);
+    }
+
+    /// True: it was not before.
+    pub fn raise_to_lost(&self) -> bool {
+        self.raise(LOST)
+    }
+
+    fn raise(&self, to: u8) -> bool {
+        let before = self.level.fetch_max(to, Ordering::AcqRel);
+        // In this order: who wakes must see the level.
+        drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
+        before < to
     }
 }
 
@@ -48,23 +90,113 @@ pub fn register() -> io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGHUP])
 }
 
-/// The thread's loop. `running` is dropped with the first signal.
-pub fn run(mut signals: Signals, level: &Level, running: Sender<Infallible>, reload: impl Fn()) {
-    let mut running = Some(running);
+/// The thread's loop.
+pub fn run(mut signals: Signals, context: &Context) {
     for signal in signals.forever() {
-        if signal == SIGHUP {
-            reload();
-            continue;
+        match signal {
+            SIGINT => stop(context, "SIGINT"),
+            SIGTERM => stop(context, "SIGTERM"),
+            SIGHUP => reload::reload(context),
+            _ => {}
         }
-        let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
-        if let Some(running) = running.take() {
-            log::info!("{name}: taking nothing new, waiting for running sessions");
-            // In this order: who wakes must see the level.
-            level.raise_to_drain();
-            drop(running);
-        } else {
-            log::info!("{name} again: ending running sessions now");
-            level.raise_to_kill();
+    }
+}
+
+/// The first one lets running sessions finish, the next one ends them.
+fn stop(context: &Context, signal: &str) {
+    let running = context.board.running_ids();
+    if context.level.raise_to_drain() {
+        let settings = context.settings();
+        let wait = Some(settings.drain_timeout);
+        let wait = wait.filter(|_| settings.on_shutdown != OnShutdown::Leave);
+        log::info!("{signal}: {}", what_follows(&running, wait));
+    } else if !context.level.is_last_try() {
+        log::info!("{signal} again: ending running sessions now");
+        context.level.raise_to_kill();
+    }
+}
+
+/// Ids that a line names.
+const NAMED_MAX: usize = 3;
+
+/// For whoever pressed Ctrl-C. `wait`: how long sessions may go on, unless they are left running.
+fn what_follows(running: &[String], wait: Option<Duration>) -> String {
+    let mut names = running.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if running.len() > NAMED_MAX {
+        names += &format!(" and {} more", running.len() - NAMED_MAX);
+    }
+    let (count, sessions) = match running.len() {
+        0 => return "stopping".into(),
+        1 => (1, "session"),
+        count => (count, "sessions"),
+    };
+    match wait {
+        Some(wait) => {
+            let seconds = wait.as_secs_f64();
+            format!(
+                "taking nothing new, waiting up to {seconds} s for {count} running {sessions} ({names}); \
+                 again: end them now"
+            )
+        }
+        None => format!("stopping; {count} {sessions} left running for the next daemon ({names})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::TryRecvError;
+
+    #[test]
+    fn the_level_rises_only_and_wakes_whoever_waits() {
+        let (level, stopping) = Level::new();
+        let seen = |l: &Level| [l.is_drain(), l.is_kill(), l.is_lost(), l.is_last_try()];
+        assert_eq!(seen(&level), [false; 4]);
+        assert_eq!(stopping.try_recv(), Err(TryRecvError::Empty));
+        assert!(level.raise_to_drain());
+        assert_eq!(stopping.try_recv(), Err(TryRecvError::Disconnected));
+        assert!(!level.raise_to_drain());
+        assert_eq!(seen(&level), [true, false, false, false]);
+        level.raise_to_kill();
+        assert_eq!(seen(&level), [true, true, false, true]);
+        assert!(level.raise_to_lost() && !level.raise_to_lost());
+        level.raise_to_kill();
+        assert_eq!(seen(&level), [true, false, true, true], "its sessions are not ours to end");
+    }
+
+    #[test]
+    fn a_lost_lock_wakes_whoever_waits() {
+        let (level, stopping) = Level::new();
+        assert!(level.raise_to_lost());
+        assert_eq!(stopping.try_recv(), Err(TryRecvError::Disconnected));
+        assert!(!level.raise_to_drain());
+    }
+
+    #[test]
+    fn whoever_stops_it_is_told_what_follows() {
+        let ids = |n: usize| -> Vec<String> { (1..=n).map(|n| format!("dispatch-{n}")).collect() };
+        let minute = Some(Duration::from_secs(60));
+        for (running, wait, want) in [
+            (0, minute, "stopping"),
+            (0, None, "stopping"),
+            (
+                1,
+                minute,
+                "taking nothing new, waiting up to 60 s for 1 running session (dispatch-1); again: end them now",
+            ),
+            (
+                5,
+                Some(Duration::from_millis(500)),
+                "taking nothing new, waiting up to 0.5 s for 5 running sessions \
+                 (dispatch-1, dispatch-2, dispatch-3 and 2 more); again: end them now",
+            ),
+            (
+                2,
+                None,
+                "stopping; 2 sessions left running for the next daemon (dispatch-1, dispatch-2)",
+            ),
+        ] {
+            assert_eq!(what_follows(&ids(running), wait), want);
         }
     }
 }

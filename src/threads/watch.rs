@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::attempt::Running;
 use super::{Cancel, Context};
 use crate::effects::clock;
+use crate::effects::store::Record;
 use crate::pure::claim::StopRecord;
 use crate::pure::clocks::{self, Limits, Look};
 use crate::pure::config::{OnShutdown, Settings};
@@ -56,9 +57,27 @@ impl Running<'_> {
 
     pub(super) fn is_to_be_left(&self) -> bool {
         let Context { level, .. } = self.context;
+        if level.is_lost() {
+            return !self.is_gone();
+        }
         self.context.settings().on_shutdown == OnShutdown::Leave
             && level.is_drain()
             && !level.is_kill()
+    }
+
+    /// Whether it is still ours to conclude: another daemon that holds the directory goes on with what
+    /// stands there, and what does not is known to nobody but us.
+    pub(super) fn is_ours(&self) -> bool {
+        self.context.has_lock() || self.is_gone()
+    }
+
+    /// Its records are not in the directory any more. What cannot be read is there.
+    fn is_gone(&self) -> bool {
+        match self.attempt.start() {
+            Ok(Record::Read(start)) => start.run_token != self.start.run_token,
+            Ok(Record::Absent) => true,
+            Ok(Record::Unreadable) | Err(_) => false,
+        }
     }
 
     /// Somebody wants it ended, whatever it does.
@@ -66,7 +85,9 @@ impl Running<'_> {
         if cancel.is_asked() {
             return Some(StopCause::Cancelled);
         }
-        self.context.level.is_kill().then_some(StopCause::Shutdown)
+        let Context { level, .. } = self.context;
+        let is_to_end = level.is_kill() || level.is_lost() && self.is_gone();
+        is_to_end.then_some(StopCause::Shutdown)
     }
 
     fn reason_to_stop(&self, cancel: &Cancel) -> Option<StopCause> {

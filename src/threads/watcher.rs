@@ -133,8 +133,8 @@ fn brings_nothing(kind: EventKind) -> bool {
 }
 
 fn of_path(path: &Path, paths: &Paths) -> Option<Seen> {
-    // The drop zone itself: removed, made again, moved.
-    if *path == paths.drop_zone {
+    // One of the two itself: removed, made again, moved.
+    if *path == paths.drop_zone || *path == paths.control {
         return Some(Seen::Rescan);
     }
     let (parent, name) = (path.parent()?, path.file_name()?);
@@ -185,6 +185,7 @@ mod tests {
         }
         assert_eq!(gone("/h/d/control/pause"), [Seen::Control("pause".into())]);
         assert_eq!(gone("/h/dispatch"), [Seen::Rescan]);
+        assert_eq!(gone("/h/d/control"), [Seen::Rescan]);
         let overflow = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
         assert_eq!(boil_down(&overflow, &paths), [Seen::Rescan]);
     }

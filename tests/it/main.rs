@@ -24,6 +24,7 @@ mod holds;
 mod intake;
 mod leader;
 mod leftovers;
+mod lock;
 mod log;
 mod names;
 mod network_fs;

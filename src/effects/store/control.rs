@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Store, files, identity};
 use crate::effects::error::{At, Result};
+use crate::pure::claim::Identity;
 use crate::pure::dispatch::DispatchId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,10 @@ impl Store {
 
     pub fn is_release_asked(&self, agent: Option<&str>) -> bool {
         is_request(&self.release_path(agent))
+    }
+
+    pub fn control_dir_identity(&self) -> Result<Identity> {
+        Ok(identity::of_path(&self.control).at("look at", &self.control)?.identity)
     }
 
     /// The holds have ended, and that is on record.

@@ -31,8 +31,16 @@ impl Store {
 
     /// When the last beat was written, in milliseconds since 1970, as the beat itself says.
     pub fn heartbeat_at_ms(&self) -> Option<i64> {
+        parse_rfc3339(self.read_heartbeat()?.get("ts")?.as_str()?)
+    }
+
+    /// Whose beat it is.
+    pub fn heartbeat_pid(&self) -> Option<u32> {
+        self.read_heartbeat()?.get("pid")?.as_u64()?.try_into().ok()
+    }
+
+    fn read_heartbeat(&self) -> Option<Value> {
         let bytes = files::read(&self.dispatch.join(NAME), BYTES_MAX).ok()?.into_read()?;
-        let beat: Value = serde_json::from_slice(&bytes).ok()?;
-        parse_rfc3339(beat.get("ts")?.as_str()?)
+        serde_json::from_slice(&bytes).ok()
     }
 }

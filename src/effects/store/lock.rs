@@ -1,67 +1,178 @@
-//! One daemon per directory, by flock on a file that is never removed.
+//! One daemon per directory, by flock on a file that is never removed by us.
 //!
-//! A lock belongs to the open file, so a child between fork and exec holds a copy of every lock of its parent for a moment.
-//! A lock that seems held is therefore tried again for a while before it is believed.
+//! Others may remove it, or put something else in its place; a lock on a file without that name keeps nobody away. So the
+//! name is looked at again and again, and what is gone is made and taken anew. A lock belongs to the open file, so a child
+//! between fork and exec holds a copy of every lock of its parent for a moment, and a command may ask just then whether a
+//! daemon runs. A lock that seems held is therefore tried again for a while before it is believed.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
-use super::{Store, identity};
-use crate::effects::error::{At, Result};
+use super::identity::{self, Kind};
+use super::{Store, files};
+use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
+use crate::pure::claim::Identity;
 
 const LOCK_TRY_EVERY: Duration = Duration::from_millis(50);
+/// However short a wait was asked for.
+const LOCK_TRY_MIN: Duration = Duration::from_millis(250);
+/// Names that are tried for what is in the way.
+const ASIDE_MAX: u32 = 1000;
+/// More than any pid takes.
+const PID_BYTES_MAX: u64 = 32;
 
 /// The right to be the daemon of this directory, until it is dropped or the process ends.
-pub struct DaemonLock {
-    _file: File,
+pub struct DaemonLock(Mutex<Held>);
+
+struct Held {
+    file: File,
+    identity: Identity,
+}
+
+/// What a look at the lock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Held,
+    /// Its name was gone, or another file's; it is ours again.
+    Retaken,
+    /// Another daemon holds it.
+    Lost,
+}
+
+enum Tried {
+    Taken(Held),
+    Busy,
+    /// The name, or its folder, went meanwhile.
+    Gone,
+    /// No plain file.
+    InTheWay,
 }
 
 impl Store {
+    fn lock_path(&self) -> PathBuf {
+        self.own.join("lock")
+    }
+
     /// `None`: another daemon held it for all of `wait`.
     pub fn lock(&self, wait: Duration) -> Result<Option<DaemonLock>> {
-        let path = self.own.join("lock");
+        let held = self.take_lock(wait.max(LOCK_TRY_MIN))?;
+        Ok(held.map(|held| DaemonLock(Mutex::new(held))))
+    }
+
+    /// Whether that is still the lock of this directory. An error says that this is not known.
+    pub fn look_at_lock(&self, lock: &DaemonLock) -> Result<Standing> {
+        let mut held = lock.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = identity::find(&self.lock_path())?.map(|stamp| stamp.identity);
+        if named == Some(held.identity) {
+            return Ok(Standing::Held);
+        }
+        // A file system in user space may number its files anew.
+        let ours = identity::of_file(&held.file).map(|stamp| stamp.identity);
+        if ours.is_ok_and(|ours| named == Some(ours)) {
+            return Ok(Standing::Held);
+        }
+        match self.take_lock(LOCK_TRY_MIN)? {
+            // The old one has been held until now.
+            Some(new) => {
+                *held = new;
+                Ok(Standing::Retaken)
+            }
+            None => Ok(Standing::Lost),
+        }
+    }
+
+    /// Who holds it, as the file says: for people only.
+    pub fn lock_holder(&self) -> Option<u32> {
+        let bytes = files::read(&self.lock_path(), PID_BYTES_MAX).ok()?.into_read()?;
+        std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
+    }
+
+    fn take_lock(&self, wait: Duration) -> Result<Option<Held>> {
+        let path = self.lock_path();
         let began = Instant::now();
         loop {
-            if let Some(lock) = try_lock(&path)? {
-                return Ok(Some(lock));
+            let is_last = began.elapsed() >= wait;
+            match try_lock(&path)? {
+                Tried::Taken(held) => return Ok(Some(held)),
+                Tried::Busy if is_last => return Ok(None),
+                Tried::Busy => thread::sleep(LOCK_TRY_EVERY),
+                Tried::Gone if is_last => {
+                    return Err(Error::new("keep", path, io::ErrorKind::NotFound.into()));
+                }
+                Tried::Gone => drop(self.make_directories()?),
+                Tried::InTheWay => self.make_way_for_lock(&path)?,
             }
-            if began.elapsed() >= wait {
-                return Ok(None);
-            }
-            thread::sleep(LOCK_TRY_EVERY);
         }
+    }
+
+    /// What stands there is not ours to remove.
+    fn make_way_for_lock(&self, path: &Path) -> Result<()> {
+        for number in 1..=ASIDE_MAX {
+            let aside = self.own.join(format!(".aside-lock-{number}"));
+            match files::rename_to_free(path, &aside) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                // Somebody else was first.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+                moved => moved.at("move aside", path)?,
+            }
+            // Two daemons may meet here: what the first one made is put back.
+            if identity::of_path(&aside).is_ok_and(|stamp| stamp.kind == Kind::File) {
+                let _ = files::rename_to_free(&aside, path);
+            } else {
+                let (path, aside) = (path.display(), aside.display());
+                log::warn!("{path} was no plain file: it is {aside} now");
+            }
+            return Ok(());
+        }
+        Err(Error::new("move aside", path, io::ErrorKind::AlreadyExists.into()))
     }
 }
 
-fn try_lock(path: &Path) -> Result<Option<DaemonLock>> {
-    failpoint::before(Effect::Create(path)).at("open", path)?;
-    let mut file = OpenOptions::new()
+fn try_lock(path: &Path) -> Result<Tried> {
+    let mut file = match open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Tried::Gone),
+        Err(e) => {
+            let named = identity::of_path(path);
+            let is_in_the_way = named.is_ok_and(|stamp| stamp.kind != Kind::File);
+            return if is_in_the_way { Ok(Tried::InTheWay) } else { Err(e).at("open", path) };
+        }
+    };
+    let ours = identity::of_file(&file).at("look at", path)?;
+    if ours.kind != Kind::File {
+        return Ok(Tried::InTheWay);
+    }
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Tried::Busy),
+        Err(TryLockError::Error(e)) => return Err(e).at("lock", path),
+    }
+    // Somebody who removed the file and made it again would have a lock of his own: only the one under the name counts.
+    if identity::find(path)?.is_none_or(|named| named.identity != ours.identity) {
+        return Ok(Tried::Gone);
+    }
+    // For people only.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(Tried::Taken(Held { file, identity: ours.identity }))
+}
+
+/// Never through a link, and never waiting for the other end of a FIFO.
+fn open(path: &Path) -> io::Result<File> {
+    failpoint::before(Effect::Create(path))?;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .custom_flags(flags.bits() as i32)
         .open(path)
-        .at("open", path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(e)) => return Err(e).at("lock", path),
-    }
-    // Somebody who removed the file and made it again would have a lock of his own: only the one under the name counts.
-    let same = |a: identity::Stamp, b: identity::Stamp| a.identity == b.identity;
-    match (identity::of_file(&file), identity::of_path(path)) {
-        (Ok(ours), Ok(named)) if same(ours, named) => {}
-        _ => return Ok(None),
-    }
-    // For people only.
-    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(Some(DaemonLock { _file: file }))
 }

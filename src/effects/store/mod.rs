@@ -48,7 +48,7 @@ use folder::Folder;
 pub use identity::Stamp;
 pub use ignored::{ignored_in_control, ignored_in_drop_zone};
 pub use inbox::{Dropped, Inspected, is_inbox_name};
-pub use lock::DaemonLock;
+pub use lock::{DaemonLock, Standing};
 pub use names::InboxName;
 pub use outbox::OutboxEntry;
 pub use ownership::Mended;

@@ -72,6 +72,10 @@ impl Intake<'_> {
 
     /// Looks at every request that stands on disk.
     pub(super) fn look_at_requests(&mut self) {
+        // Another daemon's: they are not to be taken away from it.
+        if !self.context.has_lock() {
+            return;
+        }
         let (mut cancels, mut requests) = (Vec::new(), Vec::new());
         let store = &self.context.store;
         let scanned = store.scan_control(&mut |name| requests.push(name)).and_then(|()| {
@@ -196,6 +200,9 @@ impl Intake<'_> {
 
     /// It is on record, or its time is over.
     pub(super) fn remove_cancel(&self, id: &str) {
+        if self.context.level.is_lost() {
+            return;
+        }
         if let Err(e) = self.context.store.remove_cancel(id) {
             log::error!("{e}");
         }
@@ -273,6 +280,9 @@ impl Intake<'_> {
         let error = "cancelled, or out of time, when its records were gone or damaged already";
         let report = answer::to_remains(&id, claim.agent, &claim.project, error, now_ms);
         let mut answering = Answering::of_remains(claim, None, None, report);
+        if !answering.is_ours(self.context) {
+            return;
+        }
         match answering.advance(self.context) {
             Ok(()) => {
                 let open = self.open.remove(&id);

@@ -34,6 +34,9 @@ impl Intake<'_> {
             self.halt.until = None;
             self.context.audit.write_waiting();
             self.context.look_at_audit();
+            if self.context.health.is_open(Place::Lock) {
+                self.context.has_lock();
+            }
             if self.context.health.is_open(Place::Room) {
                 self.look_at_room();
             }

@@ -43,6 +43,9 @@ impl Intake<'_> {
         let settings = &self.context.settings();
         self.next_scan = Instant::now() + settings.poll;
         self.begin_pass();
+        if !self.context.has_lock() {
+            return;
+        }
         match self.context.store.make_directories() {
             Ok(mended) => {
                 for dir in mended {
@@ -51,14 +54,28 @@ impl Intake<'_> {
             }
             Err(e) => return self.inbox_failed(Place::Inbox, &e),
         }
-        let drop_zone = self.context.store.drop_zone_identity().ok();
-        if !self.is_watching || drop_zone != self.drop_zone {
+        let store = &self.context.store;
+        let dirs = store
+            .drop_zone_identity()
+            .and_then(|drop_zone| Ok([drop_zone, store.control_dir_identity()?]));
+        let dirs = match dirs {
+            Ok(dirs) => dirs,
+            Err(e) => return self.inbox_failed(Place::Inbox, &e),
+        };
+        let now = Instant::now();
+        if self.watched.is_some_and(|watched| watched != dirs) {
+            self.unquiet_until = now + 2 * settings.poll;
+        }
+        let is_unquiet = now < self.unquiet_until;
+        if !self.is_watching || is_unquiet || self.watched.is_none() {
             self.watch();
-            self.drop_zone = drop_zone;
+            self.watched = Some(dirs);
             self.context.audit.follow();
         }
         match self.scan(Look::Closely) {
-            Ok(()) if self.is_watching => self.next_scan = Instant::now() + settings.heartbeat,
+            Ok(()) if self.is_watching && !is_unquiet => {
+                self.next_scan = Instant::now() + settings.heartbeat
+            }
             Ok(()) => {}
             Err(e) => self.inbox_failed(Place::Inbox, &e),
         }
@@ -71,7 +88,7 @@ impl Intake<'_> {
 
     /// Said once when it stops to work, and once when it works again.
     fn watch(&mut self) {
-        let was_watching = self.drop_zone.is_none() || self.is_watching;
+        let was_watching = self.watched.is_none() || self.is_watching;
         let watched = self.watcher.watch();
         self.is_watching = watched.is_ok();
         match watched {
@@ -359,6 +376,9 @@ impl Intake<'_> {
             Vec::new()
         });
         let mut answering = Answering::without_session(self.context, dossier, earlier, last, told);
+        if !answering.is_ours(self.context) {
+            return;
+        }
         match answering.advance(self.context) {
             Ok(()) => {
                 self.open.remove(&id);

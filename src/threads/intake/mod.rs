@@ -56,8 +56,10 @@ pub struct Intake<'c> {
     jobs: Option<Sender<Job>>,
     watcher: Watcher,
     is_watching: bool,
-    /// The drop zone that is being watched.
-    drop_zone: Option<Identity>,
+    /// The drop zone and `control/` that are being watched.
+    watched: Option<[Identity; 2]>,
+    /// They were taken away a moment ago, and whoever does that may not be through.
+    unquiet_until: Instant,
 
     queue: Queue<Claim>,
     /// Every dispatch that is accepted and not answered.
@@ -137,7 +139,8 @@ impl<'c> Intake<'c> {
             jobs: Some(wires.jobs),
             watcher: Watcher::new(&context.store),
             is_watching: false,
-            drop_zone: None,
+            watched: None,
+            unquiet_until: Instant::now(),
             queue: Queue::new(context.settings().max_per_project),
             open: HashMap::new(),
             active: HashMap::new(),
@@ -275,10 +278,11 @@ impl<'c> Intake<'c> {
         self.settling.take_due(&mut self.backlog);
         if !self.backlog.is_empty() {
             let has_room = self.has_room();
-            if has_room && let Some(name) = self.backlog.pop_front() {
+            let may_look = has_room && self.context.has_lock();
+            if may_look && let Some(name) = self.backlog.pop_front() {
                 self.look(&name);
             }
-            return has_room;
+            return may_look;
         }
         self.end_pass();
         if self.settle_nameless() {

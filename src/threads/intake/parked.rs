@@ -75,6 +75,10 @@ impl Intake<'_> {
 
     /// One try for each.
     pub(super) fn look_at_parked(&mut self) {
+        // Another daemon has found them too.
+        if self.context.level.is_lost() {
+            return;
+        }
         self.look_at_parked_answers();
         self.look_at_unread();
     }

@@ -84,6 +84,9 @@ impl Worker<'_> {
 
     fn work(&self, job: Job) -> Event {
         let Job { mut claim, cancel, probe } = job;
+        if !self.context.has_lock() {
+            return Event::Left { id: claim.id };
+        }
         if let Some(step) = claim.resume.take() {
             cancel.begin();
             return self.resume(claim, step, &cancel);
@@ -252,7 +255,9 @@ impl Worker<'_> {
             }
             let left_ms = (due - clock::monotonic_ms()).max(0).unsigned_abs();
             let wait = match (self.context.is_paused(), left_ms) {
-                (false, 0) => return None,
+                // Whoever is not the daemon any more starts nothing: the level says so by now.
+                (false, 0) if plan.wait_ms == 0 || self.context.has_lock() => return None,
+                (false, 0) => continue,
                 (true, 0) => LOOK_EVERY,
                 (_, left_ms) => Duration::from_millis(left_ms).min(LOOK_EVERY),
             };

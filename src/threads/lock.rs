@@ -1,0 +1,55 @@
+//! Whether we are still the one daemon of the directory: asked by whoever is about to begin, tell or conclude something.
+//!
+//! Others can remove the lock, or the whole directory. Where nobody took our place the lock is taken again and work goes on:
+//! one `rm` must not end everybody's sessions. Where another daemon holds it, everything that stands there is its own.
+
+use serde_json::json;
+
+use super::Context;
+use crate::effects::store::Standing;
+use crate::pure::trouble::Place;
+
+impl Context {
+    /// False: another daemon holds the directory, and nothing there may be touched any more. What is not known is not false.
+    pub fn has_lock(&self) -> bool {
+        if self.level.is_lost() {
+            return false;
+        }
+        match self.store.look_at_lock(&self.lock) {
+            Ok(Standing::Held) => self.works(Place::Lock),
+            Ok(Standing::Retaken) => {
+                self.works(Place::Lock);
+                self.retaken();
+            }
+            Ok(Standing::Lost) => {
+                self.lose();
+                return false;
+            }
+            Err(e) => self.failed(Place::Lock, &e),
+        }
+        true
+    }
+
+    fn retaken(&self) {
+        log::warn!("the lock of {} was gone, and is taken again", self.store.home().display());
+        self.audit.follow();
+        self.audit.record("lock_retaken", "", &[("pid", json!(std::process::id()))]);
+    }
+
+    fn lose(&self) {
+        if !self.level.raise_to_lost() {
+            return;
+        }
+        let ours = |pid: &u32| *pid != std::process::id();
+        let holder = self.store.lock_holder().or_else(|| self.store.heartbeat_pid()).filter(ours);
+        let who = holder
+            .map_or("another daemon".to_string(), |pid| format!("another daemon (pid {pid})"));
+        log::error!(
+            "{who} holds {} now: its sessions are left to it, and this one ends",
+            self.store.home().display()
+        );
+        self.audit.follow();
+        let details = [("pid", json!(std::process::id())), ("holder", json!(holder))];
+        self.audit.record("lock_lost", "", &details);
+    }
+}
