@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Context, Event, Unwritten, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::store::{Claim, Committed, OutboxEntry};
+use crate::effects::store::{Claim, Committed, IdOwner, OutboxEntry};
 use crate::pure::answer::{self, ascii_json};
 use crate::pure::claim::{Accepted, AttemptEnd, NextStep};
 use crate::pure::delivery;
@@ -138,9 +138,11 @@ impl Answering {
         &self.claim
     }
 
-    /// Another daemon that holds the directory answers what stands there; what does not stand there, we do, or nobody.
+    /// Another daemon that holds the directory answers what stands there, or has done so; what does not stand there, we do,
+    /// or nobody.
     pub fn is_ours(&self, context: &Context) -> bool {
-        context.has_lock() || matches!(context.store.has_claim(self.id()), Ok(false))
+        let is_unknown = || matches!(context.store.owner(self.id()), Ok(IdOwner::Nobody));
+        context.has_lock() || is_unknown()
     }
 
     /// Something of its session could not be ended: nobody else may work in that project meanwhile.

@@ -111,11 +111,6 @@ impl Store {
         self.active.path().join(format!(".tmp.{id}"))
     }
 
-    /// Whether a dispatch of that id is accepted and not answered.
-    pub fn has_claim(&self, id: &DispatchId) -> Result<bool> {
-        Ok(identity::find(&self.claim_dir(id))?.is_some())
-    }
-
     /// Our own copy of the dispatch, which the session may read.
     pub fn copy_path(&self, id: &DispatchId) -> PathBuf {
         self.claim_dir(id).join("dispatch.json")
