@@ -121,6 +121,10 @@ impl Intake<'_> {
     }
 
     pub(super) fn save_holds(&mut self) {
+        // The holder keeps its own.
+        if self.context.level.is_lost() {
+            return;
+        }
         let saved = self.holds.save(clock::unix_ms());
         let written = self.context.store.write_holds(&saved);
         self.holds_are_saved = written.is_ok();

@@ -6,7 +6,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::time::Instant;
 
 use serde_json::json;
 
@@ -38,68 +37,6 @@ pub(super) enum Look {
 }
 
 impl Intake<'_> {
-    /// Looks at everything: directories first, then the watch, then what is there. In this order nothing can slip through.
-    pub(super) fn rescan(&mut self) {
-        let settings = &self.context.settings();
-        self.next_scan = Instant::now() + settings.poll;
-        self.begin_pass();
-        if !self.context.has_lock() {
-            return;
-        }
-        match self.context.store.make_directories() {
-            Ok(mended) => {
-                for dir in mended {
-                    log::warn!("{dir}");
-                }
-            }
-            Err(e) => return self.inbox_failed(Place::Inbox, &e),
-        }
-        let store = &self.context.store;
-        let dirs = store
-            .drop_zone_identity()
-            .and_then(|drop_zone| Ok([drop_zone, store.control_dir_identity()?]));
-        let dirs = match dirs {
-            Ok(dirs) => dirs,
-            Err(e) => return self.inbox_failed(Place::Inbox, &e),
-        };
-        let now = Instant::now();
-        if self.watched.is_some_and(|watched| watched != dirs) {
-            self.unquiet_until = now + 2 * settings.poll;
-        }
-        let is_unquiet = now < self.unquiet_until;
-        if !self.is_watching || is_unquiet || self.watched.is_none() {
-            self.watch();
-            self.watched = Some(dirs);
-            self.context.audit.follow();
-        }
-        match self.scan(Look::Closely) {
-            Ok(()) if self.is_watching && !is_unquiet => {
-                self.next_scan = Instant::now() + settings.heartbeat
-            }
-            Ok(()) => {}
-            Err(e) => self.inbox_failed(Place::Inbox, &e),
-        }
-        if !self.holds_are_saved {
-            self.save_holds();
-        }
-        self.look_at_requests();
-        self.look_at_parked();
-    }
-
-    /// Said once when it stops to work, and once when it works again.
-    fn watch(&mut self) {
-        let was_watching = self.watched.is_none() || self.is_watching;
-        let watched = self.watcher.watch();
-        self.is_watching = watched.is_ok();
-        match watched {
-            Err(e) if was_watching => {
-                log::warn!("{e}; looking every {:?} instead", self.context.settings().poll);
-            }
-            Ok(()) if !was_watching => log::info!("watching works again"),
-            Ok(()) | Err(_) => {}
-        }
-    }
-
     /// Puts every name that is not known into the backlog, oldest file first.
     pub(super) fn scan(&mut self, look: Look) -> Result<()> {
         for name in self.unmoved.drain(..) {

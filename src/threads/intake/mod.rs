@@ -13,6 +13,7 @@ mod names;
 mod overdue;
 mod parked;
 mod reject;
+mod rescan;
 mod settings;
 mod settling;
 
