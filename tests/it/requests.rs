@@ -66,7 +66,7 @@ fn a_cancel_that_is_gone_when_its_dispatch_is_accepted_cancels_nothing() {
     lab.completed("b");
     // Gone with its folder, of which no event tells.
     fs::rename(lab.ours().join("control"), lab.path("moved")).expect("rename");
-    fs::create_dir(lab.ours().join("control")).expect("another one");
+    fs::create_dir_all(lab.ours().join("control")).expect("another one");
     fs::write(lab.dropped("a"), &bytes).expect("the whole");
     lab.settled("a");
     lab.completed("a");

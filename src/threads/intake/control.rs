@@ -64,6 +64,9 @@ impl Intake<'_> {
             return false;
         }
         let Some((_, id)) = self.cancels.oldest().cloned() else { return false };
+        if !self.context.has_lock() {
+            return false;
+        }
         self.cancel_asked(&id);
         // One that cannot be removed is found again by the next scan.
         self.cancels.forget(&id);
@@ -107,6 +110,9 @@ impl Intake<'_> {
 
     /// Something happened to a cancel file in the drop zone.
     pub(super) fn look_at_cancel(&mut self, name: &OsStr) {
+        if !self.context.has_lock() {
+            return;
+        }
         match cancel_request(name) {
             Some(Request::Cancel(Ok(id))) => self.cancel_asked(id.as_str()),
             Some(Request::Cancel(Err(text))) => self.cancel_asked(&text),
@@ -116,6 +122,9 @@ impl Intake<'_> {
 
     /// Something happened to that name in `control/`.
     pub(super) fn look_at_request(&mut self, name: &OsStr) {
+        if !self.context.has_lock() {
+            return;
+        }
         match control_request(name) {
             Some(Request::Cancel(Ok(id))) => self.cancel_asked(id.as_str()),
             Some(Request::Cancel(Err(text))) => self.cancel_asked(&text),
