@@ -65,9 +65,22 @@ fn leaves_quietly(lab: &Lab) {
     assert_eq!((out.code, out.stdout.as_str(), out.stderr.as_str()), (0, "", ""));
 }
 
+/// From here on it does nothing, until it is told to go on: each of its threads stands.
+fn stand_still(daemon: &Daemon) {
+    daemon.signal(Signal::STOP);
+    let stands = |thread: fs::DirEntry| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('T'))
+    };
+    wait_until("the daemon stands still", PATIENCE, || {
+        let threads = fs::read_dir(format!("/proc/{}/task", daemon.pid)).expect("its threads");
+        threads.flatten().all(stands)
+    });
+}
+
 /// Another daemon takes the place of one that stands still, after `meanwhile`.
 fn overtaken(lab: &Lab, first: &Daemon, meanwhile: impl FnOnce()) -> Daemon {
-    first.signal(Signal::STOP);
+    stand_still(first);
     meanwhile();
     lab.daemon().start()
 }
@@ -97,8 +110,10 @@ fn a_removed_lock_is_taken_again_and_work_goes_on() {
 fn a_lock_made_anew_by_somebody_else_is_taken() {
     let lab = Lab::new();
     let daemon = lab.daemon().set("--heartbeat", 0.2).start();
+    stand_still(&daemon);
     fs::remove_file(lock(&lab)).expect("remove the lock");
     fs::write(lock(&lab), "planted").expect("write");
+    daemon.signal(Signal::CONT);
     retaken(&lab);
     leaves_quietly(&lab);
     lab.send(&lab.task("a", "hello"));
@@ -147,8 +162,11 @@ fn what_stands_in_the_place_of_a_running_daemons_lock_is_moved_aside() {
     for (what, put) in IN_THE_WAY {
         let lab = Lab::new();
         let daemon = lab.daemon().set("--heartbeat", 0.2).start();
+        // No beat comes in between.
+        stand_still(&daemon);
         fs::remove_file(lock(&lab)).expect("remove the lock");
         put(&lab);
+        daemon.signal(Signal::CONT);
         wait_until(what, PATIENCE, || {
             fs::symlink_metadata(lock(&lab)).is_ok_and(|meta| meta.is_file())
                 && is_held(&lock(&lab))
@@ -221,8 +239,8 @@ fn a_home_that_is_removed_under_work_gets_no_second_daemon() {
     leaves_quietly(&lab);
     assert!(daemon.exited().is_none());
     hold.release();
-    assert_eq!(lab.completed("a")["status"], "completed");
-    lab.report("b");
+    assert_eq!(lab.settled("a")["status"], "completed");
+    lab.settled("b");
     lab.send(
         &lab.task("c", format!("fake: mark {0}\nfake: mark {0} end", log.display())).in_dir(&dir),
     );
@@ -263,7 +281,7 @@ fn a_daemon_whose_lock_is_taken_leaves_its_sessions_to_the_holder() {
     assert_eq!(lab.event("", "lock_lost")["holder"], second.pid);
     lab.heartbeat("of the second", |beat| beat["pid"] == second.pid && beat["active"] == 1);
     hold.release();
-    lab.completed("a");
+    assert_eq!(lab.settled("a")["status"], "completed");
     lab.settled("b");
     assert_eq!(starts(&log), ["a", "b"]);
     assert_eq!(overlaps(&log), [""; 0]);
@@ -310,7 +328,7 @@ fn a_lost_daemon_does_not_answer_what_the_holder_was_given_anew() {
     assert!(!lab.report_path("a").exists(), "it is answered in the holder's place");
     assert!(lab.active("a").exists(), "the holder's claim is gone");
     hold.release();
-    lab.completed("a");
+    assert_eq!(lab.settled("a")["status"], "completed");
     assert_eq!(answers(&lab, "a"), 1);
     drop(second);
 }
@@ -352,7 +370,7 @@ fn a_lost_daemon_starts_nothing_and_concludes_nothing() {
     first.signal(Signal::CONT);
     assert_eq!(first.wait(), 1);
     first.left();
-    lab.completed("a");
+    assert_eq!(lab.settled("a")["status"], "completed");
     assert_eq!(starts(&log).len(), 2);
     assert_eq!((answers(&lab, "a"), answers(&lab, "b")), (1, 1));
     drop(second);
@@ -362,7 +380,7 @@ fn a_lost_daemon_starts_nothing_and_concludes_nothing() {
 fn a_lost_daemon_leaves_a_retry_to_the_holder() {
     let lab = Lab::new();
     let log = lab.path("log");
-    let mut first = lab.daemon().set("--heartbeat", 600).set("--rate-limit-backoff", 1).start();
+    let mut first = lab.daemon().set("--heartbeat", 600).set("--rate-limit-backoff", 4).start();
     let limited = "fake: once result error 429 rate_limit\nfake: once exit 1";
     lab.send(&lab.task("a", format!("fake: mark {}\n{limited}", log.display())));
     lab.event("a", "retried");
@@ -380,7 +398,7 @@ fn a_lost_daemon_leaves_a_retry_to_the_holder() {
 fn a_lost_daemon_leaves_requests_alone() {
     let lab = Lab::new();
     let mut first = lab.daemon().set("--heartbeat", 600).set("--cancel-keep", 0).start();
-    first.signal(Signal::STOP);
+    stand_still(&first);
     fs::remove_file(lock(&lab)).expect("remove");
     let second = lab.daemon().start();
     let cancel = lab.inbox().join("cancel-dispatch-x");

@@ -60,7 +60,8 @@ impl Intake<'_> {
 
     /// Looks at the cancel that has waited longest. False: its time is not over.
     pub(super) fn expire_cancel(&mut self) -> bool {
-        if self.cancels_due().is_none_or(|due| Instant::now() < due) {
+        let is_over = self.cancels_due().is_some_and(|due| Instant::now() >= due);
+        if !is_over || !self.context.has_lock() {
             return false;
         }
         let Some((_, id)) = self.cancels.oldest().cloned() else { return false };

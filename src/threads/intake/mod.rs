@@ -242,6 +242,8 @@ impl<'c> Intake<'c> {
                     // A pause ends with a scan.
                     Ok(Seen::Inbox(_)) if self.is_halted() => {}
                     Ok(Seen::Inbox(name)) => self.backlog.push_back(name),
+                    // Another daemon's: they are not to be taken away from it.
+                    Ok(Seen::Cancel(_) | Seen::Control(_)) if !self.context.has_lock() => {}
                     Ok(Seen::Cancel(name)) => self.look_at_cancel(&name),
                     Ok(Seen::Control(name)) => self.look_at_request(&name),
                     Ok(Seen::Rescan) | Err(_) => self.next_scan = Instant::now(),

@@ -256,8 +256,8 @@ impl Worker<'_> {
             let left_ms = (due - clock::monotonic_ms()).max(0).unsigned_abs();
             let wait = match (self.context.is_paused(), left_ms) {
                 // Whoever is not the daemon any more starts nothing: the level says so by now.
-                (false, 0) if plan.wait_ms == 0 || self.context.has_lock() => return None,
-                (false, 0) => continue,
+                (false, 0) if plan.wait_ms > 0 && !self.context.has_lock() => continue,
+                (false, 0) => return None,
                 (true, 0) => LOOK_EVERY,
                 (_, left_ms) => Duration::from_millis(left_ms).min(LOOK_EVERY),
             };
