@@ -32,6 +32,8 @@ pub enum Seen {
 
 pub struct Watcher {
     inner: Option<RecommendedWatcher>,
+    /// As long as there is one nobody takes silence for news.
+    sender: Sender<Seen>,
     seen: Receiver<Seen>,
     /// The channel was full: names were dropped.
     overflowed: Arc<AtomicBool>,
@@ -50,8 +52,7 @@ impl Watcher {
         let overflowed = Arc::new(AtomicBool::new(false));
         let paths =
             Paths { drop_zone: store.drop_zone().into(), control: store.control_dir().into() };
-        let inner = make(sender, overflowed.clone(), paths.clone());
-        Watcher { inner, seen, overflowed, paths }
+        Watcher { inner: None, sender, seen, overflowed, paths }
     }
 
     pub fn seen(&self) -> &Receiver<Seen> {
@@ -66,7 +67,13 @@ impl Watcher {
     /// (Re)starts watching; a directory that was removed and made again is not watched any more, in silence. The
     /// error: it does not work (limits, NFS), and polling has to do.
     pub fn watch(&mut self) -> Result<(), String> {
-        let inner = self.inner.as_mut().ok_or("the system offers nothing to watch files with")?;
+        let inner = match &mut self.inner {
+            Some(inner) => inner,
+            // Where the system had nothing to watch with, it may have by now.
+            none => {
+                none.insert(make(self.sender.clone(), self.overflowed.clone(), self.paths.clone())?)
+            }
+        };
         let mut works = Ok(());
         // Not the folder around them, where others may be busy: that a watched one goes, its own watch tells.
         for path in [&self.paths.drop_zone, &self.paths.control] {
@@ -83,7 +90,7 @@ fn make(
     sender: Sender<Seen>,
     overflowed: Arc<AtomicBool>,
     paths: Paths,
-) -> Option<RecommendedWatcher> {
+) -> Result<RecommendedWatcher, String> {
     let callback = move |event: notify::Result<notify::Event>| {
         let seen = match event {
             Ok(event) => boil_down(&event, &paths),
@@ -95,13 +102,7 @@ fn make(
             }
         }
     };
-    match notify::recommended_watcher(callback) {
-        Ok(watcher) => Some(watcher),
-        Err(e) => {
-            log::warn!("cannot watch files here: {e}");
-            None
-        }
-    }
+    notify::recommended_watcher(callback).map_err(|e| format!("cannot watch files here: {e}"))
 }
 
 fn boil_down(event: &notify::Event, paths: &Paths) -> Vec<Seen> {

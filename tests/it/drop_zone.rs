@@ -6,11 +6,11 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use crate::util::*;
 
-// -------------------------------------------------------------------------------------------------------------
-// answers
+// ------------------------------------------------------------------------------------------------------------- answers
 
 #[test]
 fn a_file_that_never_becomes_json_is_answered_under_its_name() {
@@ -63,8 +63,7 @@ fn nonsense_under_the_name_of_an_id_that_is_used_leaves_the_answer_alone() {
     drop(daemon);
 }
 
-// ----------------------------------------------------------------------------------------------------------------
-// ids
+// ----------------------------------------------------------------------------------------------------------------- ids
 
 #[test]
 fn only_a_plain_report_takes_an_id() {
@@ -100,8 +99,7 @@ fn only_a_plain_report_takes_an_id() {
     drop(daemon);
 }
 
-// --------------------------------------------------------------------------------------------------------------
-// planted
+// ------------------------------------------------------------------------------------------------------------- planted
 
 #[test]
 fn what_stands_where_answered_files_go_is_left_and_told_once() {
@@ -137,8 +135,32 @@ fn what_stands_where_answered_files_go_is_left_and_told_once() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------- a
-// file system of its own
+// ------------------------------------------------------------------------------------------------------------ no events
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_nothing_can_be_watched_the_drop_zone_is_polled_and_no_more() {
+    let lab = Lab::new();
+    if !can_run_under(&WITHOUT_EVENTS) {
+        return skipped("no user namespace in which nothing can be watched");
+    }
+    let daemon = lab.daemon().set("--poll", 0.2).set("--heartbeat", 0.2).under(&WITHOUT_EVENTS);
+    let daemon = daemon.start();
+    lab.send(&lab.task("a", "hello"));
+    lab.settled("a");
+    lab.completed("a");
+    let (cpu, start) = (cpu_seconds(&daemon), Instant::now());
+    let mut seen = std::collections::BTreeSet::new();
+    lab.heartbeat("some beats", |beat| {
+        seen.insert(beat["ts"].to_string());
+        seen.len() > 8
+    });
+    let (used, passed) = (cpu_seconds(&daemon) - cpu, start.elapsed().as_secs_f64());
+    assert!(used < passed / 4.0, "{used} s of the processor in {passed} s");
+    drop(daemon);
+}
+
+// -------------------------------------------------------------------------------------------- a file system of its own
 
 /// A tmpfs at the drop zone, in a mount namespace that goes with the process that holds it.
 struct OwnDropZone(Child);

@@ -38,8 +38,7 @@ fn is_duplicate(lab: &Lab, file: &str) {
     assert_eq!(why["reason"], "duplicate_id", "{why:#}");
 }
 
-// -----------------------------------------------------------------------------------------------------------
-// rewritten
+// ----------------------------------------------------------------------------------------------------------- rewritten
 
 #[test]
 fn another_dispatch_written_into_the_file_of_a_running_one_is_a_new_drop() {
@@ -206,8 +205,7 @@ fn a_rewriting_that_hides_itself_is_found_when_the_file_is_to_go() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------------
-// renamed, copied
+// ----------------------------------------------------------------------------------------------------- renamed, copied
 
 #[test]
 fn a_queued_dispatch_whose_file_is_renamed_runs() {
@@ -350,5 +348,32 @@ fn many_files_that_are_removed_at_once_are_withdrawn_with_few_looks_at_the_drop_
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     lab.send(&lab.task("next", "hello"));
     all_complete(&lab, &["first", "next"]);
+    drop(daemon);
+}
+
+/// Where no event tells of it, what was renamed and what was removed look alike until the drop zone has been looked through.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_renamed_file_is_looked_for_before_its_dispatch_counts_as_withdrawn() {
+    let lab = Lab::new();
+    if !can_run_under(&WITHOUT_EVENTS) {
+        return skipped("no user namespace in which nothing can be watched");
+    }
+    let gate = lab.gate("gate");
+    let start = lab.daemon().set("--max-concurrent", 1).set("--poll", 2).under(&WITHOUT_EVENTS);
+    let daemon = start.start();
+    lab.send(&lab.task("first", format!("fake: block {}", gate.display())));
+    let hold = gate.held();
+    for name in ["a", "b"] {
+        lab.send(&lab.task(name, "fake: mark ran"));
+    }
+    // Both are found by one look; the next one comes in two seconds.
+    lab.accepted("b");
+    fs::rename(lab.dropped("a"), lab.inbox().join("dispatch-moved.json")).expect("rename");
+    fs::remove_file(lab.dropped("b")).expect("remove");
+    hold.release();
+    all_complete(&lab, &["first", "a"]);
+    is_withdrawn(&lab, "b");
+    assert!(daemon.stderr().contains("looking every"), "{}", daemon.stderr());
     drop(daemon);
 }

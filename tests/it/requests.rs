@@ -114,15 +114,6 @@ fn beats(lab: &Lab) -> u128 {
     since.unwrap_or_default().as_millis()
 }
 
-/// What the daemon has used of the processor, in seconds.
-fn cpu_seconds(daemon: &Daemon) -> f64 {
-    let stat = text_file(format!("/proc/{}/stat", daemon.pid));
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks: f64 =
-        [fields[11], fields[12]].iter().map(|t| t.parse::<f64>().expect("ticks")).sum();
-    ticks / 100.0
-}
-
 #[test]
 fn thousands_of_cancels_for_nobody_cost_little_and_hold_nobody_up() {
     const COUNT: usize = 2000;

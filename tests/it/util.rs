@@ -124,6 +124,31 @@ pub fn processes_with(variables: &[String]) -> Vec<(i32, String)> {
         .collect()
 }
 
+/// What the daemon has used of the processor, in seconds.
+pub fn cpu_seconds(daemon: &Daemon) -> f64 {
+    let stat = text_file(format!("/proc/{}/stat", daemon.pid));
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks: f64 =
+        [fields[11], fields[12]].iter().map(|t| t.parse::<f64>().expect("ticks")).sum();
+    ticks / 100.0
+}
+
+/// Runs what follows where the kernel gives nobody anything to watch files with.
+pub const WITHOUT_EVENTS: [&str; 7] = [
+    "unshare",
+    "-U",
+    "-r",
+    "sh",
+    "-c",
+    "echo 0 >/proc/sys/user/max_inotify_instances && exec \"$@\"",
+    "sh",
+];
+
+pub fn can_run_under(prefix: &[&str]) -> bool {
+    let probe = Command::new(prefix[0]).args(&prefix[1..]).arg("true").output();
+    probe.is_ok_and(|probe| probe.status.success())
+}
+
 /// Neither gone nor a zombie.
 pub fn alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
