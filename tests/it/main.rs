@@ -21,6 +21,7 @@ mod evidence;
 mod file_notices;
 mod fuzzed;
 mod holds;
+mod hostile;
 mod intake;
 mod leader;
 mod leftovers;

@@ -1,0 +1,430 @@
+//! One scene: a daemon, a few sessions that do their deeds under it at the same moment, and others beside them that must not
+//! notice. Nothing here panics over what the daemon does: what is wrong is written down, for the cell or for the whole scene.
+//!
+//! A daemon that is deaf or never gets ready is killed and is a wrong of the scene; every wait has a deadline.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::cells::{Cell, Gates, Moment};
+use super::forgery::{self, Bystander};
+use crate::util::*;
+
+/// How long an answer may take after the TTL.
+const AFTER_TTL: Duration = Duration::from_secs(15);
+/// A report of these tests is a few kB.
+const REPORT_BYTES_MAX: u64 = 1 << 20;
+
+/// What is wrong, by the name of the cell's dispatch; what nobody can be blamed for stands under "".
+pub type Wrongs = BTreeMap<String, Vec<String>>;
+
+/// What a scene gives: its wrongs, and what the daemons logged if there are any.
+pub struct Played {
+    pub wrongs: Wrongs,
+    pub log: String,
+}
+
+/// How many sessions there may be at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// One, for which another dispatch waits.
+    One,
+    /// One for each; and a neighbour runs from the first to the last.
+    Enough,
+}
+
+struct Scene<'a> {
+    lab: &'a Lab,
+    cells: &'a [Cell],
+    moment: Moment,
+    slots: Slots,
+    answers: RefCell<BTreeMap<String, Vec<u8>>>,
+    wrongs: RefCell<Wrongs>,
+}
+
+/// Root without the right to read and enter everything: the mode of a file means something to it too.
+const ORDINARY: [&str; 3] = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"];
+
+pub fn modes_matter() -> bool {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    *WORKS.get_or_init(|| {
+        let probe = || Command::new(ORDINARY[0]).args(&ORDINARY[1..]).arg("true").output();
+        !is_root() || probe().is_ok_and(|p| p.status.success())
+    })
+}
+
+/// Plays cells of one moment.
+pub fn play(cells: &[Cell], slots: Slots) -> Played {
+    let lab = Lab::new();
+    let moment = cells[0].moment;
+    let (answers, wrongs) = Default::default();
+    let scene = Scene { lab: &lab, cells, moment, slots, answers, wrongs };
+    let bystander = Bystander::start();
+    scene.act(&bystander);
+    lab.end_leftovers();
+    if !bystander.lives() {
+        scene.wrong("", "a process that belongs to no session was ended");
+    }
+    let wrongs = scene.wrongs.into_inner();
+    let log = if wrongs.is_empty() { String::new() } else { logs(&lab) };
+    thaw(&lab.dir);
+    Played { wrongs, log }
+}
+
+impl Scene<'_> {
+    fn act(&self, bystander: &Bystander) {
+        let gates =
+            ["never", "go", "neighbour", "slots"].map(|name| (lab_gate(self.lab, name), name));
+        let [never, go, neighbour, slots] = gates.map(|(path, _)| path);
+        let Some(daemon) = self.begin() else { return };
+        if self.slots == Slots::Enough {
+            self.lab.send(&self.lab.task("neighbour", blocked("neighbour", self.lab, &neighbour)));
+            self.come("the neighbour's start", || self.marked("neighbour", "start") == 1);
+        }
+        let start = Instant::now();
+        let gates = Gates { never, go };
+        self.cells.iter().for_each(|cell| self.send(cell, bystander, &gates));
+        if self.slots == Slots::One {
+            self.lab.send(&self.lab.task("follower", mark(self.lab, "follower", "start")));
+        }
+        let Some((daemon, start)) = self.through_the_moment(daemon, start, &gates) else { return };
+        if self.slots == Slots::Enough {
+            self.lab.send(&self.lab.task("follower", mark(self.lab, "follower", "start")));
+        }
+        self.wait_for_answers(start + self.ttl() + AFTER_TTL);
+        self.others_went_on(&neighbour);
+        self.all_slots_are_free(&slots);
+        self.end(daemon);
+        let Some(daemon) = self.begin() else { return };
+        self.nothing_is_left();
+        self.went_on("last");
+        self.end(daemon);
+        self.look_back();
+    }
+
+    fn ttl(&self) -> Duration {
+        Duration::from_secs(self.moment.ttl_seconds())
+    }
+
+    fn slot_count(&self) -> usize {
+        match self.slots {
+            Slots::One => 1,
+            // The neighbour, and whoever comes meanwhile.
+            Slots::Enough => self.cells.len() + 2,
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------ telling wrongs
+
+    fn wrong(&self, name: &str, what: impl Into<String>) {
+        self.wrongs.borrow_mut().entry(name.into()).or_default().push(what.into());
+    }
+
+    /// Waits for what must come at once, and says so if it does not.
+    fn come(&self, what: &str, condition: impl FnMut() -> bool) {
+        if !until(Instant::now() + PATIENCE, condition) {
+            self.wrong("", format!("never came: {what}"));
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------- daemons in a scene
+
+    fn begin(&self) -> Option<Daemon> {
+        let start = self.lab.daemon().set("--max-concurrent", self.slot_count());
+        let start = start.set("--drain-timeout", 1);
+        let start = if is_root() && modes_matter() { start.under(&ORDINARY) } else { start };
+        let mut daemon = start.spawn();
+        let mut ended = false;
+        let is_ready = until(Instant::now() + PATIENCE, || {
+            ended = daemon.exited().is_some();
+            ended || daemon.stderr().contains("ready")
+        });
+        if is_ready && !ended {
+            return Some(daemon);
+        }
+        self.wrong("", if ended { "the daemon ended at its start" } else { "never ready" });
+        daemon.crash();
+        None
+    }
+
+    /// Ends a daemon that has nothing to do any more.
+    fn end(&self, mut daemon: Daemon) {
+        daemon.signal(Signal::TERM);
+        if until(Instant::now() + PATIENCE, || daemon.exited().is_some()) {
+            let status = daemon.exited().expect("it has ended");
+            if !status.success() {
+                self.wrong("", format!("the daemon's end: {status}"));
+            }
+            daemon.left();
+        } else {
+            self.wrong("", "the daemon is deaf to SIGTERM");
+            daemon.crash();
+        }
+    }
+
+    /// Kills the daemon where the moment demands it. Gives the daemon that goes on, and since when.
+    fn through_the_moment(
+        &self,
+        daemon: Daemon,
+        start: Instant,
+        gates: &Gates,
+    ) -> Option<(Daemon, Instant)> {
+        let until_all_did = start + self.ttl() + AFTER_TTL;
+        for cell in self.cells {
+            if !until(until_all_did, || self.marked(&cell.name(), "deed") > 0) {
+                self.wrong(&cell.name(), "it never came to its deed");
+            }
+        }
+        if !self.moment.kills_the_daemon() {
+            return Some((daemon, start));
+        }
+        daemon.crash();
+        if self.moment == Moment::Unseen {
+            let gone = |cell: &Cell| self.processes_of(&cell.name()).is_empty();
+            self.come("the sessions' end", || {
+                open_for_a_moment(&gates.go);
+                self.cells.iter().all(gone)
+            });
+        }
+        let again = Instant::now();
+        Some((self.begin()?, again))
+    }
+
+    // --------------------------------------------------------------------------------------------------- its dispatches
+
+    fn send(&self, cell: &Cell, bystander: &Bystander, gates: &Gates) {
+        let (lab, name) = (self.lab, cell.name());
+        let with = forgery::prepare(lab, cell, bystander);
+        let path = cell.target.path(lab, &id(&name));
+        let orders = cell.orders(&path, &with, &marks_of(lab, &name), gates);
+        lab.send(&lab.task(&name, orders).with("ttl_seconds", self.moment.ttl_seconds()));
+    }
+
+    fn marked(&self, name: &str, word: &str) -> usize {
+        marks(&marks_of(self.lab, name)).iter().filter(|(marked, ..)| marked == word).count()
+    }
+
+    fn processes_of(&self, name: &str) -> Vec<String> {
+        let wanted = format!("GSTACK_DISPATCH_ID={}", id(name)).into_bytes();
+        let is_its = |pid: i32| {
+            let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environ.split(|b| *b == 0).any(|variable| variable == wanted)
+        };
+        let all = self.lab.processes().into_iter();
+        all.filter(|(pid, _)| is_its(*pid)).map(|(_, line)| line).collect()
+    }
+
+    /// The answer to a cell, if there is one: not what the session put there.
+    fn answer(&self, cell: &Cell) -> Option<Vec<u8>> {
+        let bytes = plain_file(&self.lab.report_path(&cell.name()))?;
+        let report: Value = serde_json::from_slice(&bytes).ok()?;
+        let is_forged = report["result"] == forgery::WORD;
+        (!is_forged || cell.may_deceive()).then_some(bytes)
+    }
+
+    fn wait_for_answers(&self, deadline: Instant) {
+        let mut waiting: Vec<&Cell> = self.cells.iter().collect();
+        until(deadline, || {
+            waiting.retain(|cell| match self.answer(cell) {
+                Some(bytes) => {
+                    self.check_answer(cell, &bytes);
+                    self.answers.borrow_mut().insert(cell.name(), bytes);
+                    false
+                }
+                None => true,
+            });
+            waiting.is_empty()
+        });
+        for cell in waiting {
+            let there = plain_file(&self.lab.report_path(&cell.name())).is_some();
+            let what = if there { "the session's own answer stands" } else { "no answer" };
+            self.wrong(&cell.name(), what);
+        }
+    }
+
+    fn check_answer(&self, cell: &Cell, bytes: &[u8]) {
+        let name = cell.name();
+        let left = self.processes_of(&name);
+        if !left.is_empty() {
+            self.wrong(&name, format!("alive at its answer: {left:?}"));
+        }
+        let report: Value = serde_json::from_slice(bytes).expect("it was JSON a moment ago");
+        if catch_unwind(AssertUnwindSafe(|| check_report(&report, &id(&name)))).is_err() {
+            self.wrong(&name, format!("no good report: {report}"));
+        }
+        let (status, starts) = (&report["status"], self.marked(&name, "start"));
+        if !cell.may_deceive() && !cell.statuses(starts).iter().any(|wanted| status == wanted) {
+            let of_type = report["error_type"].as_str().unwrap_or_default();
+            let error = report["error"].as_str().unwrap_or_default();
+            self.wrong(&name, format!("{status} after {starts} starts ({of_type}: {error})"));
+        }
+    }
+
+    /// Another dispatch gets its report.
+    fn went_on(&self, name: &str) {
+        if name == "last" {
+            self.lab.send(&self.lab.task(name, mark(self.lab, name, "start")));
+        }
+        let path = self.lab.report_path(name);
+        self.come(&format!("the report of the {name}"), || path.exists());
+        let report = plain_file(&path).unwrap_or_default();
+        let report: Value = serde_json::from_slice(&report).unwrap_or_default();
+        let starts = self.marked(name, "start");
+        if report["status"] != "completed" || starts != 1 {
+            self.wrong("", format!("the {name} started {starts} times: {report}"));
+        }
+    }
+
+    fn others_went_on(&self, gate: &Path) {
+        self.went_on("follower");
+        if self.slots == Slots::Enough {
+            let path = self.lab.report_path("neighbour");
+            self.come("the neighbour's end", || {
+                open_for_a_moment(gate);
+                path.exists()
+            });
+            self.went_on("neighbour");
+        }
+    }
+
+    /// As many sessions as there may be run at the same time.
+    fn all_slots_are_free(&self, gate: &Path) {
+        let names: Vec<_> = (0..self.slot_count()).map(|n| format!("slot-{n}")).collect();
+        for name in &names {
+            self.lab.send(&self.lab.task(name, blocked(name, self.lab, gate)));
+        }
+        let run = || names.iter().filter(|name| self.marked(name, "start") > 0).count();
+        if !until(Instant::now() + PATIENCE, || run() == names.len()) {
+            self.wrong("", format!("{} of {} slots are free", run(), names.len()));
+        }
+        let is_answered = |name: &String| self.lab.report_path(name).exists();
+        self.come("the answers of those in the slots", || {
+            open_for_a_moment(gate);
+            names.iter().all(is_answered)
+        });
+    }
+
+    // ------------------------------------------------------------------------------------------------------ at the end
+
+    /// With a daemon that has just started.
+    fn nothing_is_left(&self) {
+        for cell in self.cells {
+            let (name, dropped) = (cell.name(), self.lab.dropped(&cell.name()));
+            let is_gone = |path: &Path| fs::symlink_metadata(path).is_err();
+            let deadline = Instant::now() + PATIENCE;
+            if !until(deadline, || is_gone(&self.lab.active(&name))) {
+                self.wrong(&name, "it is left in active/");
+            } else if !until(deadline, || is_gone(&dropped)) {
+                self.wrong(&name, "its inbox file is left");
+            }
+        }
+    }
+
+    /// When the last daemon has ended.
+    fn look_back(&self) {
+        thaw(&self.lab.ours());
+        for cell in self.cells {
+            let name = cell.name();
+            let starts = self.marked(&name, "start");
+            if starts == 0 || starts > self.moment.starts_max() {
+                self.wrong(&name, format!("it ran {starts} times"));
+            }
+            if self.marked(&name, forgery::WORD) > 0 {
+                self.wrong(&name, "a forged dispatch ran");
+            }
+            if let Some(harm) = forgery::harm_to_bait(self.lab, cell) {
+                self.wrong(&name, harm);
+            }
+            let left = self.processes_of(&name);
+            if !left.is_empty() {
+                self.wrong(&name, format!("left running: {left:?}"));
+            }
+            let answers = self.answers.borrow();
+            let Some(answer) = answers.get(&name) else { continue };
+            if plain_file(&self.lab.report_path(&name)).as_ref() != Some(answer) {
+                self.wrong(&name, "its answer was replaced");
+            }
+            if plain_file(&self.lab.finished(&name).join("report.json")).as_ref() != Some(answer) {
+                self.wrong(&name, "its answer is not in finished/");
+            }
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------- parts
+
+fn until(deadline: Instant, mut condition: impl FnMut() -> bool) -> bool {
+    loop {
+        if condition() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        pause_as_a_slow_writer(Duration::from_millis(20));
+    }
+}
+
+/// What a plain file of sensible size holds; nothing else is opened, for it could be a FIFO.
+fn plain_file(path: &Path) -> Option<Vec<u8>> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    (meta.is_file() && meta.len() < REPORT_BYTES_MAX).then(|| fs::read(path).ok())?
+}
+
+fn marks_of(lab: &Lab, name: &str) -> std::path::PathBuf {
+    lab.path(&format!("marks-{name}"))
+}
+
+fn mark(lab: &Lab, name: &str, word: &str) -> String {
+    format!("fake: mark {} {word}\n", marks_of(lab, name).display())
+}
+
+fn blocked(name: &str, lab: &Lab, gate: &Path) -> String {
+    format!("{}fake: block {}", mark(lab, name, "start"), gate.display())
+}
+
+fn lab_gate(lab: &Lab, name: &str) -> std::path::PathBuf {
+    drop(lab.gate(name));
+    lab.path(name)
+}
+
+/// Who stands at a FIFO goes on, for it sees the end of what is written. Who is only on its way there does not: again then.
+fn open_for_a_moment(gate: &Path) {
+    // Opened for both it waits for nobody.
+    let opened = fs::OpenOptions::new().read(true).write(true).open(gate);
+    drop(opened.and_then(|mut gate| gate.flush().map(|()| gate)));
+}
+
+/// Folders that can be entered and emptied again.
+fn thaw(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+            // What cannot be made so is told by whoever reads in it.
+            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o700));
+            thaw(&path);
+        }
+    }
+}
+
+/// What all daemons of a scene logged, in short.
+fn logs(lab: &Lab) -> String {
+    let mut logs = String::new();
+    for n in 1.. {
+        let Ok(text) = fs::read_to_string(lab.path(&format!("daemon-{n}.stderr"))) else { break };
+        logs += &format!("---------------- daemon {n}\n");
+        text.lines().take(400).for_each(|line| logs += &format!("{line}\n"));
+    }
+    logs
+}
