@@ -1,7 +1,7 @@
 # make demo    build, and see one dispatch become a report (no account needed)
 # make test    all tests; the ones with the real Claude Code need npm and say SKIPPED without it
 #
-# Also: soak (half an hour of kills and power cuts), fuzz (SECONDS=60 for each target), mutants, bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
+# Also: soak (half an hour of kills and power cuts), hostile (what a session can do to its own claim; GSTACK_TEST_HOSTILE=target:action:moment), fuzz (SECONDS=60 for each target), mutants, bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -11,7 +11,7 @@ SECONDS ?= 60
 STATIC_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := gstack-dispatch-daemon
 
-.PHONY: demo test test-latest soak fuzz mutants bench build lint static static-test macos-check crates install clean
+.PHONY: demo test test-latest soak hostile fuzz mutants bench build lint static static-test macos-check crates install clean
 
 demo:
 	$(CARGO) build --locked
@@ -32,6 +32,11 @@ test-latest:
 soak:
 	$(CARGO) test --locked --features failpoints --test faults soak_ -- --ignored --nocapture --test-threads 1
 	GSTACK_TEST_WORLDS=20000 $(CARGO) test --locked --test machine whatever -- --nocapture
+
+# Whatever a session can do to its own claim, as tables; `make test` has some of it. GSTACK_TEST_HOSTILE=target:action:moment
+# (any part may be empty) repeats a few.
+hostile:
+	$(CARGO) test --locked --test it hostile::full -- --ignored --nocapture
 
 # Any bytes in the five places where bytes come from outside (tests/fuzz), led by what they reach. Nightly, cargo-fuzz.
 fuzz:

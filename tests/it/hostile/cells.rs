@@ -108,7 +108,7 @@ pub enum Moment {
     Runs,
     /// It has succeeded, and exits at once.
     Ends,
-    /// It exits at once, without a result.
+    /// It exits at once, without a result; so that it is resumed, and succeeds.
     Silent,
     /// It fails so that a retry is due, which succeeds.
     Retry,
@@ -149,7 +149,7 @@ impl Moment {
     }
 
     pub fn starts_max(self) -> usize {
-        if self == Moment::Retry { 2 } else { 1 }
+        if matches!(self, Moment::Silent | Moment::Retry) { 2 } else { 1 }
     }
 }
 
@@ -200,7 +200,11 @@ impl Cell {
                 orders.extend(words(&["result success done"]));
                 orders.extend([deed, done, "exit 0".into()]);
             }
-            Moment::Silent => orders.extend(["turn Hm.".into(), deed, done, "exit 0".into()]),
+            Moment::Silent => {
+                orders.extend(words(&["remember", "once turn Hm."]));
+                orders.extend([format!("once {deed}"), done]);
+                orders.extend(words(&["once exit 0", "result success done"]));
+            }
             Moment::Retry => {
                 orders.extend([format!("once {deed}"), done]);
                 orders.extend(words(&["once result error 500 api_error", "once exit 1"]));
@@ -224,11 +228,10 @@ impl Cell {
             (Moment::Killed | Moment::Unseen, Knows::Restart | Knows::Stream) => ANY,
             (Moment::Killed, Knows::Nothing) => &["failed", "timeout"],
             (Moment::Runs | Moment::Ends | Moment::Unseen, _) => &["completed"],
-            (Moment::Silent, _) => &["failed"],
             (Moment::Hangs, _) => &["timeout"],
             // That its second attempt cannot begin is its own trouble; what ran is told as it was.
-            (Moment::Retry, _) if starts > 1 => &["completed"],
-            (Moment::Retry, _) => &["failed"],
+            (Moment::Silent | Moment::Retry, _) if starts > 1 => &["completed"],
+            (Moment::Silent | Moment::Retry, _) => &["failed"],
         }
     }
 

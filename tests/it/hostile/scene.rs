@@ -71,7 +71,11 @@ pub fn play(cells: &[Cell], slots: Slots) -> Played {
     let (answers, wrongs) = Default::default();
     let scene = Scene { lab: &lab, cells, moment, slots, answers, wrongs };
     let bystander = Bystander::start();
-    scene.act(&bystander);
+    if scene.act(&bystander).is_none() {
+        let answers = scene.answers.borrow();
+        let unanswered = cells.iter().filter(|cell| !answers.contains_key(&cell.name()));
+        unanswered.for_each(|cell| scene.wrong(&cell.name(), "no daemon that could answer"));
+    }
     lab.end_leftovers();
     if !bystander.lives() {
         scene.wrong("", "a process that belongs to no session was ended");
@@ -83,11 +87,12 @@ pub fn play(cells: &[Cell], slots: Slots) -> Played {
 }
 
 impl Scene<'_> {
-    fn act(&self, bystander: &Bystander) {
+    /// `None`: there is no daemon that gets ready.
+    fn act(&self, bystander: &Bystander) -> Option<()> {
         let gates =
             ["never", "go", "neighbour", "slots"].map(|name| (lab_gate(self.lab, name), name));
         let [never, go, neighbour, slots] = gates.map(|(path, _)| path);
-        let Some(daemon) = self.begin() else { return };
+        let daemon = self.begin()?;
         if self.slots == Slots::Enough {
             self.lab.send(&self.lab.task("neighbour", blocked("neighbour", self.lab, &neighbour)));
             self.come("the neighbour's start", || self.marked("neighbour", "start") == 1);
@@ -98,7 +103,7 @@ impl Scene<'_> {
         if self.slots == Slots::One {
             self.lab.send(&self.lab.task("follower", mark(self.lab, "follower", "start")));
         }
-        let Some((daemon, start)) = self.through_the_moment(daemon, start, &gates) else { return };
+        let (daemon, start) = self.through_the_moment(daemon, start, &gates)?;
         if self.slots == Slots::Enough {
             self.lab.send(&self.lab.task("follower", mark(self.lab, "follower", "start")));
         }
@@ -106,11 +111,12 @@ impl Scene<'_> {
         self.others_went_on(&neighbour);
         self.all_slots_are_free(&slots);
         self.end(daemon);
-        let Some(daemon) = self.begin() else { return };
+        let daemon = self.begin()?;
         self.nothing_is_left();
         self.went_on("last");
         self.end(daemon);
         self.look_back();
+        Some(())
     }
 
     fn ttl(&self) -> Duration {
@@ -131,9 +137,15 @@ impl Scene<'_> {
         self.wrongs.borrow_mut().entry(name.into()).or_default().push(what.into());
     }
 
+    /// How long anything may take that should happen at once. Where something is wrong already, the remaining waits are short.
+    fn soon(&self) -> Instant {
+        let is_good = self.wrongs.borrow().is_empty();
+        Instant::now() + if is_good { PATIENCE } else { PATIENCE / 5 }
+    }
+
     /// Waits for what must come at once, and says so if it does not.
     fn come(&self, what: &str, condition: impl FnMut() -> bool) {
-        if !until(Instant::now() + PATIENCE, condition) {
+        if !until(self.soon(), condition) {
             self.wrong("", format!("never came: {what}"));
         }
     }
@@ -146,7 +158,7 @@ impl Scene<'_> {
         let start = if is_root() && modes_matter() { start.under(&ORDINARY) } else { start };
         let mut daemon = start.spawn();
         let mut ended = false;
-        let is_ready = until(Instant::now() + PATIENCE, || {
+        let is_ready = until(self.soon(), || {
             ended = daemon.exited().is_some();
             ended || daemon.stderr().contains("ready")
         });
@@ -161,7 +173,7 @@ impl Scene<'_> {
     /// Ends a daemon that has nothing to do any more.
     fn end(&self, mut daemon: Daemon) {
         daemon.signal(Signal::TERM);
-        if until(Instant::now() + PATIENCE, || daemon.exited().is_some()) {
+        if until(self.soon(), || daemon.exited().is_some()) {
             let status = daemon.exited().expect("it has ended");
             if !status.success() {
                 self.wrong("", format!("the daemon's end: {status}"));
@@ -305,7 +317,7 @@ impl Scene<'_> {
             self.lab.send(&self.lab.task(name, blocked(name, self.lab, gate)));
         }
         let run = || names.iter().filter(|name| self.marked(name, "start") > 0).count();
-        if !until(Instant::now() + PATIENCE, || run() == names.len()) {
+        if !until(self.soon(), || run() == names.len()) {
             self.wrong("", format!("{} of {} slots are free", run(), names.len()));
         }
         let is_answered = |name: &String| self.lab.report_path(name).exists();
@@ -319,10 +331,10 @@ impl Scene<'_> {
 
     /// With a daemon that has just started.
     fn nothing_is_left(&self) {
+        let deadline = self.soon();
         for cell in self.cells {
             let (name, dropped) = (cell.name(), self.lab.dropped(&cell.name()));
             let is_gone = |path: &Path| fs::symlink_metadata(path).is_err();
-            let deadline = Instant::now() + PATIENCE;
             if !until(deadline, || is_gone(&self.lab.active(&name))) {
                 self.wrong(&name, "it is left in active/");
             } else if !until(deadline, || is_gone(&dropped)) {
