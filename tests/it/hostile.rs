@@ -1,10 +1,12 @@
-//! A session runs as our user and can do what it likes to its own claim, and to the places of its answer. Whatever it does
-//! there, and when: it is answered once and truly, its slot is free soon after its TTL, it never runs again, and nobody else
-//! notices.
+//! A session runs as our user and can do what it likes to its own claim, and to the places of its
+//! answer. Whatever it does there, and when: it is answered once and truly, its slot is free soon
+//! after its TTL, it never runs again, and nobody else notices.
 //!
-//! Generated: each target × action × moment of `cells` is one cell. `make test` plays some, a moment at a time, all sessions of
-//! it under one daemon; `make hostile` plays all, and each alone as well, with one slot and a dispatch that waits for it.
-//! `GSTACK_TEST_HOSTILE=target:action:moment` (any part may be empty) picks cells for `make hostile`.
+//! Generated: each target × action × moment of `cells` is one cell. `make test` plays some, a
+//! moment at a time, all sessions of it under one daemon; `make hostile` plays all, and each alone
+//! as well, with one slot and a dispatch that waits for it.
+//! `GSTACK_TEST_HOSTILE=target:action:moment` (any part may be empty) picks cells for `make
+//! hostile`.
 
 mod cells;
 mod forgery;
@@ -106,7 +108,7 @@ fn whatever_stands_in_a_claim_is_a_target() {
     }
 }
 
-// -------------------------------------------------------------------------------------------------------- the full form
+// ----------------------------------------------------------------------------------- the full form
 
 fn picked(cell: &Cell) -> bool {
     let wanted = std::env::var("GSTACK_TEST_HOSTILE").unwrap_or_default();

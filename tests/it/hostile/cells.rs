@@ -1,5 +1,6 @@
-//! The tables from which the cells are made: what a session harms ([`Target`]), what it does to it ([`Action`]) and when
-//! ([`Moment`]), what it is told for that, and what the answer has to be where that can be known.
+//! The tables from which the cells are made: what a session harms ([`Target`]), what it does to it
+//! ([`Action`]) and when ([`Moment`]), what it is told for that, and what the answer has to be
+//! where that can be known.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,8 @@ pub struct Target {
 /// What of a session's end only this says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Knows {
-    /// The next daemon needs it, or believes it where nothing contradicts it; the living one does not.
+    /// The next daemon needs it, or believes it where nothing contradicts it; the living one does
+    /// not.
     Restart,
     /// The same, and the living one reads on in it.
     Stream,
@@ -181,8 +183,8 @@ impl Cell {
         format!("{}:{}:{}", self.target.name, self.action.name(), self.moment.name())
     }
 
-    /// What the session is told. `marks`: where it notes that it started, and that it did its deed; `with`: what the deed puts
-    /// in place.
+    /// What the session is told. `marks`: where it notes that it started, and that it did its deed;
+    /// `with`: what the deed puts in place.
     pub fn orders(&self, path: &Path, with: &Path, marks: &Path, gates: &Gates) -> String {
         let (path, with, marks) = (path.display(), with.display(), marks.display());
         let deed = format!("deed {} {path} {with}", self.action.name());
@@ -223,7 +225,8 @@ impl Cell {
         const ANY: &[&str] = &["completed", "failed", "timeout"];
         let loses_stream = matches!(self.action, Action::Huge | Action::Truncated);
         match (self.moment, self.target.knows) {
-            // What was taken out of the file that the session writes, nobody has seen; and 1 GB is more than a session may write.
+            // What was taken out of the file that the session writes, nobody has seen; and 1 GB is
+            // more than a session may write.
             (_, Knows::Stream) if loses_stream => ANY,
             (Moment::Killed | Moment::Unseen, Knows::Restart | Knows::Stream) => ANY,
             (Moment::Killed, Knows::Nothing) => &["failed", "timeout"],
@@ -235,7 +238,8 @@ impl Cell {
         }
     }
 
-    /// Whether a forged record may be what is published: the living daemon knows better, the next one need not.
+    /// Whether a forged record may be what is published: the living daemon knows better, the next
+    /// one need not.
     pub fn may_deceive(&self) -> bool {
         self.moment.kills_the_daemon()
             && self.action == Action::Forgery
@@ -255,7 +259,8 @@ pub fn at(moment: Moment) -> impl Iterator<Item = Cell> {
     })
 }
 
-/// What was found to wedge a slot, intake, a start, a TTL or a retry: in the shorter form at every moment.
+/// What was found to wedge a slot, intake, a start, a TTL or a retry: in the shorter form at every
+/// moment.
 const KNOWN: [(&str, Action); 9] = [
     ("claim", Action::Removed),
     ("report.json", Action::Directory),
@@ -268,7 +273,8 @@ const KNOWN: [(&str, Action); 9] = [
     ("completed", Action::Directory),
 ];
 
-/// A few of a moment: each target once, with another action at each moment, and what is known to be nasty.
+/// A few of a moment: each target once, with another action at each moment, and what is known to be
+/// nasty.
 pub fn some_at(moment: Moment) -> Vec<Cell> {
     let is_next = |cell: &Cell| {
         let target = TARGETS.iter().position(|target| target == cell.target);

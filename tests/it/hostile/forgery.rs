@@ -1,6 +1,7 @@
-//! What a deed puts in place of a file or folder. A forgery is the true record of another session, so that it makes sense
-//! whatever a record holds: its id and paths are changed to those of the attacked dispatch, its agent is a process of the
-//! test, its deadline is tomorrow, and it succeeded with the word "forged".
+//! What a deed puts in place of a file or folder. A forgery is the true record of another session,
+//! so that it makes sense whatever a record holds: its id and paths are changed to those of the
+//! attacked dispatch, its agent is a process of the test, its deadline is tomorrow, and it
+//! succeeded with the word "forged".
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +28,8 @@ struct Template {
     files: BTreeMap<String, Vec<u8>>,
 }
 
-/// The claims of two dispatches that were answered: one that succeeded, and one that was ended for its TTL.
+/// The claims of two dispatches that were answered: one that succeeded, and one that was ended for
+/// its TTL.
 fn template() -> &'static Template {
     static TEMPLATE: OnceLock<Template> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
@@ -103,7 +105,8 @@ impl Drop for Bystander {
     }
 }
 
-/// Makes what the deed of a cell needs, and gives its place: the bait that a link is to lead to, or the forgery.
+/// Makes what the deed of a cell needs, and gives its place: the bait that a link is to lead to, or
+/// the forgery.
 pub fn prepare(lab: &Lab, cell: &Cell, bystander: &Bystander) -> PathBuf {
     let place = lab.path(&format!("with-{}", cell.name()));
     match cell.action {

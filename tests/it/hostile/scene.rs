@@ -1,7 +1,9 @@
-//! One scene: a daemon, a few sessions that do their deeds under it at the same moment, and others beside them that must not
-//! notice. Nothing here panics over what the daemon does: what is wrong is written down, for the cell or for the whole scene.
+//! One scene: a daemon, a few sessions that do their deeds under it at the same moment, and others
+//! beside them that must not notice. Nothing here panics over what the daemon does: what is wrong
+//! is written down, for the cell or for the whole scene.
 //!
-//! A daemon that is deaf or never gets ready is killed and is a wrong of the scene; every wait has a deadline.
+//! A daemon that is deaf or never gets ready is killed and is a wrong of the scene; every wait has
+//! a deadline.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -26,7 +28,8 @@ const AFTER_TTL: Duration = Duration::from_secs(15);
 /// A report of these tests is a few kB.
 const REPORT_BYTES_MAX: u64 = 1 << 20;
 
-/// What is wrong, by the name of the cell's dispatch; what nobody can be blamed for stands under "".
+/// What is wrong, by the name of the cell's dispatch; what nobody can be blamed for stands under
+/// "".
 pub type Wrongs = BTreeMap<String, Vec<String>>;
 
 /// What a scene gives: its wrongs, and what the daemons logged if there are any.
@@ -53,7 +56,8 @@ struct Scene<'a> {
     wrongs: RefCell<Wrongs>,
 }
 
-/// Root without the right to read and enter everything: the mode of a file means something to it too.
+/// Root without the right to read and enter everything: the mode of a file means something to it
+/// too.
 const ORDINARY: [&str; 3] = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"];
 
 pub fn modes_matter() -> bool {
@@ -131,13 +135,14 @@ impl Scene<'_> {
         }
     }
 
-    // ------------------------------------------------------------------------------------------------ telling wrongs
+    // ------------------------------------------------------------------------------ telling wrongs
 
     fn wrong(&self, name: &str, what: impl Into<String>) {
         self.wrongs.borrow_mut().entry(name.into()).or_default().push(what.into());
     }
 
-    /// How long anything may take that should happen at once. Where something is wrong already, the remaining waits are short.
+    /// How long anything may take that should happen at once. Where something is wrong already, the
+    /// remaining waits are short.
     fn soon(&self) -> Instant {
         let is_good = self.wrongs.borrow().is_empty();
         Instant::now() + if is_good { PATIENCE } else { PATIENCE / 5 }
@@ -150,7 +155,7 @@ impl Scene<'_> {
         }
     }
 
-    // ---------------------------------------------------------------------------------------------- daemons in a scene
+    // -------------------------------------------------------------------------- daemons in a scene
 
     fn begin(&self) -> Option<Daemon> {
         let start = self.lab.daemon().set("--max-concurrent", self.slot_count());
@@ -213,7 +218,7 @@ impl Scene<'_> {
         Some((self.begin()?, again))
     }
 
-    // --------------------------------------------------------------------------------------------------- its dispatches
+    // ------------------------------------------------------------------------------ its dispatches
 
     fn send(&self, cell: &Cell, bystander: &Bystander, gates: &Gates) {
         let (lab, name) = (self.lab, cell.name());
@@ -327,7 +332,7 @@ impl Scene<'_> {
         });
     }
 
-    // ------------------------------------------------------------------------------------------------------ at the end
+    // ---------------------------------------------------------------------------------- at the end
 
     /// With a daemon that has just started.
     fn nothing_is_left(&self) {
@@ -374,7 +379,7 @@ impl Scene<'_> {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------- parts
+// ------------------------------------------------------------------------------------------- parts
 
 fn until(deadline: Instant, mut condition: impl FnMut() -> bool) -> bool {
     loop {
@@ -411,7 +416,8 @@ fn lab_gate(lab: &Lab, name: &str) -> std::path::PathBuf {
     lab.path(name)
 }
 
-/// Who stands at a FIFO goes on, for it sees the end of what is written. Who is only on its way there does not: again then.
+/// Who stands at a FIFO goes on, for it sees the end of what is written. Who is only on its way
+/// there does not: again then.
 fn open_for_a_moment(gate: &Path) {
     // Opened for both it waits for nobody.
     let opened = fs::OpenOptions::new().read(true).write(true).open(gate);

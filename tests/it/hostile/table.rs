@@ -1,4 +1,5 @@
-//! How cells and their wrongs are shown: a table for each moment with targets as rows and actions as columns, and a list.
+//! How cells and their wrongs are shown: a table for each moment with targets as rows and actions
+//! as columns, and a list.
 
 use super::cells::{ACTIONS, Cell, MOMENTS, TARGETS};
 use super::scene::Wrongs;
