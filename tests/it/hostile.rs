@@ -69,6 +69,16 @@ fn what_a_session_does_before_it_hangs_harms_nobody() {
 }
 
 #[test]
+fn what_a_session_does_before_it_is_cancelled_harms_nobody() {
+    some_hold_at(Moment::Cancelled);
+}
+
+#[test]
+fn what_a_session_does_before_the_daemon_is_told_to_end_harms_nobody() {
+    some_hold_at(Moment::Shutdown);
+}
+
+#[test]
 fn what_a_session_does_before_the_daemon_is_killed_harms_nobody() {
     some_hold_at(Moment::Killed);
 }

@@ -116,18 +116,24 @@ pub enum Moment {
     Retry,
     /// It hangs until its TTL.
     Hangs,
+    /// It hangs, and is cancelled.
+    Cancelled,
+    /// It hangs, and the daemon is told to end; another one starts.
+    Shutdown,
     /// It hangs, the daemon is killed, and another one starts.
     Killed,
     /// It succeeds when the daemon was killed, before another one starts.
     Unseen,
 }
 
-pub const MOMENTS: [(Moment, &str); 7] = [
+pub const MOMENTS: [(Moment, &str); 9] = [
     (Moment::Runs, "runs"),
     (Moment::Ends, "ends"),
     (Moment::Silent, "silent"),
     (Moment::Retry, "retry"),
     (Moment::Hangs, "hangs"),
+    (Moment::Cancelled, "cancelled"),
+    (Moment::Shutdown, "shutdown"),
     (Moment::Killed, "killed"),
     (Moment::Unseen, "unseen"),
 ];
@@ -144,8 +150,8 @@ impl Moment {
     /// Where the TTL must end it, it is short; yet all sessions of a group begin within it.
     pub fn ttl_seconds(self) -> u64 {
         match self {
-            Moment::Hangs => 2,
-            Moment::Killed => 5,
+            Moment::Hangs => 4,
+            Moment::Killed => 6,
             _ => 20,
         }
     }
@@ -212,7 +218,9 @@ impl Cell {
                 orders.extend(words(&["once result error 500 api_error", "once exit 1"]));
                 orders.extend(words(&["result success done"]));
             }
-            Moment::Hangs | Moment::Killed => orders.extend([deed, done, block(&gates.never)]),
+            Moment::Hangs | Moment::Cancelled | Moment::Shutdown | Moment::Killed => {
+                orders.extend([deed, done, block(&gates.never)])
+            }
             Moment::Unseen => {
                 orders.extend([deed, done, block(&gates.go), "result success done".into()])
             }
@@ -222,19 +230,25 @@ impl Cell {
 
     /// The statuses that its report may have after that many starts.
     pub fn statuses(&self, starts: usize) -> &'static [&'static str] {
-        const ANY: &[&str] = &["completed", "failed", "timeout"];
-        let loses_stream = matches!(self.action, Action::Huge | Action::Truncated);
-        match (self.moment, self.target.knows) {
+        let (nothing, loses_stream) = (
+            self.target.knows == Knows::Nothing,
+            self.target.knows == Knows::Stream
+                && matches!(self.action, Action::Huge | Action::Truncated),
+        );
+        match self.moment {
             // What was taken out of the file that the session writes, nobody has seen; and 1 GB is
             // more than a session may write.
-            (_, Knows::Stream) if loses_stream => ANY,
-            (Moment::Killed | Moment::Unseen, Knows::Restart | Knows::Stream) => ANY,
-            (Moment::Killed, Knows::Nothing) => &["failed", "timeout"],
-            (Moment::Runs | Moment::Ends | Moment::Unseen, _) => &["completed"],
-            (Moment::Hangs, _) => &["timeout"],
+            _ if loses_stream => &["completed", "failed", "timeout", "cancelled"],
+            Moment::Runs | Moment::Ends => &["completed"],
             // That its second attempt cannot begin is its own trouble; what ran is told as it was.
-            (Moment::Silent | Moment::Retry, _) if starts > 1 => &["completed"],
-            (Moment::Silent | Moment::Retry, _) => &["failed"],
+            Moment::Silent | Moment::Retry if starts > 1 => &["completed"],
+            Moment::Silent | Moment::Retry => &["failed"],
+            Moment::Hangs => &["timeout"],
+            Moment::Cancelled | Moment::Shutdown => &["cancelled"],
+            Moment::Killed if nothing => &["timeout"],
+            Moment::Killed => &["failed", "timeout"],
+            Moment::Unseen if nothing => &["completed"],
+            Moment::Unseen => &["completed", "failed"],
         }
     }
 
@@ -278,7 +292,7 @@ const KNOWN: [(&str, Action); 9] = [
 pub fn some_at(moment: Moment) -> Vec<Cell> {
     let is_next = |cell: &Cell| {
         let target = TARGETS.iter().position(|target| target == cell.target);
-        // All moments together have each target with seven of eight actions.
+        // All moments together have each target with each action.
         target.map(|n| (n + moment as usize) % ACTIONS.len()) == Some(cell.action as usize)
     };
     let is_known = |cell: &Cell| KNOWN.contains(&(cell.target.name, cell.action));

@@ -175,12 +175,13 @@ impl Scene<'_> {
         None
     }
 
-    /// Ends a daemon that has nothing to do any more.
+    /// Ends a daemon. It exits with an error only if it had to end sessions.
     fn end(&self, mut daemon: Daemon) {
         daemon.signal(Signal::TERM);
         if until(self.soon(), || daemon.exited().is_some()) {
             let status = daemon.exited().expect("it has ended");
-            if !status.success() {
+            let ends_sessions = self.moment == Moment::Shutdown && status.code() == Some(1);
+            if !status.success() && !ends_sessions {
                 self.wrong("", format!("the daemon's end: {status}"));
             }
             daemon.left();
@@ -203,10 +204,16 @@ impl Scene<'_> {
                 self.wrong(&cell.name(), "it never came to its deed");
             }
         }
-        if !self.moment.kills_the_daemon() {
-            return Some((daemon, start));
+        match self.moment {
+            Moment::Killed | Moment::Unseen => daemon.crash(),
+            Moment::Shutdown => self.end(daemon),
+            Moment::Cancelled => {
+                let cancel = |cell: &Cell| format!("cancel-{}", id(&cell.name()));
+                self.cells.iter().for_each(|cell| self.lab.place(&cancel(cell), b""));
+                return Some((daemon, Instant::now()));
+            }
+            _ => return Some((daemon, start)),
         }
-        daemon.crash();
         if self.moment == Moment::Unseen {
             let gone = |cell: &Cell| self.processes_of(&cell.name()).is_empty();
             self.come("the sessions' end", || {
@@ -290,6 +297,8 @@ impl Scene<'_> {
 
     /// Another dispatch gets its report.
     fn went_on(&self, name: &str) {
+        let is_ended = name == "neighbour" && self.moment == Moment::Shutdown;
+        let wanted = if is_ended { "cancelled" } else { "completed" };
         if name == "last" {
             self.lab.send(&self.lab.task(name, mark(self.lab, name, "start")));
         }
@@ -298,7 +307,7 @@ impl Scene<'_> {
         let report = plain_file(&path).unwrap_or_default();
         let report: Value = serde_json::from_slice(&report).unwrap_or_default();
         let starts = self.marked(name, "start");
-        if report["status"] != "completed" || starts != 1 {
+        if report["status"] != wanted || starts != 1 {
             self.wrong("", format!("the {name} started {starts} times: {report}"));
         }
     }
