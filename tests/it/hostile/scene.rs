@@ -159,7 +159,8 @@ impl Scene<'_> {
 
     fn begin(&self) -> Option<Daemon> {
         let start = self.lab.daemon().set("--max-concurrent", self.slot_count());
-        let start = start.set("--drain-timeout", 1);
+        // Without optimisation, to read as much as a session may write by default takes half a minute.
+        let start = start.set("--drain-timeout", 1).set("--stdout-max-mb", 100);
         let start = if is_root() && modes_matter() { start.under(&ORDINARY) } else { start };
         let mut daemon = start.spawn();
         let mut ended = false;
