@@ -23,6 +23,8 @@ enum Knows {
     Restart,
     /// The same, and the living one reads on in it.
     Stream,
+    /// It is where an answer stands that was given from memory: the next daemon replaces none.
+    Answer,
     /// What it says stands elsewhere too, or matters to no answer.
     Nothing,
 }
@@ -35,6 +37,8 @@ const fn folder(name: &'static str, path: &'static str, knows: Knows) -> Target 
     Target { name, path, is_folder: true, knows }
 }
 
+const STDERR: &str = "stderr.log";
+
 pub const TARGETS: [Target; 22] = [
     folder("claim", "dispatchd/active/{id}", Knows::Restart),
     file("dispatch.json", "dispatchd/active/{id}/dispatch.json", Knows::Nothing),
@@ -46,7 +50,7 @@ pub const TARGETS: [Target; 22] = [
     file("attempt.json", "dispatchd/active/{id}/attempt-1/attempt.json", Knows::Restart),
     file("prompt.txt", "dispatchd/active/{id}/attempt-1/prompt.txt", Knows::Nothing),
     file("stdout.jsonl", "dispatchd/active/{id}/attempt-1/stdout.jsonl", Knows::Stream),
-    file("stderr.log", "dispatchd/active/{id}/attempt-1/stderr.log", Knows::Nothing),
+    file(STDERR, "dispatchd/active/{id}/attempt-1/stderr.log", Knows::Nothing),
     file("child.json", "dispatchd/active/{id}/attempt-1/child.json", Knows::Nothing),
     file("stop.json", "dispatchd/active/{id}/attempt-1/stop.json", Knows::Restart),
     file("end.json", "dispatchd/active/{id}/attempt-1/end.json", Knows::Restart),
@@ -55,8 +59,8 @@ pub const TARGETS: [Target; 22] = [
     file("inbox.json", "dispatchd/active/{id}/attempt-1/inbox.json", Knows::Nothing),
     folder("attempt-2", "dispatchd/active/{id}/attempt-2", Knows::Restart),
     file("started", "dispatchd/started/{id}", Knows::Nothing),
-    folder("finished", "dispatchd/finished/{id}", Knows::Nothing),
-    file("completed", "dispatch/completed/{id}.json", Knows::Nothing),
+    folder("finished", "dispatchd/finished/{id}", Knows::Answer),
+    file("completed", "dispatch/completed/{id}.json", Knows::Answer),
     file(".tmp.completed", "dispatch/completed/.tmp.{id}.json", Knows::Nothing),
 ];
 
@@ -156,8 +160,8 @@ impl Moment {
         }
     }
 
-    pub fn starts_max(self) -> usize {
-        if matches!(self, Moment::Silent | Moment::Retry) { 2 } else { 1 }
+    fn is_retried(self) -> bool {
+        matches!(self, Moment::Silent | Moment::Retry)
     }
 }
 
@@ -228,26 +232,37 @@ impl Cell {
         orders.iter().map(|order| format!("fake: {order}\n")).collect()
     }
 
+    /// Whether it takes away what the session has written, and nobody may have read yet.
+    fn loses_stream(&self) -> bool {
+        self.target.knows == Knows::Stream
+            && matches!(self.action, Action::Huge | Action::Truncated)
+    }
+
+    fn writes_too_much(&self) -> bool {
+        self.action == Action::Huge && self.target.name == STDERR
+    }
+
+    /// A result that nobody has seen is none, so that its session may be retried.
+    pub fn starts_max(&self) -> usize {
+        if self.moment.is_retried() || self.loses_stream() { 2 } else { 1 }
+    }
+
     /// The statuses that its report may have after that many starts.
     pub fn statuses(&self, starts: usize) -> &'static [&'static str] {
-        let (nothing, loses_stream) = (
-            self.target.knows == Knows::Nothing,
-            self.target.knows == Knows::Stream
-                && matches!(self.action, Action::Huge | Action::Truncated),
-        );
+        let is_known_elsewhere = matches!(self.target.knows, Knows::Answer | Knows::Nothing);
         match self.moment {
-            // What was taken out of the file that the session writes, nobody has seen; and 1 GB is
-            // more than a session may write.
-            _ if loses_stream => &["completed", "failed", "timeout", "cancelled"],
+            _ if self.loses_stream() || self.writes_too_much() => {
+                &["completed", "failed", "timeout", "cancelled"]
+            }
             Moment::Runs | Moment::Ends => &["completed"],
             // That its second attempt cannot begin is its own trouble; what ran is told as it was.
             Moment::Silent | Moment::Retry if starts > 1 => &["completed"],
             Moment::Silent | Moment::Retry => &["failed"],
             Moment::Hangs => &["timeout"],
             Moment::Cancelled | Moment::Shutdown => &["cancelled"],
-            Moment::Killed if nothing => &["timeout"],
+            Moment::Killed if is_known_elsewhere => &["timeout"],
             Moment::Killed => &["failed", "timeout"],
-            Moment::Unseen if nothing => &["completed"],
+            Moment::Unseen if is_known_elsewhere => &["completed"],
             Moment::Unseen => &["completed", "failed"],
         }
     }

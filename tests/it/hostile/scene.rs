@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::cells::{Cell, Gates, Moment};
+use super::cells::{ALL_CLAIMS, Cell, Gates, Moment};
 use super::forgery::{self, Bystander};
 use crate::util::*;
 
@@ -250,12 +250,15 @@ impl Scene<'_> {
         all.filter(|(pid, _)| is_its(*pid)).map(|(_, line)| line).collect()
     }
 
-    /// The answer to a cell, if there is one: not what the session put there.
+    /// The answer to a cell, if there is one. What the session put there is none, unless the next
+    /// daemon has believed it and is done with it.
     fn answer(&self, cell: &Cell) -> Option<Vec<u8>> {
-        let bytes = plain_file(&self.lab.report_path(&cell.name()))?;
+        let name = cell.name();
+        let bytes = plain_file(&self.lab.report_path(&name))?;
         let report: Value = serde_json::from_slice(&bytes).ok()?;
+        let is_done = || fs::symlink_metadata(self.lab.active(&name)).is_err();
         let is_forged = report["result"] == forgery::WORD;
-        (!is_forged || cell.may_deceive()).then_some(bytes)
+        (!is_forged || cell.may_deceive() && is_done()).then_some(bytes)
     }
 
     fn wait_for_answers(&self, deadline: Instant) {
@@ -298,8 +301,7 @@ impl Scene<'_> {
 
     /// Another dispatch gets its report.
     fn went_on(&self, name: &str) {
-        let is_ended = name == "neighbour" && self.moment == Moment::Shutdown;
-        let wanted = if is_ended { "cancelled" } else { "completed" };
+        let wanted = if name == "neighbour" { self.neighbours_status() } else { "completed" };
         if name == "last" {
             self.lab.send(&self.lab.task(name, mark(self.lab, name, "start")));
         }
@@ -310,6 +312,16 @@ impl Scene<'_> {
         let starts = self.marked(name, "start");
         if report["status"] != wanted || starts != 1 {
             self.wrong("", format!("the {name} started {starts} times: {report}"));
+        }
+    }
+
+    /// The shutdown ends it too. A claim that is gone with the daemon that knew of it is interrupted.
+    fn neighbours_status(&self) -> &'static str {
+        let loses_claim = self.cells.iter().any(|cell| *cell.target == ALL_CLAIMS);
+        match self.moment {
+            Moment::Shutdown => "cancelled",
+            Moment::Killed | Moment::Unseen if loses_claim => "failed",
+            _ => "completed",
         }
     }
 
@@ -364,7 +376,7 @@ impl Scene<'_> {
         for cell in self.cells {
             let name = cell.name();
             let starts = self.marked(&name, "start");
-            if starts == 0 || starts > self.moment.starts_max() {
+            if starts == 0 || starts > cell.starts_max() {
                 self.wrong(&name, format!("it ran {starts} times"));
             }
             if self.marked(&name, forgery::WORD) > 0 {
