@@ -10,6 +10,7 @@
 
 mod cells;
 mod forgery;
+mod parts;
 mod scene;
 mod table;
 
@@ -128,7 +129,7 @@ fn picked(cell: &Cell) -> bool {
 }
 
 #[test]
-#[ignore = "minutes; `make hostile`"]
+#[ignore = "a quarter of an hour; `make hostile`"]
 fn full() {
     let cells: Vec<Cell> = playable(cells::all().filter(picked).collect());
     let groups = cells.chunk_by(|a, b| a.moment == b.moment).flat_map(|of_moment| {

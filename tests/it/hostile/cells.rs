@@ -39,12 +39,11 @@ const fn folder(name: &'static str, path: &'static str, knows: Knows) -> Target 
 
 const STDERR: &str = "stderr.log";
 
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 21] = [
     folder("claim", "dispatchd/active/{id}", Knows::Restart),
     file("dispatch.json", "dispatchd/active/{id}/dispatch.json", Knows::Nothing),
     file("accepted.json", "dispatchd/active/{id}/accepted.json", Knows::Nothing),
     file("report.json", "dispatchd/active/{id}/report.json", Knows::Restart),
-    file("published.json", "dispatchd/active/{id}/published.json", Knows::Nothing),
     file(".tmp.report.json", "dispatchd/active/{id}/.tmp.report.json", Knows::Nothing),
     folder("attempt-1", "dispatchd/active/{id}/attempt-1", Knows::Restart),
     file("attempt.json", "dispatchd/active/{id}/attempt-1/attempt.json", Knows::Restart),

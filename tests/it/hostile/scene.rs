@@ -8,8 +8,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
@@ -21,12 +19,11 @@ use serde_json::Value;
 
 use super::cells::{ALL_CLAIMS, Cell, Gates, Moment};
 use super::forgery::{self, Bystander};
+use super::parts::*;
 use crate::util::*;
 
 /// How long an answer may take after the TTL.
 const AFTER_TTL: Duration = Duration::from_secs(15);
-/// A report of these tests is a few kB.
-const REPORT_BYTES_MAX: u64 = 1 << 20;
 
 /// What is wrong, by the name of the cell's dispatch; what nobody can be blamed for stands under
 /// "".
@@ -159,7 +156,7 @@ impl Scene<'_> {
 
     fn begin(&self) -> Option<Daemon> {
         let start = self.lab.daemon().set("--max-concurrent", self.slot_count());
-        // Without optimisation, to read as much as a session may write by default takes half a minute.
+        // A build without optimisation takes half a minute to read what may be written by default.
         let start = start.set("--drain-timeout", 1).set("--stdout-max-mb", 100);
         let start = if is_root() && modes_matter() { start.under(&ORDINARY) } else { start };
         let mut daemon = start.spawn();
@@ -315,7 +312,7 @@ impl Scene<'_> {
         }
     }
 
-    /// The shutdown ends it too. A claim that is gone with the daemon that knew of it is interrupted.
+    /// The shutdown ends it too. If its claim goes with the daemon that knew it, it is interrupted.
     fn neighbours_status(&self) -> &'static str {
         let loses_claim = self.cells.iter().any(|cell| *cell.target == ALL_CLAIMS);
         match self.moment {
@@ -399,72 +396,4 @@ impl Scene<'_> {
             }
         }
     }
-}
-
-// ------------------------------------------------------------------------------------------- parts
-
-fn until(deadline: Instant, mut condition: impl FnMut() -> bool) -> bool {
-    loop {
-        if condition() {
-            return true;
-        }
-        if Instant::now() > deadline {
-            return false;
-        }
-        pause_as_a_slow_writer(Duration::from_millis(20));
-    }
-}
-
-/// What a plain file of sensible size holds; nothing else is opened, for it could be a FIFO.
-fn plain_file(path: &Path) -> Option<Vec<u8>> {
-    let meta = fs::symlink_metadata(path).ok()?;
-    (meta.is_file() && meta.len() < REPORT_BYTES_MAX).then(|| fs::read(path).ok())?
-}
-
-fn marks_of(lab: &Lab, name: &str) -> std::path::PathBuf {
-    lab.path(&format!("marks-{name}"))
-}
-
-fn mark(lab: &Lab, name: &str, word: &str) -> String {
-    format!("fake: mark {} {word}\n", marks_of(lab, name).display())
-}
-
-fn blocked(name: &str, lab: &Lab, gate: &Path) -> String {
-    format!("{}fake: block {}", mark(lab, name, "start"), gate.display())
-}
-
-fn lab_gate(lab: &Lab, name: &str) -> std::path::PathBuf {
-    drop(lab.gate(name));
-    lab.path(name)
-}
-
-/// Who stands at a FIFO goes on, for it sees the end of what is written. Who is only on its way
-/// there does not: again then.
-fn open_for_a_moment(gate: &Path) {
-    // Opened for both it waits for nobody.
-    let opened = fs::OpenOptions::new().read(true).write(true).open(gate);
-    drop(opened.and_then(|mut gate| gate.flush().map(|()| gate)));
-}
-
-/// Folders that can be entered and emptied again.
-fn thaw(dir: &Path) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
-            // What cannot be made so is told by whoever reads in it.
-            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o700));
-            thaw(&path);
-        }
-    }
-}
-
-/// What all daemons of a scene logged, in short.
-fn logs(lab: &Lab) -> String {
-    let mut logs = String::new();
-    for n in 1.. {
-        let Ok(text) = fs::read_to_string(lab.path(&format!("daemon-{n}.stderr"))) else { break };
-        logs += &format!("---------------- daemon {n}\n");
-        text.lines().take(400).for_each(|line| logs += &format!("{line}\n"));
-    }
-    logs
 }
