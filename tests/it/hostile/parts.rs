@@ -1,5 +1,5 @@
-//! What scenes are made of: waiting that gives up quietly, files that are looked at without trust, FIFOs
-//! at which sessions stand, and what the daemons said.
+//! What scenes are made of: waiting that gives up quietly, files that are looked at without trust,
+//! FIFOs at which sessions stand, and what the daemons said.
 
 use std::fs;
 use std::io::Write;
