@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::util::sha256;
+
 /// What was done to a daemon's directory, as the outside knows it.
 pub struct Story {
     pub gstack: PathBuf,
@@ -96,6 +98,15 @@ fn one_answer(story: &Story, id: &str, report: Option<&Value>, found: &mut Vec<S
     let published = fs::read(completed(story).join(format!("{id}.json")));
     if committed.ok() != published.ok() {
         found.push(format!("two answers: {id}: published is not what was committed"));
+    }
+    // Where no session ran nothing else says what was dispatched: the steps after the commit rest on the copy.
+    if report["attempts"].as_array().is_none_or(Vec::is_empty) {
+        let dir = story.gstack.join("dispatchd/finished").join(id);
+        let accepted = fs::read(dir.join("accepted.json")).unwrap_or_default();
+        let accepted: Value = serde_json::from_slice(&accepted).unwrap_or_default();
+        if accepted["sha256"] != *sha256(&dir.join("dispatch.json")) {
+            found.push(format!("wrong copy: {id}: its copy is not what was accepted"));
+        }
     }
 }
 
