@@ -63,7 +63,7 @@ ROWS = [
     ("the sweep after a session", "threads/attempt.rs",
      "        let swept = self.sweep(claim);\n        // A crash in here", "        let swept = Swept::default();\n        // A crash in here",
      [(IT, "leftovers::"), (IT, "sessions::")]),
-    ("the sweep before a recorded end is answered", "threads/worker/resume.rs", "running.sweep_only();", "",
+    ("the sweep before a recorded end is answered", "threads/worker/resume.rs", "running.sweep_only(&id);", "",
      [(IT, "recovery::"), (IT, "leftovers::"), (FAULTS, "crash::a_daemon_killed_before")]),
     ("a second look of the sweep", "effects/process/sweep.rs", "while quiet_looks < 2 {", "while quiet_looks < 1 {",
      [(IT, "leftovers::"), (IT, "sessions::"), (FAULTS, "storm::two")]),

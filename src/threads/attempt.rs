@@ -19,6 +19,7 @@ use crate::pure::agent::{Driver, Summary, Tokens};
 use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
 use crate::pure::config::OnInterrupt;
 use crate::pure::config::projects::Verify;
+use crate::pure::dispatch::DispatchId;
 use crate::pure::environment::{self, DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
 use crate::pure::hold::{self, Sign};
 use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify, warnings_of_work};
@@ -27,6 +28,9 @@ use crate::pure::redact::redact;
 use crate::pure::report::{AttemptReport, ErrorType, GitFacts, Status};
 use crate::pure::time::rfc3339;
 
+/// What an answer says of records that could not be asked for it.
+pub(super) const FROM_MEMORY: &str =
+    "records of this dispatch were gone or damaged: this is what the daemon remembered of it";
 /// Why what would have been tried again is not.
 const NOT_AGAIN: &str = "it is not tried again: the records of the attempt are gone or damaged";
 /// At most one counted retry a dispatch.
@@ -87,6 +91,22 @@ pub(super) fn session_variables(
     variables
 }
 
+/// How the processes of a session are told whose records do not say so, or say what the session wrote there: by what they were
+/// told of its id and of our own copy.
+pub(super) fn mark_by_name(context: &Context, id: &DispatchId) -> Mark {
+    let copy = context.store.copy_path(id);
+    Mark {
+        variables: vec![
+            format!("{DISPATCH_ID}={id}"),
+            format!("{DISPATCH_FILE}={}", copy.display()),
+        ],
+        stdout: None,
+        group: None,
+        started_ticks: 0,
+        is_below_us: false,
+    }
+}
+
 impl Running<'_> {
     pub fn mark(&self) -> Mark {
         Mark {
@@ -137,6 +157,7 @@ impl Running<'_> {
             Err(Unwritten::DaemonEnds) => return None,
             Err(Unwritten::Own(e)) => {
                 log::warn!("{e}: how the attempt ended is known from memory only");
+                end.ending.warnings.push(FROM_MEMORY.into());
                 if end.next != NextStep::Report {
                     end.next = NextStep::Report;
                     end.ending.warnings.push(NOT_AGAIN.into());
@@ -166,15 +187,19 @@ impl Running<'_> {
     }
 
     /// For an attempt whose end is on record: nothing of it may be left when its answer appears.
-    pub fn sweep_only(&self) {
-        let settings = &self.context.settings();
-        self.context.processes.sweep(&self.mark(), settings.kill_grace, &settings.spare);
+    pub fn sweep_only(&self, id: &DispatchId) -> Swept {
+        let (processes, settings) = (&self.context.processes, &self.context.settings());
+        let end_all = |mark: &Mark| processes.sweep(mark, settings.kill_grace, &settings.spare);
+        let mut swept = end_all(&self.mark());
+        // The token of an earlier daemon is known from the records only, and those the session may have written.
+        if !self.is_below_us {
+            swept.leftovers.extend(end_all(&mark_by_name(self.context, id)).leftovers);
+        }
+        swept
     }
 
     fn sweep(&self, claim: &Claim) -> Swept {
-        let settings = &self.context.settings();
-        let swept =
-            self.context.processes.sweep(&self.mark(), settings.kill_grace, &settings.spare);
+        let swept = self.sweep_only(&claim.id);
         if !swept.leftovers.is_empty() {
             let found: HashSet<&str> = swept.leftovers.iter().map(|l| l.name.as_str()).collect();
             let details =

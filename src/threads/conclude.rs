@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::attempt::FROM_MEMORY;
 use super::{Context, Event, Unwritten, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
@@ -16,10 +17,6 @@ use crate::pure::delivery;
 use crate::pure::digest::sha256_hex;
 use crate::pure::dispatch::{Dispatch, DispatchId};
 use crate::pure::report::{AttemptReport, ErrorType, Report, Status};
-
-/// What an answer says that its own folder could not be asked for.
-const FROM_MEMORY: &str =
-    "the folder of this dispatch was gone or damaged: this is what the daemon remembered of it";
 
 /// A claim with what its files say: all that an answer needs.
 #[derive(Debug)]
@@ -195,6 +192,8 @@ impl Answering {
             Err(e) if !e.fault().is_everywhere() => {
                 if !self.is_afresh {
                     log::warn!("{e}: {} is answered from memory", self.claim.id);
+                }
+                if !self.report.warnings.iter().any(|warning| warning == FROM_MEMORY) {
                     self.report.warnings.push(FROM_MEMORY.into());
                 }
                 self.commit_afresh(context)
@@ -207,9 +206,9 @@ impl Answering {
     }
 
     fn commit_afresh(&mut self, context: &Context) -> Result<()> {
-        self.is_afresh = true;
         let known = self.accepted.as_ref().map(|(accepted, bytes)| (accepted, bytes.as_slice()));
         self.bytes = context.store.commit_afresh(&self.claim.id, known, &self.report)?;
+        self.is_afresh = true;
         Ok(())
     }
 

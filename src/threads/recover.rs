@@ -106,7 +106,7 @@ fn take_up_remains(
 ) {
     // Senders mostly name a file by its id.
     let name = InboxName { name: format!("{id}.json").into(), seen: None };
-    let claim = Claim {
+    let mut claim = Claim {
         sha256: None,
         names: vec![name],
         is_detached: false,
@@ -125,9 +125,25 @@ fn take_up_remains(
         (Step::Publish, Some(report)) => {
             publish(context, Answering::of_committed(claim, None, None, report, false), recovered)
         }
-        (Step::Stands, _) => recovered.taken_up.push((claim, step)),
-        _ => recovered.taken_up.push((claim, Step::Gone)),
+        _ => {
+            // Its project is not free before nothing of it is left there.
+            if let Some((files, dispatch)) = in_inbox(context, &claim) {
+                claim = claim_of(context, claim.id, &files, Some(&dispatch), None);
+            }
+            let step = if step == Step::Stands { step } else { Step::Gone };
+            recovered.taken_up.push((claim, step));
+        }
     }
+}
+
+/// What the inbox file says of one whose own folder says nothing.
+pub(super) fn in_inbox(context: &Context, claim: &Claim) -> Option<(ClaimFiles, Dispatch)> {
+    let files = context.store.find_in_inbox(claim).unwrap_or_else(|e| {
+        log::warn!("{e}");
+        None
+    })?;
+    let dispatch = dispatch::parse(&files.bytes, context.settings().min_ttl_seconds).ok()?;
+    (dispatch.id == claim.id).then_some((files, dispatch))
 }
 
 fn discard(context: &Context, id: &DispatchId) {

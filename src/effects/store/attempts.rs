@@ -175,6 +175,9 @@ impl Attempt {
 
     /// The folder is the one that it was, and we may write there.
     fn look_at_folder(&self) -> Result<()> {
+        if let Some(claim) = self.dir.parent() {
+            files::open_up(claim).at("open up", claim)?;
+        }
         let is_there = files::open_up(&self.dir).at("open up", &self.dir)?;
         let now = if is_there { identity::find(&self.dir)? } else { None };
         if now.is_some_and(|now| self.folder.is_none_or(|folder| folder == now.identity)) {
@@ -242,6 +245,7 @@ impl Attempt {
 
     /// Notes that we begin to read it.
     pub fn note_reading(&self) -> Result<()> {
+        self.look_at_folder()?;
         self.reading_mark()?.set()
     }
 

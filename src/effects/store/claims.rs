@@ -16,14 +16,14 @@ use super::identity::{self, Kind};
 use super::inbox::{Dropped, Inspected};
 use super::names::InboxName;
 use crate::effects::clock;
-use crate::effects::error::{At, Result};
+use crate::effects::error::{At, Error, Result};
 use crate::pure::claim::{Accepted, AttemptStart, Identity, name_from_text, name_to_text};
 use crate::pure::digest::{Sha256, sha256_hex, sha256_of_hex};
 use crate::pure::dispatch::{Dispatch, DispatchId, FILE_BYTES_MAX};
 use crate::pure::queue::{Agent, Lane, Seq};
 use crate::pure::recovery::Step;
 use crate::pure::report::ErrorType;
-use crate::pure::time::parse_rfc3339;
+use crate::pure::time::{parse_rfc3339, rfc3339};
 
 /// The one right to work on an accepted dispatch. Not `Clone`.
 #[derive(Debug)]
@@ -135,11 +135,16 @@ impl Store {
             inbox_dir: dir,
         };
         let building = self.building_dir(&dispatch.id);
-        self.asides.make_dir_anew(&building, dispatch.id.as_str())?;
+        self.make_building(&building, &dispatch.id)?;
         files::create(&building.join("dispatch.json"), &dropped.bytes)?;
         let record = building.join("accepted.json");
         files::create(&record, &files::to_json(&accepted, &record)?)?;
         Ok(Prepared { accepted, building, place: self.claim_dir(&dispatch.id) })
+    }
+
+    /// Nobody but us comes there: what fails for this one fails for all.
+    fn make_building(&self, building: &Path, id: &DispatchId) -> Result<()> {
+        self.asides.make_dir_anew(building, id.as_str()).map_err(Error::of_all)
     }
 
     /// THE ACCEPTANCE, by one rename. Where a dispatch of that id is already, it fails with `AlreadyExists`.
@@ -156,7 +161,7 @@ impl Store {
     /// can reach it too.
     pub fn restore(&self, id: &DispatchId, accepted: &Accepted, bytes: &[u8]) -> Result<()> {
         let (building, place) = (self.building_dir(id), self.claim_dir(id));
-        self.asides.make_dir_anew(&building, id.as_str())?;
+        self.make_building(&building, id)?;
         files::create(&building.join("dispatch.json"), bytes)?;
         files::create(&building.join("accepted.json"), &files::to_json(accepted, &building)?)?;
         if identity::find(&place)?.is_some() {
@@ -287,7 +292,7 @@ impl Store {
             }
             let accepted = Accepted {
                 seq: claim.seq,
-                accepted_at: clock::stamp(),
+                accepted_at: rfc3339(claim.accepted_at_ms),
                 sha256: dropped.sha256,
                 inbox_name: name_to_text(dropped.name.as_bytes()),
                 inbox_file: dropped.stamp.identity,

@@ -24,7 +24,11 @@ impl Store {
     /// None was started after all. Durable: with the attempt gone it would say that the attempt's records were taken.
     pub fn take_back_start(&self, id: &DispatchId) -> Result<()> {
         self.forget_start(id)?;
-        files::sync_dir(&self.started)
+        match files::sync_dir(&self.started) {
+            // A folder that is gone says nothing of it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            synced => synced.map_err(Error::of_all),
+        }
     }
 
     /// It is answered.

@@ -20,6 +20,7 @@ use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::trouble::Place;
 use crate::threads::conclude::{Answering, Dossier};
+use crate::threads::recover::in_inbox;
 
 /// Since when a cancel stands there whose dispatch is not known. Whether it still does, the disk says.
 #[derive(Default)]
@@ -276,6 +277,7 @@ impl Intake<'_> {
             let dispatch = dispatch::parse(&files.bytes, 0).ok()?;
             Some((files, dispatch))
         });
+        let parsed = parsed.or_else(|| in_inbox(self.context, &claim));
         let Some((ClaimFiles { accepted, bytes }, dispatch)) = parsed else {
             log::error!("{id}: its folder cannot be read");
             self.answer_remains(claim);

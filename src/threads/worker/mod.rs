@@ -16,6 +16,7 @@ use serde_json::json;
 use self::start::NotStarted;
 use super::attempt::Running;
 use super::conclude::{Answering, Dossier, earlier_attempts, see_through};
+use super::recover::in_inbox;
 use super::watch::Watched;
 use super::{Cancel, Context, Event, Job, Unwritten, notice, notice_of, persist};
 use crate::effects::clock;
@@ -180,7 +181,7 @@ impl Worker<'_> {
         let parsed = files.and_then(|files| Some((dispatch::parse(&files.bytes, 0).ok()?, files)));
         match parsed {
             Some((dispatch, files)) => open(claim, files, dispatch, false),
-            None => Opened::Not(Box::new(self.drop_damaged(claim))),
+            None => self.open_damaged(claim),
         }
     }
 
@@ -189,26 +190,34 @@ impl Worker<'_> {
         Event::Back { claim, error: e.to_string() }
     }
 
-    /// Our copy does not match its digest. If nothing of it ever ran it is no acceptance: the inbox file is looked at anew.
-    fn drop_damaged(&self, claim: Claim) -> Event {
-        let store = &self.context.store;
-        let id = claim.id.clone();
+    /// Our copy is gone, or does not match its digest. If nothing of it ever ran, the inbox file is as good, and it keeps its
+    /// place in line.
+    fn open_damaged(&self, claim: Claim) -> Opened {
+        let (store, id) = (&self.context.store, claim.id.clone());
         log::error!("{id}: its folder is gone or damaged");
-        let may_have_run = || Ok(store.has_started(&id)? || store.last_attempt(&id)?.is_some());
-        let asked: Result<(bool, bool)> =
-            may_have_run().and_then(|ran| Ok((ran, store.find_in_inbox(&claim)?.is_some())));
-        let (may_have_run, is_in_inbox) = match asked {
-            Ok(asked) => asked,
-            Err(e) => return self.back(claim, &e),
-        };
-        if !may_have_run && is_in_inbox {
-            self.context.audit.record("discarded", id.as_str(), &[]);
-            match store.discard(&id) {
-                Ok(()) => return Event::Closed { id },
-                Err(e) => log::error!("{e}"),
-            }
+        let not = |event| Opened::Not(Box::new(event));
+        match self.may_have_run(&id) {
+            Err(e) => return not(self.back(claim, &e)),
+            Ok(true) => return not(self.answer_remains(claim)),
+            Ok(false) => {}
         }
-        self.answer_remains(claim)
+        let Some((files, dispatch)) = in_inbox(self.context, &claim) else {
+            return not(self.answer_remains(claim));
+        };
+        let restored = store.restore(&id, &files.accepted, &files.bytes);
+        let ClaimFiles { accepted, bytes } = files;
+        let dossier = Dossier { claim, accepted, bytes, dispatch };
+        let open = Open { dossier, is_new: true, ended: Vec::new() };
+        match restored {
+            Ok(()) => Opened::Open(Box::new(open)),
+            Err(e) if e.fault().is_everywhere() => not(self.back(open.dossier.claim, &e)),
+            Err(e) => not(self.answer_damaged(open, &e)),
+        }
+    }
+
+    fn may_have_run(&self, id: &DispatchId) -> Result<bool> {
+        let store = &self.context.store;
+        Ok(store.has_started(id)? || store.last_attempt(id)?.is_some())
     }
 
     /// Answers what nobody can run any more, since nothing says what it was.

@@ -11,17 +11,17 @@ use serde_json::json;
 use super::{Open, Opened, Worker};
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::process::{Mark, Session};
+use crate::effects::process::Session;
 use crate::effects::store::{Attempt, Claim, ClaimFiles, Record};
 use crate::pure::agent;
 use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
-use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID};
 use crate::pure::recovery::Step;
 use crate::pure::report::{ErrorType, Status};
-use crate::threads::attempt::Running;
+use crate::threads::attempt::{Running, mark_by_name};
 use crate::threads::conclude::{Answering, Dossier, see_through};
 use crate::threads::follow::Follower;
+use crate::threads::recover::in_inbox;
 use crate::threads::{Cancel, Context, Event, Unwritten, persist};
 
 /// What the records of an attempt say.
@@ -65,6 +65,7 @@ impl Worker<'_> {
             Err(Unwritten::DaemonEnds) => return Event::Left { id },
             Err(Unwritten::Own(e)) => {
                 log::error!("{e}");
+                self.sweep_by_name(&id);
                 return self.answer_records_gone(open);
             }
         };
@@ -73,6 +74,7 @@ impl Worker<'_> {
             match (agent::driver(&open.dossier.dispatch.target_agent), found.start) {
                 (Some(driver), Record::Read(start)) => (driver, start),
                 _ => {
+                    self.sweep_by_name(&id);
                     let error =
                         "the daemon ended while the attempt began; it may have run".to_string();
                     let kind = ErrorType::Interrupted;
@@ -116,7 +118,7 @@ impl Worker<'_> {
                 running.give_up(&open.dossier.claim)
             }
             Step::Conclude | Step::QueueRetry | Step::QueueAgain => {
-                running.sweep_only();
+                running.sweep_only(&id);
                 found.end.read().cloned()
             }
             Step::Discard | Step::Publish | Step::Queue | Step::Gone | Step::Stands => None,
@@ -156,21 +158,10 @@ impl Worker<'_> {
         let _ = self.events.send(Event::Attempt { id: id.clone(), number, elapsed });
     }
 
-    /// Its records do not say which processes are its own; that they were told of its id and of our own copy does.
     fn sweep_by_name(&self, id: &DispatchId) {
-        let Context { store, processes, .. } = self.context;
+        let Context { processes, .. } = self.context;
         let settings = self.context.settings();
-        let mark = Mark {
-            variables: vec![
-                format!("{DISPATCH_ID}={id}"),
-                format!("{DISPATCH_FILE}={}", store.copy_path(id).display()),
-            ],
-            stdout: None,
-            group: None,
-            started_ticks: 0,
-            is_below_us: false,
-        };
-        processes.sweep(&mark, settings.kill_grace, &settings.spare);
+        processes.sweep(&mark_by_name(self.context, id), settings.kill_grace, &settings.spare);
     }
 
     /// It was started, and nothing says how far that came.
@@ -187,13 +178,11 @@ impl Worker<'_> {
     /// From the claim's folder, or from the file in the inbox.
     fn open_what_is_left(&self, claim: Claim) -> std::result::Result<Dossier, Box<Claim>> {
         let store = &self.context.store;
-        let kept = store.read_claim(&claim.id).ok().flatten();
-        let left = kept.or_else(|| store.find_in_inbox(&claim).ok().flatten());
-        let parsed = left.and_then(|files| {
+        let kept = store.read_claim(&claim.id).ok().flatten().and_then(|files| {
             let dispatch = dispatch::parse(&files.bytes, 0).ok()?;
             (dispatch.id == claim.id).then_some((files, dispatch))
         });
-        match parsed {
+        match kept.or_else(|| in_inbox(self.context, &claim)) {
             Some((ClaimFiles { accepted, bytes }, dispatch)) => {
                 Ok(Dossier { claim, accepted, bytes, dispatch })
             }
