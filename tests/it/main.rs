@@ -8,6 +8,7 @@ mod util;
 
 mod afternoon;
 mod api;
+mod blast;
 mod callback;
 mod claude;
 mod cli;
