@@ -164,9 +164,11 @@ impl Store {
         self.make_building(&building, id)?;
         files::create(&building.join("dispatch.json"), bytes)?;
         files::create(&building.join("accepted.json"), &files::to_json(accepted, &building)?)?;
-        if identity::find(&place)?.is_some() {
-            files::open_up(&place).at("open up", &place)?;
-            files::remove_tree(&place)?;
+        // What is no folder, or cannot be removed, is moved out of the way.
+        if matches!(files::open_up(&place), Ok(true))
+            && let Err(e) = files::remove_tree(&place)
+        {
+            log::debug!("{e}");
         }
         self.asides.rename_over(&building, &place, id.as_str())
     }

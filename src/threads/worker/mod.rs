@@ -21,7 +21,7 @@ use super::watch::Watched;
 use super::{Cancel, Context, Event, Job, Unwritten, notice, notice_of, persist};
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
-use crate::effects::store::{Attempt, Claim, ClaimFiles, InHand};
+use crate::effects::store::{Attempt, Claim, ClaimFiles, InHand, Store};
 use crate::pure::answer;
 use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
@@ -96,29 +96,31 @@ impl Worker<'_> {
             Opened::Open(open) => *open,
             Opened::Not(event) => return *event,
         };
-        // Not knowing is no answer: what cannot be read now is asked again.
-        let planned = self.plan(&open).and_then(|plan| {
-            let Some(plan) = plan else { return Ok(None) };
-            let Dossier { claim, accepted, .. } = &open.dossier;
-            let is_named = !plan.is_queued || self.context.store.is_named(claim, accepted)?;
-            Ok(Some((plan, is_named)))
-        });
-        let was_new = open.is_new;
-        open.is_new = false;
-        let (plan, is_named) = match planned {
-            Ok(Some(planned)) => planned,
-            Ok(None) => {
-                let Dossier { claim, .. } = &open.dossier;
-                log::error!("{}: the records of its attempts are gone", claim.id);
+        // Not knowing is no answer: what cannot be read now is asked again, unless that is only this one's trouble.
+        let plan = match self.plan(&open) {
+            Ok(Some(plan)) => plan,
+            Err(e) if e.fault().is_everywhere() => return self.back(open.dossier.claim, &e),
+            unknown => {
+                let why = unknown.map_or_else(|e| e.to_string(), |_| "they are gone".into());
+                log::error!("{}: the records of its attempts: {why}", open.id());
                 return self.answer_records_gone(open);
             }
+        };
+        let is_named = match self.is_named(&open.dossier, &plan) {
+            Ok(is_named) => is_named,
             Err(e) => return self.back(open.dossier.claim, &e),
         };
+        let was_new = open.is_new;
+        open.is_new = false;
         if !is_named {
             return nameless(open.dossier, was_new);
         }
         cancel.begin();
         self.run_attempts(open, plan, &cancel, probe)
+    }
+
+    fn is_named(&self, dossier: &Dossier, plan: &Plan) -> Result<bool> {
+        Ok(!plan.is_queued || self.context.store.is_named(&dossier.claim, &dossier.accepted)?)
     }
 
     /// One attempt after the other, until there is an answer or somebody else goes on.
@@ -168,7 +170,7 @@ impl Worker<'_> {
             let InHand { files, dispatch } = *in_hand;
             return open(claim, files, dispatch, true);
         }
-        let files = match self.context.store.read_claim(&claim.id) {
+        let files = match self.ask(&claim.id, |store| store.read_claim(&claim.id)) {
             Err(e) if e.fault().is_everywhere() => {
                 return Opened::Not(Box::new(self.back(claim, &e)));
             }
@@ -197,9 +199,9 @@ impl Worker<'_> {
         log::error!("{id}: its folder is gone or damaged");
         let not = |event| Opened::Not(Box::new(event));
         match self.may_have_run(&id) {
-            Err(e) => return not(self.back(claim, &e)),
-            Ok(true) => return not(self.answer_remains(claim)),
+            Err(e) if e.fault().is_everywhere() => return not(self.back(claim, &e)),
             Ok(false) => {}
+            Err(_) | Ok(true) => return not(self.answer_remains(claim)),
         }
         let Some((files, dispatch)) = in_inbox(self.context, &claim) else {
             return not(self.answer_remains(claim));
@@ -216,8 +218,19 @@ impl Worker<'_> {
     }
 
     fn may_have_run(&self, id: &DispatchId) -> Result<bool> {
+        self.ask(id, |store| Ok(store.has_started(id)? || store.last_attempt(id)?.is_some()))
+    }
+
+    /// Asks a claim's own files, which somebody else's session may have shut.
+    fn ask<T>(&self, id: &DispatchId, question: impl Fn(&Store) -> Result<T>) -> Result<T> {
         let store = &self.context.store;
-        Ok(store.has_started(id)? || store.last_attempt(id)?.is_some())
+        match question(store) {
+            Err(e) if !e.fault().is_everywhere() => {
+                store.open_up_claim(id)?;
+                question(store)
+            }
+            asked => asked,
+        }
     }
 
     /// Answers what nobody can run any more, since nothing says what it was.
@@ -234,12 +247,13 @@ impl Worker<'_> {
 
     /// What the files say is to be run next. `None`: it was started, and they do not say how far that came.
     fn plan(&self, open: &Open) -> Result<Option<Plan>> {
-        let (store, now_ms) = (&self.context.store, clock::unix_ms());
+        let (id, now_ms) = (open.id(), clock::unix_ms());
         if open.is_new {
             return Ok(Some(plan::next(None, now_ms)));
         }
-        let last = store.last_attempt(open.id())?.as_ref().map(last_of).transpose()?;
-        if last.is_none() && store.has_started(open.id())? {
+        let last = self.ask(id, |store| store.last_attempt(id)?.as_ref().map(last_of).transpose());
+        let last = last?;
+        if last.is_none() && self.context.store.has_started(id)? {
             return Ok(None);
         }
         Ok(Some(plan::next(last, now_ms)))

@@ -114,6 +114,44 @@ fn one_that_removed_its_records_before_the_daemon_died_is_interrupted_and_ended_
     }
 }
 
+/// Those at the end of the line are not in memory, those at its beginning are.
+#[test]
+fn a_queued_dispatch_whose_folder_was_replaced_runs_in_its_turn() {
+    let put: [fn(&Path); 5] = [
+        |claim| fs::write(claim, "x").expect("a file"),
+        fifo,
+        |claim| std::os::unix::fs::symlink("/", claim).expect("a link"),
+        folder,
+        |claim| {
+            folder(claim);
+            mode(claim, 0);
+        },
+    ];
+    let lab = Lab::new();
+    let start = lab.daemon().set("--max-concurrent", 1);
+    let Some(start) = unprivileged(start) else { return };
+    let daemon = start.start();
+    let hold = held(&lab, "first", "");
+    let names = |size: &str| (0..put.len()).map(|n| format!("{size}-{n}")).collect::<Vec<_>>();
+    let (small, large) = (names("small"), names("large"));
+    small.iter().for_each(|name| send_marked(&lab, name));
+    large.iter().for_each(|name| send_large(&lab, name));
+    for names in [&small, &large] {
+        for (name, put) in names.iter().zip(put) {
+            remove(&lab.active(name));
+            put(&lab.active(name));
+        }
+    }
+    hold.release();
+    let all = [&["first".to_string()], &small[..], &large[..]].concat();
+    for name in &all {
+        lab.settled(name);
+        lab.completed(name);
+    }
+    assert_eq!(starts(&ran(&lab)), all);
+    drop(daemon);
+}
+
 #[test]
 fn bytes_that_are_dropped_again_while_their_claim_is_gone_run_once() {
     let lab = Lab::new();

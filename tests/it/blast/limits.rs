@@ -52,7 +52,10 @@ fn a_result_that_was_seen_stands_when_the_session_cuts_its_output_off() {
         let block = format!("fake: block {}", gate.display());
         lab.send(&lab.task(name, format!("fake: result success I did it.\n{block}\n{after}")));
         let hold = gate.held();
-        lab.heartbeat("its turn was seen", |beat| beat["sessions"][0]["turns"] == json!(1));
+        lab.heartbeat("its turn was seen", |beat| {
+            let session = &beat["sessions"][0];
+            session["id"] == id(name) && session["turns"] == json!(1)
+        });
         let stdout = OpenOptions::new().write(true).open(attempt(&lab, name).join("stdout.jsonl"));
         stdout.and_then(|file| file.set_len(0)).expect("cut it off");
         hold.release();
