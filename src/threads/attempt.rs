@@ -191,9 +191,13 @@ impl Running<'_> {
         let (processes, settings) = (&self.context.processes, &self.context.settings());
         let end_all = |mark: &Mark| processes.sweep(mark, settings.kill_grace, &settings.spare);
         let mut swept = end_all(&self.mark());
+        let told = swept.leftovers.clone();
         // The token of an earlier daemon is known from the records only, and those the session may have written.
         if !self.is_below_us {
-            swept.leftovers.extend(end_all(&mark_by_name(self.context, id)).leftovers);
+            let by_name = end_all(&mark_by_name(self.context, id)).leftovers;
+            swept
+                .leftovers
+                .extend(by_name.into_iter().filter(|one| !told.iter().any(|t| t.pid == one.pid)));
         }
         swept
     }

@@ -10,7 +10,7 @@ use super::attempt::FROM_MEMORY;
 use super::{Context, Event, Unwritten, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::store::{Claim, Committed, IdOwner, OutboxEntry};
+use crate::effects::store::{Claim, ClaimFiles, Committed, IdOwner, OutboxEntry};
 use crate::pure::answer::{self, ascii_json};
 use crate::pure::claim::{Accepted, AttemptEnd, NextStep};
 use crate::pure::delivery;
@@ -33,7 +33,7 @@ pub struct Dossier {
 pub struct Answering {
     claim: Claim,
     /// What was accepted, if that is known: for a fresh folder, and to find the inbox file.
-    accepted: Option<(Accepted, Vec<u8>)>,
+    files: Option<ClaimFiles>,
     callback_url: Option<String>,
     report: Report,
     /// The report's exact bytes, once it is committed.
@@ -60,7 +60,7 @@ impl Answering {
         let Dossier { claim, accepted, bytes, dispatch } = dossier;
         Answering {
             claim,
-            accepted: Some((accepted, bytes)),
+            files: Some(ClaimFiles { accepted, bytes }),
             callback_url: dispatch.callback_url,
             report,
             bytes: Vec::new(),
@@ -107,24 +107,24 @@ impl Answering {
     /// For one of which nothing can be read any more, or that was never more than a name.
     pub fn of_remains(
         claim: Claim,
-        accepted: Option<(Accepted, Vec<u8>)>,
+        files: Option<ClaimFiles>,
         callback_url: Option<String>,
         report: Report,
     ) -> Answering {
         let (bytes, step) = (Vec::new(), Step::Commit);
-        Answering { claim, accepted, callback_url, report, bytes, step, is_afresh: false }
+        Answering { claim, files, callback_url, report, bytes, step, is_afresh: false }
     }
 
     /// For a report that is committed already: in the claim's folder, or (`is_afresh`) outside of it.
     pub fn of_committed(
         claim: Claim,
-        accepted: Option<(Accepted, Vec<u8>)>,
+        files: Option<ClaimFiles>,
         callback_url: Option<String>,
         committed: Committed,
         is_afresh: bool,
     ) -> Answering {
         let (Committed { report, bytes }, step) = (committed, Step::Publish);
-        Answering { claim, accepted, callback_url, report, bytes, step, is_afresh }
+        Answering { claim, files, callback_url, report, bytes, step, is_afresh }
     }
 
     pub fn id(&self) -> &DispatchId {
@@ -196,6 +196,7 @@ impl Answering {
                 if !self.report.warnings.iter().any(|warning| warning == FROM_MEMORY) {
                     self.report.warnings.push(FROM_MEMORY.into());
                 }
+                self.bytes = context.store.encode(&self.report)?;
                 self.commit_afresh(context)
             }
             committed => {
@@ -206,8 +207,7 @@ impl Answering {
     }
 
     fn commit_afresh(&mut self, context: &Context) -> Result<()> {
-        let known = self.accepted.as_ref().map(|(accepted, bytes)| (accepted, bytes.as_slice()));
-        self.bytes = context.store.commit_afresh(&self.claim.id, known, &self.report)?;
+        context.store.commit_afresh(&self.claim.id, self.files.as_ref(), &self.bytes)?;
         self.is_afresh = true;
         Ok(())
     }
@@ -247,9 +247,8 @@ impl Answering {
 
     /// What fails here leaves something behind that the next start removes.
     fn remove_file(&self, context: &Context) {
-        let Some((accepted, _)) = &self.accepted else { return };
-        let has_run = !self.report.attempts.is_empty();
-        if let Err(e) = context.store.remove_answered(&self.claim, accepted, has_run) {
+        let Some(ClaimFiles { accepted, .. }) = &self.files else { return };
+        if let Err(e) = context.store.remove_answered(&self.claim, accepted) {
             log::warn!("{e}");
         }
     }
@@ -263,6 +262,10 @@ impl Answering {
                 }
                 retired => return retired,
             }
+        }
+        if !context.store.is_kept(&self.claim.id)? {
+            // It was found published, and nothing else of it is left.
+            self.commit_afresh(context)?;
         }
         context.store.retire_remains(&self.claim.id)
     }

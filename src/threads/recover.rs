@@ -1,7 +1,8 @@
 //! What an earlier daemon left: looked at once, at start, before anything new is taken. The files alone decide
 //! ([`crate::pure::recovery`]); here they are read, and what can be done at once is done.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::json;
 
@@ -14,7 +15,7 @@ use crate::effects::{clock, project};
 use crate::pure::claim::{AttemptStart, Identity, NextStep};
 use crate::pure::digest::sha256_of_hex;
 use crate::pure::dispatch::{self, Dispatch, DispatchId};
-use crate::pure::environment::RUN_TOKEN;
+use crate::pure::environment::{DISPATCH_FILE, RUN_TOKEN};
 use crate::pure::hold::Notice;
 use crate::pure::queue::Lane;
 use crate::pure::recovery::{Found, FoundAttempt, FoundEnd, Leader, Step, step};
@@ -31,6 +32,16 @@ pub struct Recovered {
     pub parked: Vec<(Answering, String)>,
     /// What cannot be read just now, and why.
     pub unread: Vec<(DispatchId, String)>,
+    /// Which copies of dispatches processes of this machine were told of, once somebody asked.
+    living: OnceCell<HashSet<String>>,
+}
+
+impl Recovered {
+    /// Whether some process was started for that dispatch, whatever its records say.
+    fn is_living(&self, context: &Context, id: &DispatchId) -> bool {
+        let living = self.living.get_or_init(|| context.processes.values_of(DISPATCH_FILE));
+        living.contains(&*context.store.copy_path(id).to_string_lossy())
+    }
 }
 
 /// Looks at everything once: one that cannot be read or answered now must not hold up the others, nor the start.
@@ -71,13 +82,16 @@ fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Re
     let claim = claim_of(context, id, &files, dispatch.as_ref(), folder);
     match step {
         Step::Discard => discard(context, &claim.id),
+        // A report that a session wrote must not be told as long as that lives.
+        Step::Publish if recovered.is_living(context, &claim.id) => {
+            recovered.taken_up.push((claim, step));
+        }
         Step::Publish => {
             let url = dispatch.and_then(|dispatch| dispatch.callback_url);
-            let accepted = Some((files.accepted, files.bytes));
             if let Some(report) = report {
                 publish(
                     context,
-                    Answering::of_committed(claim, accepted, url, report, false),
+                    Answering::of_committed(claim, Some(files), url, report, false),
                     recovered,
                 );
             }

@@ -216,14 +216,7 @@ pub fn remove_inbox(w: &mut World, name: &str, body: &Body, is_second: bool) -> 
     };
     if take_away(w, name, &aside, is_it)? {
         let moved = w.disk.read(&aside).cloned();
-        let attempt = attempt_dir(body.id, 1);
-        let kept = format!("{attempt}/inbox.json");
-        let is_first = !is_second && w.disk.find(&kept).is_none();
-        if is_first && w.disk.find(&attempt).is_some() {
-            w.rename(&aside, &kept)?;
-        } else {
-            w.remove(&aside)?;
-        }
+        w.remove(&aside)?;
         if let Some(Record::Dispatch(moved)) = moved {
             w.truth.removes(&moved, is_second, &w.disk);
         }

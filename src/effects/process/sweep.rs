@@ -4,7 +4,7 @@
 //! too, is followed by a sweep. Each signal goes through a pidfd that is opened first and checked after, so that a pid
 //! which was reused in between is never hit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use std::thread;
@@ -94,6 +94,12 @@ impl Processes {
             }
             thread::sleep(LOOK_AGAIN);
         }
+    }
+
+    /// What the processes of this machine that we may look at have in their environment under that name.
+    pub fn values_of(&self, variable: &str) -> HashSet<String> {
+        let value = |pid| procfs::variable(pid, variable).flatten();
+        procfs::all_pids().into_iter().filter_map(value).collect()
     }
 
     pub fn is_alive(&self, record: &ChildRecord) -> bool {

@@ -96,11 +96,6 @@ pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// What came from elsewhere is ours alone from now on.
-pub(super) fn make_ours(path: &Path) -> io::Result<()> {
-    open_no_follow(path)?.set_permissions(fs::Permissions::from_mode(0o600))
-}
-
 /// All of it, in as many pieces as it takes.
 pub(super) fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {

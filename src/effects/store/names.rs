@@ -90,23 +90,12 @@ impl Store {
     }
 
     /// Takes the files of an answered dispatch out of the drop zone, those that have its bytes.
-    /// Where a session ran the first goes with its logs: to free one costs more than to keep it,
-    /// most of all on ext4 without a journal, which then makes new ones slowly for minutes.
-    pub fn remove_answered(&self, claim: &Claim, accepted: &Accepted, has_run: bool) -> Result<()> {
-        let mut kept =
-            has_run.then(|| self.claim_dir(&claim.id).join("attempt-1").join("inbox.json"));
+    pub fn remove_answered(&self, claim: &Claim, accepted: &Accepted) -> Result<()> {
         let mut removed = Ok(());
         for InboxName { name, seen } in &claim.names {
-            let taken = self.take_answered(name, *seen, claim, accepted);
-            let one = taken.and_then(|aside| match (aside, kept.take()) {
-                (None, place) => {
-                    kept = place;
-                    Ok(())
-                }
-                (Some(aside), Some(place)) => keep_or_remove(&aside, &place),
-                (Some(aside), None) => files::remove(&aside),
-            });
-            removed = removed.and(one);
+            let aside = self.take_answered(name, *seen, claim, accepted);
+            removed =
+                removed.and(aside.and_then(|aside| aside.map_or(Ok(()), |a| files::remove(&a))));
         }
         removed
     }
@@ -227,15 +216,6 @@ impl Store {
             }
         }
         Ok(())
-    }
-}
-
-/// The first file of a dispatch goes with its logs.
-fn keep_or_remove(aside: &Path, place: &Path) -> Result<()> {
-    match files::rename(aside, place) {
-        Ok(()) => files::make_ours(place).or_else(|_| files::remove(place)),
-        // A drop zone may be a file system of its own.
-        Err(_) => files::remove(aside),
     }
 }
 

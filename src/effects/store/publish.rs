@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use super::files::{self, Durable, Record};
-use super::{Claim, Store, identity};
+use super::{Claim, ClaimFiles, Store, identity};
 use crate::effects::error::{At, Error, Result};
-use crate::pure::claim::Accepted;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, Report};
 
@@ -56,25 +55,34 @@ impl Store {
     pub fn commit_afresh(
         &self,
         id: &DispatchId,
-        known: Option<(&Accepted, &[u8])>,
-        report: &Report,
-    ) -> Result<Vec<u8>> {
-        let bytes = report_bytes(report)?;
+        known: Option<&ClaimFiles>,
+        report: &[u8],
+    ) -> Result<()> {
         let building = self.finished.join(format!("{BUILDING}{id}"));
         // Nobody but us comes here: what fails for this one fails for all.
         let all = |e: Error| e.of_all();
         self.asides.make_dir_anew(&building, id.as_str()).map_err(all)?;
-        if let Some((accepted, dispatch)) = known {
+        if let Some(ClaimFiles { accepted, bytes: dispatch }) = known {
             let accepted = files::to_json(accepted, &building)?;
-            for (name, bytes) in [("accepted.json", &*accepted), ("dispatch.json", dispatch)] {
+            for (name, bytes) in [("accepted.json", &accepted), ("dispatch.json", dispatch)] {
                 files::replace(&building, name, bytes, Durable::FileOnly).map_err(all)?;
             }
         }
-        files::replace(&building, REPORT, &bytes, Durable::Yes).map_err(all)?;
+        files::replace(&building, REPORT, report, Durable::Yes).map_err(all)?;
         self.asides.rename_over(&building, &self.finished_dir(id), id.as_str()).map_err(all)?;
         files::sync_dir(&self.finished).map_err(all)?;
         self.finished_count.fetch_add(1, Ordering::Relaxed);
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// The bytes of a report, for ever.
+    pub fn encode(&self, report: &Report) -> Result<Vec<u8>> {
+        report_bytes(report)
+    }
+
+    /// Whether its answer stands where it is kept.
+    pub fn is_kept(&self, id: &DispatchId) -> Result<bool> {
+        Ok(identity::find(&self.finished_dir(id).join(REPORT))?.is_some())
     }
 
     /// The report that stands in the claim's folder, if it is whole: one that a crash in the middle of the commit left is none.

@@ -116,7 +116,7 @@ impl Intake<'_> {
         for (id, _) in std::mem::take(&mut self.parked.unread) {
             recover_one(self.context, id, &mut recovered);
         }
-        let Recovered { waiting, taken_up, notices, parked, unread } = recovered;
+        let Recovered { waiting, taken_up, notices, parked, unread, .. } = recovered;
         self.recall_notices(notices);
         for claim in waiting {
             self.recall(claim);

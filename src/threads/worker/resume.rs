@@ -52,6 +52,7 @@ impl Worker<'_> {
         match step {
             Step::Gone => return self.answer_gone(claim),
             Step::Stands => return self.see_found_answer_through(claim),
+            Step::Publish => return self.publish_committed(claim),
             _ => {}
         }
         let open = match self.open(claim) {
@@ -190,6 +191,20 @@ impl Worker<'_> {
         }
     }
 
+    /// Its report is committed, and processes of it live.
+    fn publish_committed(&self, claim: Claim) -> Event {
+        let (store, id) = (&self.context.store, claim.id.clone());
+        self.sweep_by_name(&id);
+        let committed = match persist(self.context, || store.read_committed(&id)) {
+            Ok(Some(committed)) => committed,
+            Err(Unwritten::DaemonEnds) => return Event::Left { id },
+            Ok(None) | Err(Unwritten::Own(_)) => return self.answer_gone(claim),
+        };
+        let (claim, files, url) = self.what_is_left(claim);
+        let answering = Answering::of_committed(claim, files, url, committed, false);
+        see_through(self.context, answering)
+    }
+
     /// A daemon answered it from memory, and died before it was through.
     fn see_found_answer_through(&self, claim: Claim) -> Event {
         let id = claim.id.clone();
@@ -203,13 +218,18 @@ impl Worker<'_> {
             }
         };
         let Some(committed) = found else { return self.answer_gone(claim) };
-        let (claim, accepted, url) = match self.open_what_is_left(claim) {
+        let (claim, files, url) = self.what_is_left(claim);
+        let answering = Answering::of_committed(claim, files, url, committed, true);
+        see_through(self.context, answering)
+    }
+
+    /// For an answer that stands: the claim, what was accepted, and where a callback goes.
+    fn what_is_left(&self, claim: Claim) -> (Claim, Option<ClaimFiles>, Option<String>) {
+        match self.open_what_is_left(claim) {
             Ok(Dossier { claim, accepted, bytes, dispatch }) => {
-                (claim, Some((accepted, bytes)), dispatch.callback_url)
+                (claim, Some(ClaimFiles { accepted, bytes }), dispatch.callback_url)
             }
             Err(claim) => (*claim, None, None),
-        };
-        let answering = Answering::of_committed(claim, accepted, url, committed, true);
-        see_through(self.context, answering)
+        }
     }
 }

@@ -39,7 +39,7 @@ const fn folder(name: &'static str, path: &'static str, knows: Knows) -> Target 
 
 const STDERR: &str = "stderr.log";
 
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 20] = [
     folder("claim", "dispatchd/active/{id}", Knows::Restart),
     file("dispatch.json", "dispatchd/active/{id}/dispatch.json", Knows::Nothing),
     file("accepted.json", "dispatchd/active/{id}/accepted.json", Knows::Nothing),
@@ -55,7 +55,6 @@ pub const TARGETS: [Target; 21] = [
     file("end.json", "dispatchd/active/{id}/attempt-1/end.json", Knows::Restart),
     file(".tmp.end.json", "dispatchd/active/{id}/attempt-1/.tmp.end.json", Knows::Nothing),
     file("reading", "dispatchd/active/{id}/attempt-1/reading", Knows::Restart),
-    file("inbox.json", "dispatchd/active/{id}/attempt-1/inbox.json", Knows::Nothing),
     folder("attempt-2", "dispatchd/active/{id}/attempt-2", Knows::Restart),
     file("started", "dispatchd/started/{id}", Knows::Nothing),
     folder("finished", "dispatchd/finished/{id}", Knows::Answer),
