@@ -209,6 +209,7 @@ impl Attempt {
 
     /// Not durable.
     pub fn write_child(&self, record: &ChildRecord) -> Result<()> {
+        self.look_at_folder()?;
         let path = self.dir.join("child.json");
         files::create(&path, &files::to_json(record, &path)?).map(|_| ())
     }
@@ -245,7 +246,6 @@ impl Attempt {
 
     /// Notes that we begin to read it.
     pub fn note_reading(&self) -> Result<()> {
-        self.look_at_folder()?;
         self.reading_mark()?.set()
     }
 
@@ -254,7 +254,8 @@ impl Attempt {
         self.reading_mark()?.take_back()
     }
 
-    fn reading_mark(&self) -> Result<ReadingMark> {
+    pub(super) fn reading_mark(&self) -> Result<ReadingMark> {
+        self.look_at_folder()?;
         ReadingMark::open(&self.dir, &self.id, &self.asides)
     }
 
@@ -275,8 +276,8 @@ impl Attempt {
     /// The stream, from its beginning. `None`: nothing is left of it.
     pub fn open_stream(&self) -> Option<Stream> {
         let outputs = self.outputs.as_ref()?;
-        let mark = (self.dir.clone(), self.id.clone(), self.asides.clone());
-        Some(Stream::new(outputs.stdout.clone(), self.dir.join("stdout.jsonl"), mark))
+        let path = self.dir.join("stdout.jsonl");
+        Some(Stream::new(outputs.stdout.clone(), path, self.clone()))
     }
 
     /// The end of stderr, as text.

@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Attempt;
 use super::aside::Asides;
 use super::files;
 use crate::effects::error::{At, Result};
@@ -26,7 +27,7 @@ pub struct Stream {
     path: PathBuf,
     read: u64,
     /// Whose mark is set, and where.
-    of: (PathBuf, String, Asides),
+    of: Attempt,
     /// Of a running session.
     mark: Option<ReadingMark>,
 }
@@ -43,7 +44,7 @@ pub struct News {
 }
 
 impl Stream {
-    pub(super) fn new(file: Arc<File>, path: PathBuf, of: (PathBuf, String, Asides)) -> Stream {
+    pub(super) fn new(file: Arc<File>, path: PathBuf, of: Attempt) -> Stream {
         Stream { file, path, read: 0, of, mark: None }
     }
 
@@ -60,8 +61,7 @@ impl Stream {
     /// Feeds what is there beyond what was read to `each`, in pieces; not all of it, if that is much.
     pub fn read_some(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         if self.mark.is_none() {
-            let (dir, id, asides) = &self.of;
-            self.mark = Some(ReadingMark::open(dir, id, asides)?);
+            self.mark = Some(self.of.reading_mark()?);
         }
         self.mark(ReadingMark::set)?;
         let read = self.read(LOOK_BYTES_MAX, each);
