@@ -92,7 +92,7 @@ ROWS = [
      [(IT, "intake::"), (IT, "recovery::")]),
     ("an id that the daemon does not know of is met by the acceptance", "effects/store/claims.rs",
      "files::rename_to_free(&building, &place)", "files::rename(&building, &place)", [(IT, "recovery::claims")]),
-    ("a claim's folder is the one that it was", "effects/store/publish.rs", "claim.folder.is_none_or(|folder| folder == now.identity)", "now.size < u64::MAX",
+    ("a claim's folder is the one that it was", "effects/store/files.rs", "known.is_none_or(|known| known == *now)", "known.is_none_or(|known| known.ino != u64::MAX && now.ino > 0)",
      [(IT, "blast::"), (IT, "hostile::")]),
     ("a folder in the way is moved", "effects/store/aside.rs", "may_be_due && identity::of_path(path).is_ok()", "may_be_due && false && identity::of_path(path).is_ok()",
      [(IT, "recovery::claims")]),

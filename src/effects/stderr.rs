@@ -23,6 +23,8 @@ const NOT_AT_ALL: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 pub struct Stderr {
     file: File,
+    /// It is no plain file: there may be no room.
+    may_block: bool,
     /// Lines since the last one that went out.
     lost: u64,
     /// The last line went out in part.
@@ -32,10 +34,12 @@ pub struct Stderr {
 impl Stderr {
     pub fn open() -> io::Result<Stderr> {
         let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-        let may_block = io::stderr().is_terminal() || file.metadata()?.file_type().is_fifo();
+        let kind = file.metadata()?.file_type();
+        let may_open_again = io::stderr().is_terminal() || kind.is_fifo();
+        let may_block = !kind.is_file();
         // Not everywhere is there a way to open it again, nor always the right to: looking for room must do there.
-        let file = if may_block { open_again().unwrap_or(file) } else { file };
-        Ok(Stderr { file, lost: 0, is_cut: false })
+        let file = if may_open_again { open_again().unwrap_or(file) } else { file };
+        Ok(Stderr { file, may_block, lost: 0, is_cut: false })
     }
 
     fn say(&mut self, line: &[u8]) {
@@ -62,9 +66,10 @@ impl Stderr {
         let ended = if self.is_cut { [b"\n", line].concat() } else { line.to_vec() };
         let patience = if self.lost > 0 { NOT_AT_ALL } else { SLOW_READER };
         let mut left = ended.as_slice();
-        while !left.is_empty() && has_room(self.file.as_fd(), patience) {
+        let has_room = || !self.may_block || has_room(self.file.as_fd(), patience);
+        while !left.is_empty() && has_room() {
             // A pipe that has room takes so much without waiting.
-            match self.file.write(&left[..left.len().min(PIPE_BUF)]) {
+            match (&self.file).write(&left[..left.len().min(PIPE_BUF)]) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Ok(written) if written > 0 => left = &left[written..],
                 _ => break,

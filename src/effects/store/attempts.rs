@@ -63,7 +63,7 @@ impl Store {
         start: &AttemptStart,
         prompt: &str,
     ) -> Result<(Attempt, AttemptFiles)> {
-        self.look_at_folder(claim)?;
+        claim.folder = Some(self.look_at_folder(claim)?);
         let mut attempt = self.attempt(&claim.id, start.attempt);
         match self.write_attempt(claim, &mut attempt, start, prompt) {
             Ok(files) => Ok((attempt, files)),
@@ -105,8 +105,8 @@ impl Store {
         files::sync_dir(&claim_dir)?;
         // At a retry too: the disk may have refused this to an attempt that never ran.
         self.active.sync()?;
-        let folder = |dir: &Path| Ok(identity::find(dir)?.map(|stamp| stamp.identity));
-        (claim.folder, attempt.folder) = (folder(&claim_dir)?, folder(dir)?);
+        let folder = identity::find(dir)?.map(|stamp| stamp.identity);
+        attempt.folder = folder;
         attempt.outputs = outputs.map(Arc::new);
         Ok(files)
     }
@@ -176,15 +176,9 @@ impl Attempt {
     /// The folder is the one that it was, and we may write there.
     fn look_at_folder(&self) -> Result<()> {
         if let Some(claim) = self.dir.parent() {
-            files::open_up(claim).at("open up", claim)?;
+            files::open_up(claim)?;
         }
-        let is_there = files::open_up(&self.dir).at("open up", &self.dir)?;
-        let now = if is_there { identity::find(&self.dir)? } else { None };
-        if now.is_some_and(|now| self.folder.is_none_or(|folder| folder == now.identity)) {
-            return Ok(());
-        }
-        let gone = io::Error::new(io::ErrorKind::NotFound, "it is not there any more");
-        Err(gone).at("use", &self.dir)
+        files::open_same(&self.dir, self.folder).map(drop)
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {

@@ -165,7 +165,7 @@ impl Store {
         files::create(&building.join("dispatch.json"), bytes)?;
         files::create(&building.join("accepted.json"), &files::to_json(accepted, &building)?)?;
         // What is no folder, or cannot be removed, is moved out of the way.
-        if matches!(files::open_up(&place), Ok(true))
+        if matches!(files::open_up(&place), Ok(Some(_)))
             && let Err(e) = files::remove_tree(&place)
         {
             log::debug!("{e}");
@@ -235,14 +235,11 @@ impl Store {
     /// Opens a claim's folders up that a session shut, so that they can be read. Gives which folder it is.
     pub fn open_up_claim(&self, id: &DispatchId) -> Result<Option<Identity>> {
         let dir = self.claim_dir(id);
-        if !files::open_up(&dir).at("open up", &dir)? {
-            return Ok(None);
-        }
+        let Some(stamp) = files::open_up(&dir)? else { return Ok(None) };
         for entry in files::list(&dir)? {
-            let path = entry.at("read", &dir)?.path();
-            files::open_up(&path).at("open up", &path)?;
+            files::open_up(&entry.at("read", &dir)?.path())?;
         }
-        Ok(identity::find(&dir)?.map(|stamp| stamp.identity))
+        Ok(Some(stamp.identity))
     }
 
     /// Ids in `active/`, in no order. Folders that were being built are removed.

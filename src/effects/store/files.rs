@@ -14,8 +14,10 @@ use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::identity::{self, Kind, Stamp};
 use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
+use crate::pure::claim::Identity;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durable {
@@ -157,23 +159,31 @@ pub(super) fn make_dir_anew(path: &Path) -> Result<()> {
     .at("make", path)
 }
 
-/// Gives a folder of ours its own mode back, if a session took it. False: it is no folder (any more).
-pub(super) fn open_up(dir: &Path) -> io::Result<bool> {
-    let meta = match fs::symlink_metadata(dir) {
-        Err(e) if is_nothing(&e) => return Ok(false),
-        looked => looked?,
+/// Gives a folder of ours its own mode back, if a session took it. `None`: it is no folder (any more).
+pub(super) fn open_up(dir: &Path) -> Result<Option<Stamp>> {
+    let Some(stamp) = identity::find(dir)?.filter(|stamp| stamp.kind == Kind::Directory) else {
+        return Ok(None);
     };
-    if meta.is_dir() && meta.permissions().mode() & 0o700 != 0o700 {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    if stamp.mode & 0o700 != 0o700 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).at("open up", dir)?;
     }
-    Ok(meta.is_dir())
+    Ok(Some(stamp))
+}
+
+/// That a folder is the one that it was, and that we may write there. Gives which one it is.
+pub(super) fn open_same(dir: &Path, known: Option<Identity>) -> Result<Identity> {
+    let now = open_up(dir)?.map(|stamp| stamp.identity);
+    now.filter(|now| known.is_none_or(|known| known == *now)).ok_or_else(|| {
+        let gone = io::Error::new(io::ErrorKind::NotFound, "it is not there any more");
+        Error::new("use", dir, gone)
+    })
 }
 
 /// The same for all folders in it, however deep. What cannot be opened up stays as it is.
 fn open_up_all(dir: &Path) {
     let mut folders = vec![dir.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        if !matches!(open_up(&folder), Ok(true)) {
+        if !matches!(open_up(&folder), Ok(Some(_))) {
             continue;
         }
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();

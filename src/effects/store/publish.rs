@@ -3,13 +3,13 @@
 //! Where a claim's own folder is gone or cannot be used (a session can reach it), the answer is committed in a fresh
 //! `finished/<id>` instead: whoever owns the dispatch knows it from memory.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use super::files::{self, Durable, Record};
 use super::{Claim, ClaimFiles, Store, identity};
-use crate::effects::error::{At, Error, Result};
+use crate::effects::error::{Error, Result};
+use crate::pure::claim::Identity;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, Report};
 
@@ -39,16 +39,9 @@ impl Store {
         Ok(bytes)
     }
 
-    /// The claim's folder is the one that it was, and we may write there.
-    pub fn look_at_folder(&self, claim: &Claim) -> Result<()> {
-        let dir = self.claim_dir(&claim.id);
-        let is_there = files::open_up(&dir).at("open up", &dir)?;
-        let now = if is_there { identity::find(&dir)? } else { None };
-        if now.is_some_and(|now| claim.folder.is_none_or(|folder| folder == now.identity)) {
-            return Ok(());
-        }
-        let gone = io::Error::new(io::ErrorKind::NotFound, "it is not there any more");
-        Err(gone).at("use", &dir)
+    /// The claim's folder is the one that it was, and we may write there. Gives which one it is.
+    pub(super) fn look_at_folder(&self, claim: &Claim) -> Result<Identity> {
+        files::open_same(&self.claim_dir(&claim.id), claim.folder)
     }
 
     /// The same commit for a claim whose folder is of no use: in a fresh `finished/<id>`, with what is known of the dispatch.
@@ -141,7 +134,7 @@ impl Store {
     pub fn retire_remains(&self, id: &DispatchId) -> Result<()> {
         let (from, to) = (self.claim_dir(id), self.finished_dir(id).join("remains"));
         if identity::find(&from)?.is_some() {
-            files::open_up(&from).at("open up", &from)?;
+            files::open_up(&from)?;
             self.asides.rename_over(&from, &to, id.as_str())?;
         }
         self.forget_start(id)

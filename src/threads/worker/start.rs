@@ -85,6 +85,7 @@ impl Worker<'_> {
             Err(e) if start.attempt == 1 && !e.fault().is_everywhere() => {
                 log::warn!("{e}: the folder of {} is made anew", claim.id);
                 context.store.restore(&claim.id, accepted, bytes)?;
+                claim.folder = None;
                 context.store.begin_attempt(claim, &start, &prompt)?
             }
             begun => begun?,
