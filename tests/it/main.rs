@@ -32,6 +32,7 @@ mod names;
 mod network_fs;
 mod ownership;
 mod places;
+mod readme;
 mod recorded;
 mod recovery;
 mod reload;

@@ -1,0 +1,50 @@
+//! What README.md tells a newcomer to type, run as it stands there: with an empty home directory, in the repository's root.
+//!
+//! Only blocks that need nothing else are here; the rest of the page is held to the program by the tests of its subjects.
+
+use std::process::{Command, Stdio};
+
+use crate::util::*;
+
+const README: &str = include_str!("../../README.md");
+
+/// The first block of that language after a heading.
+fn block(heading: &str, language: &str) -> String {
+    let section = README.split(&format!("## {heading}\n")).nth(1).expect("the heading");
+    let block = section.split(&format!("```{language}\n")).nth(1).expect("a block");
+    block.split("```").next().expect("its end").to_string()
+}
+
+#[test]
+fn the_first_dispatch_can_be_pasted_whole_on_an_empty_home() {
+    let lab = Lab::new();
+    let heading = "A first dispatch by hand";
+    let pasted = block(heading, "sh").replace("target/debug/gstack-dispatch-daemon", DAEMON);
+    let run = Command::new("sh")
+        .args(["-c", &format!("{pasted}\nwait")])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap_or_default())
+        .env("HOME", &lab.home)
+        .stdin(Stdio::null())
+        .output()
+        .expect("sh");
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert_eq!(out, block(heading, "text"), "{err}");
+    assert!(run.status.success(), "{err}");
+}
+
+#[test]
+fn the_command_line_of_a_session_is_the_one_that_is_shown() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().start();
+    let dump = lab.path("dump");
+    lab.send(&lab.task("a", format!("fake: dump {}", dump.display())));
+    lab.completed("a");
+    let shown = block("What a session is, and what happens to your repository", "text");
+    let (fixed, _) = shown.trim().split_once(" 0f8b4c1e").expect("an id at the end");
+    let argv = text_file(dump.join("argv"));
+    let words: Vec<&str> = argv.lines().collect();
+    assert_eq!(format!("claude {}", words[..words.len() - 1].join(" ")), fixed);
+    drop(daemon);
+}
