@@ -46,6 +46,9 @@
 //!   is in force. Whose the file must be: [`pure::ownership`].
 //! - **Asked whether we are still the one daemon of the directory?** `threads::lock`, by whoever is about to begin or answer
 //!   something; the lock itself is `effects::store`'s.
+//! - **Kept one dispatch's own trouble from the others?** `threads::persist` gives what fails for one alone a few tries;
+//!   `threads::conclude` answers from memory where its folder is of no use, `threads::intake::parked` keeps what cannot be
+//!   answered yet. What stands in the way is moved by [`effects::store`] (`aside`).
 //! - **Removed what is over?** [`pure::retention`] decides, `threads::retention` does it, a little with each beat.
 //! - **A fifth agent added?** One row in [`pure::agent::DRIVERS`] and a file beside `pure/agent/claude.rs`; its name in
 //!   [`pure::dispatch::AGENTS`].
