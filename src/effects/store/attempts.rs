@@ -143,6 +143,11 @@ impl Store {
 
     /// The newest attempt that began, if any did.
     pub fn last_attempt(&self, id: &DispatchId) -> Result<Option<Attempt>> {
+        let first = self.attempt(id, 1).dir;
+        // Of the many that wait none has begun: they need not be looked through.
+        if identity::find(&first)?.is_none() && !self.has_started(id)? {
+            return Ok(None);
+        }
         let last = numbers(&self.claim_dir(id))?.pop();
         Ok(last.map(|number| self.attempt(id, number)))
     }

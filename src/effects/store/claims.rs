@@ -236,8 +236,11 @@ impl Store {
     pub fn open_up_claim(&self, id: &DispatchId) -> Result<Option<Identity>> {
         let dir = self.claim_dir(id);
         let Some(stamp) = files::open_up(&dir)? else { return Ok(None) };
-        for entry in files::list(&dir)? {
-            files::open_up(&entry.at("read", &dir)?.path())?;
+        // Before it runs there are no folders in it.
+        if self.has_started(id)? {
+            for entry in files::list(&dir)? {
+                files::open_up(&entry.at("read", &dir)?.path())?;
+            }
         }
         Ok(Some(stamp.identity))
     }
