@@ -154,6 +154,7 @@ fn adopted_after(claude: &Path, end: impl FnOnce(Daemon)) {
     assert_eq!((text_file(&file).as_str(), api.requests()), ("x\n", 2));
     assert!(adopted["pid"].as_i64().is_some_and(|pid| !alive(pid as i32)), "{adopted}");
     // Once means once: not a second session, not a second answer, whoever starts again.
+    lab.settled("a");
     second.crash();
     let _third = daemon(&lab, &api, claude).start();
     lab.heartbeat("nothing is left to do", |beat| beat["active"] == 0 && beat["queued"] == 0);
