@@ -1,4 +1,5 @@
-//! The wiring: builds what the threads share, recovers, starts them, and waits for the end. Nothing is decided here.
+//! The wiring: builds what the threads share, recovers, starts them, and waits for the end. Nothing
+//! is decided here.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -93,7 +94,8 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         let pid = json!(std::process::id());
         context.audit.record("daemon_stopped", "", &[("pid", pid)]);
         log::info!("stopped");
-        // Not by return: that would wait for threads that wait for signals, or for a callback that hangs.
+        // Not by return: that would wait for threads that wait for signals, or for a callback that
+        // hangs.
         std::process::exit(code)
     })
 }
@@ -122,7 +124,8 @@ fn far_away(store: &Store, settings: &Settings) -> Result<Option<&'static str>, 
     }
 }
 
-/// Cron's "make sure that it runs": quiet, unless a person looks on, or the one that holds the lock looks dead.
+/// Cron's "make sure that it runs": quiet, unless a person looks on, or the one that holds the lock
+/// looks dead.
 fn second_daemon(store: &Store) -> Result<ExitCode, String> {
     let pid = store.lock_holder().or_else(|| store.heartbeat_pid());
     let who = pid.map_or("another daemon".to_string(), |pid| format!("pid {pid}"));

@@ -1,5 +1,5 @@
-//! gstack-dispatch-daemon: hands coding dispatches that are dropped into a directory to a headless coding agent, and answers
-//! each with exactly one true report.
+//! gstack-dispatch-daemon: hands coding dispatches that are dropped into a directory to a headless
+//! coding agent, and answers each with exactly one true report.
 //!
 //! # The way of a dispatch
 //!
@@ -29,39 +29,49 @@
 //!
 //! # Where is …
 //!
-//! - **A dropped file first seen?** `threads::watcher` (a name), then `threads::intake::inbox` (the look).
-//! - **Decided that it runs?** [`pure::queue`] keeps the order, `threads::intake` asks it; nobody else hands out a claim.
-//! - **Decided that an agent is held (a usage limit, refused credentials)?** [`pure::hold`], from what attempts say;
-//!   `threads::intake` keeps the holds, the queue asks them.
-//! - **Signalled?** Only in `effects::process`, only by the thread that owns the session (`threads::attempt`). Others ask.
+//! - **A dropped file first seen?** `threads::watcher` (a name), then `threads::intake::inbox` (the
+//!   look).
+//! - **Decided that it runs?** [`pure::queue`] keeps the order, `threads::intake` asks it; nobody
+//!   else hands out a claim.
+//! - **Decided that an agent is held (a usage limit, refused credentials)?** [`pure::hold`], from
+//!   what attempts say; `threads::intake` keeps the holds, the queue asks them.
+//! - **Signalled?** Only in `effects::process`, only by the thread that owns the session
+//!   (`threads::attempt`). Others ask.
 //! - **A path named?** Only in [`effects::store`].
-//! - **Decided what happens after a crash?** [`pure::recovery`], one exhaustive function over what stands on disk;
-//!   `threads::recover` looks and does.
-//! - **Decided how a session ended?** [`pure::outcome`], from our own stop, the agent's stream, the exit. And what follows:
-//!   [`pure::policy`]. What the next attempt is to be: [`pure::plan`].
-//! - **Decided which callback goes out next, and whether again?** [`pure::delivery`]; `threads::courier` sends.
-//! - **Told what is wrong with the daemon itself?** [`pure::trouble`] keeps the table, `threads::health` tells; whoever meets
-//!   an error that is tried again says so there, and `threads::intake::halt` holds new work back.
-//! - **Read what the operator set, and read again on SIGHUP?** `threads::sources` and `threads::reload`; `threads::live` has what
-//!   is in force. Whose the file must be: [`pure::ownership`].
-//! - **Asked whether we are still the one daemon of the directory?** `threads::lock`, by whoever is about to begin or answer
-//!   something; the lock itself is `effects::store`'s.
-//! - **Kept one dispatch's own trouble from the others?** `threads::persist` gives what fails for one alone a few tries;
-//!   `threads::conclude` answers from memory where its folder is of no use, `threads::intake::parked` keeps what cannot be
-//!   answered yet. What stands in the way is moved by [`effects::store`] (`aside`).
-//! - **Removed what is over?** [`pure::retention`] decides, `threads::retention` does it, a little with each beat.
-//! - **A fifth agent added?** One row in [`pure::agent::DRIVERS`] and a file beside `pure/agent/claude.rs`; its name in
-//!   [`pure::dispatch::AGENTS`].
-//! - **A new command added?** A variant of [`pure::cli::Command`], its arm in [`main`], and a file `src/commands/<name>.rs` on
-//!   the level of [`daemon`], working on the store's files, so that it works with the daemon up or down.
-//! - **A setting added?** One row in [`pure::config::SETTINGS`]: flag, variable, key and help follow from it, and
-//!   whether it needs a restart.
+//! - **Decided what happens after a crash?** [`pure::recovery`], one exhaustive function over what
+//!   stands on disk; `threads::recover` looks and does.
+//! - **Decided how a session ended?** [`pure::outcome`], from our own stop, the agent's stream, the
+//!   exit. And what follows: [`pure::policy`]. What the next attempt is to be: [`pure::plan`].
+//! - **Decided which callback goes out next, and whether again?** [`pure::delivery`];
+//!   `threads::courier` sends.
+//! - **Told what is wrong with the daemon itself?** [`pure::trouble`] keeps the table,
+//!   `threads::health` tells; whoever meets an error that is tried again says so there, and
+//!   `threads::intake::halt` holds new work back.
+//! - **Read what the operator set, and read again on SIGHUP?** `threads::sources` and
+//!   `threads::reload`; `threads::live` has what is in force. Whose the file must be:
+//!   [`pure::ownership`].
+//! - **Asked whether we are still the one daemon of the directory?** `threads::lock`, by whoever is
+//!   about to begin or answer something; the lock itself is `effects::store`'s.
+//! - **Kept one dispatch's own trouble from the others?** `threads::persist` gives what fails for
+//!   one alone a few tries; `threads::conclude` answers from memory where its folder is of no use,
+//!   `threads::intake::parked` keeps what cannot be answered yet. What stands in the way is moved
+//!   by [`effects::store`] (`aside`).
+//! - **Removed what is over?** [`pure::retention`] decides, `threads::retention` does it, a little
+//!   with each beat.
+//! - **A fifth agent added?** One row in [`pure::agent::DRIVERS`] and a file beside
+//!   `pure/agent/claude.rs`; its name in [`pure::dispatch::AGENTS`].
+//! - **A new command added?** A variant of [`pure::cli::Command`], its arm in [`main`], and a file
+//!   `src/commands/<name>.rs` on the level of [`daemon`], working on the store's files, so that it
+//!   works with the daemon up or down.
+//! - **A setting added?** One row in [`pure::config::SETTINGS`]: flag, variable, key and help
+//!   follow from it, and whether it needs a restart.
 //!
 //! # What holds everywhere
 //!
-//! The directory is the truth: if the process died at this line, the next start must reach the same answer. A panic ends the
-//! process (`panic = "abort"`), so that recovery is the ordinary path. A failed session is a value; an `Error` is our own
-//! trouble; in the loops of threads no error ends the loop.
+//! The directory is the truth: if the process died at this line, the next start must reach the same
+//! answer. A panic ends the process (`panic = "abort"`), so that recovery is the ordinary path. A
+//! failed session is a value; an `Error` is our own trouble; in the loops of threads no error ends
+//! the loop.
 
 #![forbid(unsafe_code)]
 
@@ -125,7 +135,8 @@ fn print(text: &str) -> Result<ExitCode, (u8, String)> {
     }
 }
 
-/// One line an event on stderr: time, level, thread, text. `GSTACK_DISPATCHD_LOG` or `RUST_LOG` choose the level.
+/// One line an event on stderr: time, level, thread, text. `GSTACK_DISPATCHD_LOG` or `RUST_LOG`
+/// choose the level.
 fn init_log() {
     let level = |name| std::env::var(name).ok().filter(|level: &String| !level.is_empty());
     let filter = level("GSTACK_DISPATCHD_LOG")

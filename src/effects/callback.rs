@@ -1,8 +1,9 @@
 //! The only module that knows HTTP: one POST, with every limit set, and a plain answer.
 //!
-//! Nothing of the library's defaults is right for us: it has no timeout, turns a redirected POST into a GET that succeeds,
-//! takes error statuses its own way, and hands everything, even what is meant for this machine, to a proxy that it finds in
-//! the environment. Only 2xx means that the report arrived.
+//! Nothing of the library's defaults is right for us: it has no timeout, turns a redirected POST
+//! into a GET that succeeds, takes error statuses its own way, and hands everything, even what is
+//! meant for this machine, to a proxy that it finds in the environment. Only 2xx means that the
+//! report arrived.
 
 use std::fs;
 use std::io;
@@ -51,8 +52,8 @@ impl Sender {
         *self.agent.write().unwrap_or_else(PoisonError::into_inner) = agent;
     }
 
-    /// The answer's status, or why there was none. `timeout` bounds the whole try, from the name's resolution to the
-    /// answer's end.
+    /// The answer's status, or why there was none. `timeout` bounds the whole try, from the name's
+    /// resolution to the answer's end.
     pub fn post(
         &self,
         url: &str,

@@ -1,4 +1,5 @@
-//! The clocks: wall time for what people read, monotonic time for what is decided, ticks since boot for what /proc says.
+//! The clocks: wall time for what people read, monotonic time for what is decided, ticks since boot
+//! for what /proc says.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,7 +28,8 @@ pub fn monotonic_ms() -> i64 {
     now.tv_sec * 1000 + now.tv_nsec / 1_000_000
 }
 
-/// Clock ticks since boot, the unit of a process's start time in /proc/PID/stat (100 a second on every Linux).
+/// Clock ticks since boot, the unit of a process's start time in /proc/PID/stat (100 a second on
+/// every Linux).
 #[cfg(target_os = "linux")]
 pub fn ticks_since_boot() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
@@ -39,7 +41,8 @@ pub fn ticks_since_boot() -> u64 {
     0
 }
 
-/// Names this boot of the machine; a pid from another one means nothing. Constant where the system does not tell.
+/// Names this boot of the machine; a pid from another one means nothing. Constant where the system
+/// does not tell.
 pub fn boot_id() -> &'static str {
     static READ: OnceLock<String> = OnceLock::new();
     READ.get_or_init(|| {

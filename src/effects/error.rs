@@ -1,4 +1,5 @@
-//! Our own trouble, as opposed to a failed session: what was being done, to which path or program, and why it did not work.
+//! Our own trouble, as opposed to a failed session: what was being done, to which path or program,
+//! and why it did not work.
 
 use std::fmt;
 use std::io;
@@ -48,7 +49,8 @@ impl Error {
 
 /// Whose trouble an error is: the disk's, the machine's, or only that of what was being done.
 pub fn fault(e: &io::Error) -> Fault {
-    // FBIG: the limit on the size of files (`ulimit -f`), where it is our own file that has grown so large.
+    // FBIG: the limit on the size of files (`ulimit -f`), where it is our own file that has grown
+    // so large.
     let disk = [Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::ROFS, Errno::FBIG];
     let shortage = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
     let is_of = |list: &[Errno]| list.iter().any(|n| e.raw_os_error() == Some(n.raw_os_error()));

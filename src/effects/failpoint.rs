@@ -1,15 +1,17 @@
-//! Where a test can end the process, or make an effect fail: before each call that opens, reads or changes a file of ours,
-//! starts a process or signals one. Without the feature `failpoints` there is nothing of it in the program.
+//! Where a test can end the process, or make an effect fail: before each call that opens, reads or
+//! changes a file of ours, starts a process or signals one. Without the feature `failpoints` there
+//! is nothing of it in the program.
 //!
-//! It sits in the effects themselves, not in a wrapper around the daemon: what is counted is then just what can go wrong,
-//! and a test that walks through all numbers has seen every place.
+//! It sits in the effects themselves, not in a wrapper around the daemon: what is counted is then
+//! just what can go wrong, and a test that walks through all numbers has seen every place.
 //!
-//! `GSTACK_FAILPOINT`: `kill@N` (SIGKILL before the N-th effect), `ENOSPC@N` (the first effect from the N-th on that can
-//! fail so fails once), `ENOSPC@N+` (all of them do, for ever), `short@N` (that write takes half, the next one nothing).
-//! `GSTACK_FAILPOINT_OVER`: a path; as long as something is there, nothing fails.
-//! `GSTACK_FAILPOINT_TRACE`: a file that gets one line for each effect: number, name, paths.
-//! `GSTACK_FAILPOINT_CLOCK`: a file; the wall clock is wrong by so many milliseconds as stand in it, from one look to the next.
-//! `GSTACK_FAILPOINT_KEEP`: a folder in which a file that is removed or replaced keeps a second name, the effect's number.
+//! `GSTACK_FAILPOINT`: `kill@N` (SIGKILL before the N-th effect), `ENOSPC@N` (the first effect from
+//! the N-th on that can fail so fails once), `ENOSPC@N+` (all of them do, for ever), `short@N`
+//! (that write takes half, the next one nothing). `GSTACK_FAILPOINT_OVER`: a path; as long as
+//! something is there, nothing fails. `GSTACK_FAILPOINT_TRACE`: a file that gets one line for each
+//! effect: number, name, paths. `GSTACK_FAILPOINT_CLOCK`: a file; the wall clock is wrong by so
+//! many milliseconds as stand in it, from one look to the next. `GSTACK_FAILPOINT_KEEP`: a folder
+//! in which a file that is removed or replaced keeps a second name, the effect's number.
 
 use std::path::Path;
 #[cfg(not(feature = "failpoints"))]
@@ -229,7 +231,8 @@ mod armed {
         }
     }
 
-    /// What other threads have announced is done by then, and nothing new is: the trace is what happened.
+    /// What other threads have announced is done by then, and nothing new is: the trace is what
+    /// happened.
     const LAST_EFFECTS: Duration = Duration::from_millis(25);
     static IS_DYING: AtomicBool = AtomicBool::new(false);
 

@@ -1,7 +1,7 @@
 //! What git knows of a project: before a session from its files alone, after it with git itself.
 //!
-//! A repository's own configuration can name programs to run (file-system monitor, hooks); git is called with those off,
-//! without optional locks and with a time limit, and only after the session.
+//! A repository's own configuration can name programs to run (file-system monitor, hooks); git is
+//! called with those off, without optional locks and with a time limit, and only after the session.
 
 use std::fs;
 use std::io::{Read, Seek};
@@ -32,9 +32,9 @@ pub fn before(dir: &Path) -> Option<GitFacts> {
     Some(GitFacts { branch, head_before: head, ..GitFacts::default() })
 }
 
-/// Completes what [`before`] saw. A git process costs more than all else that a short session costs us, so the working tree
-/// is left alone (and `dirty_files` unknown) if `may_have_changed` is false and nothing near its root is newer than
-/// `since_ms`.
+/// Completes what [`before`] saw. A git process costs more than all else that a short session costs
+/// us, so the working tree is left alone (and `dirty_files` unknown) if `may_have_changed` is false
+/// and nothing near its root is newer than `since_ms`.
 pub fn after(
     processes: &Processes,
     store: &Store,
@@ -151,7 +151,8 @@ const ROOT_ENTRIES_MAX: usize = 200;
 /// Time stamps of files are taken from a clock that ticks this coarsely, in milliseconds.
 const STAMP_SLACK_MS: i64 = 20;
 
-/// Whether the index, the root or anything directly in it has a time stamp of the session. A sure sign if it says yes.
+/// Whether the index, the root or anything directly in it has a time stamp of the session. A sure
+/// sign if it says yes.
 fn looks_touched(tree: &WorkTree, since_ms: i64) -> bool {
     let touched = |meta: std::io::Result<fs::Metadata>| {
         meta.is_ok_and(|m| {
@@ -206,7 +207,8 @@ fn line(bytes: &[u8]) -> Option<String> {
     (!line.is_empty()).then(|| line.to_string())
 }
 
-/// `(branch, commit)` as the files of `.git` have it; a detached HEAD has no branch, a new repository no commit.
+/// `(branch, commit)` as the files of `.git` have it; a detached HEAD has no branch, a new
+/// repository no commit.
 fn read_head(tree: &WorkTree) -> Option<(Option<String>, Option<String>)> {
     let git_dir = git_dir(tree)?;
     // Only what a `.git` file points to shares refs with another.
@@ -222,7 +224,8 @@ fn read_head(tree: &WorkTree) -> Option<(Option<String>, Option<String>)> {
     Some((branch, read_ref(&git_dir, &common, target, 0)))
 }
 
-/// `.git` is a directory, or in a worktree or submodule a file that names one (gitrepository-layout(5)).
+/// `.git` is a directory, or in a worktree or submodule a file that names one
+/// (gitrepository-layout(5)).
 fn git_dir(tree: &WorkTree) -> Option<PathBuf> {
     if tree.has_git_dir || tree.dot_git.is_dir() {
         return Some(tree.dot_git.clone());

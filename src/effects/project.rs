@@ -33,8 +33,9 @@ pub fn resolve(dir: &Path) -> Result<PathBuf, String> {
 /// More links than this lead nowhere (Linux follows as many).
 const LINKS_MAX: usize = 40;
 
-/// Where a directory is, or would be if it were made now: every link on the way is followed, also one that leads to nothing
-/// yet, and what is not there keeps its name. Two ways to one directory are the same before it exists.
+/// Where a directory is, or would be if it were made now: every link on the way is followed, also
+/// one that leads to nothing yet, and what is not there keeps its name. Two ways to one directory
+/// are the same before it exists.
 pub fn resolve_nearest(path: &Path) -> PathBuf {
     if let Ok(resolved) = path.canonicalize() {
         return resolved;
@@ -71,16 +72,18 @@ fn parts(path: &Path) -> VecDeque<OsString> {
     path.components().filter(named).map(|part| part.as_os_str().to_os_string()).collect()
 }
 
-/// What a directory that the settings name may be called by whoever works in it: as it is written, and where it leads now.
-/// Both count: of a link that is changed between two looks, neither form alone would do.
+/// What a directory that the settings name may be called by whoever works in it: as it is written,
+/// and where it leads now. Both count: of a link that is changed between two looks, neither form
+/// alone would do.
 pub fn forms(key: &str, home: Option<&OsStr>) -> [PathBuf; 2] {
     let written = expand(key, home);
     let resolved = resolve_nearest(&written);
     [written, resolved]
 }
 
-/// Two dispatches with the same lane would work in the same tree: that of the nearest parent with a `.git`, else the
-/// directory itself. A directory that does not exist yet stands for where it would be.
+/// Two dispatches with the same lane would work in the same tree: that of the nearest parent with a
+/// `.git`, else the directory itself. A directory that does not exist yet stands for where it would
+/// be.
 pub fn lane(dir: &Path) -> Lane {
     lane_of_resolved(&resolve_nearest(dir))
 }

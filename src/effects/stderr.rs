@@ -1,10 +1,11 @@
-//! The daemon's own log, line by line to stderr, where it must never stop the daemon: nobody may be reading that pipe, and a
-//! terminal stands still at Ctrl-S or behind a hanging connection.
+//! The daemon's own log, line by line to stderr, where it must never stop the daemon: nobody may be
+//! reading that pipe, and a terminal stands still at Ctrl-S or behind a hanging connection.
 //!
-//! A line is written at once by whoever logs it, so that lines keep their order and a crash loses none; but only while there
-//! is room. What finds none is dropped and counted, and the count is told with the next line that goes out. (A queue and a
-//! thread would keep a few more of them, and lose the last ones at every exit.) O_NONBLOCK is not set on stderr itself,
-//! since whoever shares that open file would meet it too: a shell on its terminal, for one.
+//! A line is written at once by whoever logs it, so that lines keep their order and a crash loses
+//! none; but only while there is room. What finds none is dropped and counted, and the count is
+//! told with the next line that goes out. (A queue and a thread would keep a few more of them, and
+//! lose the last ones at every exit.) O_NONBLOCK is not set on stderr itself, since whoever shares
+//! that open file would meet it too: a shell on its terminal, for one.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -37,7 +38,8 @@ impl Stderr {
         let kind = file.metadata()?.file_type();
         let may_open_again = io::stderr().is_terminal() || kind.is_fifo();
         let may_block = !kind.is_file();
-        // Not everywhere is there a way to open it again, nor always the right to: looking for room must do there.
+        // Not everywhere is there a way to open it again, nor always the right to: looking for room
+        // must do there.
         let file = if may_open_again { open_again().unwrap_or(file) } else { file };
         Ok(Stderr { file, may_block, lost: 0, is_cut: false })
     }
@@ -113,7 +115,8 @@ fn has_room(file: BorrowedFd, patience: Timespec) -> bool {
     }
 }
 
-/// An open file of our own on the same pipe or terminal: with it no write waits, whoever else fills the room that was seen.
+/// An open file of our own on the same pipe or terminal: with it no write waits, whoever else fills
+/// the room that was seen.
 #[cfg(target_os = "linux")]
 fn open_again() -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;

@@ -1,6 +1,8 @@
-//! The report, put together: from the dispatch and the ends of its attempts, or from the dispatch alone where no session ran.
+//! The report, put together: from the dispatch and the ends of its attempts, or from the dispatch
+//! alone where no session ran.
 //!
-//! A pure function of what stands on disk, so that a report which is made again after a crash is the same report.
+//! A pure function of what stands on disk, so that a report which is made again after a crash is
+//! the same report.
 
 use super::claim::AttemptEnd;
 use super::cost;
@@ -11,8 +13,8 @@ use super::redact::redact;
 use super::report::{AttemptReport, ERROR_CHARS_MAX, ErrorType, GitFacts, Report, Status};
 use super::time::rfc3339;
 
-/// The answer to a dispatch whose last attempt ended with `last`. `earlier` are the attempts before it, `logs` the folder
-/// that will hold their files.
+/// The answer to a dispatch whose last attempt ended with `last`. `earlier` are the attempts before
+/// it, `logs` the folder that will hold their files.
 pub fn from_attempts(
     dispatch: &Dispatch,
     earlier: Vec<AttemptReport>,
@@ -136,8 +138,8 @@ fn short(text: &str) -> String {
     text.chars().take(ERROR_CHARS_MAX).collect()
 }
 
-/// ASCII JSON in one line, for the callback: receivers that decode a body piece by piece break on a character that two
-/// packets share.
+/// ASCII JSON in one line, for the callback: receivers that decode a body piece by piece break on a
+/// character that two packets share.
 pub fn ascii_json(report: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(report).ok()?;
     let text = value.to_string();

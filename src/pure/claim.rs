@@ -1,7 +1,8 @@
 //! What we write down about an accepted dispatch: the records in `active/<id>/`, each created once.
 //!
-//! These files are the only truth after a crash, so a record holds all that the next daemon needs to go on, and its absence
-//! means something too (see [`super::recovery`]). Fields may be added; none may change its meaning.
+//! These files are the only truth after a crash, so a record holds all that the next daemon needs
+//! to go on, and its absence means something too (see [`super::recovery`]). Fields may be added;
+//! none may change its meaning.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +12,8 @@ use super::outcome::{Ending, StopCause};
 use super::policy::Mode;
 use super::report::{AttemptReport, Denial, GitFacts, Leftover, VerifyReport};
 
-/// A file or directory, recognised whatever name it has. `born_ns` (nanoseconds since 1970, where the file system knows it)
-/// tells a new file from an old one whose inode number it was given.
+/// A file or directory, recognised whatever name it has. `born_ns` (nanoseconds since 1970, where
+/// the file system knows it) tells a new file from an old one whose inode number it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub dev: u64,
@@ -58,8 +59,8 @@ pub struct AttemptStart {
     pub started_monotonic_ms: i64,
     pub deadline_monotonic_ms: i64,
     pub boot_id: String,
-    /// When the session started, in clock ticks since boot as /proc counts them (0: this system has none). A process that
-    /// is older cannot be this session's.
+    /// When the session started, in clock ticks since boot as /proc counts them (0: this system has
+    /// none). A process that is older cannot be this session's.
     pub started_ticks: u64,
     #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
     pub git: GitFacts,
@@ -79,7 +80,8 @@ pub struct FirstStart {
 }
 
 impl FirstStart {
-    /// Milliseconds from then to a later moment: by the monotonic clock within one boot, else by the wall clock.
+    /// Milliseconds from then to a later moment: by the monotonic clock within one boot, else by
+    /// the wall clock.
     pub fn elapsed_ms(&self, now_ms: i64, now_monotonic_ms: i64, boot_id: &str) -> u64 {
         let elapsed = if self.boot_id == boot_id {
             now_monotonic_ms.saturating_sub(self.monotonic_ms)
@@ -94,7 +96,8 @@ impl FirstStart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildRecord {
     pub pid: i32,
-    /// In clock ticks since boot (field 22 of /proc/PID/stat); with the pid it names one process of this boot.
+    /// In clock ticks since boot (field 22 of /proc/PID/stat); with the pid it names one process of
+    /// this boot.
     pub start_time: Option<u64>,
 }
 
@@ -118,7 +121,8 @@ pub enum NextStep {
         not_before_ms: i64,
         delay_ms: u64,
     },
-    /// Back into the queue, first in line, until the hold that this attempt ran into is over. It is no retry.
+    /// Back into the queue, first in line, until the hold that this attempt ran into is over. It is
+    /// no retry.
     Queue {
         mode: Mode,
         retries: u32,
@@ -127,7 +131,8 @@ pub enum NextStep {
 }
 
 impl NextStep {
-    /// Until the next attempt may start; never longer than what was decided, whatever the clock was set to meanwhile.
+    /// Until the next attempt may start; never longer than what was decided, whatever the clock was
+    /// set to meanwhile.
     pub fn wait_ms(&self, now_ms: i64) -> u64 {
         match self {
             NextStep::Retry { not_before_ms, delay_ms, .. } => {
@@ -177,8 +182,8 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// A file name as text, without loss: UTF-8 as it is, anything else as `hex:` and its bytes. Inbox names begin with
-/// `dispatch-`, so that the two cannot be confused.
+/// A file name as text, without loss: UTF-8 as it is, anything else as `hex:` and its bytes. Inbox
+/// names begin with `dispatch-`, so that the two cannot be confused.
 pub fn name_to_text(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
         Ok(text) => text.to_string(),

@@ -1,5 +1,6 @@
-//! The command line: what was typed, as a value. It reads nothing but its arguments, so that `--help` and `--version`
-//! work whatever the state of the machine. A new command is a variant here and a file in `commands/`.
+//! The command line: what was typed, as a value. It reads nothing but its arguments, so that
+//! `--help` and `--version` work whatever the state of the machine. A new command is a variant here
+//! and a file in `commands/`.
 
 use std::ffi::OsString;
 
@@ -60,7 +61,8 @@ fn unknown(option: &str) -> String {
     format!("unknown option: {option} (see --help)")
 }
 
-/// Both the short form (`--drain-timeout`) and the key itself (`--drain-timeout-seconds`) are understood.
+/// Both the short form (`--drain-timeout`) and the key itself (`--drain-timeout-seconds`) are
+/// understood.
 fn find(flag: &str) -> Option<&'static Setting> {
     let full = |s: &Setting| format!("--{}", s.key.replace('_', "-"));
     SETTINGS.iter().find(|s| s.flag() == flag || full(s) == flag)

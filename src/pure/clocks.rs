@@ -1,8 +1,10 @@
-//! When a running session is ended by us: one function of what was seen of it and how long it may go on.
+//! When a running session is ended by us: one function of what was seen of it and how long it may
+//! go on.
 //!
-//! Owns the order of the reasons. Looks at nothing itself: times are milliseconds of the monotonic clock, taken by the one
-//! who looks. Silence is no proof of a hang, since a build may print nothing for an hour; so it counts only together with
-//! processors that stand still, and only where the operator asked for it.
+//! Owns the order of the reasons. Looks at nothing itself: times are milliseconds of the monotonic
+//! clock, taken by the one who looks. Silence is no proof of a hang, since a build may print
+//! nothing for an hour; so it counts only together with processors that stand still, and only where
+//! the operator asked for it.
 
 use super::agent::Summary;
 use super::outcome::StopCause;
@@ -32,7 +34,8 @@ pub struct Look {
     pub still_since_ms: Option<i64>,
 }
 
-/// The TTL is a promise to the dispatcher and comes first; a session that has answered is not also stalled.
+/// The TTL is a promise to the dispatcher and comes first; a session that has answered is not also
+/// stalled.
 pub fn due(look: &Look, limits: &Limits) -> Option<StopCause> {
     let is_over = |since_ms: Option<i64>, limit_ms: Option<i64>| match (since_ms, limit_ms) {
         (Some(since_ms), Some(limit_ms)) => look.now_ms - since_ms >= limit_ms,
@@ -54,27 +57,32 @@ pub fn due(look: &Look, limits: &Limits) -> Option<StopCause> {
     }
 }
 
-/// Whether the last result is the last word: no turn after it, no work in the background that would wake the agent again.
+/// Whether the last result is the last word: no turn after it, no work in the background that would
+/// wake the agent again.
 pub fn is_final(summary: &Summary) -> bool {
     summary.result.is_some() && !summary.working_after_result && summary.outstanding_tasks == 0
 }
 
-/// Any event will do: hooks of the start, which may take minutes, come before the agent's own first one.
+/// Any event will do: hooks of the start, which may take minutes, come before the agent's own first
+/// one.
 pub fn has_begun(summary: &Summary) -> bool {
     summary.lines > summary.broken_lines
 }
 
-/// Processor time of all processes of a session, as ticks, and a number for which processes they are.
+/// Processor time of all processes of a session, as ticks, and a number for which processes they
+/// are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpu {
     pub ticks: u64,
     pub who: u64,
 }
 
-/// More than this is work, in ticks (1/100 s) for each second. Claude Code that waits for an answer which never comes uses 0.6
-/// to 0.8 (seen with 2.1.197 and 2.1.330), so that "none at all" would never be true of it.
+/// More than this is work, in ticks (1/100 s) for each second. Claude Code that waits for an answer
+/// which never comes uses 0.6 to 0.8 (seen with 2.1.197 and 2.1.330), so that "none at all" would
+/// never be true of it.
 const IDLE_TICKS_PER_SECOND: f64 = 2.0;
-/// Looking at the processor means looking at every process of the machine: at most so often within one stall timeout.
+/// Looking at the processor means looking at every process of the machine: at most so often within
+/// one stall timeout.
 const SAMPLES_PER_TIMEOUT: i64 = 4;
 
 /// Finds out since when a session is still: no new output, and no use of the processor.
@@ -86,7 +94,8 @@ pub struct Stillness {
 }
 
 impl Stillness {
-    /// `sample` is asked only when its answer matters; it gives nothing where processor time is not known.
+    /// `sample` is asked only when its answer matters; it gives nothing where processor time is not
+    /// known.
     pub fn look(
         &mut self,
         now_ms: i64,
@@ -190,7 +199,8 @@ mod tests {
 
     const A: Cpu = Cpu { ticks: 500, who: 7 };
 
-    /// Since when it is still after looks at these times, each with whether there was output and the processor time then.
+    /// Since when it is still after looks at these times, each with whether there was output and
+    /// the processor time then.
     fn still_after(looks: &[(i64, bool, Option<Cpu>)]) -> Option<i64> {
         let mut stillness = Stillness::default();
         looks.iter().fold(None, |_, (at, output, cpu)| stillness.look(*at, *output, 4000, || *cpu))
@@ -209,7 +219,8 @@ mod tests {
             ("a new process", vec![(0, false, a), (4000, false, other)], Some(4000)),
             ("a timer in its loop", vec![(0, false, a), (4000, false, waiting)], Some(0)),
             ("no /proc", vec![(0, false, None), (4000, false, None)], Some(0)),
-            // A second look at the processors so soon is put off, and the stillness counts from when it comes.
+            // A second look at the processors so soon is put off, and the stillness counts from
+            // when it comes.
             ("off and on", vec![(0, false, a), (300, true, a), (600, false, a)], None),
             (
                 "off and on and off",

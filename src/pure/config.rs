@@ -1,9 +1,10 @@
-//! Every setting: one row each, which gives its flag, its environment variable, its key in `config.json` and its line in
-//! `--help`. Precedence: flags, then environment, then `config.json`, then the defaults here.
+//! Every setting: one row each, which gives its flag, its environment variable, its key in
+//! `config.json` and its line in `--help`. Precedence: flags, then environment, then `config.json`,
+//! then the defaults here.
 //!
-//! All durations and limits that a user may need to change live in [`Settings`]; what can never sensibly change is a
-//! constant beside the code that it protects. Values come in as JSON (a flag is a JSON string), so that one setter serves
-//! all three sources.
+//! All durations and limits that a user may need to change live in [`Settings`]; what can never
+//! sensibly change is a constant beside the code that it protects. Values come in as JSON (a flag
+//! is a JSON string), so that one setter serves all three sources.
 
 pub mod changes;
 pub mod projects;
@@ -19,7 +20,8 @@ use values::*;
 
 use super::nearest::nearest;
 
-/// One setting. `key` is its name in `config.json`; see [`Setting::flag`] and [`Setting::variable`] for the other two.
+/// One setting. `key` is its name in `config.json`; see [`Setting::flag`] and [`Setting::variable`]
+/// for the other two.
 pub struct Setting {
     pub key: &'static str,
     /// What `--help` shows for the value; empty: the flag takes none.
@@ -41,7 +43,8 @@ pub enum Reload {
 }
 
 impl Setting {
-    /// `max_concurrent` → `--max-concurrent`; the unit is left out: `drain_timeout_seconds` → `--drain-timeout`.
+    /// `max_concurrent` → `--max-concurrent`; the unit is left out: `drain_timeout_seconds` →
+    /// `--drain-timeout`.
     pub fn flag(&self) -> String {
         let short = self.key.strip_suffix("_seconds").unwrap_or(self.key);
         format!("--{}", short.replace('_', "-"))

@@ -1,14 +1,15 @@
 //! What all attempts of a dispatch cost together, and how many tokens they used.
 //!
-//! The tokens are each attempt's own. The cost is what the agent says, and of a session that was resumed versions differ:
-//! older ones (2.1.197) tell the cost of the resumption, newer ones (2.1.330) that of the whole session. Nothing in the stream
-//! says which it is, but a cost of the whole stands beside the tokens of the whole.
+//! The tokens are each attempt's own. The cost is what the agent says, and of a session that was
+//! resumed versions differ: older ones (2.1.197) tell the cost of the resumption, newer ones
+//! (2.1.330) that of the whole session. Nothing in the stream says which it is, but a cost of the
+//! whole stands beside the tokens of the whole.
 
 use super::agent::Tokens;
 use super::report::AttemptReport;
 
-/// Of all attempts, in order. `last_counted`: the tokens of which the last one's cost is made up, as the agent says.
-/// `None`: no attempt has told its cost.
+/// Of all attempts, in order. `last_counted`: the tokens of which the last one's cost is made up,
+/// as the agent says. `None`: no attempt has told its cost.
 pub fn in_all(attempts: &[AttemptReport], last_counted: Option<Tokens>) -> Option<f64> {
     let sessions: Vec<&[AttemptReport]> = attempts.chunk_by(|_, next| next.resumed).collect();
     let sums_up = sums_up(sessions.last()?, last_counted);

@@ -1,8 +1,10 @@
-//! Callbacks: where a URL leads, whose turn it is, when a failed one is tried again, and when no more.
+//! Callbacks: where a URL leads, whose turn it is, when a failed one is tried again, and when no
+//! more.
 //!
-//! One at a time goes to each host, so that a host that does not answer holds up only what is meant for it. There are only
-//! so many senders; hosts that let us wait get half of them at most, so that there is always one for a host that answers.
-//! Pauses are counted in tries, since the clock on the wall can be set.
+//! One at a time goes to each host, so that a host that does not answer holds up only what is meant
+//! for it. There are only so many senders; hosts that let us wait get half of them at most, so that
+//! there is always one for a host that answers. Pauses are counted in tries, since the clock on the
+//! wall can be set.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -22,7 +24,8 @@ const SLOW_MS: i64 = 2_000;
 /// Longer addresses are taken by nobody.
 const URL_BYTES_MAX: usize = 65_000;
 
-/// Host and port that a callback goes to. The error says why it can go nowhere, without the URL, which may hold a secret.
+/// Host and port that a callback goes to. The error says why it can go nowhere, without the URL,
+/// which may hold a secret.
 pub fn origin(url: &str) -> Result<String, &'static str> {
     if url.len() > URL_BYTES_MAX {
         return Err("it is too long");
@@ -68,7 +71,8 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && host.len() <= 255 && host.bytes().all(is_of_name)
 }
 
-/// The pause after so many failed tries, or `None`: that was the last one. `delays`: before each try; the last one repeats.
+/// The pause after so many failed tries, or `None`: that was the last one. `delays`: before each
+/// try; the last one repeats.
 pub fn pause_after(tries: u32, delays: &[Duration]) -> Option<Duration> {
     let last = delays.last().copied().unwrap_or_default();
     let pause = |tries: u32| delays.get(tries as usize).copied().unwrap_or(last);
@@ -174,7 +178,8 @@ impl Schedule {
         self.ready().map(|(_, turn, _)| turn.0.saturating_sub(now_ms).max(0)).min()
     }
 
-    /// The first in line of each host to which something may go now, with whether that host lets us wait.
+    /// The first in line of each host to which something may go now, with whether that host lets us
+    /// wait.
     fn ready(&self) -> impl Iterator<Item = (&String, &Turn, bool)> {
         let has_sender = self.under_way < SENDERS_MAX;
         let has_slow_sender = self.slow_under_way < SLOW_SENDERS_MAX;

@@ -1,8 +1,10 @@
-//! A dispatch file's content: parsed once, from the bytes that were read once, into types that need no second check.
+//! A dispatch file's content: parsed once, from the bytes that were read once, into types that need
+//! no second check.
 //!
-//! The rules are the seed's and the published schema's together; where they differ the stricter one holds, except that
-//! unknown fields are accepted (and named), as the protocol's compatibility policy asks. Duplicate keys are refused: a
-//! checker that takes the first and a runner that takes the last would see two different dispatches.
+//! The rules are the seed's and the published schema's together; where they differ the stricter one
+//! holds, except that unknown fields are accepted (and named), as the protocol's compatibility
+//! policy asks. Duplicate keys are refused: a checker that takes the first and a runner that takes
+//! the last would see two different dispatches.
 
 use std::fmt;
 
@@ -13,7 +15,8 @@ use serde_json::Value;
 use super::agent::one_line;
 use super::nearest::nearest;
 
-/// Longest id, in characters. Every file name that we build from an id stays far below the 255 bytes of NAME_MAX.
+/// Longest id, in characters. Every file name that we build from an id stays far below the 255
+/// bytes of NAME_MAX.
 pub const ID_CHARS_MAX: usize = 120;
 /// Largest dispatch file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -22,12 +25,14 @@ pub const TTL_SECONDS_DEFAULT: u64 = 3600;
 /// Largest `ttl_seconds` (the schema's).
 pub const TTL_SECONDS_MAX: u64 = 86_400;
 
-/// How much of the sender's own text an error shows, in characters: it goes into reports and logs, and onto terminals.
+/// How much of the sender's own text an error shows, in characters: it goes into reports and logs,
+/// and onto terminals.
 const SHOWN_CHARS_MAX: usize = 100;
 /// How many of the fields that we do not know are named.
 const SHOWN_FIELDS_MAX: usize = 20;
 
-/// `dispatch-` and then only `[A-Za-z0-9._-]`: safe as a file name, in a log line and on a terminal.
+/// `dispatch-` and then only `[A-Za-z0-9._-]`: safe as a file name, in a log line and on a
+/// terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DispatchId(String);
 
@@ -110,7 +115,8 @@ impl Reason {
         }
     }
 
-    /// A file that is still being written can look like this; it is looked at again until it no longer changes.
+    /// A file that is still being written can look like this; it is looked at again until it no
+    /// longer changes.
     pub fn may_be_half_written(self) -> bool {
         match self {
             Reason::NotJson | Reason::Unreadable => true,
@@ -173,7 +179,8 @@ impl Rejection {
     }
 }
 
-/// Parses and checks the bytes of one dispatch file. `ttl_seconds_min` is a setting (60 in the schema).
+/// Parses and checks the bytes of one dispatch file. `ttl_seconds_min` is a setting (60 in the
+/// schema).
 pub fn parse(bytes: &[u8], ttl_seconds_min: u64) -> Result<Dispatch, Rejection> {
     // An editor on another system may put a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);

@@ -1,21 +1,24 @@
-//! Which variables of our environment a session inherits: all but what breaks a nested agent, what belongs to an outer
-//! session, and our own secrets. And the ones that are set for it.
+//! Which variables of our environment a session inherits: all but what breaks a nested agent, what
+//! belongs to an outer session, and our own secrets. And the ones that are set for it.
 
 /// Names the session; any of its processes can be recognised by it.
 pub const RUN_TOKEN: &str = "GSTACK_RUN_TOKEN";
 pub const DISPATCH_ID: &str = "GSTACK_DISPATCH_ID";
 /// Our copy of the dispatch file.
 pub const DISPATCH_FILE: &str = "GSTACK_DISPATCH_FILE";
-/// Set by [`crate::effects::process::become_session`] on itself: the pid of the agent that it becomes.
+/// Set by [`crate::effects::process::become_session`] on itself: the pid of the agent that it
+/// becomes.
 pub const LEADER: &str = "GSTACK_RUN_LEADER";
 
-/// What every session is told besides. Nobody watches it: an agent does not replace itself in the middle of its work, and
-/// gstack's skills decide by themselves where they would ask a person (`gstack-session-kind`: "spawned").
+/// What every session is told besides. Nobody watches it: an agent does not replace itself in the
+/// middle of its work, and gstack's skills decide by themselves where they would ask a person
+/// (`gstack-session-kind`: "spawned").
 pub const SET: [(&str, &str); 2] = [("DISABLE_AUTOUPDATER", "1"), ("OPENCLAW_SESSION", "1")];
 
-/// Set by an outer session for its children (seen with Claude Code 2.1.330), or known to break an inner one:
-/// `NODE_OPTIONS=--inspect` ends it without a word, `CLAUDECODE` makes some versions refuse to start. `CONDUCTOR_…` and a plan
-/// file or mode make gstack's skills put every decision to a person, or plan only. A gateway's tokens are its own.
+/// Set by an outer session for its children (seen with Claude Code 2.1.330), or known to break an
+/// inner one: `NODE_OPTIONS=--inspect` ends it without a word, `CLAUDECODE` makes some versions
+/// refuse to start. `CONDUCTOR_…` and a plan file or mode make gstack's skills put every decision
+/// to a person, or plan only. A gateway's tokens are its own.
 const REMOVED: [&str; 17] = [
     "CLAUDECODE",
     "CLAUDE_PID",

@@ -1,4 +1,5 @@
-//! Text from outside, made harmless for a terminal and for a log of lines: file names, errors, an agent's words.
+//! Text from outside, made harmless for a terminal and for a log of lines: file names, errors, an
+//! agent's words.
 
 use std::fmt::Write;
 

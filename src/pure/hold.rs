@@ -1,11 +1,14 @@
-//! Holds: which agent waits until when, and why; the state that keeps a closed usage window from being burnt.
+//! Holds: which agent waits until when, and why; the state that keeps a closed usage window from
+//! being burnt.
 //!
-//! A value with one owner (intake), no clock; the queue asks it whether something may start now. A hold is shut until a time;
-//! then it is half-open: one dispatch is let through as a probe, and how that one ends decides for all. Must not look at
-//! words: what starts a hold is the class of an ending, which comes from structured fields, and a reset time from the stream.
+//! A value with one owner (intake), no clock; the queue asks it whether something may start now. A
+//! hold is shut until a time; then it is half-open: one dispatch is let through as a probe, and how
+//! that one ends decides for all. Must not look at words: what starts a hold is the class of an
+//! ending, which comes from structured fields, and a reset time from the stream.
 //!
-//! A usage limit is the account's and holds the agent everywhere. A refusal (credentials, credit, model) may be one project's
-//! settings and holds that project, until a second project is refused alike.
+//! A usage limit is the account's and holds the agent everywhere. A refusal (credentials, credit,
+//! model) may be one project's settings and holds that project, until a second project is refused
+//! alike.
 
 use serde::{Deserialize, Serialize};
 
@@ -255,7 +258,8 @@ impl Holds {
         was_probe
     }
 
-    /// What an attempt says. `jitter_ms`: added to a reset time, so that not all who share an account come back at once.
+    /// What an attempt says. `jitter_ms`: added to a reset time, so that not all who share an
+    /// account come back at once.
     pub fn learn(&mut self, notice: &Notice, now_ms: i64, jitter_ms: i64) -> Vec<Change> {
         match &notice.sign {
             Sign::Clear { started_at_ms } => {
@@ -342,7 +346,8 @@ impl Holds {
         self.end(Why::Released, |hold| agent.is_none_or(|agent| hold.agent == agent))
     }
 
-    /// Ends the usage limits whose time is over and for which nobody waits: no probe would ever do it.
+    /// Ends the usage limits whose time is over and for which nobody waits: no probe would ever do
+    /// it.
     pub fn expire(&mut self, now_ms: i64, waiting: impl Fn(&Hold) -> usize) -> Vec<Change> {
         self.end(Why::Time, |hold| {
             hold.kind == ErrorType::UsageLimit && !hold.is_shut(now_ms) && waiting(hold) == 0

@@ -1,15 +1,17 @@
 //! Splits a byte stream, fed in pieces of any size, into lines, in constant memory.
 //!
-//! Owns the bounds on a line; knows JSON strings but no events, and judges nothing. A long line is not thrown away,
-//! since the one line that matters (`result`) grows with the tool inputs it repeats: it is compacted while it streams,
-//! by cutting its long strings, so that what is left still parses. The machine works on bytes: bad UTF-8, NUL bytes
-//! and broken JSON pass through it unharmed, and a line that is no JSON at all costs no more memory than any other.
+//! Owns the bounds on a line; knows JSON strings but no events, and judges nothing. A long line is
+//! not thrown away, since the one line that matters (`result`) grows with the tool inputs it
+//! repeats: it is compacted while it streams, by cutting its long strings, so that what is left
+//! still parses. The machine works on bytes: bad UTF-8, NUL bytes and broken JSON pass through it
+//! unharmed, and a line that is no JSON at all costs no more memory than any other.
 
 /// A line up to this size is handed on as it is.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// In a longer line, a string is cut here (escaped bytes).
 pub const STRING_BYTES_MAX: usize = 16 * 1024;
-/// A line with a hundred long strings must keep its other fields: once this much is kept, strings are cut earlier.
+/// A line with a hundred long strings must keep its other fields: once this much is kept, strings
+/// are cut earlier.
 pub const TIGHT_FROM_BYTES: usize = 512 * 1024;
 pub const TIGHT_STRING_BYTES_MAX: usize = 512;
 /// A line that is larger than this even when compacted is dropped and counted.
@@ -97,8 +99,8 @@ fn hand_on(line: &[u8], each: &mut dyn FnMut(&[u8])) {
     }
 }
 
-/// The first place of either byte. After a short look in blocks, because a search without an early exit is one that the
-/// compiler turns into vector instructions.
+/// The first place of either byte. After a short look in blocks, because a search without an early
+/// exit is one that the compiler turns into vector instructions.
 fn find(bytes: &[u8], a: u8, b: u8) -> Option<usize> {
     const NEAR_BYTES: usize = 16;
     const BLOCK_BYTES: usize = 64;
@@ -127,7 +129,8 @@ enum State {
     DropEscape,
 }
 
-/// Copies one line, less what is beyond the limit in each of its strings, and less the white space between tokens.
+/// Copies one line, less what is beyond the limit in each of its strings, and less the white space
+/// between tokens.
 #[derive(Debug, Default)]
 struct Compactor {
     kept: Vec<u8>,
@@ -163,7 +166,8 @@ impl Compactor {
                     1
                 }
             };
-            // Not within a string, whose cut may take some bytes back: where a piece ends would decide about the line.
+            // Not within a string, whose cut may take some bytes back: where a piece ends would
+            // decide about the line.
             if self.state == State::Outside {
                 self.look_at_limit();
             }

@@ -172,7 +172,8 @@ fn a_broken_escape_does_not_swallow_the_end_of_its_string() {
 
 #[test]
 fn a_line_at_the_last_limit_is_judged_alike_however_it_is_cut() {
-    // Its last string is cut in the middle of a character, at the limit of a line that was compacted.
+    // Its last string is cut in the middle of a character, at the limit of a line that was
+    // compacted.
     for over in 0..4 {
         let rest = COMPACT_BYTES_MAX - 1 - TIGHT_STRING_BYTES_MAX + over;
         let line = [&vec![b'1'; rest][..], b"\"x", "😀".repeat(200).as_bytes(), b"\""].concat();

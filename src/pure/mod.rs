@@ -1,5 +1,5 @@
-//! Layer 1, pure: every decision, as functions of values. No file, process, thread, clock or environment in here; a
-//! decision that would need one takes the fact as an argument instead.
+//! Layer 1, pure: every decision, as functions of values. No file, process, thread, clock or
+//! environment in here; a decision that would need one takes the fact as an argument instead.
 
 pub mod agent;
 pub mod answer;

@@ -1,15 +1,15 @@
 //! The nearest name: what somebody probably meant who wrote one that nobody knows.
 //!
-//! It only ever helps a person to see a typo; nothing is decided by it. It would rather say nothing than guess wildly: a
-//! wrong hint is worse than none.
+//! It only ever helps a person to see a typo; nothing is decided by it. It would rather say nothing
+//! than guess wildly: a wrong hint is worse than none.
 
 /// Longer words are no typo of anything, and would cost time.
 const WORD_CHARS_MAX: usize = 64;
 /// A part of a name that is shorter than this stands in too many names.
 const PART_CHARS_MIN: usize = 3;
 
-/// The one of `known` that `word` is probably a misspelling of, or a part of (`ttl` of `ttl_seconds`). Letter case, and `-`
-/// for `_`, are no difference.
+/// The one of `known` that `word` is probably a misspelling of, or a part of (`ttl` of
+/// `ttl_seconds`). Letter case, and `-` for `_`, are no difference.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = plain(word);
     if word.is_empty() || word.len() > WORD_CHARS_MAX {
@@ -19,7 +19,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
 }
 
-/// The smaller, the nearer: misspelled by so many letters, or else a part of the name, with as little left over as possible.
+/// The smaller, the nearer: misspelled by so many letters, or else a part of the name, with as
+/// little left over as possible.
 fn rank(word: &[char], name: &[char]) -> Option<(usize, usize)> {
     let distance = distance(word, name);
     if distance <= (word.len().max(name.len()) / 3).max(1) {
@@ -43,7 +44,8 @@ fn has_part(name: &[char], part: &[char]) -> bool {
     })
 }
 
-/// How many letters must be inserted, removed, replaced, or swapped with their neighbour (optimal string alignment).
+/// How many letters must be inserted, removed, replaced, or swapped with their neighbour (optimal
+/// string alignment).
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();

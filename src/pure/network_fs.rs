@@ -1,5 +1,5 @@
-//! Which file systems lie on another machine: there a lock may be held twice, a rename may be seen half done, and no event
-//! tells of what others write.
+//! Which file systems lie on another machine: there a lock may be held twice, a rename may be seen
+//! half done, and no event tells of what others write.
 
 /// statfs(2)'s `f_type` on Linux, and the name (linux/magic.h, or the file system's own source).
 const MAGIC: [(u32, &str); 19] = [
@@ -70,7 +70,8 @@ pub fn by_name(mount_type: &str) -> Option<&'static str> {
     NAMES.iter().find(|known| **known == name).copied()
 }
 
-/// The type of what is mounted from that device, out of /proc/self/mountinfo (proc(5)): `36 35 98:0 / /mnt rw … - ext3 /dev/x …`
+/// The type of what is mounted from that device, out of /proc/self/mountinfo (proc(5)): `36 35 98:0
+/// / /mnt rw … - ext3 /dev/x …`
 pub fn mount_type(mountinfo: &str, major: u32, minor: u32) -> Option<&str> {
     let device = format!("{major}:{minor}");
     let mut of_device =

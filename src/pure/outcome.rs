@@ -1,8 +1,10 @@
-//! How a session ended: one function of what we did, what its stream said and how its process exited.
+//! How a session ended: one function of what we did, what its stream said and how its process
+//! exited.
 //!
-//! Owns the order of evidence; each agent's driver owns the meaning of its errors. Must not guess our own actions from
-//! an exit status: an agent that we ended exits 0, 1, 143 or by signal, and so does one that we did not. Exit 0 is no
-//! success without a result event, and words on stderr name a cause only where no event can exist.
+//! Owns the order of evidence; each agent's driver owns the meaning of its errors. Must not guess
+//! our own actions from an exit status: an agent that we ended exits 0, 1, 143 or by signal, and so
+//! does one that we did not. Exit 0 is no success without a result event, and words on stderr name
+//! a cause only where no event can exist.
 
 use super::agent::{Driver, ResultEvent, Summary, one_line};
 use super::clocks::Limits;
@@ -161,7 +163,8 @@ fn without_result(e: &Evidence) -> Ending {
     failed(ErrorType::ToolFailure, &error)
 }
 
-/// A result counts even if its process did not exit cleanly afterwards, unless work was still going on.
+/// A result counts even if its process did not exit cleanly afterwards, unless work was still going
+/// on.
 fn succeeded(e: &Evidence) -> Ending {
     let exit = known(e.exit);
     let tasks = e.summary.outstanding_tasks;

@@ -66,7 +66,8 @@ fn success(extra: Value) -> String {
     event.to_string()
 }
 
-/// A session's stream up to an API error, as 2.1.197 writes it (`type` first) and as 2.1.330 does (in the middle).
+/// A session's stream up to an API error, as 2.1.197 writes it (`type` first) and as 2.1.330 does
+/// (in the middle).
 fn api_error(status: Option<u16>, error: &str, text: &str, extra: &str) -> [String; 2] {
     let synthetic = json!({"type": "assistant", "error": error, "isApiErrorMessage": true,
         "session_id": "s-1", "message": {"id": "e1", "model": "<synthetic>",

@@ -1,5 +1,5 @@
-//! What the next attempt of a dispatch is to be, from what the last one left on record. A claim of this start and one of an
-//! earlier daemon go the same way.
+//! What the next attempt of a dispatch is to be, from what the last one left on record. A claim of
+//! this start and one of an earlier daemon go the same way.
 
 use super::claim::{FirstStart, NextStep};
 use super::policy::Mode;
@@ -113,7 +113,8 @@ mod tests {
         let retry =
             NextStep::Retry { mode: Mode::AsIs, retries: 1, not_before_ms: 500, delay_ms: 600 };
         let queue = NextStep::Queue { mode: Mode::AsIs, retries: 1, waits: 4 };
-        // Number, retries, waits, out of the queue, wait, whether it is known when the first one started.
+        // Number, retries, waits, out of the queue, wait, whether it is known when the first one
+        // started.
         for (what, last, want) in [
             ("none began", None, (1, 0, 0, true, 0, false)),
             ("a retry", ended(retry), (3, 1, 3, false, 400, true)),

@@ -1,8 +1,10 @@
-//! What follows an attempt: the report, one more attempt, or a place in the queue until a hold is over.
+//! What follows an attempt: the report, one more attempt, or a place in the queue until a hold is
+//! over.
 //!
-//! Owns the one retry that a dispatch may have, and how often it may wait. Must not wait or start anything. A task may already have edited files
-//! when its session fails, so a retry continues that session where it can; and the agent has repeated its requests for
-//! minutes before it gives up, so repeating more often than once only burns the account.
+//! Owns the one retry that a dispatch may have, and how often it may wait. Must not wait or start
+//! anything. A task may already have edited files when its session fails, so a retry continues that
+//! session where it can; and the agent has repeated its requests for minutes before it gives up, so
+//! repeating more often than once only burns the account.
 
 use super::agent::Summary;
 use super::hold::{Sign, WAITS_MAX};
@@ -117,8 +119,8 @@ pub fn next(
     Next::Retry { delay_seconds, mode, counts: true }
 }
 
-/// It ran into something that holds its agent. A usage limit opens by itself; a refusal is reported, but by a probe: that one
-/// only found that the hold is not over.
+/// It ran into something that holds its agent. A usage limit opens by itself; a refusal is
+/// reported, but by a probe: that one only found that the hold is not over.
 fn after_hold(kind: ErrorType, tried: &Tried, knobs: &Knobs) -> Next {
     let queue = |waits| Next::Queue { mode: as_before(tried), waits };
     if kind == ErrorType::UsageLimit {
@@ -147,7 +149,8 @@ fn continued(tried: &Tried) -> Mode {
     }
 }
 
-/// The agent no longer knows the session that it should resume: said in a result, by older versions only on stderr.
+/// The agent no longer knows the session that it should resume: said in a result, by older versions
+/// only on stderr.
 fn session_is_gone(ending: &Ending, summary: &Summary) -> bool {
     const SAID: &str = "No conversation found";
     if summary.assistant_turns > 0 {
@@ -260,7 +263,8 @@ mod tests {
             (UsageLimit, bare(5), Next::Report),
             (UsageLimit, tried(0, true, 1), queue(Mode::AsIs, 1)),
             (UsageLimit, tried(3, true, 0), queue(resume(), 1)),
-            // The session that it was to continue, and learnings that were too long, are remembered.
+            // The session that it was to continue, and learnings that were too long, are
+            // remembered.
             (UsageLimit, Tried { resumed: true, ..bare(1) }, queue(resume(), 2)),
             (UsageLimit, tried(0, false, 1), queue(Mode::WithoutLearnings, 1)),
             (Auth, bare(0), Next::Report),

@@ -1,7 +1,8 @@
-//! The text that a session is started with: the seed's, word for word, so that an agent skill written for it still fits.
+//! The text that a session is started with: the seed's, word for word, so that an agent skill
+//! written for it still fits.
 //!
-//! It always begins with our own words: a prompt that began with the task could be taken for a slash command or a file
-//! reference by the agent's command line.
+//! It always begins with our own words: a prompt that began with the task could be taken for a
+//! slash command or a file reference by the agent's command line.
 
 use super::dispatch::Dispatch;
 

@@ -1,15 +1,17 @@
-//! The order in which accepted dispatches run: by acceptance, one line per project, and none whose agent is held.
+//! The order in which accepted dispatches run: by acceptance, one line per project, and none whose
+//! agent is held.
 //!
-//! A value with one owner (intake), no lock, no clock. Every operation is logarithmic in the number of waiting dispatches,
-//! however many of them stand behind a busy project or a held agent. An item is taken out by value: what waits here waits
-//! nowhere else.
+//! A value with one owner (intake), no lock, no clock. Every operation is logarithmic in the number
+//! of waiting dispatches, however many of them stand behind a busy project or a held agent. An item
+//! is taken out by value: what waits here waits nowhere else.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::hold::{Hold, Holds};
 
-/// Number of acceptance; it survives restarts and retries, so that an item that comes back is first in line again.
+/// Number of acceptance; it survives restarts and retries, so that an item that comes back is first
+/// in line again.
 pub type Seq = u64;
 /// What may not run twice at once: the project's working tree.
 pub type Lane = Arc<str>;
@@ -19,8 +21,8 @@ pub type Agent = &'static str;
 pub struct Queue<T> {
     per_lane_max: usize,
     lines: HashMap<Lane, Line<T>>,
-    /// For each agent, the first of its waiting items of every lane that has room. Kept apart, so that those of a held agent
-    /// are passed over at once.
+    /// For each agent, the first of its waiting items of every lane that has room. Kept apart, so
+    /// that those of a held agent are passed over at once.
     heads: BTreeMap<Agent, BTreeMap<Seq, Lane>>,
     /// How many wait for each agent.
     counts: BTreeMap<Agent, usize>,

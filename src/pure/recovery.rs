@@ -1,11 +1,14 @@
-//! After a crash the files alone decide: what the next daemon does with one claim that it finds in `active/`.
+//! After a crash the files alone decide: what the next daemon does with one claim that it finds in
+//! `active/`.
 //!
-//! One exhaustive function over what was found; the looking is done by `store` and `process`, the doing by the threads.
-//! The order of the questions is that of strength: a committed report binds us most, a mere acceptance least.
+//! One exhaustive function over what was found; the looking is done by `store` and `process`, the
+//! doing by the threads. The order of the questions is that of strength: a committed report binds
+//! us most, a mere acceptance least.
 
 use super::outcome::StopCause;
 
-/// How often a dispatch may take the daemon down while its files are being read, before it is given up.
+/// How often a dispatch may take the daemon down while its files are being read, before it is given
+/// up.
 pub const DEATHS_MAX: u64 = 3;
 
 /// What stands in one claim's folder, and what is known of its processes.
@@ -16,7 +19,8 @@ pub struct Found {
     /// It is noted outside of the folder that a session of it may have run.
     pub started: bool,
     pub report: bool,
-    /// There is no report in the folder, and yet it was answered: from the memory of a daemon, or before its folder went.
+    /// There is no report in the folder, and yet it was answered: from the memory of a daemon, or
+    /// before its folder went.
     pub answered: bool,
     /// The newest attempt.
     pub attempt: Option<FoundAttempt>,
@@ -28,10 +32,12 @@ pub struct FoundAttempt {
     pub readable: bool,
     pub end: Option<FoundEnd>,
     pub stop: Option<StopCause>,
-    /// How often a daemon began to read what the session left; without an end on record it died there each time.
+    /// How often a daemon began to read what the session left; without an end on record it died
+    /// there each time.
     pub readings: u64,
     pub leader: Leader,
-    /// Some process carries the run token or holds the lock on stdout. Of an unreadable one: its agent left something.
+    /// Some process carries the run token or holds the lock on stdout. Of an unreadable one: its
+    /// agent left something.
     pub traces: bool,
 }
 
@@ -54,16 +60,18 @@ pub enum Leader {
 /// What is done with the claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It was never accepted, or a power cut took the acceptance before its first attempt was durable, and so before anything
-    /// ran: remove the folder; the inbox file is looked at anew.
+    /// It was never accepted, or a power cut took the acceptance before its first attempt was
+    /// durable, and so before anything ran: remove the folder; the inbox file is looked at anew.
     Discard,
     /// The report is committed: redo what follows (publish, outbox, remove the inbox file, retire).
     Publish,
     /// It never ran: back into the queue, in its old place.
     Queue,
-    /// Its last attempt ended and a retry was decided: sweep, then queue the next attempt, first in line.
+    /// Its last attempt ended and a retry was decided: sweep, then queue the next attempt, first in
+    /// line.
     QueueRetry,
-    /// Its last attempt ran into a hold: sweep, then queue the next attempt, first in line, where it waits for the hold.
+    /// Its last attempt ran into a hold: sweep, then queue the next attempt, first in line, where
+    /// it waits for the hold.
     QueueAgain,
     /// Its last attempt ended and a report was decided: sweep, then report what `end.json` says.
     Conclude,
@@ -71,18 +79,21 @@ pub enum Step {
     GoOnStopping(StopCause),
     /// It still runs: watch it to its end.
     Adopt,
-    /// Nobody saw its end: sweep, then let the stream's last result decide, or report it as interrupted.
+    /// Nobody saw its end: sweep, then let the stream's last result decide, or report it as
+    /// interrupted.
     Judge,
-    /// Reading it kills the daemon: sweep, then report without reading that it was stopped, or that it failed.
+    /// Reading it kills the daemon: sweep, then report without reading that it was stopped, or that
+    /// it failed.
     GiveUp(Option<StopCause>),
-    /// It may have run, and nothing says how: sweep, then report it as interrupted, and never run it (again).
+    /// It may have run, and nothing says how: sweep, then report it as interrupted, and never run
+    /// it (again).
     Gone,
     /// Its answer stands outside of its folder: sweep, then see that answer through.
     Stands,
 }
 
-/// An agent that lives contradicts every record of its end and of its answer: both follow its end, so somebody else wrote
-/// them (a session can write whatever we can).
+/// An agent that lives contradicts every record of its end and of its answer: both follow its end,
+/// so somebody else wrote them (a session can write whatever we can).
 pub fn step(found: &Found) -> Step {
     let lives = |attempt: &FoundAttempt| attempt.readable && attempt.leader == Leader::Alive;
     if !found.attempt.as_ref().is_some_and(lives) {

@@ -1,7 +1,9 @@
-//! Secrets out of text before it is written to a report or a log. By shape only; it errs on the side of hiding.
+//! Secrets out of text before it is written to a report or a log. By shape only; it errs on the
+//! side of hiding.
 //!
-//! What it knows: provider keys (`sk-…`, `ghp_…`, `AKIA…`, `xoxb-…`, `glpat-…`, `AIza…`, `cvis_…`, `cbsec_…`, `whsec_…`, `npm_…`, JWTs),
-//! `Bearer …` and `Basic …`, passwords in URLs, and `key=value` / `key: value` pairs whose key names a secret.
+//! What it knows: provider keys (`sk-…`, `ghp_…`, `AKIA…`, `xoxb-…`, `glpat-…`, `AIza…`, `cvis_…`,
+//! `cbsec_…`, `whsec_…`, `npm_…`, JWTs), `Bearer …` and `Basic …`, passwords in URLs, and
+//! `key=value` / `key: value` pairs whose key names a secret.
 
 const MARK: &str = "[redacted]";
 /// A shorter tail behind a known prefix is a word, not a key.

@@ -1,7 +1,9 @@
-//! The report: the one answer to a dispatch, as it stands in `completed/<id>.json` and goes out in the callback.
+//! The report: the one answer to a dispatch, as it stands in `completed/<id>.json` and goes out in
+//! the callback.
 //!
-//! The first eight fields are the seed's, with the seed's meaning; all others are additive. Absent means unknown: no
-//! field is ever `null`. Nothing here decides; [`super::outcome`] and [`super::policy`] do.
+//! The first eight fields are the seed's, with the seed's meaning; all others are additive. Absent
+//! means unknown: no field is ever `null`. Nothing here decides; [`super::outcome`] and
+//! [`super::policy`] do.
 
 use serde::{Deserialize, Serialize};
 

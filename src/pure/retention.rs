@@ -1,11 +1,13 @@
-//! What of the past is removed: what is too old, and of the rest the oldest, until what is left is small enough.
+//! What of the past is removed: what is too old, and of the rest the oldest, until what is left is
+//! small enough.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// Whether ages by the clock on the wall can be believed. A machine that comes up with a wrong clock, and a clock that is
-/// set, would make everything look too old at once; then nothing is removed until a day has gone by.
+/// Whether ages by the clock on the wall can be believed. A machine that comes up with a wrong
+/// clock, and a clock that is set, would make everything look too old at once; then nothing is
+/// removed until a day has gone by.
 #[derive(Debug)]
 pub struct WallClock {
     /// The wall's milliseconds since 1970 less those of the monotonic clock.
@@ -80,7 +82,8 @@ pub fn to_remove(mut items: Vec<Kept>, bytes: u64, limits: &Limits) -> Vec<Kept>
     items
 }
 
-/// What one look through all that is kept has come to: the sum, and only so many of the oldest, however many there are.
+/// What one look through all that is kept has come to: the sum, and only so many of the oldest,
+/// however many there are.
 #[derive(Debug, Default)]
 pub struct Survey {
     bytes: u64,

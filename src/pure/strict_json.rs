@@ -1,7 +1,8 @@
-//! JSON in which no key may stand twice, at any depth: a checker that takes the first of two and a runner that takes the last
-//! would see two different files, and so would two people.
+//! JSON in which no key may stand twice, at any depth: a checker that takes the first of two and a
+//! runner that takes the last would see two different files, and so would two people.
 //!
-//! For what an operator writes. A dispatch has its own reader, which can still tell the id when a key stands twice.
+//! For what an operator writes. A dispatch has its own reader, which can still tell the id when a
+//! key stands twice.
 
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! Time stamps as the seed writes them (`2026-04-03T14:30:00.000Z`), without a date crate.
 //!
-//! Stamps are for readers. Nothing that is decided rests on the wall clock; that is what monotonic time is for.
+//! Stamps are for readers. Nothing that is decided rests on the wall clock; that is what monotonic
+//! time is for.
 
 const MS_PER_DAY: i64 = 86_400_000;
 
@@ -43,7 +44,8 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
     Some(days * MS_PER_DAY + ((h * 60 + m) * 60 + s) * 1000 + number(20, 23)?)
 }
 
-// Days to date and back in the proleptic Gregorian calendar, by 400-year eras of 146,097 days that begin on March 1st.
+// Days to date and back in the proleptic Gregorian calendar, by 400-year eras of 146,097 days that
+// begin on March 1st.
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let (era, doe) = (z.div_euclid(146_097), z.rem_euclid(146_097));

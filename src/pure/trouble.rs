@@ -1,7 +1,9 @@
-//! What is wrong with the daemon itself just now: which of its parts cannot do their work, why, and since when.
+//! What is wrong with the daemon itself just now: which of its parts cannot do their work, why, and
+//! since when.
 //!
-//! A trouble is told when it begins and when it ends, not each time that something is tried again; so a table is kept, and
-//! only its changes are news. Several threads may be in the same trouble at once: it is over when the last of them is out.
+//! A trouble is told when it begins and when it ends, not each time that something is tried again;
+//! so a table is kept, and only its changes are news. Several threads may be in the same trouble at
+//! once: it is over when the last of them is out.
 
 use std::collections::BTreeMap;
 

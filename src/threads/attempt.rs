@@ -1,7 +1,8 @@
-//! One attempt: a session from its start (or its adoption) to the record of how it ended; what lies between is `watch`.
+//! One attempt: a session from its start (or its adoption) to the record of how it ended; what lies
+//! between is `watch`.
 //!
-//! The order of the writes is the point of this file: `attempt.json` before the agent starts, the sweep before anything is
-//! concluded, `end.json` before anything follows from it.
+//! The order of the writes is the point of this file: `attempt.json` before the agent starts, the
+//! sweep before anything is concluded, `end.json` before anything follows from it.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -91,8 +92,8 @@ pub(super) fn session_variables(
     variables
 }
 
-/// How the processes of a session are told whose records do not say so, or say what the session wrote there: by what they were
-/// told of its id and of our own copy.
+/// How the processes of a session are told whose records do not say so, or say what the session
+/// wrote there: by what they were told of its id and of our own copy.
 pub(super) fn mark_by_name(context: &Context, id: &DispatchId) -> Mark {
     let copy = context.store.copy_path(id);
     Mark {
@@ -118,8 +119,8 @@ impl Running<'_> {
         }
     }
 
-    /// After the agent's end: sweeps, reads what it left, decides, and writes that down. `None`: the daemon is being ended
-    /// before that could be written.
+    /// After the agent's end: sweeps, reads what it left, decides, and writes that down. `None`:
+    /// the daemon is being ended before that could be written.
     pub fn settle(
         mut self,
         claim: &Claim,
@@ -149,8 +150,9 @@ impl Running<'_> {
         self.put_on_record(end)
     }
 
-    /// `None`: the daemon is being ended before that could be written. Where the attempt's own folder takes nothing, its end is
-    /// known to this daemon only, so that nothing may follow it but the report.
+    /// `None`: the daemon is being ended before that could be written. Where the attempt's own
+    /// folder takes nothing, its end is known to this daemon only, so that nothing may follow it
+    /// but the report.
     fn put_on_record(&self, mut end: AttemptEnd) -> Option<AttemptEnd> {
         match persist(self.context, || self.attempt.write_end(&end)) {
             Ok(()) => {}
@@ -168,8 +170,8 @@ impl Running<'_> {
         Some(end)
     }
 
-    /// Ends what is left of the session, without reading a word of it: for a dispatch that kills its reader. If it was stopped,
-    /// that is what became of it.
+    /// Ends what is left of the session, without reading a word of it: for a dispatch that kills
+    /// its reader. If it was stopped, that is what became of it.
     pub fn give_up(mut self, claim: &Claim) -> Option<AttemptEnd> {
         let swept = self.sweep(claim);
         self.follower.seen.bytes = self.attempt.stdout_bytes();
@@ -192,7 +194,8 @@ impl Running<'_> {
         let end_all = |mark: &Mark| processes.sweep(mark, settings.kill_grace, &settings.spare);
         let mut swept = end_all(&self.mark());
         let told = swept.leftovers.clone();
-        // The token of an earlier daemon is known from the records only, and those the session may have written.
+        // The token of an earlier daemon is known from the records only, and those the session may
+        // have written.
         if !self.is_below_us {
             let by_name = end_all(&mark_by_name(self.context, id)).leftovers;
             swept
@@ -259,7 +262,8 @@ impl Running<'_> {
         after.unwrap_or_else(|| before.clone())
     }
 
-    /// That an agent works is news only of one that was let through a hold; that it does not, once nothing more is tried.
+    /// That an agent works is news only of one that was let through a hold; that it does not, once
+    /// nothing more is tried.
     fn is_to_be_told(&self, sign: &Sign, next: &NextStep) -> bool {
         match sign {
             Sign::Clear { .. } => self.start.probe,

@@ -1,8 +1,8 @@
-//! From a decided report to an answered dispatch. Everything after the commit is harmless when it is done again, which is
-//! what the next start does if we die in between.
+//! From a decided report to an answered dispatch. Everything after the commit is harmless when it
+//! is done again, which is what the next start does if we die in between.
 //!
-//! Whoever drives an [`Answering`] decides how long: a worker gives it some tries, intake one. What cannot go on then is
-//! parked, so that one dispatch's trouble takes nobody else's slot.
+//! Whoever drives an [`Answering`] decides how long: a worker gives it some tries, intake one. What
+//! cannot go on then is parked, so that one dispatch's trouble takes nobody else's slot.
 
 use serde_json::{Value, json};
 
@@ -81,8 +81,8 @@ impl Answering {
         Answering::new(dossier, report)
     }
 
-    /// Without (another) session: it was cancelled, withdrawn, or could not be started. `last`: how the newest attempt ended,
-    /// which is a part of the answer.
+    /// Without (another) session: it was cancelled, withdrawn, or could not be started. `last`: how
+    /// the newest attempt ended, which is a part of the answer.
     pub fn without_session(
         context: &Context,
         dossier: Dossier,
@@ -115,7 +115,8 @@ impl Answering {
         Answering { claim, files, callback_url, report, bytes, step, is_afresh: false }
     }
 
-    /// For a report that is committed already: in the claim's folder, or (`is_afresh`) outside of it.
+    /// For a report that is committed already: in the claim's folder, or (`is_afresh`) outside of
+    /// it.
     pub fn of_committed(
         claim: Claim,
         files: Option<ClaimFiles>,
@@ -135,8 +136,8 @@ impl Answering {
         &self.claim
     }
 
-    /// Another daemon that holds the directory answers what stands there, or has done so; what does not stand there, we do,
-    /// or nobody.
+    /// Another daemon that holds the directory answers what stands there, or has done so; what does
+    /// not stand there, we do, or nobody.
     pub fn is_ours(&self, context: &Context) -> bool {
         let is_unknown = || matches!(context.store.owner(self.id()), Ok(IdOwner::Nobody));
         context.has_lock() || is_unknown()
@@ -147,7 +148,8 @@ impl Answering {
         self.report.leftover_processes.iter().any(|leftover| !leftover.ended)
     }
 
-    /// Goes on from where it stands, to the end or to the first step that fails. That one is tried again by the next call.
+    /// Goes on from where it stands, to the end or to the first step that fails. That one is tried
+    /// again by the next call.
     pub fn advance(&mut self, context: &Context) -> Result<()> {
         let advanced = self.try_to_advance(context);
         context.tell_moved_aside();

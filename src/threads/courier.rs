@@ -1,10 +1,11 @@
-//! Delivers callbacks from the outbox: several at once, one at a time to each host, each with a time limit, again and again
-//! with growing pauses for a day.
+//! Delivers callbacks from the outbox: several at once, one at a time to each host, each with a
+//! time limit, again and again with growing pauses for a day.
 //!
-//! The outbox is the truth: the courier keeps nothing that it could lose. It is never in a worker's way; a worker only puts
-//! an entry down and pokes it. This thread decides and writes; each try has a short-lived thread of its own, which does
-//! nothing but wait for its receiver. A try that was cut off is made again, with the same key. What a broken disk does not
-//! take down is remembered and written later: else it would be posted again.
+//! The outbox is the truth: the courier keeps nothing that it could lose. It is never in a worker's
+//! way; a worker only puts an entry down and pokes it. This thread decides and writes; each try has
+//! a short-lived thread of its own, which does nothing but wait for its receiver. A try that was
+//! cut off is made again, with the same key. What a broken disk does not take down is remembered
+//! and written later: else it would be posted again.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -27,7 +28,8 @@ use crate::pure::trouble::Place;
 /// 410 Gone: the receiver asks never to be tried again (RFC 9110, section 15.5.11).
 const GONE: u16 = 410;
 
-/// Runs until `running` is disconnected; then once more through what is due, so that the last answers get their first try.
+/// Runs until `running` is disconnected; then once more through what is due, so that the last
+/// answers get their first try.
 pub fn run(
     context: &Context,
     sender: &Sender,
@@ -151,8 +153,8 @@ impl Courier<'_, '_> {
         }
     }
 
-    /// Until the next try of an entry that is seen for the first time. One that an earlier daemon tried waits no longer than
-    /// was decided then, whatever the clock was set to meanwhile.
+    /// Until the next try of an entry that is seen for the first time. One that an earlier daemon
+    /// tried waits no longer than was decided then, whatever the clock was set to meanwhile.
     fn left_ms(&self, entry: &OutboxEntry) -> i64 {
         let decided = match entry.tries {
             0 => Duration::ZERO,

@@ -1,7 +1,8 @@
 //! What a running session says of itself, read as it comes: for its clocks and for the heartbeat.
 //!
-//! The stream is read once: what was read while the session ran is not read again at its end. It is never needed for the
-//! answer that anything was read early, so whatever goes wrong here only means that less is known until the end.
+//! The stream is read once: what was read while the session ran is not read again at its end. It is
+//! never needed for the answer that anything was read early, so whatever goes wrong here only means
+//! that less is known until the end.
 
 use crate::effects::clock;
 use crate::effects::error::Result;

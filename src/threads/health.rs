@@ -1,7 +1,9 @@
-//! What is wrong with the daemon just now, kept for all threads: told once when it begins (log, audit log, heartbeat) and
-//! once when it is over, however often something is tried again in between.
+//! What is wrong with the daemon just now, kept for all threads: told once when it begins (log,
+//! audit log, heartbeat) and once when it is over, however often something is tried again in
+//! between.
 //!
-//! Who meets a trouble says so and goes on trying; nobody waits here. Intake asks whether new work has to wait.
+//! Who meets a trouble says so and goes on trying; nobody waits here. Intake asks whether new work
+//! has to wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,9 @@
-//! The heartbeat: tells the orchestrator that the daemon lives, and what it is doing. Every beat, and on change.
+//! The heartbeat: tells the orchestrator that the daemon lives, and what it is doing. Every beat,
+//! and on change.
 //!
-//! It reads a board that intake and the owners of sessions keep; it never asks anybody for anything, so that it beats on while
-//! they are busy. Progress wakes nobody: it is told with the next beat.
+//! It reads a board that intake and the owners of sessions keep; it never asks anybody for
+//! anything, so that it beats on while they are busy. Progress wakes nobody: it is told with the
+//! next beat.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -25,7 +27,8 @@ const CHANGE_EVERY: Duration = Duration::from_secs(1);
 
 /// More of them are not told of.
 const PARKED_MAX: usize = 100;
-/// Of every name and text that somebody else chose, in characters. A beat that is too long is read by nobody.
+/// Of every name and text that somebody else chose, in characters. A beat that is too long is read
+/// by nobody.
 const TEXT_CHARS_MAX: usize = 200;
 /// Of what has a path in it.
 const PATH_CHARS_MAX: usize = 5000;

@@ -1,7 +1,9 @@
-//! The settings in force, and what follows from them: the programs of the agents, the rules for a project.
+//! The settings in force, and what follows from them: the programs of the agents, the rules for a
+//! project.
 //!
-//! They are replaced as a whole when the operator has changed them (SIGHUP). Whoever needs several of them together takes them
-//! once; a session keeps the rules that it was started with. Where a key of `projects` or `verify` leads is asked each time.
+//! They are replaced as a whole when the operator has changed them (SIGHUP). Whoever needs several
+//! of them together takes them once; a session keeps the rules that it was started with. Where a
+//! key of `projects` or `verify` leads is asked each time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,9 @@
-//! Whether we are still the one daemon of the directory: asked by whoever is about to begin, tell or conclude something.
+//! Whether we are still the one daemon of the directory: asked by whoever is about to begin, tell
+//! or conclude something.
 //!
-//! Others can remove the lock, or the whole directory. Where nobody took our place the lock is taken again and work goes on:
-//! one `rm` must not end everybody's sessions. Where another daemon holds it, everything that stands there is its own.
+//! Others can remove the lock, or the whole directory. Where nobody took our place the lock is
+//! taken again and work goes on: one `rm` must not end everybody's sessions. Where another daemon
+//! holds it, everything that stands there is its own.
 
 use serde_json::json;
 
@@ -10,7 +12,8 @@ use crate::effects::store::Standing;
 use crate::pure::trouble::Place;
 
 impl Context {
-    /// False: another daemon holds the directory, and nothing there may be touched any more. What is not known is not false.
+    /// False: another daemon holds the directory, and nothing there may be touched any more. What
+    /// is not known is not false.
     pub fn has_lock(&self) -> bool {
         if self.level.is_lost() {
             return false;

@@ -1,11 +1,14 @@
-//! Layer 3, threads: small loops that call `pure` for decisions and `effects` for deeds. Each owns its state; what one tells
-//! another goes through a channel, and a claim moves with it. `health` is what all of them say is wrong.
+//! Layer 3, threads: small loops that call `pure` for decisions and `effects` for deeds. Each owns
+//! its state; what one tells another goes through a channel, and a claim moves with it. `health` is
+//! what all of them say is wrong.
 //!
-//! `signals` raises the level, and so does `lock` when another daemon has taken our place. `watcher` turns file events into
-//! names. `intake` owns the queue: it looks, accepts and hands claims out. `worker` drives one claim at a time through its
-//! attempts (`attempt`; `watch` while one runs, `follow` for what it says, `verify` after it) to its answer (`conclude`).
-//! `heartbeat` and `courier` tell the world, and with each beat `retention` thins out what is over. `recover` runs once, at
-//! start, before the others. `live` holds the settings in force, `sources` reads them, `reload` does so again.
+//! `signals` raises the level, and so does `lock` when another daemon has taken our place.
+//! `watcher` turns file events into names. `intake` owns the queue: it looks, accepts and hands
+//! claims out. `worker` drives one claim at a time through its attempts (`attempt`; `watch` while
+//! one runs, `follow` for what it says, `verify` after it) to its answer (`conclude`). `heartbeat`
+//! and `courier` tell the world, and with each beat `retention` thins out what is over. `recover`
+//! runs once, at start, before the others. `live` holds the settings in force, `sources` reads
+//! them, `reload` does so again.
 
 pub mod attempt;
 pub mod conclude;
@@ -130,13 +133,15 @@ impl Cancel {
     }
 }
 
-/// What whoever works on a claim tells intake. Unbounded: a worker must never wait for intake, which may be waiting for it.
+/// What whoever works on a claim tells intake. Unbounded: a worker must never wait for intake,
+/// which may be waiting for it.
 pub enum Event {
     /// An attempt starts, or started so long ago.
     Attempt { id: DispatchId, number: u32, elapsed: Duration },
     /// Its folder is gone from `active/`: it has its report, or it turned out to be no acceptance.
     Closed { id: DispatchId },
-    /// It goes back into the queue: nothing could be started, for a reason that has nothing to do with it.
+    /// It goes back into the queue: nothing could be started, for a reason that has nothing to do
+    /// with it.
     Back { claim: Claim, error: String },
     /// To be queued, first in line: a retry of an adopted session, or one that ran into a hold.
     Again { claim: Claim },
@@ -147,7 +152,8 @@ pub enum Event {
     Notice(Box<Notice>),
     /// It is left as it stands on disk, for the next daemon.
     Left { id: DispatchId },
-    /// Its answer cannot be seen through for a trouble of its own; intake looks at it again with the beats.
+    /// Its answer cannot be seen through for a trouble of its own; intake looks at it again with
+    /// the beats.
     Parked { answering: Box<Answering>, error: String },
 }
 
@@ -181,8 +187,9 @@ pub enum Unwritten {
     Own(Error),
 }
 
-/// Does something to the disk until it works: what is known of a finished session must not be dropped for a full disk. What
-/// fails for this dispatch alone gets a few tries: it must not keep a slot from the others.
+/// Does something to the disk until it works: what is known of a finished session must not be
+/// dropped for a full disk. What fails for this dispatch alone gets a few tries: it must not keep a
+/// slot from the others.
 pub fn persist<T>(
     context: &Context,
     mut deed: impl FnMut() -> Result<T>,

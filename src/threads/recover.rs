@@ -1,5 +1,6 @@
-//! What an earlier daemon left: looked at once, at start, before anything new is taken. The files alone decide
-//! ([`crate::pure::recovery`]); here they are read, and what can be done at once is done.
+//! What an earlier daemon left: looked at once, at start, before anything new is taken. The files
+//! alone decide ([`crate::pure::recovery`]); here they are read, and what can be done at once is
+//! done.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
@@ -44,7 +45,8 @@ impl Recovered {
     }
 }
 
-/// Looks at everything once: one that cannot be read or answered now must not hold up the others, nor the start.
+/// Looks at everything once: one that cannot be read or answered now must not hold up the others,
+/// nor the start.
 pub fn recover(context: &Context) -> Result<Recovered> {
     let mut recovered = Recovered::default();
     let started = context.store.list_started()?;
@@ -253,7 +255,8 @@ fn look_at_attempt(context: &Context, mut attempt: Attempt) -> Result<FoundAttem
     let readings = attempt.readings();
     let start = attempt.start()?;
     let Record::Read(start) = &start else {
-        // What is started has a durable record, so that this one never ran, unless something says otherwise.
+        // What is started has a durable record, so that this one never ran, unless something says
+        // otherwise.
         let traces = attempt.child()? != Record::Absent || attempt.stdout_bytes() > 0;
         let leader = Leader::Unknown;
         return Ok(FoundAttempt { readable: false, end, stop, readings, leader, traces });

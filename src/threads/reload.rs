@@ -1,7 +1,8 @@
 //! SIGHUP: the settings are read again, and put in force as far as that goes without a restart.
 //!
-//! A file that is wrong changes nothing. Environment and flags are those of the start. Whoever keeps something of the settings
-//! is told (`LiveSettings::listen`); a running session keeps the terms that it was started with.
+//! A file that is wrong changes nothing. Environment and flags are those of the start. Whoever
+//! keeps something of the settings is told (`LiveSettings::listen`); a running session keeps the
+//! terms that it was started with.
 
 use std::path::Path;
 
@@ -57,7 +58,8 @@ fn read(context: &Context) -> Result<New, String> {
     let now = context.settings();
     let changes = changes::changes(&now, &found.settings);
     let settings = changes::in_force(&now, found.settings);
-    // Looked for again only where another one is named: one that is being replaced just now is no reason to refuse a file.
+    // Looked for again only where another one is named: one that is being replaced just now is no
+    // reason to refuse a file.
     let is_other = settings.claude != now.claude;
     let programs = is_other.then(|| context.sources.find_agents(&settings)).transpose()?;
     let ca_file = settings.ca_file.as_deref().map(Path::new);

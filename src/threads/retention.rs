@@ -1,8 +1,9 @@
-//! Thins out what is over, a little with each beat: so much is looked at and so much removed at a time, and nothing is kept
-//! in memory of what stays but a sum.
+//! Thins out what is over, a little with each beat: so much is looked at and so much removed at a
+//! time, and nothing is kept in memory of what stays but a sum.
 //!
-//! A look through everything begins at start, and then only when something may have become due: by age, which each look
-//! foretells, or by size, once more has come since. An idle daemon looks at nothing.
+//! A look through everything begins at start, and then only when something may have become due: by
+//! age, which each look foretells, or by size, once more has come since. An idle daemon looks at
+//! nothing.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

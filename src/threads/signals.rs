@@ -1,8 +1,8 @@
-//! The level at which the daemon works, RUN → DRAIN → KILL or LOST, and the signals: SIGTERM and SIGINT raise it,
-//! SIGHUP reads the settings again.
+//! The level at which the daemon works, RUN → DRAIN → KILL or LOST, and the signals: SIGTERM and
+//! SIGINT raise it, SIGHUP reads the settings again.
 //!
-//! Everybody reads the level; who raises it drops the one sender, which wakes everybody who waits. It owns no session:
-//! their owners see the level and end or leave them.
+//! Everybody reads the level; who raises it drops the one sender, which wakes everybody who waits.
+//! It owns no session: their owners see the level and end or leave them.
 
 use std::convert::Infallible;
 use std::io;
@@ -81,11 +81,12 @@ impl Level {
 
 /// Registered before any thread or child is started.
 pub fn register() -> io::Result<Signals> {
-    // Whoever started us may have SIGCHLD ignored: our children's ends would be lost, and wait-timeout, which calls the
-    // handler before its own, would jump to address 1 (alexcrichton/wait-timeout#44). The flag itself is not read.
+    // Whoever started us may have SIGCHLD ignored: our children's ends would be lost, and
+    // wait-timeout, which calls the handler before its own, would jump to address 1
+    // (alexcrichton/wait-timeout#44). The flag itself is not read.
     signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
-    // So that a file of ours that may not grow is an error of that write, and no death. A handler and not SIG_IGN, which a
-    // session would inherit: a handler is gone with its exec.
+    // So that a file of ours that may not grow is an error of that write, and no death. A handler
+    // and not SIG_IGN, which a session would inherit: a handler is gone with its exec.
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     Signals::new([SIGTERM, SIGINT, SIGHUP])
 }

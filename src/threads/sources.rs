@@ -1,7 +1,8 @@
-//! Where the settings come from: defaults, `config.json`, the environment and the flags of the start. Kept, so that they can be
-//! read again: of them only the file may have changed.
+//! Where the settings come from: defaults, `config.json`, the environment and the flags of the
+//! start. Kept, so that they can be read again: of them only the file may have changed.
 //!
-//! It also looks whether what they name is there. Decides nothing: the table of settings says what is right.
+//! It also looks whether what they name is there. Decides nothing: the table of settings says what
+//! is right.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -77,7 +78,8 @@ impl Sources {
         Ok(Found { settings, warnings })
     }
 
-    /// Where each agent's program is, absolute. Without Claude Code there is nothing to do (the seed's start-up error).
+    /// Where each agent's program is, absolute. Without Claude Code there is nothing to do (the
+    /// seed's start-up error).
     pub fn find_agents(&self, settings: &Settings) -> Result<Programs, String> {
         // Where its installers put it; cron's and systemd's PATH have none of these.
         let user_places = [".local/bin", ".claude/local", "bin", ".npm-global/bin", ".bun/bin"];
@@ -128,7 +130,8 @@ impl Sources {
         (warnings, unmet)
     }
 
-    /// False only for what cannot be run from that directory. Where none is known, or none is there, a relative path says nothing.
+    /// False only for what cannot be run from that directory. Where none is known, or none is
+    /// there, a relative path says nothing.
     fn may_run(&self, program: &str, dir: Option<&Path>) -> bool {
         if !program.contains('/') {
             return find_program(program, self.path.as_deref(), &[]).is_some();

@@ -1,8 +1,10 @@
-//! The acceptance command: what the operator wants to see pass before a session's work counts as completed.
+//! The acceptance command: what the operator wants to see pass before a session's work counts as
+//! completed.
 //!
-//! It is the operator's own program, but it runs what the agent wrote; so it is ended at its time limit, on a cancel and at
-//! shutdown, carries the session's run token, and is swept after like the session. It writes to a file, `verify.log`. A crash
-//! while it runs leaves no end on record: the next daemon sweeps, judges, and runs it again.
+//! It is the operator's own program, but it runs what the agent wrote; so it is ended at its time
+//! limit, on a cancel and at shutdown, carries the session's run token, and is swept after like the
+//! session. It writes to a file, `verify.log`. A crash while it runs leaves no end on record: the
+//! next daemon sweeps, judges, and runs it again.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -28,7 +30,8 @@ enum Verified {
 }
 
 impl Running<'_> {
-    /// Runs the project's command, if it has one and the session did well. `None`: the daemon leaves, and nothing is decided.
+    /// Runs the project's command, if it has one and the session did well. `None`: the daemon
+    /// leaves, and nothing is decided.
     pub(super) fn verify(
         &self,
         claim: &Claim,

@@ -1,8 +1,10 @@
-//! A running session, from its start to its end: by itself, or by us, at one of its limits, on a cancel, at shutdown.
+//! A running session, from its start to its end: by itself, or by us, at one of its limits, on a
+//! cancel, at shutdown.
 //!
-//! It is looked at once a second, by whoever owns it: what it wrote ([`super::follow`]), and whether that says that it must
-//! end ([`crate::pure::clocks`]). `stop.json` is written before our first signal, so that a crash between the two leads to
-//! the same answer. An adopted session is watched like one of our own.
+//! It is looked at once a second, by whoever owns it: what it wrote ([`super::follow`]), and
+//! whether that says that it must end ([`crate::pure::clocks`]). `stop.json` is written before our
+//! first signal, so that a crash between the two leads to the same answer. An adopted session is
+//! watched like one of our own.
 
 use std::time::Duration;
 
@@ -27,8 +29,8 @@ pub enum Watched {
 }
 
 impl Running<'_> {
-    /// Watches the session to its end. `on_work`: called once for a probe, when its model has answered: others need not wait
-    /// for its end.
+    /// Watches the session to its end. `on_work`: called once for a probe, when its model has
+    /// answered: others need not wait for its end.
     pub fn watch(&mut self, id: &DispatchId, cancel: &Cancel, on_work: &dyn Fn()) -> Watched {
         let mut is_probe = self.start.probe;
         loop {
@@ -65,8 +67,8 @@ impl Running<'_> {
             && !level.is_kill()
     }
 
-    /// Whether it is still ours to conclude: another daemon that holds the directory goes on with what
-    /// stands there, and what does not is known to nobody but us.
+    /// Whether it is still ours to conclude: another daemon that holds the directory goes on with
+    /// what stands there, and what does not is known to nobody but us.
     pub(super) fn is_ours(&self) -> bool {
         self.context.has_lock() || self.is_gone()
     }
@@ -121,7 +123,8 @@ impl Running<'_> {
     /// Says why, then climbs the kill ladder.
     fn end(&mut self, id: &DispatchId, cause: StopCause) -> Option<Exit> {
         log::info!("ending attempt {} of {id}: {}", self.attempt.number, cause.words());
-        // On a disk that takes nothing the limits still hold; a crash before the end is then judged by the stream.
+        // On a disk that takes nothing the limits still hold; a crash before the end is then judged
+        // by the stream.
         if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {
             log::error!("{e}");
         }

@@ -1,8 +1,10 @@
-//! File events, boiled down to names. A name says no more than "look at this now", whatever the event was.
+//! File events, boiled down to names. A name says no more than "look at this now", whatever the
+//! event was.
 //!
-//! The callback runs on the notify crate's own thread: it filters and passes on, and never blocks. Our own reads may cause
-//! events too (IN_OPEN), so that anything less than this filter would keep itself busy for ever. When the channel is full a
-//! rescan is asked for instead: the scan must be right without any event at all.
+//! The callback runs on the notify crate's own thread: it filters and passes on, and never blocks.
+//! Our own reads may cause events too (IN_OPEN), so that anything less than this filter would keep
+//! itself busy for ever. When the channel is full a rescan is asked for instead: the scan must be
+//! right without any event at all.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -64,8 +66,8 @@ impl Watcher {
         self.overflowed.swap(false, Ordering::AcqRel)
     }
 
-    /// (Re)starts watching; a directory that was removed and made again is not watched any more, in silence. The
-    /// error: it does not work (limits, NFS), and polling has to do.
+    /// (Re)starts watching; a directory that was removed and made again is not watched any more, in
+    /// silence. The error: it does not work (limits, NFS), and polling has to do.
     pub fn watch(&mut self) -> Result<(), String> {
         let inner = match &mut self.inner {
             Some(inner) => inner,
@@ -75,7 +77,8 @@ impl Watcher {
             }
         };
         let mut works = Ok(());
-        // Not the folder around them, where others may be busy: that a watched one goes, its own watch tells.
+        // Not the folder around them, where others may be busy: that a watched one goes, its own
+        // watch tells.
         for path in [&self.paths.drop_zone, &self.paths.control] {
             let _ = inner.unwatch(path);
             if let Err(e) = inner.watch(path, RecursiveMode::NonRecursive) {
@@ -123,9 +126,9 @@ fn boil_down(event: &notify::Event, paths: &Paths) -> Vec<Seen> {
     seen.filter(|seen| !(brings_nothing && matches!(seen, Seen::Inbox(_)))).collect()
 }
 
-/// That a dispatch file went is asked when its turn comes, and mostly it was us; of a rename, its new name is told before.
-/// Inotify tells of one event at a time, so that a file which came again has one of its own; others may tell of several as
-/// one.
+/// That a dispatch file went is asked when its turn comes, and mostly it was us; of a rename, its
+/// new name is told before. Inotify tells of one event at a time, so that a file which came again
+/// has one of its own; others may tell of several as one.
 fn brings_nothing(kind: EventKind) -> bool {
     use RenameMode::{Both, From};
     let is_gone =

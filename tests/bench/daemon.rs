@@ -1,5 +1,5 @@
-//! A daemon as a process that ends with its guard, by its own pid: SIGTERM, a moment, SIGKILL. And single dispatches, timed
-//! from the rename to the report ([`Served`]).
+//! A daemon as a process that ends with its guard, by its own pid: SIGTERM, a moment, SIGKILL. And
+//! single dispatches, timed from the rename to the report ([`Served`]).
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};

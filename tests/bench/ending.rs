@@ -1,5 +1,5 @@
-//! The end by a signal (Ctrl-C, a time limit around us): the daemons that run are killed, by pid, and the scratch directory is
-//! removed, as it is at an ordinary end by their guards.
+//! The end by a signal (Ctrl-C, a time limit around us): the daemons that run are killed, by pid,
+//! and the scratch directory is removed, as it is at an ordinary end by their guards.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! How many fsyncs a daemon makes for one dispatch, before its agent starts and after: seen by strace, a few dispatches long.
-//! The floor does not follow this: it makes the fsyncs that the design names.
+//! How many fsyncs a daemon makes for one dispatch, before its agent starts and after: seen by
+//! strace, a few dispatches long. The floor does not follow this: it makes the fsyncs that the
+//! design names.
 
 use std::fs;
 use std::process::{Command, Stdio};

@@ -1,8 +1,10 @@
-//! Where things are measured: a scratch directory on a real disk with a project in it, a fresh `$GSTACK_HOME` ([`Home`]) for
-//! each measurement, the daemons to compare ([`Side`]), and how much is measured ([`Sizes`]).
+//! Where things are measured: a scratch directory on a real disk with a project in it, a fresh
+//! `$GSTACK_HOME` ([`Home`]) for each measurement, the daemons to compare ([`Side`]), and how much
+//! is measured ([`Sizes`]).
 //!
-//! Both daemons get the same environment, the same agent (`fixtures/bin-bench`, first in PATH) and the same two flags. A
-//! [`Home`] that goes out of scope is removed and the disk brought to rest, so that it is not the next one's load.
+//! Both daemons get the same environment, the same agent (`fixtures/bin-bench`, first in PATH) and
+//! the same two flags. A [`Home`] that goes out of scope is removed and the disk brought to rest,
+//! so that it is not the next one's load.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;

@@ -1,5 +1,5 @@
-//! The machine that the figures belong to: processor, kernel, what else runs. And the sleeping processes that stand beside,
-//! since a daemon that looks through /proc pays for each of them.
+//! The machine that the figures belong to: processor, kernel, what else runs. And the sleeping
+//! processes that stand beside, since a daemon that looks through /proc pays for each of them.
 
 use std::fs;
 use std::io::{self, PipeWriter};
@@ -79,7 +79,8 @@ fn processes() -> usize {
     entries.filter(|e| e.file_name().to_string_lossy().parse::<u32>().is_ok()).count()
 }
 
-/// Processes that only sleep. All of them wait on one pipe of ours, so that they end with us, however we end.
+/// Processes that only sleep. All of them wait on one pipe of ours, so that they end with us,
+/// however we end.
 pub struct Sleepers {
     children: Vec<Child>,
     line: Option<PipeWriter>,

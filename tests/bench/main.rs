@@ -1,11 +1,12 @@
-//! `make bench [AGAINST='a command']`: how fast and how small, on this machine, beside what the disk and the machine allow,
-//! beside another daemon with the same drop zone, and against an earlier run.
+//! `make bench [AGAINST='a command']`: how fast and how small, on this machine, beside what the
+//! disk and the machine allow, beside another daemon with the same drop zone, and against an
+//! earlier run.
 //!
-//! `disk` and `lab` are where it happens, `cases` is what is measured, `watch` and `procfs` are how,
-//! `floor` and `others` are what it is measured against, `table` is what comes out. Nothing is
+//! `disk` and `lab` are where it happens, `cases` is what is measured, `watch` and `procfs` are
+//! how, `floor` and `others` are what it is measured against, `table` is what comes out. Nothing is
 //! installed, nothing outside the scratch directory is touched, and what root mounts for it is gone
-//! at the end.
-//! Exit: 0 done, a target missed or not; 1 something was lost (a report, an audit line) or could not be done; 2 wrong usage.
+//! at the end. Exit: 0 done, a target missed or not; 1 something was lost (a report, an audit line)
+//! or could not be done; 2 wrong usage.
 
 mod cases;
 mod daemon;

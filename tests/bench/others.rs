@@ -1,5 +1,6 @@
-//! Queues that Debian has, for the same agent: `nq` and task-spooler's `tsp`. They promise less (no durability, no report),
-//! and are measured from the start of their command to the agent's first deed.
+//! Queues that Debian has, for the same agent: `nq` and task-spooler's `tsp`. They promise less (no
+//! durability, no report), and are measured from the start of their command to the agent's first
+//! deed.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! What /proc says of one process (proc(5)): memory, threads, CPU, context switches. Only the process itself is counted,
-//! never its children: git and the agents are not the daemon's cost.
+//! What /proc says of one process (proc(5)): memory, threads, CPU, context switches. Only the
+//! process itself is counted, never its children: git and the agents are not the daemon's cost.
 
 use std::fs;
 
@@ -50,7 +50,8 @@ pub fn fine_cpu_ms(pid: u32) -> f64 {
     ns / 1e6
 }
 
-/// User and system time of the process, threads that have ended included, to 10 ms: for many dispatches.
+/// User and system time of the process, threads that have ended included, to 10 ms: for many
+/// dispatches.
 pub fn cpu_ms(pid: u32) -> f64 {
     let stat = read(&format!("/proc/{pid}/stat"));
     let tail = stat.rsplit_once(')').map_or("", |(_, tail)| tail);

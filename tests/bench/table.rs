@@ -1,5 +1,5 @@
-//! What comes out: rows (figure, target, ours, floor, verdict, against, ratio), what was lost, notes. Printed as tables, written
-//! as JSON, compared with an earlier JSON.
+//! What comes out: rows (figure, target, ours, floor, verdict, against, ratio), what was lost,
+//! notes. Printed as tables, written as JSON, compared with an earlier JSON.
 
 use serde_json::{Map, Value, json};
 

@@ -1,8 +1,9 @@
-//! How the bench sees that something happened, without asking again and again: a FIFO into which the agent says that it has
-//! started and that it ends, and inotify on the folder in which reports become visible.
+//! How the bench sees that something happened, without asking again and again: a FIFO into which
+//! the agent says that it has started and that it ends, and inotify on the folder in which reports
+//! become visible.
 //!
-//! Both wake the one thread that measures, so that every figure, the floor's too, holds the same few microseconds of it.
-//! Every wait has a deadline.
+//! Both wake the one thread that measures, so that every figure, the floor's too, holds the same
+//! few microseconds of it. Every wait has a deadline.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -101,7 +102,8 @@ pub fn make_fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("make a FIFO");
 }
 
-/// Files as they appear, whole, in one folder: renamed into it (ours) or closed after writing (the seed's).
+/// Files as they appear, whole, in one folder: renamed into it (ours) or closed after writing (the
+/// seed's).
 pub struct Arrivals {
     inotify: OwnedFd,
     dir: PathBuf,

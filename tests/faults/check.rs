@@ -1,5 +1,6 @@
-//! What must hold once all work is done and no daemon runs: every invariant, over the files, the marks that agents left
-//! outside the tree, and /proc. It gives words, so that a test can plant a violation and see it named.
+//! What must hold once all work is done and no daemon runs: every invariant, over the files, the
+//! marks that agents left outside the tree, and /proc. It gives words, so that a test can plant a
+//! violation and see it named.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -99,7 +100,8 @@ fn one_answer(story: &Story, id: &str, report: Option<&Value>, found: &mut Vec<S
     if committed.ok() != published.ok() {
         found.push(format!("two answers: {id}: published is not what was committed"));
     }
-    // Where no session ran nothing else says what was dispatched: the steps after the commit rest on the copy.
+    // Where no session ran nothing else says what was dispatched: the steps after the commit rest
+    // on the copy.
     if report["attempts"].as_array().is_none_or(Vec::is_empty) {
         let dir = story.gstack.join("dispatchd/finished").join(id);
         let accepted = fs::read(dir.join("accepted.json")).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! A wall clock that jumps, by an hour or by years, forward and back, while everything is under way.
+//! A wall clock that jumps, by an hour or by years, forward and back, while everything is under
+//! way.
 
 use std::fs;
 use std::time::{Duration, Instant};

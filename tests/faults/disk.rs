@@ -1,8 +1,10 @@
-//! A disk that keeps no more than it must: after a crash, everything that no fsync covered is taken back, or a random part of
-//! it. Stricter than any one file system: a file without its own fsync is empty, a name without the fsync of its folder is
-//! not there (or still there, if it was removed), whatever else a journal may have carried along.
+//! A disk that keeps no more than it must: after a crash, everything that no fsync covered is taken
+//! back, or a random part of it. Stricter than any one file system: a file without its own fsync is
+//! empty, a name without the fsync of its folder is not there (or still there, if it was removed),
+//! whatever else a journal may have carried along.
 //!
-//! The daemon's own trace says what it did. Only what it removed or replaced has to be kept aside for this.
+//! The daemon's own trace says what it did. Only what it removed or replaced has to be kept aside
+//! for this.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -219,7 +221,8 @@ impl Disk {
         &self.keep
     }
 
-    /// The daemon died before that effect, and the power went with it. As if the daemon made no fsync of what is `ignored`.
+    /// The daemon died before that effect, and the power went with it. As if the daemon made no
+    /// fsync of what is `ignored`.
     pub fn lose(
         mut self,
         trace: &Path,
@@ -237,7 +240,8 @@ impl Disk {
                 !self.model.has_content[node] && !lucky
             })
             .collect();
-        // Files that the daemon did not write (streams, marks of agents) were synced by nobody: they go with their folders.
+        // Files that the daemon did not write (streams, marks of agents) were synced by nobody:
+        // they go with their folders.
         let live: Vec<_> = self.model.live.iter().rev().map(|(p, n)| (p.clone(), *n)).collect();
         for (path, node) in live {
             if self.model.first.get(&path) == Some(&node) && kept.get(&path) == Some(&node) {

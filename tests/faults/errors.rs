@@ -1,5 +1,6 @@
-//! Every effect fails, with every error that it can have, once and for ever: nothing is lost, nobody panics, nothing turns
-//! in a hot loop, and once the fault is over the work goes on without a restart.
+//! Every effect fails, with every error that it can have, once and for ever: nothing is lost,
+//! nobody panics, nothing turns in a hot loop, and once the fault is over the work goes on without
+//! a restart.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -63,7 +64,8 @@ fn try_one(round: &Round, callback: &str) -> Vec<String> {
         pause_as_a_slow_writer(Duration::from_millis(10));
     }
     match daemon.exited() {
-        // A start that cannot be made is an error of the start, with one line; the next start does the work.
+        // A start that cannot be made is an error of the start, with one line; the next start does
+        // the work.
         Some(status) if status.code() == Some(1) && !daemon.stderr().contains(" ready") => {}
         Some(status) => say(format!("it ended: {status}\n{}", daemon.stderr())),
         None if !scene.is_done() => say(format!("it does not go on\n{}", daemon.stderr())),

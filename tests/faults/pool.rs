@@ -1,4 +1,5 @@
-//! Many small rounds, a few at a time; what failed is told at the end, with all that is needed to see it again.
+//! Many small rounds, a few at a time; what failed is told at the end, with all that is needed to
+//! see it again.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

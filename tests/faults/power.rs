@@ -1,8 +1,10 @@
-//! The power fails: a file system on a loop device is shut down in the middle of the work (EXT4_IOC_SHUTDOWN without
-//! flushing the log), so that all is lost that no fsync had brought to the disk; the machine's processes end with it; then
-//! it is mounted again, and a new daemon has to make of it what it can.
+//! The power fails: a file system on a loop device is shut down in the middle of the work
+//! (EXT4_IOC_SHUTDOWN without flushing the log), so that all is lost that no fsync had brought to
+//! the disk; the machine's processes end with it; then it is mounted again, and a new daemon has to
+//! make of it what it can.
 //!
-//! Needs root and mounts. The dispatches are on the disk before the daemon starts, as a careful sender's are.
+//! Needs root and mounts. The dispatches are on the disk before the daemon starts, as a careful
+//! sender's are.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

@@ -1,4 +1,5 @@
-//! One small day of a daemon: every way that a dispatch can take, dropped at once, and brought to its end.
+//! One small day of a daemon: every way that a dispatch can take, dropped at once, and brought to
+//! its end.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,8 +40,8 @@ impl Scene {
         scene
     }
 
-    /// One dispatch of every kind: goes well, is retried, fails, leaves a process behind, is cancelled, calls back, is
-    /// invalid.
+    /// One dispatch of every kind: goes well, is retried, fails, leaves a process behind, is
+    /// cancelled, calls back, is invalid.
     pub fn with_every_kind(callback: &str) -> Scene {
         let mut scene = Scene::new();
         scene.send("well", "");
@@ -120,7 +121,8 @@ impl Scene {
             && self.lab.waiting().is_empty()
     }
 
-    /// A healthy daemon does what is left; then everything is looked at. What is wrong is said under this name.
+    /// A healthy daemon does what is left; then everything is looked at. What is wrong is said
+    /// under this name.
     pub fn conclude(mut self, name: &str) -> Vec<String> {
         self.look_at_reports();
         let mut daemon = self.daemon().start();

@@ -59,7 +59,8 @@ fn storm(size: &Size) {
     while daemons < size.daemon_kills || sent < size.dispatches || lacks_sessions(sessions, &scene)
     {
         let daemon = scene.daemon().set("--max-concurrent", 8).spawn();
-        // The extra ones live longer and longer: a daemon that is killed before it is through its claims starts nothing.
+        // The extra ones live longer and longer: a daemon that is killed before it is through its
+        // claims starts nothing.
         let extra = 20 * daemons.saturating_sub(size.daemon_kills) as u64;
         let until = Instant::now() + Duration::from_millis(5 + random.below(250) + extra);
         // Evenly over the kills, and the rest with the last one.

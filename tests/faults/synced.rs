@@ -1,4 +1,5 @@
-//! Crashes with which the power goes, on the disk of `disk`; and the same with one fsync less, which must go wrong.
+//! Crashes with which the power goes, on the disk of `disk`; and the same with one fsync less,
+//! which must go wrong.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -128,8 +129,8 @@ fn without_any_one_of_its_fsyncs_something_is_lost_or_doubled() {
     });
 }
 
-/// A sender does that to the file of a dispatch that waits, the daemon says so in its audit log, and then the power goes, with
-/// all that was not synced. What waited is answered all the same.
+/// A sender does that to the file of a dispatch that waits, the daemon says so in its audit log,
+/// and then the power goes, with all that was not synced. What waited is answered all the same.
 fn outlives_the_power(event: &str, change: impl FnOnce(&Scene)) -> Scene {
     let mut scene = Scene::new();
     scene.send("busy", "fake: sleep 60");

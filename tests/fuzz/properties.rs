@@ -1,8 +1,10 @@
-//! What must hold of any bytes at all, as plain functions that panic where it does not: what stands in a dispatch file, in an
-//! agent's stream, in the audit log, in the small files that the daemon reads back, in `config.json`.
+//! What must hold of any bytes at all, as plain functions that panic where it does not: what stands
+//! in a dispatch file, in an agent's stream, in the audit log, in the small files that the daemon
+//! reads back, in `config.json`.
 //!
-//! Shared by the fuzz targets beside it (`make fuzz`) and by `tests/it/fuzzed.rs`, which replays the corpus with every
-//! `cargo test`. They see the crate from outside, like any other user of it, and touch no file but in a scratch folder.
+//! Shared by the fuzz targets beside it (`make fuzz`) and by `tests/it/fuzzed.rs`, which replays
+//! the corpus with every `cargo test`. They see the crate from outside, like any other user of it,
+//! and touch no file but in a scratch folder.
 
 mod records;
 mod scratch;
@@ -25,13 +27,15 @@ use serde_json::{Value, json};
 pub use records::control;
 use scratch::Scratch;
 
-// -------------------------------------------------------------------------------------------------------- dispatch
+// ------------------------------------------------------------------------------------------------
+// dispatch
 
 const TTL_SECONDS_MIN: u64 = 60;
 /// Of a rejection, in characters: it goes into the log, the audit log and `reason.json` as it is.
 const REJECTION_CHARS_MAX: usize = 2 * ERROR_CHARS_MAX;
 
-/// A dispatch file's bytes are a dispatch that is safe to run, or are refused with a reason that is safe to show.
+/// A dispatch file's bytes are a dispatch that is safe to run, or are refused with a reason that is
+/// safe to show.
 pub fn dispatch(data: &[u8]) {
     let parsed = dispatches::parse(data, TTL_SECONDS_MIN);
     assert_eq!(
@@ -83,12 +87,14 @@ fn assert_is_an_error(error: Option<&str>) {
     assert!(!error.contains(char::is_control), "{error:?}");
 }
 
-// ---------------------------------------------------------------------------------------------------------- stream
+// ------------------------------------------------------------------------------------------------
+// stream
 
-/// A stream says the same however it is cut; what is kept of it is bounded; a session that completed has no error.
+/// A stream says the same however it is cut; what is kept of it is bounded; a session that
+/// completed has no error.
 ///
-/// If it begins with `\x01`, then `\x01 N UNIT \x02` in the rest is the unit 64 N times over, so that a small input reaches
-/// the limits of long lines.
+/// If it begins with `\x01`, then `\x01 N UNIT \x02` in the rest is the unit 64 N times over, so
+/// that a small input reaches the limits of long lines.
 pub fn stream(data: &[u8]) {
     match data.strip_prefix(b"\x01") {
         Some(rest) => check_stream(&stretched(rest)),
@@ -129,7 +135,8 @@ fn stretched(data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Cut where the bytes themselves say: mostly small pieces of a short input, larger ones of a long one.
+/// Cut where the bytes themselves say: mostly small pieces of a short input, larger ones of a long
+/// one.
 fn pieces(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
     let mut state = data.iter().fold(0xcbf2_9ce4_8422_2325, fold) | 1;
@@ -245,7 +252,8 @@ fn assert_endings(data: &[u8], summary: &Summary) {
     }
 }
 
-// ----------------------------------------------------------------------------------------------------------- audit
+// ------------------------------------------------------------------------------------------------
+// audit
 
 /// What stands in the audit log stays as it is; what we add is one whole line each.
 pub fn audit(data: &[u8]) {
@@ -283,7 +291,8 @@ pub fn audit(data: &[u8]) {
     assert!(lines.iter().filter(said).count() >= 2, "the lines say what was told");
 }
 
-// ---------------------------------------------------------------------------------------------------------- config
+// ------------------------------------------------------------------------------------------------
+// config
 
 /// Longest text that is tried as a setting's value.
 const TEXT_BYTES_MAX: usize = 2000;

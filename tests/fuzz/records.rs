@@ -1,6 +1,8 @@
-//! The property `control`: the names in the drop zone and in `control/`, and the records that the daemon reads back.
+//! The property `control`: the names in the drop zone and in `control/`, and the records that the
+//! daemon reads back.
 //!
-//! The same bytes are both, a name in each line, or the text of every record: what is neither is refused quickly.
+//! The same bytes are both, a name in each line, or the text of every record: what is neither is
+//! refused quickly.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
@@ -28,7 +30,8 @@ const NOW_MS: i64 = 1_775_226_600_123;
 /// Longest name in a folder, in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
-/// What names a dispatch is a legal id and cannot leave its folder; a record that parses is written as it was read.
+/// What names a dispatch is a legal id and cannot leave its folder; a record that parses is written
+/// as it was read.
 pub fn control(data: &[u8]) {
     let names: Vec<&OsStr> =
         data.split(|byte| matches!(byte, 0 | b'/' | b'\n')).filter_map(name).collect();
@@ -43,7 +46,8 @@ pub fn control(data: &[u8]) {
     check_records(data);
 }
 
-// ----------------------------------------------------------------------------------------------------------- names
+// ------------------------------------------------------------------------------------------------
+// names
 
 fn name(bytes: &[u8]) -> Option<&OsStr> {
     let is_name = !matches!(bytes, b"" | b"." | b"..") && bytes.len() <= NAME_BYTES_MAX;
@@ -107,7 +111,8 @@ fn check_requests(names: &[&OsStr]) {
     }
 }
 
-// --------------------------------------------------------------------------------------------------------- records
+// ------------------------------------------------------------------------------------------------
+// records
 
 fn check_records(data: &[u8]) {
     record::<ChildRecord>(data);
@@ -171,7 +176,8 @@ fn check_holds(saved: Saved) {
     assert!(holds.is_empty());
 }
 
-/// An entry is the one that its file's name says, and it goes when it is answered; whatever it holds, no other file does.
+/// An entry is the one that its file's name says, and it goes when it is answered; whatever it
+/// holds, no other file does.
 fn check_outbox(data: &[u8], entry: &OutboxEntry) {
     let scratch = Scratch::new();
     let store = Store::new(scratch.path());

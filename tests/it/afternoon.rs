@@ -1,8 +1,10 @@
-//! One afternoon: forty dispatches for six projects, a usage window that closes in the middle of it, a project whose own
-//! settings are wrong all the time, and one of everything else that goes wrong.
+//! One afternoon: forty dispatches for six projects, a usage window that closes in the middle of
+//! it, a project whose own settings are wrong all the time, and one of everything else that goes
+//! wrong.
 //!
-//! What each of these does alone is tested elsewhere; here they happen to one daemon at once, and must not be mistaken for
-//! one another. The heartbeat is read all along: who looked at it would have known.
+//! What each of these does alone is tested elsewhere; here they happen to one daemon at once, and
+//! must not be mistaken for one another. The heartbeat is read all along: who looked at it would
+//! have known.
 
 use std::fs;
 use std::path::PathBuf;
@@ -31,7 +33,8 @@ const OVERFLOWS: usize = 26;
 /// These are there when the window closes; the others arrive while it is.
 const SENT_FIRST: usize = 25;
 const CLOSED_FROM_SESSION: usize = 10;
-/// More than a machine under load takes for what must happen meanwhile: the end of the one that hangs.
+/// More than a machine under load takes for what must happen meanwhile: the end of the one that
+/// hangs.
 const CLOSED_SECONDS: i64 = 20;
 const PROBE_SECONDS: u64 = 2;
 /// All of it. Only failures wait for it.
@@ -230,7 +233,8 @@ fn each_has_its_answer(day: &Afternoon, reports: &[Value]) {
     }
 }
 
-/// Who met the closed window, or the broken settings, had not begun; nobody else ran again but the one that was retried.
+/// Who met the closed window, or the broken settings, had not begun; nobody else ran again but the
+/// one that was retried.
 fn each_worked_once(day: &Afternoon) {
     let worked = starts(&day.worked);
     for n in 0..DISPATCHES {

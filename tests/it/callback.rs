@@ -1,5 +1,5 @@
-//! Callbacks: the report goes out once it is committed, with one key for every try, until a 2xx answers; never through a
-//! redirect, never in a worker's way, and not at all with `--local-only`.
+//! Callbacks: the report goes out once it is committed, with one key for every try, until a 2xx
+//! answers; never through a redirect, never in a worker's way, and not at all with `--local-only`.
 
 use std::fs;
 use std::net::TcpListener;

@@ -1,8 +1,10 @@
-//! The real Claude Code, driven by the real daemon, against a Messages API of our own (`api.rs`) on 127.0.0.1.
+//! The real Claude Code, driven by the real daemon, against a Messages API of our own (`api.rs`) on
+//! 127.0.0.1.
 //!
-//! Every scenario runs with each pinned version of the CLI, which `tests/claude-cli.sh` installs once; where it cannot
-//! be had, the tests say SKIPPED: on stderr, and in a file that `make test` shows. `latest` runs only when it is asked
-//! for. Each session has a scratch home and a dummy key, and talks to nothing but its test.
+//! Every scenario runs with each pinned version of the CLI, which `tests/claude-cli.sh` installs
+//! once; where it cannot be had, the tests say SKIPPED: on stderr, and in a file that `make test`
+//! shows. `latest` runs only when it is asked for. Each session has a scratch home and a dummy key,
+//! and talks to nothing but its test.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -75,7 +77,8 @@ scenarios! {
     a_running_session_is_cancelled
 }
 
-// ---------------------------------------------------------------------------------------------------------- the CLI
+// ------------------------------------------------------------------------------------------------
+// the CLI
 
 /// Runs a scenario with that version; says so where there is none.
 fn with_cli(version: &'static str, scenario: fn(&Path)) {
@@ -100,7 +103,8 @@ fn program(version: &'static str) -> Option<PathBuf> {
     found.as_ref().inspect_err(|why| shout(why)).ok().cloned()
 }
 
-/// The error says why the tests of this version are skipped. What is broken is no reason to skip anything.
+/// The error says why the tests of this version are skipped. What is broken is no reason to skip
+/// anything.
 fn install(version: &str) -> Result<PathBuf, String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/claude-cli.sh");
     let run = Command::new(script).arg(version).output().expect("run tests/claude-cli.sh");
@@ -142,7 +146,8 @@ impl Drop for Turn {
     }
 }
 
-// ------------------------------------------------------------------------------------------------- daemon and report
+// ------------------------------------------------------------------------------------------------
+// daemon and report
 
 /// A daemon whose agent is the real one, and whose sessions ask our API.
 fn daemon<'a>(lab: &'a Lab, api: &Api, program: &Path) -> Start<'a> {

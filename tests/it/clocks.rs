@@ -1,5 +1,6 @@
-//! What ends a session besides its TTL: silence, a start that never comes, a flood, an agent that stays after its answer;
-//! what ends a wait; and what the heartbeat tells of a session while it runs.
+//! What ends a session besides its TTL: silence, a start that never comes, a flood, an agent that
+//! stays after its answer; what ends a wait; and what the heartbeat tells of a session while it
+//! runs.
 
 use std::fs;
 
@@ -22,7 +23,8 @@ fn cause(lab: &Lab, name: &str) -> Value {
     json_file(&lab.finished(name).join("attempt-1/stop.json"))["cause"].clone()
 }
 
-// ---------------------------------------------------------------------------------------------------------- silence
+// ------------------------------------------------------------------------------------------------
+// silence
 
 #[test]
 fn a_session_that_does_nothing_is_stalled() {
@@ -62,7 +64,8 @@ fn a_session_that_is_adopted_stalls_too() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------------------ start
+// ------------------------------------------------------------------------------------------------
+// start
 
 #[test]
 fn a_session_that_never_begins_is_ended() {
@@ -98,7 +101,8 @@ fn a_start_that_hangs_is_ended_by_the_next_daemon() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------------------- flood
+// ------------------------------------------------------------------------------------------------
+// flood
 
 #[test]
 fn a_session_that_floods_its_output_is_ended() {
@@ -122,7 +126,8 @@ fn output_below_the_limit_is_nobodys_business() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------------------ grace
+// ------------------------------------------------------------------------------------------------
+// grace
 
 #[test]
 fn an_agent_that_stays_after_its_result_is_ended_and_has_completed() {
@@ -198,7 +203,8 @@ fn an_agent_that_was_being_ended_after_its_result_has_completed() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------------------ queue
+// ------------------------------------------------------------------------------------------------
+// queue
 
 #[test]
 fn a_dispatch_that_waits_too_long_is_answered_without_running() {
@@ -255,7 +261,8 @@ fn a_wait_goes_on_while_no_daemon_is_there() {
     drop(daemon);
 }
 
-// --------------------------------------------------------------------------------------------------------- progress
+// ------------------------------------------------------------------------------------------------
+// progress
 
 #[test]
 fn the_heartbeat_tells_how_far_a_session_is() {

@@ -1,5 +1,5 @@
-//! What an orchestrator and a person see and ask for while the daemon runs: cancel files (in the drop zone and in
-//! `control/`), pause and resume, the heartbeat.
+//! What an orchestrator and a person see and ask for while the daemon runs: cancel files (in the
+//! drop zone and in `control/`), pause and resume, the heartbeat.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -44,7 +44,8 @@ fn cancelled(lab: &Lab, name: &str) -> Value {
     report
 }
 
-// ----------------------------------------------------------------------------------------------------------- cancel
+// ------------------------------------------------------------------------------------------------
+// cancel
 
 #[test]
 fn a_running_session_is_cancelled_from_either_place() {
@@ -209,7 +210,8 @@ fn odd_requests_do_no_harm() {
     drop(daemon);
 }
 
-// ---------------------------------------------------------------------------------------------------- pause, resume
+// ------------------------------------------------------------------------------------------------
+// pause, resume
 
 #[test]
 fn a_paused_daemon_starts_nothing_and_lets_go_on_what_runs() {
@@ -289,7 +291,8 @@ fn the_drop_zone_may_not_pause() {
     drop(daemon);
 }
 
-// -------------------------------------------------------------------------------------------------------- heartbeat
+// ------------------------------------------------------------------------------------------------
+// heartbeat
 
 #[test]
 fn the_heartbeat_tells_what_runs() {

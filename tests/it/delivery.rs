@@ -1,5 +1,5 @@
-//! Callbacks among receivers that do not answer: none of them holds up another, one at a time goes to each; what no URL can
-//! reach is said at once; and no proxy of the environment is asked.
+//! Callbacks among receivers that do not answer: none of them holds up another, one at a time goes
+//! to each; what no URL can reach is said at once; and no proxy of the environment is asked.
 
 use std::fs;
 

@@ -1,5 +1,6 @@
-//! A disk or a machine that gives nothing more: told, waited for, and nothing lost. The disk is a small tmpfs in a mount
-//! namespace of its own, which goes with the process that holds it, so that no failing test leaves a mount behind.
+//! A disk or a machine that gives nothing more: told, waited for, and nothing lost. The disk is a
+//! small tmpfs in a mount namespace of its own, which goes with the process that holds it, so that
+//! no failing test leaves a mount behind.
 
 mod sizes;
 
@@ -240,7 +241,8 @@ fn a_daemon_without_file_descriptors_rejects_nothing_and_goes_on_when_there_are_
     drop(daemon);
 }
 
-/// Its program is being replaced: nothing ran, and that must not look as if it had, to the next daemon least of all.
+/// Its program is being replaced: nothing ran, and that must not look as if it had, to the next
+/// daemon least of all.
 #[test]
 fn an_agent_that_cannot_start_just_now_starts_later_as_the_first_attempt() {
     let lab = Lab::new();

@@ -1,5 +1,5 @@
-//! What a report has besides the agent's word: what git, tools and the operator's acceptance command say; and the terms on
-//! which the operator lets agents into a project.
+//! What a report has besides the agent's word: what git, tools and the operator's acceptance
+//! command say; and the terms on which the operator lets agents into a project.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,8 @@ fn warned(report: &Value, text: &str) -> bool {
     warnings.iter().any(|warning| warning.as_str().is_some_and(|said| said.contains(text)))
 }
 
-// --------------------------------------------------------------------------------------------------------- the work
+// ------------------------------------------------------------------------------------------------
+// the work
 
 #[test]
 fn the_pull_request_that_the_agent_opened_is_reported() {
@@ -77,7 +78,8 @@ fn a_session_that_was_denied_its_tools_and_did_nothing_says_so() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------- acceptance command
+// ------------------------------------------------------------------------------------------------
+// acceptance command
 
 /// An acceptance command for the project `shop`.
 pub fn verified_by(lab: &Lab, dir: &Path, script: &str, timeout_seconds: f64) {
@@ -220,9 +222,11 @@ fn a_check_that_a_crash_cut_off_is_run_again() {
     drop(daemon);
 }
 
-// ----------------------------------------------------------------------------------------------------------- terms
+// ------------------------------------------------------------------------------------------------
+// terms
 
-/// The arguments of a session in that directory, one a line, and what the dispatch asked for besides.
+/// The arguments of a session in that directory, one a line, and what the dispatch asked for
+/// besides.
 fn arguments(lab: &Lab, name: &str, dir: &Path) -> String {
     let dump = lab.path(&format!("dump-{name}"));
     let greedy = json!(["Bash"]);

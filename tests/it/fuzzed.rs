@@ -1,8 +1,9 @@
-//! What must hold of any bytes (`tests/fuzz/properties.rs`), tried without a fuzzer: of the corpus and the fixtures as they
-//! are, and of what becomes of them at random. `make fuzz` tries the same for long, led by what each input reaches.
+//! What must hold of any bytes (`tests/fuzz/properties.rs`), tried without a fuzzer: of the corpus
+//! and the fixtures as they are, and of what becomes of them at random. `make fuzz` tries the same
+//! for long, led by what each input reaches.
 //!
-//! An input that fails is kept in `target/tmp`, and its place is printed; put it into `tests/fuzz/corpus/` once it is
-//! understood. `GSTACK_TEST_SEED` repeats a run.
+//! An input that fails is kept in `target/tmp`, and its place is printed; put it into
+//! `tests/fuzz/corpus/` once it is understood. `GSTACK_TEST_SEED` repeats a run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus");
 /// Mutants of one property, at most, and how long they may take: the rest is for `make fuzz`.
 const ROUNDS_MAX: u64 = 4000;
 const TIME_MAX: Duration = Duration::from_millis(700);
-/// Mutants grow out of what is not larger than this, in bytes: large ones find nothing that small ones do not, slowly.
+/// Mutants grow out of what is not larger than this, in bytes: large ones find nothing that small
+/// ones do not, slowly.
 const MUTATED_BYTES_MAX: usize = 8 * 1024;
 
 #[test]

@@ -1,8 +1,9 @@
-//! What may lie in the inbox, and what becomes of it: every kind of good file is accepted exactly once, however it got
-//! there; every kind of bad file is kept in `rejected/` with its reason, answered where its sender can be told, and holds
-//! up neither its neighbours nor the daemon.
+//! What may lie in the inbox, and what becomes of it: every kind of good file is accepted exactly
+//! once, however it got there; every kind of bad file is kept in `rejected/` with its reason,
+//! answered where its sender can be told, and holds up neither its neighbours nor the daemon.
 //!
-//! The files of `fixtures/dispatch/` are the table: `<reason>--<what>.json`, or `accepted--<what>.json`.
+//! The files of `fixtures/dispatch/` are the table: `<reason>--<what>.json`, or
+//! `accepted--<what>.json`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,7 +19,8 @@ use serde_json::{Value, json};
 
 use crate::util::*;
 
-// ------------------------------------------------------------------------------------------------------- bad files
+// ------------------------------------------------------------------------------------------------
+// bad files
 
 /// The fixtures of one kind: (what, bytes).
 fn fixtures(kind: &str) -> Vec<(String, Vec<u8>)> {
@@ -37,7 +39,8 @@ fn fixtures(kind: &str) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// Says that a file was refused as it should be: kept untouched, with its reason, and in the audit log.
+/// Says that a file was refused as it should be: kept untouched, with its reason, and in the audit
+/// log.
 fn refused(lab: &Lab, file: &str, reason: &str) -> Value {
     let (dir, why) = lab.rejected(file);
     assert_eq!(why["reason"], reason, "{file}: {why:#}");
@@ -58,7 +61,8 @@ fn refused(lab: &Lab, file: &str, reason: &str) -> Value {
     why
 }
 
-/// Drops all fixtures of a kind at once and a good dispatch behind them; each is refused, and the good one runs.
+/// Drops all fixtures of a kind at once and a good dispatch behind them; each is refused, and the
+/// good one runs.
 fn all_are_refused(kind: &str) {
     let lab = Lab::new();
     let daemon = lab.daemon().unset("--min-ttl").start();
@@ -135,7 +139,8 @@ fn texts_with_a_nul_are_refused_and_answered() {
     all_are_refused("nul");
 }
 
-/// One odd thing in the inbox, made by `make`; then the next dispatch runs, and the odd one has left no report.
+/// One odd thing in the inbox, made by `make`; then the next dispatch runs, and the odd one has
+/// left no report.
 fn odd_thing_is_refused(lab: &Lab, start: Start<'_>, reason: &str, make: impl FnOnce(&Path)) {
     let daemon = start.start();
     make(&lab.dropped("odd"));
@@ -338,7 +343,8 @@ fn equal_bad_files_are_all_kept() {
 fn a_refused_id_is_not_spent() {
     let lab = Lab::new();
     let daemon = lab.daemon().start();
-    // More than once, for the sender answers at the sight of the report, when the bad file may still be there.
+    // More than once, for the sender answers at the sight of the report, when the bad file may
+    // still be there.
     for n in 0..20 {
         let name = n.to_string();
         lab.send(&lab.task(&name, ""));
@@ -367,7 +373,8 @@ fn a_bad_file_under_an_answered_id_leaves_the_answer_alone() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------------ good files
+// ------------------------------------------------------------------------------------------------
+// good files
 
 #[test]
 fn every_good_form_of_a_dispatch_is_run() {
@@ -689,7 +696,8 @@ fn file_modes_do_not_matter_where_the_inbox_shuts_others_out() {
     drop(daemon);
 }
 
-// --------------------------------------------------------------------------------------- the same id, the same file
+// --------------------------------------------------------------------------------------- the same
+// id, the same file
 
 #[test]
 fn an_id_that_runs_or_was_answered_is_refused_and_the_first_answer_stands() {
@@ -762,7 +770,8 @@ fn a_redelivery_of_a_queued_or_running_dispatch_does_not_withdraw_it() {
     let hold = gate.held();
     lab.send(&b);
     lab.accepted("b");
-    // Under the name that they have already (the recorded files are replaced), and under another one.
+    // Under the name that they have already (the recorded files are replaced), and under another
+    // one.
     lab.send(&a);
     lab.send(&b);
     lab.place("dispatch-b-again.json", &b.bytes());

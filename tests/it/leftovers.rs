@@ -1,6 +1,7 @@
-//! What a session leaves running, in the forms that hide: a tool that takes long to die, and an orphan that has just been
-//! made. Found by the real CLI and the side-by-side test under load. The first test always failed before its fix; the second
-//! is for a race of 2 ms that showed once in a dozen runs of the whole suite.
+//! What a session leaves running, in the forms that hide: a tool that takes long to die, and an
+//! orphan that has just been made. Found by the real CLI and the side-by-side test under load. The
+//! first test always failed before its fix; the second is for a race of 2 ms that showed once in a
+//! dozen runs of the whole suite.
 
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -11,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use crate::sessions::all_gone;
 use crate::util::*;
 
-/// A dying process loses its environment, and with it the run token, before it hands its children on.
+/// A dying process loses its environment, and with it the run token, before it hands its children
+/// on.
 #[test]
 fn a_deaf_child_of_a_tool_that_takes_long_to_die_is_gone_when_the_report_appears() {
     let lab = Lab::new();
@@ -63,7 +65,8 @@ fn a_child_without_environment_or_files_of_the_session_is_gone_when_the_report_a
     drop(daemon);
 }
 
-/// Whoever opens the file to execute it stands still until this goes: a lease (fcntl(2)) is broken politely.
+/// Whoever opens the file to execute it stands still until this goes: a lease (fcntl(2)) is broken
+/// politely.
 struct Leased(Child);
 
 impl Leased {
@@ -173,8 +176,8 @@ pub fn unrecorded(lab: &Lab, daemon: Daemon, result: &str) -> Unrecorded {
     Unrecorded { hold, agent, ran, pids }
 }
 
-/// What the agent left carries the run token: adopted as the agent, it would be watched until the TTL. Found by a storm of
-/// kills.
+/// What the agent left carries the run token: adopted as the agent, it would be watched until the
+/// TTL. Found by a storm of kills.
 #[test]
 fn a_child_left_behind_does_not_pass_for_an_agent_whose_pid_nobody_wrote_down() {
     let lab = Lab::new();

@@ -1,5 +1,5 @@
-//! One daemon per directory, whatever becomes of the lock and of the directory while it runs: removed, replaced, taken by
-//! another daemon. And what a person at a terminal is told of it.
+//! One daemon per directory, whatever becomes of the lock and of the directory while it runs:
+//! removed, replaced, taken by another daemon. And what a person at a terminal is told of it.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
@@ -85,7 +85,8 @@ fn overtaken(lab: &Lab, first: &Daemon, meanwhile: impl FnOnce()) -> Daemon {
     lab.daemon().start()
 }
 
-// ------------------------------------------------------------------------------------------------- removed, replaced
+// -------------------------------------------------------------------------------------------------
+// removed, replaced
 
 #[test]
 fn a_removed_lock_is_taken_again_and_work_goes_on() {
@@ -253,7 +254,8 @@ fn a_home_that_is_removed_under_work_gets_no_second_daemon() {
     assert_eq!(daemon.stop(), 0);
 }
 
-// -------------------------------------------------------------------------------------------- taken by another daemon
+// --------------------------------------------------------------------------------------------
+// taken by another daemon
 
 #[test]
 fn a_daemon_whose_lock_is_taken_leaves_its_sessions_to_the_holder() {
@@ -412,7 +414,8 @@ fn a_lost_daemon_leaves_requests_alone() {
     drop(second);
 }
 
-// ------------------------------------------------------------------------------------------------ told, and waited for
+// ------------------------------------------------------------------------------------------------
+// told, and waited for
 
 #[test]
 fn a_lock_that_seems_held_is_tried_again_for_a_moment_even_without_a_wait() {
@@ -425,7 +428,8 @@ fn a_lock_that_seems_held_is_tried_again_for_a_moment_even_without_a_wait() {
     drop(daemon);
 }
 
-/// Runs a daemon with a terminal of its own; gives what that shows, or `None` if there is none to be had here.
+/// Runs a daemon with a terminal of its own; gives what that shows, or `None` if there is none to
+/// be had here.
 fn on_a_terminal(lab: &Lab, redirect: &str) -> Option<Output> {
     let has_script =
         Command::new("script").arg("--version").output().is_ok_and(|o| o.status.success());

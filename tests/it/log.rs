@@ -118,7 +118,8 @@ fn signals_off(pid: i32) -> u64 {
 
 #[test]
 fn a_limit_on_the_size_of_files_is_a_trouble_and_no_death() {
-    // Whoever starts the daemon may have the signal ignored; sessions have it as it should be all the same.
+    // Whoever starts the daemon may have the signal ignored; sessions have it as it should be all
+    // the same.
     for before in ["", "trap '' XFSZ; "] {
         at_its_limit(&Lab::new(), before);
     }

@@ -1,8 +1,10 @@
-//! Black-box tests: the real binary, a real directory, real processes, and a fake agent (`fixtures/bin/claude`).
+//! Black-box tests: the real binary, a real directory, real processes, and a fake agent
+//! (`fixtures/bin/claude`).
 //!
-//! Every test has a directory of its own, so that all of them may run at once. None of them waits for a fixed time: it
-//! waits for what it can see, with a deadline; a session that must be held stands at a FIFO. After every test no process
-//! may be left that carries the test's mark in its environment.
+//! Every test has a directory of its own, so that all of them may run at once. None of them waits
+//! for a fixed time: it waits for what it can see, with a deadline; a session that must be held
+//! stands at a FIFO. After every test no process may be left that carries the test's mark in its
+//! environment.
 
 mod util;
 

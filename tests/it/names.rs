@@ -38,7 +38,8 @@ fn is_duplicate(lab: &Lab, file: &str) {
     assert_eq!(why["reason"], "duplicate_id", "{why:#}");
 }
 
-// ----------------------------------------------------------------------------------------------------------- rewritten
+// ------------------------------------------------------------------------------------------------
+// rewritten
 
 #[test]
 fn another_dispatch_written_into_the_file_of_a_running_one_is_a_new_drop() {
@@ -205,7 +206,8 @@ fn a_rewriting_that_hides_itself_is_found_when_the_file_is_to_go() {
     drop(daemon);
 }
 
-// ----------------------------------------------------------------------------------------------------- renamed, copied
+// ------------------------------------------------------------------------------------------------
+// renamed, copied
 
 #[test]
 fn a_queued_dispatch_whose_file_is_renamed_runs() {
@@ -351,7 +353,8 @@ fn many_files_that_are_removed_at_once_are_withdrawn_with_few_looks_at_the_drop_
     drop(daemon);
 }
 
-/// Where no event tells of it, what was renamed and what was removed look alike until the drop zone has been looked through.
+/// Where no event tells of it, what was renamed and what was removed look alike until the drop zone
+/// has been looked through.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_renamed_file_is_looked_for_before_its_dispatch_counts_as_withdrawn() {

@@ -1,5 +1,5 @@
-//! A home on another machine is refused. The file system is a real mount that calls itself sshfs, in a mount namespace of its
-//! own, served by a thread of the test: an empty directory and no more.
+//! A home on another machine is refused. The file system is a real mount that calls itself sshfs,
+//! in a mount namespace of its own, served by a thread of the test: an empty directory and no more.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

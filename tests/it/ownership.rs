@@ -1,4 +1,5 @@
-//! Who else may write where the daemon reads what it is to do: refused, mended, said. "Another user" is nobody (65534).
+//! Who else may write where the daemon reads what it is to do: refused, mended, said. "Another
+//! user" is nobody (65534).
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};

@@ -1,4 +1,5 @@
-//! Which directory a rule of `config.json` holds for: whatever links lead there, and whenever it or they come to be.
+//! Which directory a rule of `config.json` holds for: whatever links lead there, and whenever it or
+//! they come to be.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,7 +14,8 @@ fn config(lab: &Lab, config: &Value) {
     fs::write(lab.ours().join("config.json"), config.to_string()).expect("write config.json");
 }
 
-/// Which of the rules' models a session in that directory ran with, and whether its project was trusted.
+/// Which of the rules' models a session in that directory ran with, and whether its project was
+/// trusted.
 fn terms_in(lab: &Lab, name: &str, dir: &str) -> (String, bool) {
     let dump = lab.path(&format!("dump-{name}"));
     let task = lab.task(name, format!("fake: dump {}", dump.display()));

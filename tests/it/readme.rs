@@ -1,6 +1,8 @@
-//! What README.md tells a newcomer to type, run as it stands there: with an empty home directory, in the repository's root.
+//! What README.md tells a newcomer to type, run as it stands there: with an empty home directory,
+//! in the repository's root.
 //!
-//! Only blocks that need nothing else are here; the rest of the page is held to the program by the tests of its subjects.
+//! Only blocks that need nothing else are here; the rest of the page is held to the program by the
+//! tests of its subjects.
 
 use std::process::{Command, Stdio};
 

@@ -1,8 +1,9 @@
 //! What the library makes of the streams that the real Claude Code wrote (`fixtures/streams/`).
 //!
-//! One table says how each recorded session has to be judged and what follows from it; it has every row of the lab's
-//! table of outcomes. A recording without a row fails, and so does a row without a recording. Nothing runs here: the
-//! sessions themselves are in `claude.rs`, and `replayed.rs` gives the streams to the daemon.
+//! One table says how each recorded session has to be judged and what follows from it; it has every
+//! row of the lab's table of outcomes. A recording without a row fails, and so does a row without a
+//! recording. Nothing runs here: the sessions themselves are in `claude.rs`, and `replayed.rs`
+//! gives the streams to the daemon.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -345,8 +346,8 @@ fn the_summary_does_not_depend_on_how_the_stream_is_cut() {
     });
 }
 
-/// Where a stream breaks off, whatever ended it, its session did not complete: before the first result, and while
-/// something goes on after it.
+/// Where a stream breaks off, whatever ended it, its session did not complete: before the first
+/// result, and while something goes on after it.
 #[test]
 fn a_stream_that_breaks_off_is_no_success() {
     let killed = Exit { code: None, signal: Some(9) };
@@ -396,7 +397,8 @@ fn what_the_streams_say_besides() {
     });
 }
 
-/// The two versions tell the cost of a resumed session differently; what both attempts cost together is the same twice.
+/// The two versions tell the cost of a resumed session differently; what both attempts cost
+/// together is the same twice.
 #[test]
 fn the_cost_of_a_session_that_was_resumed_is_that_of_both_of_its_parts() {
     for (version, wanted) in [("2.1.197", 0.035), ("2.1.330", 0.028)] {

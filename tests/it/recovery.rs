@@ -1,6 +1,7 @@
-//! The daemon dies (SIGKILL) and another one starts: the files alone decide. A session that lives is adopted and gets its
-//! right report once; a queued dispatch keeps its place; what was interrupted says so and is not run again; and no state
-//! that a crash can leave, built here by hand where a test cannot hit the moment, is lost or done twice.
+//! The daemon dies (SIGKILL) and another one starts: the files alone decide. A session that lives
+//! is adopted and gets its right report once; a queued dispatch keeps its place; what was
+//! interrupted says so and is not run again; and no state that a crash can leave, built here by
+//! hand where a test cannot hit the moment, is lost or done twice.
 
 mod claims;
 
@@ -32,8 +33,8 @@ fn kill_agent(ran: &Path) -> i32 {
     pid
 }
 
-/// The daemon and its agent died in the middle of the session of `a`, which had followed these orders by then. Gives where
-/// it left its mark.
+/// The daemon and its agent died in the middle of the session of `a`, which had followed these
+/// orders by then. Gives where it left its mark.
 fn died_in_session(lab: &Lab, orders: &str) -> PathBuf {
     let (gate, ran) = (lab.gate("gate"), lab.path("ran"));
     let daemon = lab.daemon().start();
@@ -50,7 +51,8 @@ fn interrupted(lab: &Lab, name: &str) -> Value {
     report
 }
 
-// ------------------------------------------------------------------------------------------------- living sessions
+// ------------------------------------------------------------------------------------------------
+// living sessions
 
 #[test]
 fn a_living_session_is_adopted_and_queued_ones_keep_their_places() {
@@ -264,7 +266,8 @@ fn a_shutdown_ends_adopted_sessions_like_its_own() {
     lab.ended("a", "cancelled", "shutdown");
 }
 
-// --------------------------------------------------------------------------------------------------- dead sessions
+// ------------------------------------------------------------------------------------------------
+// dead sessions
 
 #[test]
 fn a_session_that_ended_while_no_daemon_was_there_is_reported_from_its_stream() {
@@ -414,7 +417,8 @@ fn a_stranger_who_got_the_old_pid_is_left_alone() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------ between sessions
+// ------------------------------------------------------------------------------------------------
+// between sessions
 
 #[test]
 fn a_crash_during_the_backoff_does_not_lose_the_retry() {
@@ -462,8 +466,8 @@ fn what_carries_the_token_of_an_ended_attempt_is_gone_before_the_next_one_starts
     drop(daemon);
 }
 
-/// Each time that a daemon begins to read what a session left leaves a blank line in the place of its report; the fourth
-/// does not read.
+/// Each time that a daemon begins to read what a session left leaves a blank line in the place of
+/// its report; the fourth does not read.
 #[test]
 fn a_session_whose_output_took_the_daemon_down_three_times_is_given_up_unread() {
     for (deaths, is_read) in [(2, true), (3, false)] {
@@ -520,8 +524,8 @@ fn a_session_that_its_ttl_ended_and_that_cannot_be_read_has_timed_out() {
     drop(daemon);
 }
 
-/// Dispatches keep coming while daemons are killed at any moment: in the end each has one report, none was started
-/// twice for one attempt, and nothing is left.
+/// Dispatches keep coming while daemons are killed at any moment: in the end each has one report,
+/// none was started twice for one attempt, and nothing is left.
 #[test]
 fn daemons_killed_at_any_moment_lose_nothing_and_do_nothing_twice() {
     const DISPATCHES: usize = 60;

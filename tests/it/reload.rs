@@ -1,4 +1,5 @@
-//! SIGHUP: the settings are read again while the daemon runs, and all of them hold but those that a start alone can set.
+//! SIGHUP: the settings are read again while the daemon runs, and all of them hold but those that a
+//! start alone can set.
 
 use std::fs;
 use std::time::{Duration, Instant};

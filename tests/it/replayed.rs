@@ -1,7 +1,9 @@
-//! What the whole daemon makes of the recorded streams: the fake agent writes each of them, and ends as its session did.
+//! What the whole daemon makes of the recorded streams: the fake agent writes each of them, and
+//! ends as its session did.
 //!
-//! The table in `recorded.rs` says what each means; here it must reach the report, the retry and the holds. Each
-//! recording has a daemon and a home of its own, since a refusal in one of them would hold the others.
+//! The table in `recorded.rs` says what each means; here it must reach the report, the retry and
+//! the holds. Each recording has a daemon and a home of its own, since a refusal in one of them
+//! would hold the others.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +40,8 @@ fn orders(recording: &Recording) -> String {
 /// Which session the recorded one was a continuation of.
 const BEFORE: &str = "write-then-rate-limit-429";
 
-/// The task, in a project where a session can be resumed: then it greets, unless the recorded one is what follows.
+/// The task, in a project where a session can be resumed: then it greets, unless the recorded one
+/// is what follows.
 fn task(lab: &Lab, recording: &Recording) -> Dispatch {
     let is_resumed = recording.scenario.starts_with("resume-");
     let Some(before) = recordings()

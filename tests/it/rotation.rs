@@ -1,4 +1,5 @@
-//! The audit log is put aside before it gets too large: no line is lost, torn or written twice, whatever else happens.
+//! The audit log is put aside before it gets too large: no line is lost, torn or written twice,
+//! whatever else happens.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -64,7 +65,8 @@ fn only_so_many_old_logs_are_kept_and_a_gap_costs_none() {
     };
     let start = || lab.daemon().set("--audit-max-mb", 0.001).set("--audit-keep", 3);
     drop(start().start());
-    // As a crash in the middle of a rotation leaves it: the log is large, and its next place is free.
+    // As a crash in the middle of a rotation leaves it: the log is large, and its next place is
+    // free.
     let path = lab.inbox().join("audit.jsonl");
     fs::write(&path, line("full").repeat(15)).expect("a full log");
     for number in 2..=3 {

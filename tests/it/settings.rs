@@ -1,4 +1,5 @@
-//! Settings that are wrong or say nothing: refused with the line to type, or told at the start. Nothing passes in silence.
+//! Settings that are wrong or say nothing: refused with the line to type, or told at the start.
+//! Nothing passes in silence.
 
 use std::fs;
 

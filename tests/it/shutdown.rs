@@ -1,4 +1,5 @@
-//! The end of the daemon: signals, the drain and its limits, what is left to the next daemon, and the exit codes.
+//! The end of the daemon: signals, the drain and its limits, what is left to the next daemon, and
+//! the exit codes.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! A daemon that was started from a terminal. Its sessions must not see that: what reads a terminal in the background is
-//! stopped by the kernel, and would stand there until its TTL.
+//! A daemon that was started from a terminal. Its sessions must not see that: what reads a terminal
+//! in the background is stopped by the kernel, and would stand there until its TTL.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;

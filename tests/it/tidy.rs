@@ -1,5 +1,6 @@
-//! The architecture, held to: layers import downwards only, each kind of effect has one module, files stay small enough to
-//! hold in the head and say first what they own. The checks are functions over text, so that each is seen to fail too.
+//! The architecture, held to: layers import downwards only, each kind of effect has one module,
+//! files stay small enough to hold in the head and say first what they own. The checks are
+//! functions over text, so that each is seen to fail too.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! What is told of a dispatch, in its report, the heartbeat and the log: what was wrong with the file, what the session found
-//! in the working tree, what all of it cost; in words, and never more than fits.
+//! What is told of a dispatch, in its report, the heartbeat and the log: what was wrong with the
+//! file, what the session found in the working tree, what all of it cost; in words, and never more
+//! than fits.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +19,8 @@ fn warned(report: &Value, text: &str) -> bool {
     warnings(report).iter().any(|warning| warning.contains(text))
 }
 
-// --------------------------------------------------------------------------------------------------------- heartbeat
+// ------------------------------------------------------------------------------------------------
+// heartbeat
 
 #[test]
 fn a_heartbeat_stays_small_whatever_a_project_is_called() {
@@ -44,7 +46,8 @@ fn a_heartbeat_stays_small_whatever_a_project_is_called() {
     drop(daemon);
 }
 
-// ---------------------------------------------------------------------------------------------------- unknown fields
+// ------------------------------------------------------------------------------------------------
+// unknown fields
 
 #[test]
 fn unknown_fields_are_warned_of_with_the_name_that_was_probably_meant() {
@@ -84,7 +87,8 @@ fn a_file_that_is_not_json_is_said_to_be_none() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------- the tree before it
+// ------------------------------------------------------------------------------------------------
+// the tree before it
 
 /// Waits until what was written so far is older than whatever starts now.
 fn let_it_age(path: &Path) {
@@ -94,7 +98,8 @@ fn let_it_age(path: &Path) {
     });
 }
 
-/// A repository with an uncommitted change, an untracked file, an untracked folder and a file that is gone.
+/// A repository with an uncommitted change, an untracked file, an untracked folder and a file that
+/// is gone.
 fn dirty_repository(lab: &Lab, name: &str) -> std::path::PathBuf {
     let dir = lab.repository(name);
     fs::create_dir(dir.join("old")).expect("create old");
@@ -214,7 +219,8 @@ fn a_file_that_a_session_dates_back_is_its_own_work_all_the_same() {
     drop(daemon);
 }
 
-// -------------------------------------------------------------------------------------------------------------- costs
+// ------------------------------------------------------------------------------------------------
+// costs
 
 /// A result event of the session, with what it says of its cost.
 fn result(is_error: bool, cost: f64, tokens: Option<u64>) -> String {
@@ -244,7 +250,8 @@ fn resumed(first: &str, second: &str) -> String {
 fn the_cost_is_that_of_all_attempts_whether_the_agent_sums_them_up_or_not() {
     let lab = Lab::new();
     let daemon = lab.daemon().start();
-    // Of a session that is resumed, older agents tell the cost of the resumption, newer ones that of the whole.
+    // Of a session that is resumed, older agents tell the cost of the resumption, newer ones that
+    // of the whole.
     let first = result(true, 0.5, Some(10));
     for (name, second, wanted) in [
         ("older", result(false, 0.75, Some(10)), 1.25),
@@ -282,7 +289,8 @@ fn a_session_that_was_cut_off_has_at_least_its_tokens() {
     drop(daemon);
 }
 
-// ---------------------------------------------------------------------------------------------------------------- log
+// ------------------------------------------------------------------------------------------------
+// log
 
 fn line_with(daemon: &Daemon, text: &str) -> String {
     wait_for(&format!("a log line with {text:?}"), PATIENCE, || {

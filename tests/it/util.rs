@@ -1,9 +1,10 @@
-//! The harness: a directory for each test ([`Lab`]), the daemon as a guarded process ([`Daemon`]), dispatches and what
-//! becomes of them, FIFOs that hold a session ([`Gate`]), and a small HTTP server ([`Server`]).
+//! The harness: a directory for each test ([`Lab`]), the daemon as a guarded process ([`Daemon`]),
+//! dispatches and what becomes of them, FIFOs that hold a session ([`Gate`]), and a small HTTP
+//! server ([`Server`]).
 //!
-//! Guards check on the way out: a daemon that is dropped is ended, and then no process on the machine may carry the
-//! test's mark; the audit log must parse to its last line; every report is checked when it is first seen. What failed
-//! stays on disk, and is printed.
+//! Guards check on the way out: a daemon that is dropped is ended, and then no process on the
+//! machine may carry the test's mark; the audit log must parse to its last line; every report is
+//! checked when it is first seen. What failed stays on disk, and is printed.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
@@ -21,7 +22,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-/// How long anything may take that should happen at once: generous, for a loaded machine. Only failures wait for it.
+/// How long anything may take that should happen at once: generous, for a loaded machine. Only
+/// failures wait for it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -34,7 +36,8 @@ thread_local! {
     static DUMPED: Cell<bool> = const { Cell::new(false) };
 }
 
-// ---------------------------------------------------------------------------------------------------------- waiting
+// ------------------------------------------------------------------------------------------------
+// waiting
 
 /// Waits for a condition; when the deadline passes, prints what there is and panics.
 pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
@@ -104,7 +107,8 @@ fn walk(dir: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-// -------------------------------------------------------------------------------------------------------- processes
+// ------------------------------------------------------------------------------------------------
+// processes
 
 fn environ_has(pid: i32, wanted: &[String]) -> bool {
     let Ok(bytes) = fs::read(format!("/proc/{pid}/environ")) else { return false };
@@ -112,7 +116,8 @@ fn environ_has(pid: i32, wanted: &[String]) -> bool {
     wanted.iter().all(|w| variables.contains(&w.as_bytes()))
 }
 
-/// All processes of the machine whose environment has all of these variables. (That of a zombie is empty.)
+/// All processes of the machine whose environment has all of these variables. (That of a zombie is
+/// empty.)
 pub fn processes_with(variables: &[String]) -> Vec<(i32, String)> {
     let pids = fs::read_dir("/proc").expect("/proc").flatten();
     pids.filter_map(|e| e.file_name().to_str()?.parse().ok())
@@ -173,7 +178,8 @@ pub fn skipped(why: &str) {
     list.write_all(format!("SKIPPED {test}: {why}\n").as_bytes()).expect("write skipped.txt");
 }
 
-// -------------------------------------------------------------------------------------------------------------- lab
+// ------------------------------------------------------------------------------------------------
+// lab
 
 /// A test's own directory: `home`, `gstack` (= `$GSTACK_HOME`), projects, FIFOs.
 pub struct Lab {
@@ -258,7 +264,8 @@ impl Lab {
         }))
     }
 
-    /// Drops it as a careful sender does: written beside, then renamed into the inbox under `<id>.json`.
+    /// Drops it as a careful sender does: written beside, then renamed into the inbox under
+    /// `<id>.json`.
     pub fn send(&self, dispatch: &Dispatch) {
         self.place(&format!("{}.json", dispatch.id()), &dispatch.bytes());
     }
@@ -271,7 +278,8 @@ impl Lab {
         fs::rename(&beside, self.inbox().join(name)).expect("rename a dispatch into the inbox");
     }
 
-    /// Waits for the report of a dispatch; it must be right in form, and no process of the session may be alive.
+    /// Waits for the report of a dispatch; it must be right in form, and no process of the session
+    /// may be alive.
     pub fn report(&self, name: &str) -> Value {
         let path = self.report_path(name);
         let what = format!("the report of {}", id(name));
@@ -283,7 +291,8 @@ impl Lab {
         report
     }
 
-    /// Waits until all is done that follows a report (audit, inbox, `finished/`), and gives the report.
+    /// Waits until all is done that follows a report (audit, inbox, `finished/`), and gives the
+    /// report.
     pub fn settled(&self, name: &str) -> Value {
         let report = self.report(name);
         let dir = self.finished(name);
@@ -537,7 +546,8 @@ pub fn is_stamp(value: &Value) -> bool {
     value.as_str().is_some_and(|s| s.len() == 24 && s.ends_with('Z') && s.as_bytes()[10] == b'T')
 }
 
-/// Milliseconds since midnight; enough to compare two stamps of one test (a test over midnight adds a day).
+/// Milliseconds since midnight; enough to compare two stamps of one test (a test over midnight adds
+/// a day).
 pub fn millis_between(earlier: &Value, later: &Value) -> i64 {
     let of = |v: &Value| {
         let s = v.as_str().expect("a stamp");
@@ -618,7 +628,8 @@ impl Dispatch {
     }
 }
 
-// ------------------------------------------------------------------------------------------------------------- gate
+// ------------------------------------------------------------------------------------------------
+// gate
 
 /// A FIFO at which a session stands: `fake: block <gate>`.
 pub struct Gate {
@@ -636,7 +647,8 @@ impl Gate {
     pub fn held(&self) -> Hold {
         let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
         let mut options = OpenOptions::new();
-        // Without a reader this fails at once (ENXIO): success means that a session has opened the other end.
+        // Without a reader this fails at once (ENXIO): success means that a session has opened the
+        // other end.
         let options = options.write(true).custom_flags(nonblock);
         let what = format!("a session at {}", self.path.display());
         Hold(wait_for(&what, PATIENCE, || options.open(&self.path).ok()))
@@ -656,7 +668,8 @@ impl Hold {
     }
 }
 
-// ----------------------------------------------------------------------------------------------------------- daemon
+// ------------------------------------------------------------------------------------------------
+// daemon
 
 /// How a daemon is to be started.
 pub struct Start<'a> {
@@ -820,7 +833,8 @@ impl Drop for Daemon {
             dump();
         }
         let start = Instant::now();
-        // The second signal ends sessions at once. A daemon that is deaf is killed, and that is an error.
+        // The second signal ends sessions at once. A daemon that is deaf is killed, and that is an
+        // error.
         while self.exited().is_none() && start.elapsed() < PATIENCE {
             signal(self.pid, Signal::TERM);
             wait_a_little(&mut self.child);
@@ -851,7 +865,8 @@ fn wait_a_little(child: &mut Child) {
     }
 }
 
-// ----------------------------------------------------------------------------------------------------------- server
+// ------------------------------------------------------------------------------------------------
+// server
 
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -880,7 +895,8 @@ pub enum Answer {
     Silence,
 }
 
-/// An HTTP server on 127.0.0.1 that gives its answers in order (the last one for ever) and keeps what it was sent.
+/// An HTTP server on 127.0.0.1 that gives its answers in order (the last one for ever) and keeps
+/// what it was sent.
 pub struct Server {
     pub url: String,
     seen: Arc<Mutex<Vec<Request>>>,
@@ -957,7 +973,8 @@ fn read_request(stream: &mut TcpStream) -> Option<Request> {
     Some(request)
 }
 
-// ------------------------------------------------------------------------------------------- the harness itself
+// ------------------------------------------------------------------------------------------- the
+// harness itself
 
 #[test]
 fn the_harness_finds_and_ends_what_a_test_leaves_behind() {

@@ -1,5 +1,5 @@
-//! What an acceptance command leaves running. It hides from the run token, as what an agent leaves can, and is found in the
-//! same ways: by its group, and by the output that it holds.
+//! What an acceptance command leaves running. It hides from the run token, as what an agent leaves
+//! can, and is found in the same ways: by its group, and by the output that it holds.
 
 use std::fs;
 

@@ -1,5 +1,6 @@
-//! What must hold. It is told of everything that the outside could see, when it happens, and never forgets it; the daemon's
-//! own idea of things it takes only to know what was running or waiting in its hands.
+//! What must hold. It is told of everything that the outside could see, when it happens, and never
+//! forgets it; the daemon's own idea of things it takes only to know what was running or waiting in
+//! its hands.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
@@ -101,7 +102,8 @@ impl Truth {
         }
     }
 
-    /// Something else lies where it was accepted, and is about to be judged: that took nothing back.
+    /// Something else lies where it was accepted, and is about to be judged: that took nothing
+    /// back.
     pub fn is_overwritten(&mut self, uid: u64) {
         self.files.entry(uid).and_modify(|file| file.1 = false);
     }

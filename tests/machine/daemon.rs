@@ -1,5 +1,6 @@
-//! The daemon: its files in the order in which `effects::store` writes and syncs them, its steps as `threads` make them, its
-//! decisions from `pure` and from nowhere else. Where this and the real code differ, this is wrong.
+//! The daemon: its files in the order in which `effects::store` writes and syncs them, its steps as
+//! `threads` make them, its decisions from `pure` and from nowhere else. Where this and the real
+//! code differ, this is wrong.
 //!
 //! One step of one thread at a time, in any order; within a step each effect may be the last one.
 
@@ -43,7 +44,8 @@ pub struct Daemon {
     known: BTreeMap<String, Known>,
 }
 
-/// A file of the inbox that was dealt with: which one, with which bytes, and whose. `None`: it has to be looked at.
+/// A file of the inbox that was dealt with: which one, with which bytes, and whose. `None`: it has
+/// to be looked at.
 struct Known {
     seen: Option<(Id, u64)>,
     of: Option<u32>,

@@ -1,8 +1,10 @@
-//! A disk in memory that keeps no more than it must. Each file has what was written and what was synced, each folder its
-//! names and a log of changes to them, of which an fsync of the folder makes durable what concerns it.
+//! A disk in memory that keeps no more than it must. Each file has what was written and what was
+//! synced, each folder its names and a log of changes to them, of which an fsync of the folder
+//! makes durable what concerns it.
 //!
-//! A crash of the daemon loses nothing. With the power goes every change that no fsync covered, or by the dice a part of it:
-//! a rename whole or not at all, a file's content to nothing or to something that is not what was written.
+//! A crash of the daemon loses nothing. With the power goes every change that no fsync covered, or
+//! by the dice a part of it: a rename whole or not at all, a file's content to nothing or to
+//! something that is not what was written.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

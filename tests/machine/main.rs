@@ -1,9 +1,10 @@
-//! The decisions of `src/pure` against a disk, a clock and a world in memory: thousands of lives of a daemon in a few
-//! seconds, each of which may end at any effect, with the power or without.
+//! The decisions of `src/pure` against a disk, a clock and a world in memory: thousands of lives of
+//! a daemon in a few seconds, each of which may end at any effect, with the power or without.
 //!
-//! `disk` loses what was not synced, `world` is senders, agents and clocks, `daemon`, `work`, `start` and `store` make the
-//! real steps in the real order, `check` knows what must hold. What the real binary does at real effects, `tests/faults` tries.
-//! `GSTACK_TEST_SEED` repeats one world, `GSTACK_TEST_WORLDS` sets how many there are.
+//! `disk` loses what was not synced, `world` is senders, agents and clocks, `daemon`, `work`,
+//! `start` and `store` make the real steps in the real order, `check` knows what must hold. What
+//! the real binary does at real effects, `tests/faults` tries. `GSTACK_TEST_SEED` repeats one
+//! world, `GSTACK_TEST_WORLDS` sets how many there are.
 
 #[path = "../faults/pool.rs"]
 #[allow(dead_code)]

@@ -1,4 +1,5 @@
-//! What stands in the files of the machine: the records of `pure::claim`, without what only a reader of reports wants.
+//! What stands in the files of the machine: the records of `pure::claim`, without what only a
+//! reader of reports wants.
 
 use gstack_dispatch_daemon::pure::agent::{LimitEvent, ResultEvent, Summary};
 use gstack_dispatch_daemon::pure::claim::{FirstStart, NextStep};
@@ -162,7 +163,8 @@ pub enum Record {
 }
 
 impl Record {
-    /// What a power cut makes of one that was not synced. Half a record cannot be read; a dispatch may seem to.
+    /// What a power cut makes of one that was not synced. Half a record cannot be read; a dispatch
+    /// may seem to.
     pub fn torn(&self) -> Option<Record> {
         match self {
             Record::Dispatch(body) => Some(Record::Dispatch(Body { uid: 0, ..*body })),

@@ -1,4 +1,5 @@
-//! The start of an attempt: what is to be run next, and everything that must be durable before the agent runs.
+//! The start of an attempt: what is to be run next, and everything that must be durable before the
+//! agent runs.
 
 use gstack_dispatch_daemon::pure::claim::NextStep;
 use gstack_dispatch_daemon::pure::plan::{self, Last, Plan};
@@ -44,7 +45,8 @@ pub fn is_named(w: &World, names: &[(String, Option<Id>)], accepted: &Accepted) 
     })
 }
 
-/// Makes the attempt durable, then starts the agent. `None`: it could not be started, and is taken back.
+/// Makes the attempt durable, then starts the agent. `None`: it could not be started, and is taken
+/// back.
 pub fn begin(w: &mut World, work: &Work, plan: &Plan) -> Result<Option<Running>> {
     let (id, number) = (work.claim.id, plan.number);
     let dir = attempt_dir(id, number);

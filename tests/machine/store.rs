@@ -1,5 +1,5 @@
-//! The files, as `effects::store` reads, writes and syncs them: a claim, its attempts' ends, the commit and what follows it, the
-//! removal from the inbox.
+//! The files, as `effects::store` reads, writes and syncs them: a claim, its attempts' ends, the
+//! commit and what follows it, the removal from the inbox.
 
 use gstack_dispatch_daemon::pure::claim::NextStep;
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};

@@ -1,5 +1,6 @@
-//! One dispatch in somebody's hands, from its turn to its answer: `threads::worker`, `attempt` and `conclude`, cut where
-//! another thread may come in between. How a session ended and what follows is asked of `pure`, with the stream as it stands.
+//! One dispatch in somebody's hands, from its turn to its answer: `threads::worker`, `attempt` and
+//! `conclude`, cut where another thread may come in between. How a session ended and what follows
+//! is asked of `pure`, with the stream as it stands.
 
 use gstack_dispatch_daemon::pure::agent::{Summary, driver};
 use gstack_dispatch_daemon::pure::claim::NextStep;

@@ -1,5 +1,6 @@
-//! All that is not the daemon: senders with their files, agents that end in every way, two clocks, boots; and the way to the
-//! disk, on which each single effect may be the daemon's last, and in each of which somebody else may do something.
+//! All that is not the daemon: senders with their files, agents that end in every way, two clocks,
+//! boots; and the way to the disk, on which each single effect may be the daemon's last, and in
+//! each of which somebody else may do something.
 
 use gstack_dispatch_daemon::pure::claim::FirstStart;
 use gstack_dispatch_daemon::pure::policy::Mode;

@@ -1,5 +1,6 @@
-//! The smallest stand-in for Claude Code: one static program, for a place where there is no shell. It reads its prompt to
-//! the end, writes a file into the project, and says what it did as stream-json.
+//! The smallest stand-in for Claude Code: one static program, for a place where there is no shell.
+//! It reads its prompt to the end, writes a file into the project, and says what it did as
+//! stream-json.
 
 use std::io::Read;
 

@@ -1,8 +1,10 @@
-//! What was uncommitted before a session, found out after it: nothing may stand in the way of a start.
+//! What was uncommitted before a session, found out after it: nothing may stand in the way of a
+//! start.
 //!
-//! A file that git lists as changed now, or that the session committed, and whose times of change are both from before the
-//! session, was changed before it: a session can set a file's time of modification, but not that of its last change of
-//! state. What it changed again itself is not counted, so that the number says "at least". Nothing is opened.
+//! A file that git lists as changed now, or that the session committed, and whose times of change
+//! are both from before the session, was changed before it: a session can set a file's time of
+//! modification, but not that of its last change of state. What it changed again itself is not
+//! counted, so that the number says "at least". Nothing is opened.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -31,7 +33,8 @@ pub(super) struct Answers<'a> {
     pub committed: &'a [u8],
 }
 
-/// Looks at the files below `root`. `since_ms`: what has changed since then may be the session's work.
+/// Looks at the files below `root`. `since_ms`: what has changed since then may be the session's
+/// work.
 pub(super) fn look(root: &Path, answers: &Answers, since_ms: i64, timeout: Duration) -> Found {
     let mut looker = Looker { root, since_ms, left: LOOKS_MAX, until: Instant::now() + timeout };
     let listed = entries(answers.status);

@@ -1,4 +1,5 @@
-//! Short programs that we need an answer from (git): a time limit, no shell, and no pipe that could fill up.
+//! Short programs that we need an answer from (git): a time limit, no shell, and no pipe that could
+//! fill up.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -62,7 +63,8 @@ pub fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
-/// Looks a program up as a shell would, then in `more` places. Absolute, so that a later change of directory is nothing.
+/// Looks a program up as a shell would, then in `more` places. Absolute, so that a later change of
+/// directory is nothing.
 pub fn find_program(name: &str, path: Option<&OsStr>, more: &[PathBuf]) -> Option<PathBuf> {
     if name.contains('/') {
         return std::path::absolute(name).ok().filter(|path| is_executable(path));

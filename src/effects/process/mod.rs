@@ -1,9 +1,10 @@
 //! The only module that spawns, waits for and signals processes.
 //!
-//! A session is a whole tree: Claude's tools run in process groups and sessions of their own, so that ending the agent's
-//! group leaves them behind. `session` starts, waits for and ends the agent itself; `sweep` finds and ends what it left;
-//! `verb` starts it where there is a terminal; `cpu` tells whether it works; `procfs` reads /proc for all of them; `helper` runs
-//! short programs (git). Only the thread that owns a session signals it.
+//! A session is a whole tree: Claude's tools run in process groups and sessions of their own, so
+//! that ending the agent's group leaves them behind. `session` starts, waits for and ends the agent
+//! itself; `sweep` finds and ends what it left; `verb` starts it where there is a terminal; `cpu`
+//! tells whether it works; `procfs` reads /proc for all of them; `helper` runs short programs
+//! (git). Only the thread that owns a session signals it.
 
 mod cpu;
 mod helper;
@@ -28,18 +29,22 @@ pub use session::{Session, Spawn};
 pub use sweep::{Mark, Swept};
 pub use verb::{VERB, become_session};
 
-/// Knows which of our children we started ourselves; the others are orphans of sessions that the kernel gave to us.
+/// Knows which of our children we started ourselves; the others are orphans of sessions that the
+/// kernel gave to us.
 ///
-/// As a child subreaper (Linux) we become the parent of every orphan below us. That makes them findable at no cost, and it
-/// makes us responsible for reaping them: one by one, by pid, since `waitpid(-1)` would steal the status of our own.
+/// As a child subreaper (Linux) we become the parent of every orphan below us. That makes them
+/// findable at no cost, and it makes us responsible for reaping them: one by one, by pid, since
+/// `waitpid(-1)` would steal the status of our own.
 pub struct Processes {
     /// When this daemon began; the one before it was dead by then.
     since: Instant,
     subreaper: bool,
-    /// Children that we started and have not reaped. A number may stand here twice, for a moment: the child that had it is
-    /// reaped but not forgotten yet, and the kernel has given it to the next one.
+    /// Children that we started and have not reaped. A number may stand here twice, for a moment:
+    /// the child that had it is reaped but not forgotten yet, and the kernel has given it to the
+    /// next one.
     ours: Mutex<Vec<i32>>,
-    /// Read-locked from before a fork until the child is in `ours`: under the write lock every stranger is one.
+    /// Read-locked from before a fork until the child is in `ours`: under the write lock every
+    /// stranger is one.
     forking: RwLock<()>,
     /// Variables of our environment that no session inherits.
     withheld: Vec<OsString>,
@@ -83,7 +88,8 @@ impl Processes {
         self.ours.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Our children that we did not start. The dead among them are reaped. `None`: this system does not tell.
+    /// Our children that we did not start. The dead among them are reaped. `None`: this system does
+    /// not tell.
     fn strangers(&self) -> Option<Strangers> {
         if !self.subreaper {
             return None;
@@ -119,7 +125,8 @@ impl Default for Processes {
 
 struct Strangers {
     alive: Vec<i32>,
-    /// The list can lack an entry while others leave it (proc(5)), and a dead parent's children may just be coming.
+    /// The list can lack an entry while others leave it (proc(5)), and a dead parent's children may
+    /// just be coming.
     any_reaped: bool,
 }
 

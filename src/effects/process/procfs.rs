@@ -1,5 +1,6 @@
-//! What /proc says of other processes (proc(5)). Everything here can be stale by the time it is read: a pid is only
-//! trusted together with its start time. Where there is no /proc every function says so by giving nothing.
+//! What /proc says of other processes (proc(5)). Everything here can be stale by the time it is
+//! read: a pid is only trusted together with its start time. Where there is no /proc every function
+//! says so by giving nothing.
 
 /// The part of /proc/PID/stat that we need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let name = head.split_once('(')?.1.to_string();
     let mut fields = tail.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    // The state is field 3, parent, group and session are 4 to 6, times 14 to 17, the start time is field 22.
+    // The state is field 3, parent, group and session are 4 to 6, times 14 to 17, the start time is
+    // field 22.
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     let session = fields.next()?.parse().ok()?;
@@ -65,9 +67,9 @@ mod linux {
         entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect()
     }
 
-    /// Whether the environment that the process was started with has all of `variables` (`NAME=value`). In the middle of an
-    /// exec it reads as empty (for up to 2 ms, seen), and of a dying process not at all (100 ms for a large one); only then is
-    /// it not known.
+    /// Whether the environment that the process was started with has all of `variables`
+    /// (`NAME=value`). In the middle of an exec it reads as empty (for up to 2 ms, seen), and of a
+    /// dying process not at all (100 ms for a large one); only then is it not known.
     pub fn has_variables(pid: i32, variables: &[String]) -> Option<bool> {
         let environ = match fs::read(format!("/proc/{pid}/environ")) {
             // Another user's.
@@ -87,7 +89,8 @@ mod linux {
         read.is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied)
     }
 
-    /// The value of a variable in the environment that the process was started with; the outer `None`: not known just now.
+    /// The value of a variable in the environment that the process was started with; the outer
+    /// `None`: not known just now.
     pub fn variable(pid: i32, name: &str) -> Option<Option<String>> {
         let environ =
             fs::read(format!("/proc/{pid}/environ")).ok().filter(|all| !all.is_empty())?;
@@ -112,8 +115,9 @@ mod linux {
         program(&pid.to_string()).is_some_and(|theirs| Some(theirs) == program("self"))
     }
 
-    /// Children of our main thread. The kernel gives an orphan to the first living thread of its reaper, and the main thread
-    /// lives as long as we do. `None`: it does not list them (CONFIG_PROC_CHILDREN).
+    /// Children of our main thread. The kernel gives an orphan to the first living thread of its
+    /// reaper, and the main thread lives as long as we do. `None`: it does not list them
+    /// (CONFIG_PROC_CHILDREN).
     pub fn main_thread_children() -> Option<Vec<i32>> {
         static LIST: OnceLock<Option<File>> = OnceLock::new();
         let open = || File::open(format!("/proc/self/task/{}/children", std::process::id())).ok();

@@ -1,8 +1,8 @@
 //! The agent's own process: started by us, or found running at start and adopted.
 //!
-//! Its outputs are files, so that it outlives us and nobody has to drain it. It leads a process group of its own, and where
-//! we have a terminal a login session too ([`super::verb`]). All signals come from the one thread that owns this value; others
-//! ask that thread.
+//! Its outputs are files, so that it outlives us and nobody has to drain it. It leads a process
+//! group of its own, and where we have a terminal a login session too ([`super::verb`]). All
+//! signals come from the one thread that owns this value; others ask that thread.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,7 +22,8 @@ use crate::effects::failpoint::{self, Effect};
 use crate::pure::claim::ChildRecord;
 use crate::pure::outcome::Exit;
 
-/// How often a process is looked at that is not our child, where the kernel cannot tell us of its end.
+/// How often a process is looked at that is not our child, where the kernel cannot tell us of its
+/// end.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// After SIGKILL only a process in uninterruptible sleep lives on; it is waited for this long.
 const KILLED_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -99,7 +100,8 @@ impl<'p> Session<'p> {
         ChildRecord { pid: self.pid, start_time: self.start_time }
     }
 
-    /// Waits at most `slice` for the agent's end. The inner `None`: it ended, and we could not see how.
+    /// Waits at most `slice` for the agent's end. The inner `None`: it ended, and we could not see
+    /// how.
     pub fn wait(&mut self, slice: Duration) -> Option<Option<Exit>> {
         let record = self.record();
         let ended = match &mut self.leader {
@@ -128,7 +130,8 @@ impl<'p> Session<'p> {
         ended
     }
 
-    /// The kill ladder for the agent itself: SIGTERM to its group, `grace`, SIGKILL. Calls `wait` to the end.
+    /// The kill ladder for the agent itself: SIGTERM to its group, `grace`, SIGKILL. Calls `wait`
+    /// to the end.
     pub fn stop(&mut self, grace: Duration) -> Option<Exit> {
         self.signal(Signal::TERM);
         // A stopped process must run again to see it.
@@ -156,7 +159,8 @@ impl<'p> Session<'p> {
             return;
         }
         self.signal_group(signal);
-        // An agent that has left its group is not reached by that; one that is in it must not see two.
+        // An agent that has left its group is not reached by that; one that is in it must not see
+        // two.
         if let Some(pid) = Pid::from_raw(self.pid)
             && getpgid(Some(pid)).is_ok_and(|group| group != pid)
         {
@@ -186,7 +190,8 @@ fn exit_of(status: ExitStatus) -> Exit {
     Exit { code: status.code(), signal: status.signal() }
 }
 
-/// Whether the recorded process lives. Without start times (no /proc) a process of that number must do.
+/// Whether the recorded process lives. Without start times (no /proc) a process of that number must
+/// do.
 pub(super) fn is_alive(record: &ChildRecord) -> bool {
     match (procfs::stat(record.pid), record.start_time) {
         (Some(stat), Some(start_time)) => stat.start_time == start_time && !stat.is_dead(),

@@ -1,8 +1,8 @@
 //! What a session left running: found by its run token or by who still holds its stdout, and ended.
 //!
-//! A kill of the agent's group misses its tools, which lead sessions of their own; so every end of a session, a clean one
-//! too, is followed by a sweep. Each signal goes through a pidfd that is opened first and checked after, so that a pid
-//! which was reused in between is never hit.
+//! A kill of the agent's group misses its tools, which lead sessions of their own; so every end of
+//! a session, a clean one too, is followed by a sweep. Each signal goes through a pidfd that is
+//! opened first and checked after, so that a pid which was reused in between is never hit.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, TryLockError};
@@ -18,18 +18,20 @@ use crate::pure::claim::ChildRecord;
 use crate::pure::environment::LEADER;
 use crate::pure::report::Leftover;
 
-/// How long a held stdout lock may be a fork of ours that has not reached its exec and so holds a copy of everything.
+/// How long a held stdout lock may be a fork of ours that has not reached its exec and so holds a
+/// copy of everything.
 const FORK_TO_EXEC_MAX: Duration = Duration::from_millis(50);
-/// How long an orphan may stay without an environment (in the middle of its exec, or dying) before it is taken for one that
-/// has none.
+/// How long an orphan may stay without an environment (in the middle of its exec, or dying) before
+/// it is taken for one that has none.
 const SETTLE_MAX: Duration = Duration::from_millis(200);
-/// How long after our own start an agent of the daemon before us may still be on its way to its exec: as long as that, one
-/// that cannot be seen is waited for while something holds its stdout.
+/// How long after our own start an agent of the daemon before us may still be on its way to its
+/// exec: as long as that, one that cannot be seen is waited for while something holds its stdout.
 const EXEC_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// After SIGKILL: what is still there then is reported as not ended.
 const KILLED_WAIT_MAX: Duration = Duration::from_secs(10);
-/// A start time is in hundredths of a second, and our own note of it was taken a moment earlier or later.
+/// A start time is in hundredths of a second, and our own note of it was taken a moment earlier or
+/// later.
 const START_SLACK_TICKS: u64 = 2;
 /// Leftovers in a report; the rest is only counted.
 const LEFTOVERS_MAX: usize = 50;
@@ -79,8 +81,8 @@ impl Processes {
         !Stdout::of(mark).is_unlocked() || !self.scan(mark, false).is_empty()
     }
 
-    /// The agent, if nobody wrote its pid down. A fork that has not reached its exec is waited for; as long as it may come,
-    /// stdout is locked.
+    /// The agent, if nobody wrote its pid down. A fork that has not reached its exec is waited for;
+    /// as long as it may come, stdout is locked.
     pub fn find_leader(&self, mark: &Mark) -> Option<ChildRecord> {
         let stdout = Stdout::of(mark);
         loop {
@@ -96,7 +98,8 @@ impl Processes {
         }
     }
 
-    /// What the processes of this machine that we may look at have in their environment under that name.
+    /// What the processes of this machine that we may look at have in their environment under that
+    /// name.
     pub fn values_of(&self, variable: &str) -> HashSet<String> {
         let value = |pid| procfs::variable(pid, variable).flatten();
         procfs::all_pids().into_iter().filter_map(value).collect()
@@ -106,8 +109,9 @@ impl Processes {
         super::session::is_alive(record)
     }
 
-    /// Whether the recorded process is of the session, and not one that a session wrote down in its place. That it leads its
-    /// group is not asked: an agent may leave that. Without /proc nobody can tell, and the record must do.
+    /// Whether the recorded process is of the session, and not one that a session wrote down in its
+    /// place. That it leads its group is not asked: an agent may leave that. Without /proc nobody
+    /// can tell, and the record must do.
     pub fn is_of_session(&self, record: &ChildRecord, mark: &Mark) -> bool {
         if !cfg!(target_os = "linux") {
             return self.is_alive(record);
@@ -116,7 +120,8 @@ impl Processes {
         while self.is_alive(record) {
             match procfs::has_variables(record.pid, &mark.variables) {
                 Some(true) => return true,
-                // Another user's, behind a launcher such as sudo: then it must hold the session's output.
+                // Another user's, behind a launcher such as sudo: then it must hold the session's
+                // output.
                 Some(false) => {
                     let is_hidden = procfs::is_hidden(record.pid);
                     return is_hidden && !Stdout::of(mark).is_unlocked();
@@ -128,8 +133,8 @@ impl Processes {
         false
     }
 
-    /// Ends everything that is left of the session: SIGTERM, `grace`, SIGKILL, until two looks in a row find nothing.
-    /// Processes named in `spare` are left alone and reported.
+    /// Ends everything that is left of the session: SIGTERM, `grace`, SIGKILL, until two looks in a
+    /// row find nothing. Processes named in `spare` are left alone and reported.
     pub fn sweep(&self, mark: &Mark, grace: Duration, spare: &[String]) -> Swept {
         let mut seen = Seen::default();
         let (began, stdout) = (Instant::now(), Stdout::of(mark));
@@ -160,8 +165,9 @@ impl Processes {
         seen.result(false)
     }
 
-    /// What is there now. The short way looks only at the orphans that the kernel gave us; once anything was found it does
-    /// not do: a dying process loses its environment some time before it hands its children on.
+    /// What is there now. The short way looks only at the orphans that the kernel gave us; once
+    /// anything was found it does not do: a dying process loses its environment some time before it
+    /// hands its children on.
     fn look(&self, mark: &Mark, stdout: &Stdout, may_be_short: bool) -> Look {
         let strangers = self.strangers();
         let unlocked = stdout.is_unlocked();
@@ -189,7 +195,8 @@ impl Processes {
     }
 }
 
-/// Whether a process is of the session: by its token, as an orphan out of the agent's group, or by the stdout it holds.
+/// Whether a process is of the session: by its token, as an orphan out of the agent's group, or by
+/// the stdout it holds.
 pub(super) fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bool {
     let me = std::process::id() as i32;
     if pid == me || stat.start_time < oldest(mark) || stat.is_dead() {
@@ -202,17 +209,19 @@ pub(super) fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bo
             && !is_fork_of_ours(pid, stat)
 }
 
-/// Whether a process is in the agent's group, and that is still the agent's: once the last one of it is gone, the kernel may
-/// give its number to another, while the sweep still looks for what is left.
+/// Whether a process is in the agent's group, and that is still the agent's: once the last one of
+/// it is gone, the kernel may give its number to another, while the sweep still looks for what is
+/// left.
 pub(super) fn is_of_group(stat: &Stat, mark: &Mark) -> bool {
     let Some(agent) = &mark.group else { return false };
     let is_the_agent = |now: Stat| Some(now.start_time) == agent.start_time;
     stat.group == agent.pid && procfs::stat(agent.pid).is_none_or(is_the_agent)
 }
 
-/// Whether a process that carries the token is the agent itself. It leads the group that it was given, in a login session that
-/// is not its own; or it left our terminal's, and then its environment names it. What it left behind does not pass for it:
-/// tools lead sessions of their own, their children lead nothing, and all inherit the name of another.
+/// Whether a process that carries the token is the agent itself. It leads the group that it was
+/// given, in a login session that is not its own; or it left our terminal's, and then its
+/// environment names it. What it left behind does not pass for it: tools lead sessions of their
+/// own, their children lead nothing, and all inherit the name of another.
 fn is_leader(pid: i32) -> bool {
     let Some(stat) = procfs::stat(pid) else { return false };
     stat.group == pid
@@ -222,13 +231,15 @@ fn is_leader(pid: i32) -> bool {
         })
 }
 
-/// On its way to another session's exec it holds a copy of everything that we had open, for longer than usual on a busy
-/// machine; ended there, that session would die before its agent began. What it holds goes with its exec.
+/// On its way to another session's exec it holds a copy of everything that we had open, for longer
+/// than usual on a busy machine; ended there, that session would die before its agent began. What
+/// it holds goes with its exec.
 fn is_fork_of_ours(pid: i32, stat: &Stat) -> bool {
     stat.parent == std::process::id() as i32 && procfs::is_copy_of_us(pid)
 }
 
-/// A young process in the middle of its exec; one whose environment is empty for good looks the same.
+/// A young process in the middle of its exec; one whose environment is empty for good looks the
+/// same.
 fn is_between_forms(pid: i32, mark: &Mark) -> bool {
     procfs::has_variables(pid, &mark.variables).is_none()
         && procfs::stat(pid).is_some_and(|stat| !stat.is_dead() && stat.start_time >= oldest(mark))
@@ -239,8 +250,8 @@ fn oldest(mark: &Mark) -> u64 {
     mark.started_ticks.saturating_sub(START_SLACK_TICKS)
 }
 
-/// The session's stdout, to be asked whether anybody holds it: the lock on it lives as long as any process has that open
-/// file. One that is gone is nobody's.
+/// The session's stdout, to be asked whether anybody holds it: the lock on it lives as long as any
+/// process has that open file. One that is gone is nobody's.
 struct Stdout<'m>(Option<&'m File>);
 
 impl Stdout<'_> {
@@ -248,7 +259,8 @@ impl Stdout<'_> {
         Stdout(mark.stdout.as_deref())
     }
 
-    /// Once true it stays so, since nobody takes the lock again; our own share of it is in nobody's way.
+    /// Once true it stays so, since nobody takes the lock again; our own share of it is in nobody's
+    /// way.
     fn is_unlocked(&self) -> bool {
         let Some(file) = &self.0 else { return true };
         let began = Instant::now();
@@ -281,7 +293,8 @@ impl Seen {
         is_new
     }
 
-    /// All that should be gone are: by pid and start time, since a dying process has no token any more.
+    /// All that should be gone are: by pid and start time, since a dying process has no token any
+    /// more.
     fn are_gone(&self) -> bool {
         self.0.iter().all(|(key, leftover)| !leftover.ended || is_gone(*key))
     }

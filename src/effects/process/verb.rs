@@ -1,10 +1,12 @@
-//! The hidden verb of our own binary. Where the daemon has a controlling terminal, a session starts through it: whatever
-//! reads a terminal in the background is stopped by the kernel, and a session is always in the background.
+//! The hidden verb of our own binary. Where the daemon has a controlling terminal, a session starts
+//! through it: whatever reads a terminal in the background is stopped by the kernel, and a session
+//! is always in the background.
 //!
-//! The verb leaves the daemon's login session (setsid) and becomes the agent (exec), under the same pid. It is not spawned
-//! as the leader of a group, since setsid refuses those; with setsid it becomes one. It says over its stdin, a socket that
-//! goes with the exec, whether it came so far, so that a start that failed is told as one of the daemon's own would be. The
-//! agent's stdin comes to it over the same socket: only three descriptors can be handed on without `unsafe`.
+//! The verb leaves the daemon's login session (setsid) and becomes the agent (exec), under the same
+//! pid. It is not spawned as the leader of a group, since setsid refuses those; with setsid it
+//! becomes one. It says over its stdin, a socket that goes with the exec, whether it came so far,
+//! so that a start that failed is told as one of the daemon's own would be. The agent's stdin comes
+//! to it over the same socket: only three descriptors can be handed on without `unsafe`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -31,7 +33,8 @@ pub const VERB: &str = "__session";
 /// From here on the terminal's signals do not reach it. An error number may follow.
 const DETACHED: u8 = b'd';
 
-/// What is to be called instead of the agent's program; `None`: the daemon has no terminal that a session could see.
+/// What is to be called instead of the agent's program; `None`: the daemon has no terminal that a
+/// session could see.
 pub(super) fn needed() -> Option<PathBuf> {
     let no_claim = OFlags::NOCTTY.bits() as i32;
     let terminal = File::options().read(true).custom_flags(no_claim).open("/dev/tty");
@@ -66,7 +69,8 @@ pub(super) fn command(
 }
 
 impl Line {
-    /// Waits until the verb has become the agent. The command must be gone, or its copy of the socket keeps us waiting.
+    /// Waits until the verb has become the agent. The command must be gone, or its copy of the
+    /// socket keeps us waiting.
     pub(super) fn wait(mut self) -> io::Result<()> {
         let mut said = Vec::new();
         self.0.read_to_end(&mut said)?;
@@ -81,7 +85,8 @@ impl Line {
     }
 }
 
-/// The verb itself. Comes back only if it could not become the program that the arguments name; that is told then.
+/// The verb itself. Comes back only if it could not become the program that the arguments name;
+/// that is told then.
 pub fn become_session(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
     let Some(program) = arguments.next() else { return io::ErrorKind::InvalidInput.into() };
     let mut line = match take_stdin() {

@@ -1,8 +1,9 @@
 //! What stands where we must write: it is never followed, opened, or waited for.
 //!
-//! Files, links and FIFOs are replaced by the rename that puts our own file in place. A folder cannot be, so it is renamed
-//! beside itself, and kept: it is not ours to remove. Whoever does such a step goes on; that it happened is told by the
-//! threads ([`Store::take_moved_aside`]), since only they know the audit log.
+//! Files, links and FIFOs are replaced by the rename that puts our own file in place. A folder
+//! cannot be, so it is renamed beside itself, and kept: it is not ours to remove. Whoever does such
+//! a step goes on; that it happened is told by the threads ([`Store::take_moved_aside`]), since
+//! only they know the audit log.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
-//! One attempt's folder, `active/<id>/attempt-<n>/`: its records, each created once, and the files of its session.
+//! One attempt's folder, `active/<id>/attempt-<n>/`: its records, each created once, and the files
+//! of its session.
 //!
-//! `attempt.json` is the line between "never ran" and "may have run"; it is durable, with every folder above it, before
-//! the agent starts. The session's stdout is locked before it is handed to the child: the lock belongs to the open file
-//! and so outlives us with the child.
+//! `attempt.json` is the line between "never ran" and "may have run"; it is durable, with every
+//! folder above it, before the agent starts. The session's stdout is locked before it is handed to
+//! the child: the lock belongs to the open file and so outlives us with the child.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -39,8 +40,8 @@ pub struct Attempt {
     asides: Asides,
 }
 
-/// What the session writes, opened before it can replace the names. Not the descriptors that it has: the lock on its stdout
-/// would be ours as well.
+/// What the session writes, opened before it can replace the names. Not the descriptors that it
+/// has: the lock on its stdout would be ours as well.
 #[derive(Debug)]
 struct Outputs {
     stdout: Arc<File>,
@@ -68,7 +69,8 @@ impl Store {
         match self.write_attempt(claim, &mut attempt, start, prompt) {
             Ok(files) => Ok((attempt, files)),
             Err(e) => {
-                // Nothing ran, and it must not look as if it had. A disk that refuses this too leaves the record.
+                // Nothing ran, and it must not look as if it had. A disk that refuses this too
+                // leaves the record.
                 let _ = self.undo_attempt(&attempt);
                 Err(e)
             }
@@ -87,7 +89,8 @@ impl Store {
         self.asides.make_dir_anew(dir, &attempt.id)?;
         files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
         let files = AttemptFiles {
-            // Not the descriptor that wrote it: what a session was told is not the session's to change.
+            // Not the descriptor that wrote it: what a session was told is not the session's to
+            // change.
             stdin: failpoint::before(Effect::Open)
                 .and_then(|()| File::open(dir.join("prompt.txt")))
                 .at("open", dir)?,
@@ -100,7 +103,8 @@ impl Store {
             .map_err(|e| Error::new("lock", dir.join("stdout.jsonl"), e.into()))?;
         let outputs = Outputs::open(dir)?;
         let record = files::to_json(start, dir)?;
-        // Before the agent has started, an empty record can only come of a power cut; it then counts as "may have run".
+        // Before the agent has started, an empty record can only come of a power cut; it then
+        // counts as "may have run".
         files::replace(dir, "attempt.json", &record, Durable::AfterRename)?;
         files::sync_dir(&claim_dir)?;
         // At a retry too: the disk may have refused this to an attempt that never ran.
@@ -122,7 +126,8 @@ impl Store {
         }
     }
 
-    /// Makes durable what was found of an attempt, for what follows rests on it, and who wrote it may have died before its fsync.
+    /// Makes durable what was found of an attempt, for what follows rests on it, and who wrote it
+    /// may have died before its fsync.
     pub fn keep_attempt(&self, id: &DispatchId, attempt: &Attempt) -> Result<()> {
         let claim = self.claim_dir(id);
         files::sync(&attempt.dir.join("attempt.json"))?;
@@ -222,8 +227,8 @@ impl Attempt {
         self.put("stop.json", &files::to_json(record, &self.dir)?)
     }
 
-    /// Durable if another attempt follows. A report follows at once and is durable itself; should a crash take both, the stream
-    /// is judged again.
+    /// Durable if another attempt follows. A report follows at once and is durable itself; should a
+    /// crash take both, the stream is judged again.
     pub fn write_end(&self, record: &AttemptEnd) -> Result<()> {
         self.look_at_folder()?;
         let path = self.dir.join("end.json");
@@ -238,7 +243,8 @@ impl Attempt {
         self.put("end.json", &bytes)
     }
 
-    /// How often the daemon began to read what the session left. If there is no end on record, each time it died there.
+    /// How often the daemon began to read what the session left. If there is no end on record, each
+    /// time it died there.
     pub fn readings(&self) -> u64 {
         super::stream::readings(&self.dir)
     }
@@ -285,7 +291,8 @@ impl Attempt {
         stderr.map_or_else(String::new, |stderr| tail(stderr, STDERR_TAIL_BYTES))
     }
 
-    /// What the acceptance command writes, locked like a session's stdout. That of an earlier run of it is overwritten.
+    /// What the acceptance command writes, locked like a session's stdout. That of an earlier run
+    /// of it is overwritten.
     pub fn verify_log(&self) -> Result<(VerifyLog, File)> {
         let path = self.verify_path();
         self.look_at_folder()?;
@@ -331,7 +338,8 @@ impl Outputs {
 /// A file that is handed to a process.
 pub type OutputFile = File;
 
-/// What an acceptance command writes, on stdout and on stderr; not the descriptor that it has, whose lock is its own.
+/// What an acceptance command writes, on stdout and on stderr; not the descriptor that it has,
+/// whose lock is its own.
 #[derive(Clone, Debug)]
 pub struct VerifyLog(Arc<File>);
 
@@ -375,7 +383,8 @@ fn tail(file: &File, bytes: u64) -> String {
 }
 
 fn open_output(path: &Path) -> Result<File> {
-    // O_APPEND: a session that is resumed or a child that reopens its output cannot overwrite what is there.
+    // O_APPEND: a session that is resumed or a child that reopens its output cannot overwrite what
+    // is there.
     let mut options = OpenOptions::new();
     options.append(true).create_new(true).mode(0o600);
     failpoint::before(Effect::Create(path)).and_then(|()| options.open(path)).at("create", path)

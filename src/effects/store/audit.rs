@@ -1,8 +1,10 @@
-//! `audit.jsonl`: what happened, one JSON object a line, appended with one write each and never rewritten.
+//! `audit.jsonl`: what happened, one JSON object a line, appended with one write each and never
+//! rewritten.
 //!
-//! A line that cannot be written (a full disk) waits in memory and costs no dispatch; what was written of it is cut off. A log
-//! that gets too large is renamed, between two lines; the descriptor stays good until there is a new one, so that whatever
-//! fails or dies in between costs no line.
+//! A line that cannot be written (a full disk) waits in memory and costs no dispatch; what was
+//! written of it is cut off. A log that gets too large is renamed, between two lines; the
+//! descriptor stays good until there is a new one, so that whatever fails or dies in between costs
+//! no line.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -99,8 +101,8 @@ impl Audit {
         self.append_waiting(&mut self.lock());
     }
 
-    /// Writes what waited for room, and opens the file anew if another one stands under its name, or none (somebody rotated
-    /// or removed it).
+    /// Writes what waited for room, and opens the file anew if another one stands under its name,
+    /// or none (somebody rotated or removed it).
     pub fn follow(&self) {
         let mut log = self.lock();
         self.append_waiting(&mut log);
@@ -144,7 +146,8 @@ impl Audit {
         log.trouble = None;
     }
 
-    /// Puts the log aside and begins a new one, of which `next` is the second line. If that fails, the old one goes on.
+    /// Puts the log aside and begins a new one, of which `next` is the second line. If that fails,
+    /// the old one goes on.
     fn rotate(&self, log: &mut Log, next: &mut String) {
         match self.put_aside(log.rotation.keep) {
             Ok(opened) => {
@@ -166,7 +169,8 @@ impl Audit {
             files::rename(&self.numbered(number), &self.numbered(number + 1))?;
         }
         open(&self.path).inspect_err(|_| {
-            // Where people look for it. If not even that goes, the next look at the name begins a new one.
+            // Where people look for it. If not even that goes, the next look at the name begins a
+            // new one.
             let _ = files::rename(&self.numbered(1), &self.path);
         })
     }

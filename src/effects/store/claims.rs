@@ -1,7 +1,8 @@
 //! Accepted dispatches: `active/<id>/`, from the rename that accepts to the rename that retires.
 //!
-//! A [`Claim`] is the right to work on one of them. It is made when the folder is accepted or found at start, it moves
-//! through queue and channel, and it cannot be copied: two threads never work on one dispatch.
+//! A [`Claim`] is the right to work on one of them. It is made when the folder is accepted or found
+//! at start, it moves through queue and channel, and it cannot be copied: two threads never work on
+//! one dispatch.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -44,15 +45,18 @@ pub struct Claim {
     pub project: Box<str>,
     /// In milliseconds since 1970: a wait may outlast the daemon, and the boot.
     pub accepted_at_ms: i64,
-    /// Which folder is its own, once a session of it may have run: one that has another one's place says nothing.
+    /// Which folder is its own, once a session of it may have run: one that has another one's place
+    /// says nothing.
     pub folder: Option<Identity>,
     /// Not of all, when many wait.
     pub in_hand: Option<Box<InHand>>,
-    /// It was found in the middle of this; only of one that could not be read when the daemon started.
+    /// It was found in the middle of this; only of one that could not be read when the daemon
+    /// started.
     pub resume: Option<Step>,
 }
 
-/// What the folder of a claim says that this daemon accepted: it need not be read back, and no attempt can have begun.
+/// What the folder of a claim says that this daemon accepted: it need not be read back, and no
+/// attempt can have begun.
 #[derive(Debug)]
 pub struct InHand {
     pub files: ClaimFiles,
@@ -116,9 +120,9 @@ impl Store {
         self.claim_dir(id).join("dispatch.json")
     }
 
-    /// Builds the folder of a dispatch that is to be accepted, aside. Nothing is durable yet, and need not be: the inbox file
-    /// stays until the dispatch is answered, and a folder that does not match its digest counts for nothing at the next
-    /// start.
+    /// Builds the folder of a dispatch that is to be accepted, aside. Nothing is durable yet, and
+    /// need not be: the inbox file stays until the dispatch is answered, and a folder that does not
+    /// match its digest counts for nothing at the next start.
     pub fn prepare(
         &self,
         dropped: &Dropped,
@@ -147,7 +151,8 @@ impl Store {
         self.asides.make_dir_anew(building, id.as_str()).map_err(Error::of_all)
     }
 
-    /// THE ACCEPTANCE, by one rename. Where a dispatch of that id is already, it fails with `AlreadyExists`.
+    /// THE ACCEPTANCE, by one rename. Where a dispatch of that id is already, it fails with
+    /// `AlreadyExists`.
     pub fn accept(&self, prepared: Prepared) -> Result<Accepted> {
         let Prepared { accepted, building, place } = prepared;
         if let Err(e) = files::rename_to_free(&building, &place) {
@@ -157,8 +162,8 @@ impl Store {
         Ok(accepted)
     }
 
-    /// Puts an accepted dispatch's folder back that was removed or replaced before anything of it ran: somebody else's session
-    /// can reach it too.
+    /// Puts an accepted dispatch's folder back that was removed or replaced before anything of it
+    /// ran: somebody else's session can reach it too.
     pub fn restore(&self, id: &DispatchId, accepted: &Accepted, bytes: &[u8]) -> Result<()> {
         let (building, place) = (self.building_dir(id), self.claim_dir(id));
         self.make_building(&building, id)?;
@@ -232,7 +237,8 @@ impl Store {
         files::remove(&self.answer_path(id))
     }
 
-    /// Opens a claim's folders up that a session shut, so that they can be read. Gives which folder it is.
+    /// Opens a claim's folders up that a session shut, so that they can be read. Gives which folder
+    /// it is.
     pub fn open_up_claim(&self, id: &DispatchId) -> Result<Option<Identity>> {
         let dir = self.claim_dir(id);
         let Some(stamp) = files::open_up(&dir)? else { return Ok(None) };
@@ -265,7 +271,8 @@ impl Store {
         Ok(ids)
     }
 
-    /// Reads an accepted dispatch back. `None`: the folder holds no acceptance (a power cut took it).
+    /// Reads an accepted dispatch back. `None`: the folder holds no acceptance (a power cut took
+    /// it).
     pub fn read_claim(&self, id: &DispatchId) -> Result<Option<ClaimFiles>> {
         let dir = self.claim_dir(id);
         let accepted = files::read_record::<Accepted>(&dir.join("accepted.json"))?;

@@ -1,5 +1,6 @@
-//! Requests as files: `cancel-<id>` in the drop zone or in `control/`; `pause`, `resume`, `release` and `release-<agent>` in
-//! `control/` only, since the drop zone may belong to an orchestrator that should not be able to stop or drive the daemon.
+//! Requests as files: `cancel-<id>` in the drop zone or in `control/`; `pause`, `resume`, `release`
+//! and `release-<agent>` in `control/` only, since the drop zone may belong to an orchestrator that
+//! should not be able to stop or drive the daemon.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ pub fn is_cancel_name(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"cancel-")
 }
 
-/// `cancel-<id>`. What is no text names no dispatch, and could not be removed by what it says: it is no request.
+/// `cancel-<id>`. What is no text names no dispatch, and could not be removed by what it says: it
+/// is no request.
 pub fn cancel_request(name: &OsStr) -> Option<Request> {
     let id = name.to_str()?.strip_prefix("cancel-")?;
     Some(Request::Cancel(DispatchId::parse(id).ok_or_else(|| id.into())))

@@ -1,8 +1,10 @@
-//! The few ways in which a file of ours comes into being or is read. Nobody else in the store opens a file for writing.
+//! The few ways in which a file of ours comes into being or is read. Nobody else in the store opens
+//! a file for writing.
 //!
-//! Why each fsync: after a power cut a file that was renamed without fsync can be empty under its final name, and without
-//! the directory's fsync the rename itself is gone (both seen on ext4 and xfs). An fsync that failed is never tried again
-//! on the same file: the kernel may have dropped the pages and would then report success.
+//! Why each fsync: after a power cut a file that was renamed without fsync can be empty under its
+//! final name, and without the directory's fsync the rename itself is gone (both seen on ext4 and
+//! xfs). An fsync that failed is never tried again on the same file: the kernel may have dropped
+//! the pages and would then report success.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -24,8 +26,9 @@ pub(super) enum Durable {
     Yes,
     /// The file is; the caller sees to its folder.
     FileOnly,
-    /// Synced under its final name: one journal commit less, and a power cut before this returns may leave the file empty.
-    /// For a record of which an unreadable one is told from a readable one by everybody who asks.
+    /// Synced under its final name: one journal commit less, and a power cut before this returns
+    /// may leave the file empty. For a record of which an unreadable one is told from a readable
+    /// one by everybody who asks.
     AfterRename,
     No,
 }
@@ -52,7 +55,8 @@ pub(super) fn temporary(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!(".tmp.{name}"))
 }
 
-/// Puts a file in place of whatever stands there, at once and whole. The rename never follows a planted link.
+/// Puts a file in place of whatever stands there, at once and whole. The rename never follows a
+/// planted link.
 pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8], durable: Durable) -> Result<()> {
     let temporary = temporary(dir, name);
     let file = match create(&temporary, bytes) {
@@ -147,7 +151,8 @@ pub(super) fn make_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Empty, whatever a crash left there. It is made first and looked at after: mostly nothing is there.
+/// Empty, whatever a crash left there. It is made first and looked at after: mostly nothing is
+/// there.
 pub(super) fn make_dir_anew(path: &Path) -> Result<()> {
     match make_dir(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -159,7 +164,8 @@ pub(super) fn make_dir_anew(path: &Path) -> Result<()> {
     .at("make", path)
 }
 
-/// Gives a folder of ours its own mode back, if a session took it. `None`: it is no folder (any more).
+/// Gives a folder of ours its own mode back, if a session took it. `None`: it is no folder (any
+/// more).
 pub(super) fn open_up(dir: &Path) -> Result<Option<Stamp>> {
     let Some(stamp) = identity::find(dir)?.filter(|stamp| stamp.kind == Kind::Directory) else {
         return Ok(None);
@@ -196,8 +202,8 @@ pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     sync(dir)
 }
 
-/// Reads a file of ours, at most `bytes_max` of it. What stands there instead of a plain file that we may read (a session
-/// can put anything there) is unreadable, which is no trouble of the moment.
+/// Reads a file of ours, at most `bytes_max` of it. What stands there instead of a plain file that
+/// we may read (a session can put anything there) is unreadable, which is no trouble of the moment.
 pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Record<Vec<u8>>> {
     let file = match open_plain(path) {
         Err(e) if is_nothing(&e) => return Ok(Record::Absent),
@@ -287,7 +293,8 @@ impl<T> Record<T> {
     }
 }
 
-/// An error is our trouble of the moment (no descriptor left, a bad disk) and says nothing about the record.
+/// An error is our trouble of the moment (no descriptor left, a bad disk) and says nothing about
+/// the record.
 pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Record<T>> {
     let bytes = match read(path, RECORD_BYTES_MAX)? {
         Record::Read(bytes) => bytes,
@@ -319,7 +326,8 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a folder with all in it; that it was gone already is as good. A session may have shut folders of its own in it.
+/// Removes a folder with all in it; that it was gone already is as good. A session may have shut
+/// folders of its own in it.
 pub(super) fn remove_tree(dir: &Path) -> Result<()> {
     match failpoint::before(Effect::Remove(dir)).and_then(|()| fs::remove_dir_all(dir)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

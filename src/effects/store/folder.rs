@@ -1,7 +1,8 @@
-//! A folder that many threads put files into: one fsync of it serves all whose files were there before it began.
+//! A folder that many threads put files into: one fsync of it serves all whose files were there
+//! before it began.
 //!
-//! An fsync that failed is the failure of everybody who waited for it: the kernel may have dropped the entries, and a second
-//! one would then report success.
+//! An fsync that failed is the failure of everybody who waited for it: the kernel may have dropped
+//! the entries, and a second one would then report success.
 
 use std::fs::File;
 use std::io;
@@ -41,8 +42,8 @@ impl Folder {
         &self.path
     }
 
-    /// Makes durable what is there now: by an fsync that begins after this call, its own or that of somebody who asked
-    /// meanwhile.
+    /// Makes durable what is there now: by an fsync that begins after this call, its own or that of
+    /// somebody who asked meanwhile.
     pub fn sync(&self) -> Result<()> {
         let mut rounds = lock(&self.rounds);
         let asked_at = rounds.begun;

@@ -1,7 +1,7 @@
 //! `.daemon-heartbeat`: one JSON object, replaced whole, so that a reader never sees half of it.
 //!
-//! A full disk has no room for a second file, and just then the beat has something to tell: the old one is written over,
-//! in one write within its first block, which it has already.
+//! A full disk has no room for a second file, and just then the beat has something to tell: the old
+//! one is written over, in one write within its first block, which it has already.
 
 use serde_json::Value;
 

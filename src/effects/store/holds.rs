@@ -1,5 +1,5 @@
-//! `holds.json`: which agent waits until when. Replaced whole and durable, so that neither a crash nor a power cut opens a
-//! window that is closed.
+//! `holds.json`: which agent waits until when. Replaced whole and durable, so that neither a crash
+//! nor a power cut opens a window that is closed.
 
 use super::Store;
 use super::files::{self, Durable, Record};

@@ -1,7 +1,8 @@
-//! Which file is this, whatever its name: device, inode and, where the file system knows it, the time of its birth.
+//! Which file is this, whatever its name: device, inode and, where the file system knows it, the
+//! time of its birth.
 //!
-//! The birth time matters: ext4 gives the inode number of a removed file to the very next one, so that a file which was
-//! removed and dropped again would pass for the old one.
+//! The birth time matters: ext4 gives the inode number of a removed file to the very next one, so
+//! that a file which was removed and dropped again would pass for the old one.
 
 use std::fs::File;
 use std::io;
@@ -54,7 +55,8 @@ pub(super) fn of_path(path: &Path) -> io::Result<Stamp> {
     imp::of_path(path)
 }
 
-/// `None`: nothing has that name. An error is not the same: whoever takes it for "nothing" starts things twice.
+/// `None`: nothing has that name. An error is not the same: whoever takes it for "nothing" starts
+/// things twice.
 pub(super) fn find(path: &Path) -> Result<Option<Stamp>> {
     match of_path(path) {
         Err(e) if super::files::is_nothing(&e) => Ok(None),

@@ -1,8 +1,9 @@
 //! The drop zone's files: seen once, opened once, read once; rejected by rename. How those go that
 //! are answered: `names`.
 //!
-//! Everything here is written against a hostile or merely careless writer: links, FIFOs, devices, files that grow while
-//! they are read, names that change hands between two calls. Only the bytes that one descriptor gave are ever used.
+//! Everything here is written against a hostile or merely careless writer: links, FIFOs, devices,
+//! files that grow while they are read, names that change hands between two calls. Only the bytes
+//! that one descriptor gave are ever used.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -68,9 +69,11 @@ impl Store {
         identity::find(&self.dispatch.join(name))
     }
 
-    /// Opens, checks and reads the dispatch file that was `seen` under that name. Never blocks, whatever stands there.
+    /// Opens, checks and reads the dispatch file that was `seen` under that name. Never blocks,
+    /// whatever stands there.
     ///
-    /// An error is our trouble of the moment and no word against the file, which is looked at again.
+    /// An error is our trouble of the moment and no word against the file, which is looked at
+    /// again.
     pub fn inspect(&self, name: &OsStr, seen: Stamp) -> Result<Inspected> {
         let path = self.dispatch.join(name);
         if let Some(rejection) = self.refuse(&seen) {
@@ -126,16 +129,16 @@ impl Store {
         None
     }
 
-    /// Nobody else can reach into the directory, nor could when the file came, so that the file's own mode (umask 002) does
-    /// not matter.
+    /// Nobody else can reach into the directory, nor could when the file came, so that the file's
+    /// own mode (umask 002) does not matter.
     fn was_out_of_reach(&self, stamp: &Stamp) -> bool {
         let came_ns = stamp.identity.born_ns.unwrap_or(stamp.mtime_ns);
         let is_private = identity::of_path(&self.dispatch).is_ok_and(|dir| dir.mode & 0o077 == 0);
         is_private && came_ns > self.shut_at_ns.load(Ordering::Acquire)
     }
 
-    /// Makes the folder of a rejection and writes why. The file itself follows with [`Store::move_rejected`], after the
-    /// sender has been answered.
+    /// Makes the folder of a rejection and writes why. The file itself follows with
+    /// [`Store::move_rejected`], after the sender has been answered.
     pub fn note_rejection(
         &self,
         name: &OsStr,
@@ -166,8 +169,8 @@ impl Store {
         Ok(dir)
     }
 
-    /// Takes back what [`Store::note_rejection`] made: the file could not be moved there. If it did get there and could not
-    /// go back, it stays, with its reason.
+    /// Takes back what [`Store::note_rejection`] made: the file could not be moved there. If it did
+    /// get there and could not go back, it stays, with its reason.
     pub fn remove_rejection(&self, dir: &Path) -> Result<()> {
         for entry in files::list(dir)? {
             if entry.at("read", dir)?.file_name() != "reason.json" {

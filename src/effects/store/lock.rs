@@ -1,9 +1,10 @@
 //! One daemon per directory, by flock on a file that is never removed by us.
 //!
-//! Others may remove it, or put something else in its place; a lock on a file without that name keeps nobody away. So the
-//! name is looked at again and again, and what is gone is made and taken anew. A lock belongs to the open file, so a child
-//! between fork and exec holds a copy of every lock of its parent for a moment, and a command may ask just then whether a
-//! daemon runs. A lock that seems held is therefore tried again for a while before it is believed.
+//! Others may remove it, or put something else in its place; a lock on a file without that name
+//! keeps nobody away. So the name is looked at again and again, and what is gone is made and taken
+//! anew. A lock belongs to the open file, so a child between fork and exec holds a copy of every
+//! lock of its parent for a moment, and a command may ask just then whether a daemon runs. A lock
+//! that seems held is therefore tried again for a while before it is believed.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -155,7 +156,8 @@ fn try_lock(path: &Path) -> Result<Tried> {
         Err(TryLockError::WouldBlock) => return Ok(Tried::Busy),
         Err(TryLockError::Error(e)) => return Err(e).at("lock", path),
     }
-    // Somebody who removed the file and made it again would have a lock of his own: only the one under the name counts.
+    // Somebody who removed the file and made it again would have a lock of his own: only the one
+    // under the name counts.
     if identity::find(path)?.is_none_or(|named| named.identity != ours.identity) {
         return Ok(Tried::Gone);
     }

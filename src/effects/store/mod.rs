@@ -1,9 +1,10 @@
 //! All state on disk, and the only module that names a path of it.
 //!
-//! `$GSTACK_HOME/dispatch` is the drop zone, shared with the orchestrator; `$GSTACK_HOME/dispatchd` is ours alone and
-//! decides. A change of state is one rename or one file created once; redoing any step is harmless. What must be durable
-//! before what is written beside each step; a reader of these modules should be able to ask at every line: if the process
-//! died here, would the next start reach the same answer?
+//! `$GSTACK_HOME/dispatch` is the drop zone, shared with the orchestrator; `$GSTACK_HOME/dispatchd`
+//! is ours alone and decides. A change of state is one rename or one file created once; redoing any
+//! step is harmless. What must be durable before what is written beside each step; a reader of
+//! these modules should be able to ask at every line: if the process died here, would the next
+//! start reach the same answer?
 
 mod aside;
 mod attempts;
@@ -71,7 +72,8 @@ pub struct Store {
     rejected: PathBuf,
     outbox: PathBuf,
     control: PathBuf,
-    /// When the drop zone was found writable by others and shut, in nanoseconds since 1970; 0: never.
+    /// When the drop zone was found writable by others and shut, in nanoseconds since 1970; 0:
+    /// never.
     shut_at_ns: AtomicI64,
     /// How many came to `finished` and `rejected` since the start.
     finished_count: AtomicU64,
@@ -104,9 +106,10 @@ impl Store {
         }
     }
 
-    /// Makes what is missing and mends what is too open (the seed made its directory 0755) or shut to ourselves. Gives what was
-    /// mended. What is made is durable: no fsync in a folder is worth anything as long as the folder's own name can
-    /// be lost. Called at start, and again whenever the drop zone may have been taken away.
+    /// Makes what is missing and mends what is too open (the seed made its directory 0755) or shut
+    /// to ourselves. Gives what was mended. What is made is durable: no fsync in a folder is worth
+    /// anything as long as the folder's own name can be lost. Called at start, and again whenever
+    /// the drop zone may have been taken away.
     pub fn make_directories(&self) -> Result<Vec<Mended>> {
         let mut mended = Vec::from_iter(self.check_home()?);
         let is_new = identity::find(&self.home)?.is_none();

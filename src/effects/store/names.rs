@@ -24,9 +24,9 @@ use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX};
 use crate::pure::time::file_stamp;
 
 /// What is about to be removed has this name and its dispatch's id.
-const ASIDE: &str = ".answered.";
+const ANSWERED: &str = ".answered.";
 /// Names of that kind that may be occupied by what is not ours.
-const ASIDE_MAX: u32 = 100;
+const ANSWERED_NAMES_MAX: u32 = 100;
 /// In a claim's folder: its names count no longer.
 const DETACHED: &str = "detached";
 
@@ -114,7 +114,7 @@ impl Store {
         if !is_unchanged && !self.holds(name, stamp, &accepted.sha256)? {
             return Ok(None);
         }
-        self.move_aside(name, claim.id.as_str(), &accepted.sha256)
+        self.move_to_answered(name, claim.id.as_str(), &accepted.sha256)
     }
 
     /// Removes a file that brought bytes which are known already.
@@ -124,22 +124,24 @@ impl Store {
 
     /// Removes the file under that name if it has these bytes.
     pub fn remove_copy(&self, name: &OsStr, id: &DispatchId, sha256: &str) -> Result<bool> {
-        match self.move_aside(name, id.as_str(), sha256)? {
+        match self.move_to_answered(name, id.as_str(), sha256)? {
             Some(aside) => files::remove(&aside).map(|()| true),
             None => Ok(false),
         }
     }
 
     /// Moves a file with these bytes to a name of ours.
-    fn move_aside(&self, name: &OsStr, id: &str, sha256: &str) -> Result<Option<PathBuf>> {
+    fn move_to_answered(&self, name: &OsStr, id: &str, sha256: &str) -> Result<Option<PathBuf>> {
         let is_it = |path: &Path| has_bytes(path, sha256);
         let mut number = 0;
         loop {
             let suffix = if number == 0 { String::new() } else { format!(".{number}") };
-            let aside = self.dispatch.join(format!("{ASIDE}{id}{suffix}"));
+            let aside = self.dispatch.join(format!("{ANSWERED}{id}{suffix}"));
             match self.take_away(name, &aside, &is_it) {
                 // Something that is not ours has the name.
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && number < ASIDE_MAX => {
+                Err(e)
+                    if e.kind() == io::ErrorKind::AlreadyExists && number < ANSWERED_NAMES_MAX =>
+                {
                     number += 1;
                 }
                 taken => return Ok(taken?.then_some(aside)),
@@ -194,13 +196,13 @@ impl Store {
     pub fn put_back_answered(&self) -> Result<()> {
         let mut left = Vec::new();
         self.scan_drop_zone(&mut |name, _| {
-            if name.as_bytes().starts_with(ASIDE.as_bytes()) {
+            if name.as_bytes().starts_with(ANSWERED.as_bytes()) {
                 left.push(name);
             }
         })?;
         for name in left {
             let path = self.dispatch.join(&name);
-            let id = String::from_utf8_lossy(&name.as_bytes()[ASIDE.len()..]).into_owned();
+            let id = String::from_utf8_lossy(&name.as_bytes()[ANSWERED.len()..]).into_owned();
             let back = self.dispatch.join(format!("{id}.json"));
             let put_back = match identity::find(&path) {
                 Ok(Some(stamp)) if stamp.is_plain_file() => self.put_back(&path, &back),

@@ -1,4 +1,5 @@
-//! `outbox/<id>.json`: a callback that has not been answered with 2xx yet. It outlives restarts; the courier empties it.
+//! `outbox/<id>.json`: a callback that has not been answered with 2xx yet. It outlives restarts;
+//! the courier empties it.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,8 @@ impl Store {
         self.write_outbox(entry, Durable::Yes)
     }
 
-    /// After a failed try. Not durable: an entry that goes back to its earlier state is tried once more.
+    /// After a failed try. Not durable: an entry that goes back to its earlier state is tried once
+    /// more.
     pub fn update_outbox(&self, entry: &OutboxEntry) -> Result<()> {
         self.write_outbox(entry, Durable::No)
     }
@@ -54,8 +56,9 @@ impl Store {
         Ok(ids)
     }
 
-    /// `None`: it is not there (any more). A damaged entry is set aside: it can be read by people, not by us. So is one that
-    /// is not the entry its name says: it is written and removed under the id that it holds, and would be sent for ever.
+    /// `None`: it is not there (any more). A damaged entry is set aside: it can be read by people,
+    /// not by us. So is one that is not the entry its name says: it is written and removed under
+    /// the id that it holds, and would be sent for ever.
     pub fn read_outbox(&self, id: &DispatchId) -> Result<Option<OutboxEntry>> {
         let path = self.outbox.join(format!("{id}.json"));
         match files::read_record::<OutboxEntry>(&path)? {

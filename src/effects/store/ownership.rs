@@ -1,8 +1,9 @@
 //! Whose our directories and `config.json` are, looked at before anything in them is believed.
 //!
-//! What is ours and too open, or shut to ourselves, is mended and told once; what another user could have put there is refused
-//! with the line to type. From the outside in: once a directory is safe, nobody can exchange the next one below us. Must not
-//! follow a link in place of a directory of ours, nor read a file other than the one that was checked.
+//! What is ours and too open, or shut to ourselves, is mended and told once; what another user
+//! could have put there is refused with the line to type. From the outside in: once a directory is
+//! safe, nobody can exchange the next one below us. Must not follow a link in place of a directory
+//! of ours, nor read a file other than the one that was checked.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -69,8 +70,8 @@ impl Store {
         check(home, Place::Home, &meta)
     }
 
-    /// What is wrong above `$GSTACK_HOME`, up to the user's own directory, if it lies in that: in words, for it is not ours to
-    /// mend.
+    /// What is wrong above `$GSTACK_HOME`, up to the user's own directory, if it lies in that: in
+    /// words, for it is not ours to mend.
     pub fn exposed_above(&self, user_home: Option<&Path>) -> Vec<String> {
         let Some(top) = user_home.filter(|top| self.home.starts_with(top)) else {
             return Vec::new();
@@ -104,7 +105,8 @@ impl Store {
     }
 }
 
-/// A directory of ours below `$GSTACK_HOME`: not through a link, the directory itself must stand there.
+/// A directory of ours below `$GSTACK_HOME`: not through a link, the directory itself must stand
+/// there.
 pub(super) fn check_private(dir: &Path) -> Result<Option<Mended>> {
     let meta = fs::symlink_metadata(dir).at("look at", dir)?;
     if !meta.is_dir() {

@@ -1,7 +1,9 @@
-//! What is over: `finished/` and `rejected/`, looked through in small pieces and thinned out. Nothing else is touched here.
+//! What is over: `finished/` and `rejected/`, looked through in small pieces and thinned out.
+//! Nothing else is touched here.
 //!
-//! A finished dispatch's logs go long before its folder: as long as that stands its id is taken, and its report can be
-//! read. A folder goes by a rename first, so that none is ever seen that is half there.
+//! A finished dispatch's logs go long before its folder: as long as that stands its id is taken,
+//! and its report can be read. A folder goes by a rename first, so that none is ever seen that is
+//! half there.
 
 use std::ffi::OsString;
 use std::fs::{Metadata, ReadDir};
@@ -27,7 +29,8 @@ const GOING: &str = ".tmp.gone.";
 const BUILT_WITHIN_MS: i64 = 60 * 60 * 1000;
 /// A block of `st_blocks`, whatever the file system's own are.
 const STAT_BLOCK_BYTES: u64 = 512;
-/// Files of one rejected directory whose size is asked for; how large the rest is does not matter to anybody.
+/// Files of one rejected directory whose size is asked for; how large the rest is does not matter
+/// to anybody.
 const COUNTED_FILES_MAX: usize = 1000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +69,8 @@ impl Store {
         }
     }
 
-    /// Removes the prompts, streams and records of a finished dispatch's attempts. Its report, and what makes its id taken,
-    /// stay.
+    /// Removes the prompts, streams and records of a finished dispatch's attempts. Its report, and
+    /// what makes its id taken, stay.
     pub fn remove_logs(&self, name: &str) -> Result<()> {
         let dir = self.finished.join(name);
         let record = dir.join("accepted.json");

@@ -1,7 +1,8 @@
-//! From a finished session to an answer: the commit, and the steps after it, each harmless when it is done again.
+//! From a finished session to an answer: the commit, and the steps after it, each harmless when it
+//! is done again.
 //!
-//! Where a claim's own folder is gone or cannot be used (a session can reach it), the answer is committed in a fresh
-//! `finished/<id>` instead: whoever owns the dispatch knows it from memory.
+//! Where a claim's own folder is gone or cannot be used (a session can reach it), the answer is
+//! committed in a fresh `finished/<id>` instead: whoever owns the dispatch knows it from memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -31,8 +32,8 @@ impl Store {
         let bytes = report_bytes(report)?;
         self.look_at_folder(claim)?;
         if report.attempts.is_empty() {
-            // No attempt record holds them: the steps after the commit need both, through a power cut too. So they are there
-            // for good before anything has the report's name.
+            // No attempt record holds them: the steps after the commit need both, through a power
+            // cut too. So they are there for good before anything has the report's name.
             self.keep_acceptance(&claim.id)?;
         }
         self.asides.replace(&dir, REPORT, id, &bytes, Durable::AfterRename)?;
@@ -44,7 +45,8 @@ impl Store {
         files::open_same(&self.claim_dir(&claim.id), claim.folder)
     }
 
-    /// The same commit for a claim whose folder is of no use: in a fresh `finished/<id>`, with what is known of the dispatch.
+    /// The same commit for a claim whose folder is of no use: in a fresh `finished/<id>`, with what
+    /// is known of the dispatch.
     pub fn commit_afresh(
         &self,
         id: &DispatchId,
@@ -78,14 +80,15 @@ impl Store {
         Ok(identity::find(&self.finished_dir(id).join(REPORT))?.is_some())
     }
 
-    /// The report that stands in the claim's folder, if it is whole: one that a crash in the middle of the commit left is none.
-    /// Durable when this returns, for what follows rests on it, and who wrote it may have died before its fsync.
+    /// The report that stands in the claim's folder, if it is whole: one that a crash in the middle
+    /// of the commit left is none. Durable when this returns, for what follows rests on it, and who
+    /// wrote it may have died before its fsync.
     pub fn read_committed(&self, id: &DispatchId) -> Result<Option<Committed>> {
         read_report(&self.claim_dir(id), id)
     }
 
-    /// The answer to a claim that stands although its folder says nothing of it: a daemon gave it from memory and died before
-    /// it was through, or the folder went after the publication.
+    /// The answer to a claim that stands although its folder says nothing of it: a daemon gave it
+    /// from memory and died before it was through, or the folder went after the publication.
     pub fn find_answer(&self, id: &DispatchId) -> Result<Option<Committed>> {
         if let Some(committed) = read_report(&self.finished_dir(id), id)? {
             return Ok(Some(committed));
@@ -103,7 +106,8 @@ impl Store {
         Ok(is_answer.then_some(Committed { report, bytes }))
     }
 
-    /// Publishes a copy, never a link: the drop zone must not reach our file. Durable, since the inbox file goes next.
+    /// Publishes a copy, never a link: the drop zone must not reach our file. Durable, since the
+    /// inbox file goes next.
     pub fn publish(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
         let (dir, name) = (self.completed.path(), format!("{id}.json"));
         let published = self.asides.replace(dir, &name, id.as_str(), report, Durable::FileOnly);
@@ -130,7 +134,8 @@ impl Store {
         self.forget_start(&claim.id)
     }
 
-    /// The same for one that was committed afresh: what is left of its old folder goes with the answer, if it can be moved.
+    /// The same for one that was committed afresh: what is left of its old folder goes with the
+    /// answer, if it can be moved.
     pub fn retire_remains(&self, id: &DispatchId) -> Result<()> {
         let (from, to) = (self.claim_dir(id), self.finished_dir(id).join("remains"));
         if identity::find(&from)?.is_some() {

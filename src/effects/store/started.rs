@@ -1,8 +1,9 @@
-//! `started/<id>`: an empty file that says that a session of this dispatch may have run. It is made after the first attempt is
-//! durable and before the agent starts, and goes once the dispatch is in `finished/`.
+//! `started/<id>`: an empty file that says that a session of this dispatch may have run. It is made
+//! after the first attempt is durable and before the agent starts, and goes once the dispatch is in
+//! `finished/`.
 //!
-//! It is there against a session that removes its own claim, so that the next start does not run it again. It is not there
-//! against power cuts, and is not synced.
+//! It is there against a session that removes its own claim, so that the next start does not run it
+//! again. It is not there against power cuts, and is not synced.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,7 +22,8 @@ impl Store {
         }
     }
 
-    /// None was started after all. Durable: with the attempt gone it would say that the attempt's records were taken.
+    /// None was started after all. Durable: with the attempt gone it would say that the attempt's
+    /// records were taken.
     pub fn take_back_start(&self, id: &DispatchId) -> Result<()> {
         self.forget_start(id)?;
         match files::sync_dir(&self.started) {

@@ -1,7 +1,9 @@
-//! A session's stream, `stdout.jsonl`: read once, from front to back, while the session still writes it or after its end.
+//! A session's stream, `stdout.jsonl`: read once, from front to back, while the session still
+//! writes it or after its end.
 //!
-//! Knows no events. What is read is an agent's own, so a byte of it may be what takes the daemon down. Whoever reads sets a
-//! mark first (a byte in the attempt's file `reading`) and takes it back after; marks that stayed are deaths at reading.
+//! Knows no events. What is read is an agent's own, so a byte of it may be what takes the daemon
+//! down. Whoever reads sets a mark first (a byte in the attempt's file `reading`) and takes it back
+//! after; marks that stayed are deaths at reading.
 
 use std::fs::File;
 use std::io;
@@ -17,7 +19,8 @@ use crate::effects::failpoint::{self, Effect};
 
 /// What is read at once, in bytes.
 const PIECE_BYTES: usize = 32 * 1024;
-/// What one look at a running session reads at most, in bytes: its clocks must not wait for a flood.
+/// What one look at a running session reads at most, in bytes: its clocks must not wait for a
+/// flood.
 const LOOK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// The file that counts the readings.
 const READING: &str = "reading";
@@ -58,7 +61,8 @@ impl Stream {
         Ok(News { size, is_more: size > self.read, is_cut })
     }
 
-    /// Feeds what is there beyond what was read to `each`, in pieces; not all of it, if that is much.
+    /// Feeds what is there beyond what was read to `each`, in pieces; not all of it, if that is
+    /// much.
     pub fn read_some(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         if self.mark.is_none() {
             self.mark = Some(self.of.reading_mark()?);
@@ -69,7 +73,8 @@ impl Stream {
         read
     }
 
-    /// The same without a mark, for a session that has ended: to the end, or until `bytes_max` of the stream have been read.
+    /// The same without a mark, for a session that has ended: to the end, or until `bytes_max` of
+    /// the stream have been read.
     pub fn read_rest(&mut self, bytes_max: u64, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         self.read(bytes_max.saturating_sub(self.read), each)
     }

@@ -1,8 +1,9 @@
 //! Claude Code's driver: its arguments, its `stream-json` events, the meaning of its errors.
 //!
-//! Written against 2.1.197 and 2.1.330, which differ in key order and in fields, so nothing is required: a field that
-//! is absent or of another type is ignored, and so is an unknown event. Must never let words decide where a structured
-//! field exists: `subtype` is `success` for every API failure, and the text may be the model's prose, about anything.
+//! Written against 2.1.197 and 2.1.330, which differ in key order and in fields, so nothing is
+//! required: a field that is absent or of another type is ignored, and so is an unknown event. Must
+//! never let words decide where a structured field exists: `subtype` is `success` for every API
+//! failure, and the text may be the model's prose, about anything.
 
 use super::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Driver, ERRORS_MAX, Launch, LimitEvent,
@@ -62,7 +63,8 @@ fn argv(launch: &Launch) -> Vec<String> {
     args
 }
 
-/// Headless, it runs the hooks that a repository brings along without asking anybody. Those of the user stay.
+/// Headless, it runs the hooks that a repository brings along without asking anybody. Those of the
+/// user stay.
 fn setting_sources(terms: &Terms) -> Option<String> {
     let is_trusted = |source: &&String| !terms.strict || *source == "user";
     let sources: Vec<&str> =
@@ -76,7 +78,8 @@ fn setting_sources(terms: &Terms) -> Option<String> {
 
 // ---- reading ----
 
-/// All that is parsed of a line that does not matter. Those are most bytes of a stream: tool outputs, partial messages.
+/// All that is parsed of a line that does not matter. Those are most bytes of a stream: tool
+/// outputs, partial messages.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(rename = "type", default, borrow)]
@@ -151,8 +154,8 @@ fn read_system(summary: &mut Summary, event: &Value) {
     }
 }
 
-/// 2.1.197 never says what is outstanding, only what begins and ends. A task that ends wakes the session: another turn
-/// follows.
+/// 2.1.197 never says what is outstanding, only what begins and ends. A task that ends wakes the
+/// session: another turn follows.
 fn read_task(summary: &mut Summary, event: &Value) {
     let Some(id) = word(&event["task_id"]) else { return };
     let status = event["patch"]["status"].as_str().or(event["status"].as_str());
@@ -208,7 +211,8 @@ fn read_assistant(summary: &mut Summary, event: &Value) {
 
 fn read_result(summary: &mut Summary, event: &Value) {
     let subtype = word(&event["subtype"]).unwrap_or_default();
-    // Some versions set no `is_error` for the `error_…` subtypes. What says neither did not succeed.
+    // Some versions set no `is_error` for the `error_…` subtypes. What says neither did not
+    // succeed.
     let is_error =
         subtype.starts_with("error") || event["is_error"].as_bool().unwrap_or(subtype != "success");
     let errors = event["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -277,8 +281,8 @@ fn read_limit(summary: &mut Summary, event: &Value) {
     let resets_at = whole(&info["resetsAt"])
         .map(|time| if time > EPOCH_SECONDS_MAX { time / 1000 } else { time });
     let limit = LimitEvent { status, resets_at, kind: word(&info["rateLimitType"]) };
-    // An account has several windows: what is told of another one does not open the one that is closed, and of two that are
-    // closed the later one counts.
+    // An account has several windows: what is told of another one does not open the one that is
+    // closed, and of two that are closed the later one counts.
     let stays = summary.limit.as_ref().is_some_and(|old| {
         let opens_later = limit.status != REJECTED || old.resets_at > limit.resets_at;
         old.status == REJECTED && old.kind != limit.kind && opens_later
@@ -334,8 +338,8 @@ fn failure(summary: &Summary, result: &ResultEvent) -> (ErrorType, String) {
     (error_type(summary, result), message(result))
 }
 
-/// The order matters: a credit that is too low is a 400, an overload is a `server_error`, and a full context window is
-/// a `max_output_tokens`.
+/// The order matters: a credit that is too low is a 400, an overload is a `server_error`, and a
+/// full context window is a `max_output_tokens`.
 fn error_type(summary: &Summary, result: &ResultEvent) -> ErrorType {
     let error = summary.assistant_error.as_deref().unwrap_or_default();
     let status = result.api_error_status;
@@ -425,8 +429,8 @@ fn message(result: &ResultEvent) -> String {
     )
 }
 
-/// A bad option, session id or prompt; root with bypassPermissions; a session within a session. API errors never come
-/// this way.
+/// A bad option, session id or prompt; root with bypassPermissions; a session within a session. API
+/// errors never come this way.
 fn start_failure(stderr_tail: &str) -> Option<String> {
     let is_start_error = |line: &&str| {
         let line = line.trim_start();

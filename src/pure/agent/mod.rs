@@ -1,8 +1,10 @@
-//! The table of agent programs: everything the daemon knows about one of them is one row, a [`Driver`].
+//! The table of agent programs: everything the daemon knows about one of them is one row, a
+//! [`Driver`].
 //!
-//! Owns the events of a session, normalised over agents, and the reading of a whole stream. Must not judge how a
-//! session ended: [`super::outcome`] does, and asks the driver only what an error event means. A summary is bounded
-//! whatever the agent writes, since the daemon keeps one for each running session.
+//! Owns the events of a session, normalised over agents, and the reading of a whole stream. Must
+//! not judge how a session ended: [`super::outcome`] does, and asks the driver only what an error
+//! event means. A summary is bounded whatever the agent writes, since the daemon keeps one for each
+//! running session.
 
 pub mod claude;
 
@@ -42,7 +44,8 @@ pub struct Driver {
     pub read_line: fn(&mut Summary, &[u8]),
     /// Class and message of an error result; called for no other.
     pub failure: fn(&Summary, &ResultEvent) -> (ErrorType, String),
-    /// From the stderr of a session that wrote nothing on stdout: the message, if it is a start-up error.
+    /// From the stderr of a session that wrote nothing on stdout: the message, if it is a start-up
+    /// error.
     pub start_failure: fn(stderr_tail: &str) -> Option<String>,
 }
 
@@ -58,7 +61,8 @@ pub struct Launch<'a> {
     pub terms: &'a Terms,
 }
 
-/// What a session's stream said. Subagents' messages are not in it, only those of the session itself.
+/// What a session's stream said. Subagents' messages are not in it, only those of the session
+/// itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     pub init_seen: bool,
@@ -206,7 +210,8 @@ pub fn clip(text: &str, bytes_max: usize) -> String {
     text[..end].to_string()
 }
 
-/// A text for one line of a report: no line breaks, control characters or terminal colours, at most `chars_max`.
+/// A text for one line of a report: no line breaks, control characters or terminal colours, at most
+/// `chars_max`.
 pub fn one_line(text: &str, chars_max: usize) -> String {
     let mut line = String::new();
     let mut length = 0;

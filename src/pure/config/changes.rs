@@ -1,4 +1,5 @@
-//! What has changed between two readings of the settings, in words, and how much of it may be put in force at once.
+//! What has changed between two readings of the settings, in words, and how much of it may be put
+//! in force at once.
 //!
 //! Shown is what was written, not what it became: a person compares it with the file.
 

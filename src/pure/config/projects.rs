@@ -1,8 +1,9 @@
-//! What holds for one project only: what its agent may do, and what must pass before its work counts.
+//! What holds for one project only: what its agent may do, and what must pass before its work
+//! counts.
 //!
-//! A directory's entry holds for everything below it, since a dispatch chooses its directory and must not step out of a
-//! rule by choosing a deeper one. Of several the nearest counts. Where a key leads is asked when it is used, never kept: a
-//! link or a directory may come later.
+//! A directory's entry holds for everything below it, since a dispatch chooses its directory and
+//! must not step out of a rule by choosing a deeper one. Of several the nearest counts. Where a key
+//! leads is asked when it is used, never kept: a link or a directory may come later.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,8 +42,9 @@ impl<T> Places<T> {
         self.0.iter().map(|(place, entry)| (place.as_str(), is_directory(place), entry))
     }
 
-    /// The entries of the directory itself or of the nearest one above it, with their keys: mostly one, several if several
-    /// keys lead there. `forms`: what the directory of a key may be called now.
+    /// The entries of the directory itself or of the nearest one above it, with their keys: mostly
+    /// one, several if several keys lead there. `forms`: what the directory of a key may be called
+    /// now.
     fn of_directory(&self, dir: &Path, forms: Forms) -> Vec<(&str, &T)> {
         let mut nearest = (0, Vec::new());
         for (place, entry) in self.directories() {
@@ -91,7 +93,8 @@ pub struct Verify {
     pub timeout: Duration,
 }
 
-/// On what terms an agent runs in a project: the settings for all, with the project's own in their place.
+/// On what terms an agent runs in a project: the settings for all, with the project's own in their
+/// place.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Terms {
     pub allow_tools: Vec<String>,
@@ -104,8 +107,8 @@ pub struct Terms {
     pub strict: bool,
 }
 
-/// The entry that holds for a session in this directory, with its key. Of several that are equally near the one that trusts
-/// least: what restricts must not be lost.
+/// The entry that holds for a session in this directory, with its key. Of several that are equally
+/// near the one that trusts least: what restricts must not be lost.
 pub fn project<'s>(
     settings: &'s Settings,
     dir: &Path,
@@ -130,7 +133,8 @@ pub fn terms(settings: &Settings, own: Option<&Project>) -> Terms {
     }
 }
 
-/// The command for a directory, else the one for the name that the dispatch gives its project; with its key.
+/// The command for a directory, else the one for the name that the dispatch gives its project; with
+/// its key.
 pub fn verify<'s>(
     settings: &'s Settings,
     dir: &Path,

@@ -1,5 +1,5 @@
-//! Every setting as the program uses it, with its default. What can be set from outside, and how, is the table beside it
-//! ([`super::SETTINGS`]).
+//! Every setting as the program uses it, with its default. What can be set from outside, and how,
+//! is the table beside it ([`super::SETTINGS`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Where settings come from besides flags: `config.json` and the environment.
 //!
-//! Whatever looks like a setting and is none is an error: a misspelt `strict` must not pass in silence. Only a variable that
-//! resembles none may be somebody else's.
+//! Whatever looks like a setting and is none is an error: a misspelt `strict` must not pass in
+//! silence. Only a variable that resembles none may be somebody else's.
 
 use serde_json::Value;
 

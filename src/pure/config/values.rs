@@ -1,6 +1,8 @@
-//! What a setting's value may look like: readers of numbers, durations, words and lists, each from JSON or from a flag's text.
+//! What a setting's value may look like: readers of numbers, durations, words and lists, each from
+//! JSON or from a flag's text.
 //!
-//! They know no setting. The error says what is wrong with the value; whose value it is, the caller adds.
+//! They know no setting. The error says what is wrong with the value; whose value it is, the caller
+//! adds.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Requests as files: cancel, pause, resume, release. A cancel file stays until its dispatch is answered, so that a crash
-//! repeats it; one whose dispatch never came goes after a while.
+//! Requests as files: cancel, pause, resume, release. A cancel file stays until its dispatch is
+//! answered, so that a crash repeats it; one whose dispatch never came goes after a while.
 //!
 //! An event is one name, and only that is looked at: thousands of requests must not cost a look at
 //! all of them each.
@@ -22,7 +22,8 @@ use crate::pure::trouble::Place;
 use crate::threads::conclude::{Answering, Dossier};
 use crate::threads::recover::in_inbox;
 
-/// Since when a cancel stands there whose dispatch is not known. Whether it still does, the disk says.
+/// Since when a cancel stands there whose dispatch is not known. Whether it still does, the disk
+/// says.
 #[derive(Default)]
 pub(super) struct Cancels {
     waiting: HashMap<String, Instant>,
@@ -66,9 +67,6 @@ impl Intake<'_> {
             return false;
         }
         let Some((_, id)) = self.cancels.oldest().cloned() else { return false };
-        if !self.context.has_lock() {
-            return false;
-        }
         self.cancel_asked(&id);
         // One that cannot be removed is found again by the next scan.
         self.cancels.forget(&id);
@@ -234,7 +232,8 @@ impl Intake<'_> {
             return;
         }
         if self.is_halted() {
-            // Its answer could not be written; the file stands, and is looked at when the pause is over.
+            // Its answer could not be written; the file stands, and is looked at when the pause is
+            // over.
             return;
         }
         let Some((dossier, last)) = self.take_out(id) else { return };
@@ -243,7 +242,8 @@ impl Intake<'_> {
         self.answer_now(dossier, last, (status, kind, "cancelled before it ran"));
     }
 
-    /// Takes a waiting dispatch out of the queue, to be answered; and how the newest of its attempts ended, if it had any.
+    /// Takes a waiting dispatch out of the queue, to be answered; and how the newest of its
+    /// attempts ended, if it had any.
     pub(super) fn take_out(&mut self, id: &DispatchId) -> Option<(Dossier, Option<AttemptEnd>)> {
         let open = self.open.get(id)?;
         // Read before it leaves the queue: what cannot be read now is asked for again.

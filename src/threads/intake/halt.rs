@@ -1,6 +1,6 @@
-//! When intake takes nothing on: the disk or the machine refuses, or too little room is left. Files stay in the inbox and
-//! claims in the queue, so that nothing is lost by waiting; after a pause the next piece of work is the test whether it is
-//! over. Cancels are heeded meanwhile.
+//! When intake takes nothing on: the disk or the machine refuses, or too little room is left. Files
+//! stay in the inbox and claims in the queue, so that nothing is lost by waiting; after a pause the
+//! next piece of work is the test whether it is over. Cancels are heeded meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,8 @@ impl Intake<'_> {
         self.halt.until.is_some()
     }
 
-    /// Once a turn: ends a pause that is over, begins one where something that was begun cannot be written.
+    /// Once a turn: ends a pause that is over, begins one where something that was begun cannot be
+    /// written.
     pub(super) fn update_halt(&mut self) {
         let is_over = self.halt.until.is_some_and(|until| Instant::now() >= until);
         if is_over {

@@ -1,7 +1,8 @@
-//! Holds, as intake keeps them: learnt from what attempts say, saved before anything else may start, told to people.
+//! Holds, as intake keeps them: learnt from what attempts say, saved before anything else may
+//! start, told to people.
 //!
-//! Decides nothing: [`crate::pure::hold`] does. A hold that could not be saved is in force all the same, and is saved with
-//! the next beat.
+//! Decides nothing: [`crate::pure::hold`] does. A hold that could not be saved is in force all the
+//! same, and is saved with the next beat.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The drop zone, seen from intake: what is new, what is still being written, what is accepted, what is not.
+//! The drop zone, seen from intake: what is new, what is still being written, what is accepted,
+//! what is not.
 //!
 //! A file is accepted once, whatever events there were: what has been dealt with is known until it
 //! is gone, and looked at again only when it has changed (`names`). What is not JSON (yet) is
@@ -190,7 +191,8 @@ impl Intake<'_> {
         self.inbox_failed(Place::Inbox, e);
     }
 
-    /// It alone cannot be dealt with: it must not hold up the others, and is tried again with each beat.
+    /// It alone cannot be dealt with: it must not hold up the others, and is tried again with each
+    /// beat.
     pub(super) fn leave_for_now(&mut self, name: &OsStr, stamp: Option<Stamp>, e: &Error) {
         log::warn!("{} is left for now: {e}", name.display());
         if let Some(stamp) = stamp {
@@ -297,8 +299,8 @@ impl Intake<'_> {
         }
     }
 
-    /// Answers a dispatch here and now: nothing of it runs (any more). Waits for nothing: what fails is parked. `last`: how the
-    /// newest of its attempts ended, if there were any.
+    /// Answers a dispatch here and now: nothing of it runs (any more). Waits for nothing: what
+    /// fails is parked. `last`: how the newest of its attempts ended, if there were any.
     pub(super) fn answer_now(
         &mut self,
         dossier: Dossier,

@@ -1,8 +1,10 @@
-//! Intake: the one thread that looks at the drop zone, accepts dispatches, owns the queue and hands claims out.
+//! Intake: the one thread that looks at the drop zone, accepts dispatches, owns the queue and hands
+//! claims out.
 //!
-//! It reacts to nothing directly: events only say what to look at, everything to look at stands in one backlog, and each turn
-//! of the loop does one piece of work, so that a hundred thousand files delay neither a free worker nor a cancel. A claim is
-//! handed over at a rendezvous: there is no second queue behind this one.
+//! It reacts to nothing directly: events only say what to look at, everything to look at stands in
+//! one backlog, and each turn of the loop does one piece of work, so that a hundred thousand files
+//! delay neither a free worker nor a cancel. A claim is handed over at a rendezvous: there is no
+//! second queue behind this one.
 
 mod control;
 mod halt;
@@ -44,8 +46,8 @@ use parked::Parked;
 use settings::QueueTimeout;
 use settling::Settling;
 
-/// What waiting dispatches may hold in memory of their files, in bytes, so that they need not be read again. Twice or three
-/// times as much is what it takes.
+/// What waiting dispatches may hold in memory of their files, in bytes, so that they need not be
+/// read again. Twice or three times as much is what it takes.
 const IN_HAND_BYTES_MAX: usize = 512 * 1024;
 
 pub struct Intake<'c> {
@@ -78,7 +80,8 @@ pub struct Intake<'c> {
     /// When what was found at the start had been written.
     holds_as_of_ms: i64,
     holds_are_saved: bool,
-    /// The wall clock when it was last asked whether something may start: holds are judged by this until it is asked again.
+    /// The wall clock when it was last asked whether something may start: holds are judged by this
+    /// until it is asked again.
     asked_at_ms: i64,
 
     /// Names to look at, in order.
@@ -176,7 +179,8 @@ impl<'c> Intake<'c> {
         self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
     }
 
-    /// A dispatch of an earlier daemon that somebody works on already. Gives the line by which it can be cancelled.
+    /// A dispatch of an earlier daemon that somebody works on already. Gives the line by which it
+    /// can be cancelled.
     pub fn occupy(&mut self, claim: &Claim) -> Cancel {
         self.enter(claim);
         self.queue.occupy(&claim.lane);

@@ -232,7 +232,8 @@ impl Intake<'_> {
         }
     }
 
-    // ------------------------------------------------------------------------------------------------------- withdrawn
+    // --------------------------------------------------------------------------------------------
+    // withdrawn
 
     /// A worker found none of its names: renamed or removed, a scan will tell. Its names are looked
     /// at first.

@@ -1,7 +1,9 @@
-//! Dispatches that may not wait for their first start for ever (`queue_timeout`): each is answered when its time is over.
+//! Dispatches that may not wait for their first start for ever (`queue_timeout`): each is answered
+//! when its time is over.
 //!
-//! The wait counts from the acceptance by the wall clock, which is all that outlasts the daemon; within its life a dispatch
-//! waits by the monotonic one. What has run once, and waits again, is past this.
+//! The wait counts from the acceptance by the wall clock, which is all that outlasts the daemon;
+//! within its life a dispatch waits by the monotonic one. What has run once, and waits again, is
+//! past this.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

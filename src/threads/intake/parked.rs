@@ -1,5 +1,6 @@
-//! What one dispatch's own trouble keeps from going on: an answer that cannot be published, a claim that cannot be read. It
-//! takes no slot and holds nobody up; it is looked at again with each scan, and told meanwhile.
+//! What one dispatch's own trouble keeps from going on: an answer that cannot be published, a claim
+//! that cannot be read. It takes no slot and holds nobody up; it is looked at again with each scan,
+//! and told meanwhile.
 
 use std::collections::BTreeMap;
 

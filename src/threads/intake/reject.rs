@@ -1,5 +1,5 @@
-//! What is no dispatch: waited for as long as it may be half-written, then kept with the reason, and answered where its sender
-//! can be told.
+//! What is no dispatch: waited for as long as it may be half-written, then kept with the reason,
+//! and answered where its sender can be told.
 //!
 //! The reason comes first, then the answer, then the file moves: a crash in between repeats it.
 
@@ -34,7 +34,8 @@ impl Intake<'_> {
         Ok(())
     }
 
-    /// The reason first, then the answer to the sender, then the file: a crash in between repeats it.
+    /// The reason first, then the answer to the sender, then the file: a crash in between repeats
+    /// it.
     pub(super) fn reject(
         &mut self,
         name: &OsStr,

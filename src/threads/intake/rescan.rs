@@ -1,7 +1,8 @@
-//! The look at everything: at the start, with each beat, and whenever events may be missing. It must be right without any event.
+//! The look at everything: at the start, with each beat, and whenever events may be missing. It
+//! must be right without any event.
 //!
-//! Whoever takes the directories away takes some time for it, and what is made again in the middle of that goes too: for a
-//! while they are looked at, and watched anew, again and again.
+//! Whoever takes the directories away takes some time for it, and what is made again in the middle
+//! of that goes too: for a while they are looked at, and watched anew, again and again.
 
 use std::time::Instant;
 
@@ -11,7 +12,8 @@ use crate::effects::error::Result;
 use crate::pure::trouble::Place;
 
 impl Intake<'_> {
-    /// Looks at everything: directories first, then the watch, then what is there. In this order nothing can slip through.
+    /// Looks at everything: directories first, then the watch, then what is there. In this order
+    /// nothing can slip through.
     pub(super) fn rescan(&mut self) {
         let settings = &self.context.settings();
         self.next_scan = Instant::now() + settings.poll;
@@ -59,7 +61,8 @@ impl Intake<'_> {
         }
     }
 
-    /// Watches anew what was taken away and made again. True: that was a moment ago, and whoever did it may not be through.
+    /// Watches anew what was taken away and made again. True: that was a moment ago, and whoever
+    /// did it may not be through.
     fn look_at_watched(&mut self) -> Result<bool> {
         let store = &self.context.store;
         let dirs = [store.drop_zone_identity()?, store.control_dir_identity()?];

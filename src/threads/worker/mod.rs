@@ -1,8 +1,9 @@
 //! A worker: takes one claim at a time and drives it through its attempts to its answer.
 //!
-//! What to run next is read from the claim's own files, so that a claim of this start and one of an earlier daemon go the
-//! same way. A retry keeps its slot while it waits: the limit it waits for is the account's, and the next dispatch would
-//! only run into it too. What waits for a hold goes back into the queue.
+//! What to run next is read from the claim's own files, so that a claim of this start and one of an
+//! earlier daemon go the same way. A retry keeps its slot while it waits: the limit it waits for is
+//! the account's, and the next dispatch would only run into it too. What waits for a hold goes back
+//! into the queue.
 
 mod resume;
 mod start;
@@ -60,7 +61,8 @@ struct Open {
     dossier: Dossier,
     /// No attempt can have begun.
     is_new: bool,
-    /// How the attempts ended that this worker saw: what it knows does not depend on files that a session can reach.
+    /// How the attempts ended that this worker saw: what it knows does not depend on files that a
+    /// session can reach.
     ended: Vec<AttemptEnd>,
 }
 
@@ -96,7 +98,8 @@ impl Worker<'_> {
             Opened::Open(open) => *open,
             Opened::Not(event) => return *event,
         };
-        // Not knowing is no answer: what cannot be read now is asked again, unless that is only this one's trouble.
+        // Not knowing is no answer: what cannot be read now is asked again, unless that is only
+        // this one's trouble.
         let plan = match self.plan(&open) {
             Ok(Some(plan)) => plan,
             Err(e) if e.fault().is_everywhere() => return self.back(open.dossier.claim, &e),
@@ -192,8 +195,8 @@ impl Worker<'_> {
         Event::Back { claim, error: e.to_string() }
     }
 
-    /// Our copy is gone, or does not match its digest. If nothing of it ever ran, the inbox file is as good, and it keeps its
-    /// place in line.
+    /// Our copy is gone, or does not match its digest. If nothing of it ever ran, the inbox file is
+    /// as good, and it keeps its place in line.
     fn open_damaged(&self, claim: Claim) -> Opened {
         let (store, id) = (&self.context.store, claim.id.clone());
         log::error!("{id}: its folder is gone or damaged");
@@ -245,7 +248,8 @@ impl Worker<'_> {
         self.answer_without(open, Status::Failed, ErrorType::Interrupted, RECORDS_GONE)
     }
 
-    /// What the files say is to be run next. `None`: it was started, and they do not say how far that came.
+    /// What the files say is to be run next. `None`: it was started, and they do not say how far
+    /// that came.
     fn plan(&self, open: &Open) -> Result<Option<Plan>> {
         let (id, now_ms) = (open.id(), clock::unix_ms());
         if open.is_new {
@@ -297,7 +301,8 @@ impl Worker<'_> {
         self.answer_without(open, status, kind, "cancelled before it ran")
     }
 
-    /// Tells what follows an attempt, and of a hold that it starts or ends: that first, before anything else can start.
+    /// Tells what follows an attempt, and of a hold that it starts or ends: that first, before
+    /// anything else can start.
     fn tell(&self, claim: &Claim, end: &AttemptEnd) {
         if let Some(notice) = notice_of(claim, end) {
             let _ = self.events.send(Event::Notice(Box::new(notice)));
@@ -384,7 +389,8 @@ impl Worker<'_> {
         )
     }
 
-    /// Its folder cannot be used, so that no attempt can begin. What an earlier attempt came to is the answer, if there was one.
+    /// Its folder cannot be used, so that no attempt can begin. What an earlier attempt came to is
+    /// the answer, if there was one.
     fn answer_damaged(&self, mut open: Open, e: &Error) -> Event {
         log::error!("{}: {e}", open.id());
         let Some(mut end) = open.ended.pop() else {
@@ -395,8 +401,8 @@ impl Worker<'_> {
         self.answer(open, end)
     }
 
-    /// How the attempts before that one ended: from memory, and of an earlier daemon's from their records. `None`: the daemon is
-    /// being ended.
+    /// How the attempts before that one ended: from memory, and of an earlier daemon's from their
+    /// records. `None`: the daemon is being ended.
     fn earlier(&self, open: &Open, number: u32) -> Option<Vec<AttemptReport>> {
         let seen = open.ended.iter().filter(|end| end.attempt.attempt < number);
         let seen: Vec<AttemptReport> = seen.map(|end| end.attempt.clone()).collect();

@@ -1,4 +1,5 @@
-//! Attempts of an earlier daemon: taken up where they stand, each in a thread of its own, and brought to their end.
+//! Attempts of an earlier daemon: taken up where they stand, each in a thread of its own, and
+//! brought to their end.
 //!
 //! Nothing is started here: a retry goes back into the queue, first in line.
 
@@ -33,7 +34,8 @@ struct FoundRecords {
     readings: u64,
 }
 
-/// Takes up what an earlier daemon left in the middle of an attempt: one thread for each, beside the workers.
+/// Takes up what an earlier daemon left in the middle of an attempt: one thread for each, beside
+/// the workers.
 pub fn take_up(
     context: &Context,
     claim: Claim,

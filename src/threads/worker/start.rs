@@ -1,4 +1,5 @@
-//! The start of an attempt: everything that must be known and durable before the agent runs, then the agent.
+//! The start of an attempt: everything that must be known and durable before the agent runs, then
+//! the agent.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;

@@ -1,5 +1,5 @@
-//! Whether a run has lost anything: every report there and saying `completed`, every audit line there and readable, and the
-//! starts in the order of the files.
+//! Whether a run has lost anything: every report there and saying `completed`, every audit line
+//! there and readable, and the starts in the order of the files.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,8 @@ use crate::lab::{Home, file_of, index_of};
 /// What is there of what should be.
 pub struct Kept {
     pub reports: usize,
-    /// In percent of received, spawned and completed for each (the seed writes no received for files that wait at start).
+    /// In percent of received, spawned and completed for each (the seed writes no received for
+    /// files that wait at start).
     pub audit_percent: f64,
     /// Lines that are not JSON.
     pub torn: usize,
@@ -70,7 +71,8 @@ impl Kept {
     }
 }
 
-/// For every start: how many that stand before it in the order had not started yet. The most of these.
+/// For every start: how many that stand before it in the order had not started yet. The most of
+/// these.
 fn overtaken(starts: &[usize], dispatches: usize) -> usize {
     let mut started = vec![false; dispatches];
     let (mut first_waiting, mut most) = (0, 0);

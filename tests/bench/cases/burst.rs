@@ -1,4 +1,5 @@
-//! Many files renamed into the inbox at once, while the daemon runs: more than any queue of events holds.
+//! Many files renamed into the inbox at once, while the daemon runs: more than any queue of events
+//! holds.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Sessions that run and say nothing for a while, as real ones do most of the time: what each costs the daemon.
+//! Sessions that run and say nothing for a while, as real ones do most of the time: what each costs
+//! the daemon.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;

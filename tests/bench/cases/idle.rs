@@ -1,4 +1,5 @@
-//! A daemon with nothing to do: its memory, its threads, and what it does all the same. All sides stand idle side by side.
+//! A daemon with nothing to do: its memory, its threads, and what it does all the same. All sides
+//! stand idle side by side.
 
 use std::thread;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! Single dispatches: dropped → agent started, agent ended → report visible, and the daemon's CPU for each. Ours, the other
-//! daemon, the floor, nq and tsp take turns, so that whatever the machine does meanwhile it does to all of them.
+//! Single dispatches: dropped → agent started, agent ended → report visible, and the daemon's CPU
+//! for each. Ours, the other daemon, the floor, nq and tsp take turns, so that whatever the machine
+//! does meanwhile it does to all of them.
 
 use crate::daemon::{Sample, Served};
 use crate::floor::{FSYNCS, FSYNCS_BEFORE_START, Floor};

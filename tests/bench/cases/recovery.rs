@@ -1,5 +1,6 @@
-//! A restart with many accepted claims: how long until the first session starts, and until the daemon is ready. Ours is
-//! paused, fed, killed and started again; a daemon without a pause has the same files waiting in its inbox.
+//! A restart with many accepted claims: how long until the first session starts, and until the
+//! daemon is ready. Ours is paused, fed, killed and started again; a daemon without a pause has the
+//! same files waiting in its inbox.
 
 use std::fs;
 use std::time::Duration;

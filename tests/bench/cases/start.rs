@@ -1,5 +1,5 @@
-//! From the start of the process to the first heartbeat of an orderly daemon, on a directory that was
-//! used before: once without any dispatch, and once with many that are over.
+//! From the start of the process to the first heartbeat of an orderly daemon, on a directory that
+//! was used before: once without any dispatch, and once with many that are over.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! Files that wait when the daemon starts: worked off how fast, at what cost, and with nothing lost. The time runs from the
-//! start of the process to the last report.
+//! Files that wait when the daemon starts: worked off how fast, at what cost, and with nothing
+//! lost. The time runs from the start of the process to the last report.
 
 use std::thread;
 use std::time::{Duration, Instant};

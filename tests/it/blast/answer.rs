@@ -6,7 +6,8 @@ use super::*;
 
 const OBSTACLES: usize = 5;
 
-/// What may stand in the way of the answer to that dispatch, each with its path. The links lead to `victim`.
+/// What may stand in the way of the answer to that dispatch, each with its path. The links lead to
+/// `victim`.
 fn obstacles(lab: &Lab, name: &str) -> [(&'static str, PathBuf); OBSTACLES] {
     [
         ("folder", lab.report_path(name)),

@@ -1,5 +1,6 @@
-//! Records that a session wrote in our place. What the daemon knows in memory wins while it lives; after a restart what the
-//! processes themselves say does: no stranger is taken for the session's, and a session that runs has not been answered.
+//! Records that a session wrote in our place. What the daemon knows in memory wins while it lives;
+//! after a restart what the processes themselves say does: no stranger is taken for the session's,
+//! and a session that runs has not been answered.
 
 use std::process::{Child, Stdio};
 
@@ -131,7 +132,8 @@ fn answers_and_ends_that_a_running_session_wrote_are_not_believed() {
     }
 }
 
-/// Where it wrote its own report as well, nobody can tell that from ours; but it is not left running beside it.
+/// Where it wrote its own report as well, nobody can tell that from ours; but it is not left
+/// running beside it.
 #[test]
 fn a_session_that_wrote_another_token_down_is_ended_all_the_same() {
     for is_answered in [false, true] {

@@ -73,7 +73,8 @@ fn a_session_that_removes_records_is_answered_once_and_those_behind_it_run_in_th
     }
 }
 
-/// The agent and a child in a group of its own do not heed SIGTERM, and the next dispatch of the project must not meet them.
+/// The agent and a child in a group of its own do not heed SIGTERM, and the next dispatch of the
+/// project must not meet them.
 #[test]
 fn one_that_removed_its_records_before_the_daemon_died_is_interrupted_and_ended_before_its_project_is_free()
  {

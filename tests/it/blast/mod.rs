@@ -1,8 +1,9 @@
-//! What goes wrong with one dispatch stays with it. A session runs as our user: it can remove, replace, shut or forge whatever
-//! of ours it finds. Each file here is one such accident, named, and what everybody else notices of it: nothing.
+//! What goes wrong with one dispatch stays with it. A session runs as our user: it can remove,
+//! replace, shut or forge whatever of ours it finds. Each file here is one such accident, named,
+//! and what everybody else notices of it: nothing.
 //!
-//! What a session does is mostly done by the test itself, while the session stands at its gate: the same user, and the moment
-//! is known.
+//! What a session does is mostly done by the test itself, while the session stands at its gate: the
+//! same user, and the moment is known.
 
 mod answer;
 mod begin;
@@ -84,7 +85,8 @@ fn attempt(lab: &Lab, name: &str) -> PathBuf {
     lab.active(name).join("attempt-1")
 }
 
-/// Waits until it is answered by a plain file, whatever stood there before, and its claim is closed.
+/// Waits until it is answered by a plain file, whatever stood there before, and its claim is
+/// closed.
 fn answered(lab: &Lab, name: &str) {
     wait_until(&format!("a plain report of {name}"), PATIENCE, || {
         fs::symlink_metadata(lab.report_path(name)).is_ok_and(|meta| meta.is_file())
@@ -131,8 +133,8 @@ fn give_to(path: &Path, uid: u32) {
     chown(path, Some(uid), Some(uid)).expect("chown");
 }
 
-/// For a daemon that the modes of files mean something to, as to an ordinary user's. `None`, and SKIPPED: root is not held by
-/// them here.
+/// For a daemon that the modes of files mean something to, as to an ordinary user's. `None`, and
+/// SKIPPED: root is not held by them here.
 fn unprivileged(start: Start) -> Option<Start> {
     if !is_root() {
         return Some(start);

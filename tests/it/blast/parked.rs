@@ -1,8 +1,10 @@
-//! An answer that its own trouble keeps from its end: it gives its slot back, is told, and is looked at again.
+//! An answer that its own trouble keeps from its end: it gives its slot back, is told, and is
+//! looked at again.
 
 use super::*;
 
-/// The session of `a` is done, and its claim, which another user owns by now, cannot be moved to its end.
+/// The session of `a` is done, and its claim, which another user owns by now, cannot be moved to
+/// its end.
 fn park<'l>(lab: &'l Lab, start: &dyn Fn() -> Start<'l>) -> Option<Daemon> {
     let daemon = beside_a_stranger(start())?.start();
     let hold = held(lab, "a", "fake: result success Done.");

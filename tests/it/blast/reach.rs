@@ -1,10 +1,11 @@
-//! A session puts a FIFO or a folder in place of what the daemon opens. It cannot escape its end by that: its time to live, a
-//! cancel and the daemon's own end are heeded whatever the state of its files.
+//! A session puts a FIFO or a folder in place of what the daemon opens. It cannot escape its end by
+//! that: its time to live, a cancel and the daemon's own end are heeded whatever the state of its
+//! files.
 
 use super::*;
 
-/// Records that the daemon writes or reads while a session runs or after its end; the first is of the claim, the others of its
-/// attempt.
+/// Records that the daemon writes or reads while a session runs or after its end; the first is of
+/// the claim, the others of its attempt.
 const RECORDS: [&str; 7] = [
     "report.json",
     "attempt.json",
@@ -19,7 +20,8 @@ fn name_of(record: &str, what: &str) -> String {
     format!("{}-{what}", record.replace('.', "-"))
 }
 
-/// A session for each record and obstacle: it has written something, and what was there has been replaced.
+/// A session for each record and obstacle: it has written something, and what was there has been
+/// replaced.
 fn hide_everything(lab: &Lab, ttl_seconds: u64) -> Vec<String> {
     let gate = lab.gate("gate");
     let all = RECORDS.iter().flat_map(|record| ["fifo", "folder"].map(|what| (record, what)));

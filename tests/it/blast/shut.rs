@@ -1,5 +1,6 @@
-//! A folder that every answer goes through is shut. What can be mended is; what cannot holds up the answers alone: the beat
-//! goes on, cancels and signals are heeded, and the answers come when the folder takes them again.
+//! A folder that every answer goes through is shut. What can be mended is; what cannot holds up the
+//! answers alone: the beat goes on, cancels and signals are heeded, and the answers come when the
+//! folder takes them again.
 
 use super::*;
 

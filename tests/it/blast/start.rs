@@ -1,4 +1,5 @@
-//! What an earlier daemon left that nobody can read: the start does not wait for it, and the others are served.
+//! What an earlier daemon left that nobody can read: the start does not wait for it, and the others
+//! are served.
 
 use std::time::{Duration, Instant};
 

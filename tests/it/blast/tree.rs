@@ -1,4 +1,5 @@
-//! Which working tree a dispatch belongs to, when its directory comes to be after it was accepted, or has an odd name.
+//! Which working tree a dispatch belongs to, when its directory comes to be after it was accepted,
+//! or has an odd name.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +7,8 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 
-/// A session that notes "in" and "out": with two of them in one tree at once, two "in" follow each other.
+/// A session that notes "in" and "out": with two of them in one tree at once, two "in" follow each
+/// other.
 fn passes(lab: &Lab, gate: Option<&Gate>, dir: &Path, name: &str) -> Dispatch {
     let ran = ran(lab);
     let wait = gate

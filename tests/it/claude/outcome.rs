@@ -1,7 +1,7 @@
 //! What the API and the tools do to a session, and what its report says of it.
 //!
-//! The scripts decide by what a conversation holds rather than by counting requests, wherever the CLI is free to ask
-//! once more than it must.
+//! The scripts decide by what a conversation holds rather than by counting requests, wherever the
+//! CLI is free to ask once more than it must.
 
 use std::fs;
 use std::path::Path;
@@ -111,7 +111,8 @@ pub fn a_task_that_may_use_bash_commits(claude: &Path) {
     assert_eq!(facts["dirty_files"].as_u64().unwrap_or(0), 0, "{facts}");
 }
 
-/// A repository brings a hook and a server of its own along. Strict: neither runs; as the user's own would.
+/// A repository brings a hook and a server of its own along. Strict: neither runs; as the user's
+/// own would.
 pub fn an_untrusted_project_whose_hooks_do_not_run(claude: &Path) {
     let lab = Lab::new();
     let api = Api::start(Script::each_session(vec![Step::text("Done.")]));

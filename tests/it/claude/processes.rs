@@ -1,7 +1,8 @@
-//! The processes of real sessions: ended at the TTL or on a cancel, left behind by the agent, and adopted.
+//! The processes of real sessions: ended at the TTL or on a cancel, left behind by the agent, and
+//! adopted.
 //!
-//! What matters is what is alive at the moment when the report can first be seen. The children write down their pids,
-//! so that none is looked for by anything that the daemon itself looks for.
+//! What matters is what is alive at the moment when the report can first be seen. The children
+//! write down their pids, so that none is looked for by anything that the daemon itself looks for.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +16,8 @@ use super::{SESSION_MAX, attempts, completed, daemon, report};
 use crate::api::{Api, Script, Step, session_of};
 use crate::util::*;
 
-/// `$1`: where each process writes its pid. Children of all kinds that a kill of one process group misses.
+/// `$1`: where each process writes its pid. Children of all kinds that a kill of one process group
+/// misses.
 const CHILDREN: &str = r#"
 export PIDS=$1
 child='echo $$ >>"$PIDS"; exec sleep 7100'
@@ -59,7 +61,8 @@ fn leftovers(report: &Value) -> &[Value] {
     report["leftover_processes"].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// On a machine too slow for the first TTL the session gets a longer one: it is to be cut in the middle of its tool.
+/// On a machine too slow for the first TTL the session gets a longer one: it is to be cut in the
+/// middle of its tool.
 pub fn a_session_cut_at_its_ttl_while_its_tool_has_children(claude: &Path) {
     [4, 12, 40].into_iter().find(|ttl| cut_at_its_ttl(claude, *ttl)).expect("a tool that runs");
 }

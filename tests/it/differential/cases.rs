@@ -1,9 +1,9 @@
-//! What is done to both daemons: dispatch files good and bad, agents that end in every way, and what an operator does to
-//! the daemon. Each case is one function of a [`Side`], the same for both.
+//! What is done to both daemons: dispatch files good and bad, agents that end in every way, and
+//! what an operator does to the daemon. Each case is one function of a [`Side`], the same for both.
 //!
-//! `Common` cases share a daemon, one after the other (the seed loses audit lines of dispatches that run at once); `Own`
-//! cases have one of their own; `Slow` ones too, and run beside everything else, since the seed takes 30 or 60 seconds in
-//! them. Every dispatch has a project of its own.
+//! `Common` cases share a daemon, one after the other (the seed loses audit lines of dispatches
+//! that run at once); `Own` cases have one of their own; `Slow` ones too, and run beside everything
+//! else, since the seed takes 30 or 60 seconds in them. Every dispatch has a project of its own.
 
 use std::fs;
 use std::io::Write;
@@ -58,7 +58,8 @@ fn own(name: &'static str, act: impl Fn(&mut Side) + Send + Sync + 'static) -> C
     case(Place::Own, name, act)
 }
 
-// ------------------------------------------------------------------------------------------------------- the content
+// ------------------------------------------------------------------------------------------------
+// the content
 
 /// One field replaced or added.
 fn field(name: &'static str, key: &'static str, value: Value) -> Case {
@@ -200,7 +201,8 @@ fn replaced(bytes: &[u8], from: &str, to: &[u8]) -> Vec<u8> {
     [before.as_bytes(), to, after.as_bytes()].concat()
 }
 
-// -------------------------------------------------------------------------------------------------------- the agent
+// ------------------------------------------------------------------------------------------------
+// the agent
 
 /// What the fake agent is to do, one order a line.
 fn orders(orders: &[&str]) -> String {
@@ -303,7 +305,8 @@ fn projects() -> Vec<Case> {
     ]
 }
 
-// ---------------------------------------------------------------------------------------------------------- callbacks
+// ------------------------------------------------------------------------------------------------
+// callbacks
 
 fn callback(name: &'static str, answer: fn(&Server) -> Answer) -> Case {
     common(name, move |side| {
@@ -352,9 +355,11 @@ fn callbacks() -> Vec<Case> {
     ]
 }
 
-// -------------------------------------------------------------------------------------------------------- the inbox
+// ------------------------------------------------------------------------------------------------
+// the inbox
 
-/// Drops one more good dispatch and sees it through: what came before it has been looked at by then.
+/// Drops one more good dispatch and sees it through: what came before it has been looked at by
+/// then.
 fn pass_one_more(side: &mut Side) {
     let name = format!("{}-and-one-more", side.name);
     side.lab.send(&side.lab.task(&name, "hello"));
@@ -373,7 +378,8 @@ fn inbox() -> Vec<Case> {
         }),
         own("direct-write", |side| {
             side.start_flags(&["--max-concurrent", "8"]);
-            // It runs a while: the seed dies if the file that it looks at twice is gone at the second look.
+            // It runs a while: the seed dies if the file that it looks at twice is gone at the
+            // second look.
             let dispatch = side.task(&orders(&["sleep 0.5"]));
             fs::write(side.lab.inbox().join(side.file()), dispatch.bytes()).expect("write");
             side.settle(&id(side.name), &side.file());
@@ -513,7 +519,8 @@ fn burst(side: &mut Side) {
     side.fact("audit log", if complete { "complete" } else { "lines are lost" });
 }
 
-// ------------------------------------------------------------------------------------------------- the daemon itself
+// ------------------------------------------------------------------------------------------------
+// the daemon itself
 
 fn operators() -> Vec<Case> {
     vec![
@@ -558,7 +565,8 @@ fn operators() -> Vec<Case> {
     ]
 }
 
-// -------------------------------------------------------------------------------------------------------------- slow
+// ------------------------------------------------------------------------------------------------
+// slow
 
 fn slow_case(name: &'static str, act: impl Fn(&mut Side) + Send + Sync + 'static) -> Case {
     case(Place::Slow, name, act)
@@ -589,8 +597,8 @@ fn slow() -> Vec<Case> {
     ]
 }
 
-/// The sender takes its time between two pieces. (The first one is renamed in: of two events the seed may handle the second
-/// after it has deleted the file, and die of it.)
+/// The sender takes its time between two pieces. (The first one is renamed in: of two events the
+/// seed may handle the second after it has deleted the file, and die of it.)
 fn slow_direct_write(side: &mut Side) {
     side.start();
     let bytes = side.task("hello").bytes();

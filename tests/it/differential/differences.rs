@@ -1,7 +1,9 @@
-//! Every difference between the seed and ours that is meant: by its row of the README's table, with the cases that show it
-//! and the facts in which they differ. What is found and stands here nowhere is a bug, in the daemon or in the README.
+//! Every difference between the seed and ours that is meant: by its row of the README's table, with
+//! the cases that show it and the facts in which they differ. What is found and stands here nowhere
+//! is a bug, in the daemon or in the README.
 //!
-//! Strict both ways: an entry of which a case or a fact is never seen fails too. In a pattern `*` stands for any text.
+//! Strict both ways: an entry of which a case or a fact is never seen fails too. In a pattern `*`
+//! stands for any text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,8 +23,8 @@ pub struct Difference {
     facts: &'static [Shown],
 }
 
-/// The README's row that no case can show: with that argument the seed runs no session at all, so `tests/seed.sh` takes
-/// it out (and fails if it is not there).
+/// The README's row that no case can show: with that argument the seed runs no session at all, so
+/// `tests/seed.sh` takes it out (and fails if it is not there).
 pub const TAKEN_OUT: &str = "`--project`";
 
 const SEEDS_ARGUMENTS: &str =
@@ -513,7 +515,8 @@ pub const DIFFERENCES: &[Difference] = &[
     },
 ];
 
-/// Facts that are only there together with another one that is always there: a report, a session, an audit line.
+/// Facts that are only there together with another one that is always there: a report, a session,
+/// an audit line.
 const CONDITIONAL: [&str; 4] = ["report ", "session ", "audit ", "received "];
 
 /// One fact in which a case differs.
@@ -532,7 +535,8 @@ pub struct Comparison {
 
 type ByCase = BTreeMap<&'static str, Facts>;
 
-/// Compares what was seen of all cases. `is_whole`: every case ran, so that every entry must have been seen.
+/// Compares what was seen of all cases. `is_whole`: every case ran, so that every entry must have
+/// been seen.
 pub fn compare(seed: &ByCase, ours: &ByCase, is_whole: bool) -> Comparison {
     let (mut facts, mut found, mut wrong) = (0, Vec::new(), Vec::new());
     for (case, of_seed) in seed {

@@ -1,9 +1,11 @@
-//! The seed and ours, side by side: the same dispatch files, the same fake agent, the same signals; what can be seen of
-//! both is compared field by field. Each difference must be explained by a row of [`differences::DIFFERENCES`], which is
-//! the README's table "different from the seed on purpose"; and each row must be shown by its cases. Anything else is a bug.
+//! The seed and ours, side by side: the same dispatch files, the same fake agent, the same signals;
+//! what can be seen of both is compared field by field. Each difference must be explained by a row
+//! of [`differences::DIFFERENCES`], which is the README's table "different from the seed on
+//! purpose"; and each row must be shown by its cases. Anything else is a bug.
 //!
-//! The seed runs on Bun (`tests/seed.sh`); where that cannot be had, the test says so in skipped.txt and on stderr.
-//! `DIFFERENTIAL=name,name` runs only these cases and prints their facts, without the check that every row was shown.
+//! The seed runs on Bun (`tests/seed.sh`); where that cannot be had, the test says so in
+//! skipped.txt and on stderr. `DIFFERENTIAL=name,name` runs only these cases and prints their
+//! facts, without the check that every row was shown.
 
 mod cases;
 mod differences;

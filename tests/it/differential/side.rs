@@ -1,8 +1,8 @@
-//! One of the two daemons under comparison, the seed or ours, with a directory, a home and a fake agent of its own; and
-//! what can be seen of it from outside: [`Facts`], field by field.
+//! One of the two daemons under comparison, the seed or ours, with a directory, a home and a fake
+//! agent of its own; and what can be seen of it from outside: [`Facts`], field by field.
 //!
-//! A case is written once and runs on both sides. It must therefore wait for what both of them show: their audit log, the
-//! inbox, their sessions. Nothing here knows which side is right.
+//! A case is written once and runs on both sides. It must therefore wait for what both of them
+//! show: their audit log, the inbox, their sessions. Nothing here knows which side is right.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,7 +24,8 @@ const LONG: Duration = Duration::from_secs(100);
 /// The events after which the seed, or ours, says nothing more of a dispatch.
 const LAST_EVENTS: [&str; 6] =
     ["completed", "failed", "cancelled", "schema_invalid", "unsupported_agent", "redelivered"];
-/// The seed's audit fields by event. All but the two last have values that both sides must give alike.
+/// The seed's audit fields by event. All but the two last have values that both sides must give
+/// alike.
 const AUDIT_FIELDS: [(&str, &[&str]); 9] = [
     ("spawned", &["project", "retry"]),
     ("completed", &["exit_code", "duration"]),
@@ -107,7 +108,8 @@ impl Side {
         text.replace(self.lab.dir.to_str().expect("UTF-8"), "LAB")
     }
 
-    // ------------------------------------------------------------------------------------------------ the daemon
+    // --------------------------------------------------------------------------------------------
+    // the daemon
 
     fn start_with(&self, flags: &[&str], env: &[(&str, &str)]) -> Daemon {
         let inherited = std::env::var("PATH").unwrap_or_default();
@@ -199,7 +201,8 @@ impl Side {
         ended
     }
 
-    // -------------------------------------------------------------------------------------------------- dispatches
+    // --------------------------------------------------------------------------------------------
+    // dispatches
 
     /// A dispatch of this case; its id is `dispatch-<case>`.
     pub fn task(&self, orders: &str) -> Dispatch {
@@ -230,8 +233,8 @@ impl Side {
         self.run(&dispatch.bytes());
     }
 
-    /// Waits until the daemon is done with a dispatch: nothing more is said of it, its file is gone, its sessions have
-    /// ended. Or until the daemon is dead.
+    /// Waits until the daemon is done with a dispatch: nothing more is said of it, its file is
+    /// gone, its sessions have ended. Or until the daemon is dead.
     pub fn settle(&mut self, id: &str, file: &str) {
         let file = self.lab.inbox().join(file);
         wait_until(&format!("{} done with {id}", self.side()), self.patience(), || {
@@ -297,9 +300,11 @@ impl Side {
         self.starts().into_iter().filter(|start| start.id == id).collect()
     }
 
-    // --------------------------------------------------------------------------------------------------- the audit
+    // --------------------------------------------------------------------------------------------
+    // the audit
 
-    /// Whole lines that are JSON: the seed's log is rewritten at each line, and may be caught at it.
+    /// Whole lines that are JSON: the seed's log is rewritten at each line, and may be caught at
+    /// it.
     fn audit(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.lab.inbox().join("audit.jsonl")).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -328,7 +333,8 @@ impl Side {
         });
     }
 
-    // -------------------------------------------------------------------------------------------------- what is seen
+    // --------------------------------------------------------------------------------------------
+    // what is seen
 
     pub fn report_path(&self, id: &str) -> PathBuf {
         self.lab.inbox().join("completed").join(format!("{id}.json"))

@@ -1,4 +1,5 @@
-//! A disk that is full a little sooner or later each time, so that each file of ours is once the one that has no room.
+//! A disk that is full a little sooner or later each time, so that each file of ours is once the
+//! one that has no room.
 
 use std::fs;
 
@@ -33,7 +34,8 @@ fn wherever_the_disk_is_full_everything_is_done_once_when_there_is_room_again() 
         disk.make_room();
         for name in ["a", "b", "c"] {
             let report = lab.settled(name);
-            // An agent that could not write its result is tried once more; none starts twice for one attempt.
+            // An agent that could not write its result is tried once more; none starts twice for
+            // one attempt.
             let (runs, attempts) =
                 (starts(&ran), report["attempts"].as_array().map_or(0, Vec::len));
             let runs = runs.iter().filter(|id| *id == name).count();

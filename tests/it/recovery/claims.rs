@@ -8,8 +8,9 @@ use serde_json::json;
 use super::{block, died_in_session, interrupted, kill_agent, mark};
 use crate::util::*;
 
-/// `a` runs and stands at the gate, `b` is accepted behind it; then the daemon and the agent are killed. `change` puts
-/// the files of `b` into the state that is to be tested, and a daemon is started on them.
+/// `a` runs and stands at the gate, `b` is accepted behind it; then the daemon and the agent are
+/// killed. `change` puts the files of `b` into the state that is to be tested, and a daemon is
+/// started on them.
 fn with_b_queued(change: impl FnOnce(&Lab, &Path)) -> (Lab, Daemon) {
     let lab = Lab::new();
     let (gate, ran) = (lab.gate("gate"), lab.path("ran-a"));
@@ -68,8 +69,8 @@ fn an_unreadable_record_of_an_attempt_may_have_been_a_start() {
     drop(daemon);
 }
 
-/// Whatever of a folder was synced or not: without a word of what was accepted, and without a trace of an agent, the first
-/// attempt's record was never durable, and so nothing had been started.
+/// Whatever of a folder was synced or not: without a word of what was accepted, and without a trace
+/// of an agent, the first attempt's record was never durable, and so nothing had been started.
 #[test]
 fn a_first_attempt_of_which_a_power_cut_left_nothing_but_names_never_ran() {
     for (accepted, copy) in [(true, false), (false, true), (true, true)] {
@@ -184,7 +185,8 @@ fn a_file_that_comes_back_after_its_answer_is_not_run_again() {
     drop(daemon);
 }
 
-/// A sender gave the name of an answered dispatch to another file, just when that was moved aside, and then the power went.
+/// A sender gave the name of an answered dispatch to another file, just when that was moved aside,
+/// and then the power went.
 #[test]
 fn what_was_moved_aside_comes_back_though_its_name_is_in_use() {
     let lab = Lab::new();
@@ -201,8 +203,8 @@ fn what_was_moved_aside_comes_back_though_its_name_is_in_use() {
     drop(daemon);
 }
 
-/// Until the commit there is nothing but blank lines in a report's place; whatever else a crash made of it is no report, and
-/// in nobody's way.
+/// Until the commit there is nothing but blank lines in a report's place; whatever else a crash
+/// made of it is no report, and in nobody's way.
 #[test]
 fn a_commit_that_a_crash_cut_off_is_made_anew() {
     for torn in ["{\n  \"dispatch_id\": \"dispatch-a\", \"status\": \"compl", "\0\0\0\0", "\n\n"] {
@@ -237,7 +239,8 @@ fn a_folder_in_active_that_the_daemon_does_not_know_keeps_its_id() {
     drop(daemon);
 }
 
-/// A session may reach the places of its answer: whatever it puts there is replaced, or moved out of the way.
+/// A session may reach the places of its answer: whatever it puts there is replaced, or moved out
+/// of the way.
 #[test]
 fn whatever_a_session_puts_in_the_place_of_its_answer_it_is_answered() {
     type Deed = fn(&Path);
@@ -292,4 +295,5 @@ fn a_planted_link_at_the_reports_name_is_replaced_and_not_followed() {
     drop(daemon);
 }
 
-// -------------------------------------------------------------------------------------------------- at any moment
+// ------------------------------------------------------------------------------------------------
+// at any moment

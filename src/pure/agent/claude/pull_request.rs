@@ -1,7 +1,8 @@
 //! Which pull request the agent opened: from a tool's own answer to the call that opened it.
 //!
-//! Prose is no evidence, and neither is an address that some other tool printed: an agent reads and cites pull requests that
-//! are not its own. So a call is remembered by its id, and only the answer to that very call is searched.
+//! Prose is no evidence, and neither is an address that some other tool printed: an agent reads and
+//! cites pull requests that are not its own. So a call is remembered by its id, and only the answer
+//! to that very call is searched.
 
 use super::{Summary, TASKS_MAX, word};
 use serde_json::Value;
