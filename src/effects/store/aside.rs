@@ -83,25 +83,20 @@ impl Asides {
     /// True: what stood there has another name now.
     fn move_aside(&self, path: &Path, id: &str) -> bool {
         let dir = path.parent().unwrap_or(Path::new("/"));
-        for number in 1..=NAMES_MAX {
-            let to = dir.join(format!(".aside-{id}-{number}"));
-            match files::rename_to_free(path, &to) {
-                Ok(()) => {
-                    let (id, from) = (id.to_string(), path.to_path_buf());
-                    let mut untold = self.lock();
-                    if untold.len() < UNTOLD_MAX {
-                        untold.push(MovedAside { id, from, to });
-                    }
-                    return true;
-                }
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(e) => {
-                    log::warn!("cannot move {} out of the way: {e}", path.display());
-                    return false;
-                }
+        let names = (1..=NAMES_MAX).map(|number| dir.join(format!(".aside-{id}-{number}")));
+        let to = match files::rename_to_first_free(path, names) {
+            Ok(to) => to,
+            Err(e) => {
+                log::warn!("cannot move {} out of the way: {e}", path.display());
+                return false;
             }
+        };
+        let (id, from) = (id.to_string(), path.to_path_buf());
+        let mut untold = self.lock();
+        if untold.len() < UNTOLD_MAX {
+            untold.push(MovedAside { id, from, to });
         }
-        false
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<MovedAside>> {

@@ -102,6 +102,21 @@ pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// [`rename_to_free`] to the first of these names that nothing has, and gives that. `AlreadyExists`:
+/// all of them are taken.
+pub(super) fn rename_to_first_free(
+    from: &Path,
+    names: impl Iterator<Item = PathBuf>,
+) -> io::Result<PathBuf> {
+    for to in names {
+        match rename_to_free(from, &to) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            renamed => return renamed.map(|()| to),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 /// All of it, in as many pieces as it takes.
 pub(super) fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {

@@ -116,24 +116,20 @@ impl Store {
 
     /// What stands there is not ours to remove.
     fn make_way_for_lock(&self, path: &Path) -> Result<()> {
-        for number in 1..=ASIDE_MAX {
-            let aside = self.own.join(format!(".aside-lock-{number}"));
-            match files::rename_to_free(path, &aside) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                // Somebody else was first.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-                moved => moved.at("move aside", path)?,
-            }
-            // Two daemons may meet here: what the first one made is put back.
-            if identity::of_path(&aside).is_ok_and(|stamp| stamp.kind == Kind::File) {
-                let _ = files::rename_to_free(&aside, path);
-            } else {
-                let (path, aside) = (path.display(), aside.display());
-                log::warn!("{path} was no plain file: it is {aside} now");
-            }
-            return Ok(());
+        let names = (1..=ASIDE_MAX).map(|number| self.own.join(format!(".aside-lock-{number}")));
+        let aside = match files::rename_to_first_free(path, names) {
+            // Somebody else was first.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            moved => moved.at("move aside", path)?,
+        };
+        // Two daemons may meet here: what the first one made is put back.
+        if identity::of_path(&aside).is_ok_and(|stamp| stamp.kind == Kind::File) {
+            let _ = files::rename_to_free(&aside, path);
+        } else {
+            let (path, aside) = (path.display(), aside.display());
+            log::warn!("{path} was no plain file: it is {aside} now");
         }
-        Err(Error::new("move aside", path, io::ErrorKind::AlreadyExists.into()))
+        Ok(())
     }
 }
 

@@ -179,15 +179,11 @@ impl Store {
             return Ok(());
         }
         // Yet another one has the name by now: both are kept.
-        let mut number = 0;
-        loop {
+        let names = (0..).map(|number: u64| {
             let stamp = file_stamp(clock::unix_ms());
-            let free = self.dispatch.join(format!("dispatch-returned-{stamp}-{number}.json"));
-            match files::rename_to_free(from, &free) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                renamed => return renamed.at("put back", from),
-            }
-        }
+            self.dispatch.join(format!("dispatch-returned-{stamp}-{number}.json"))
+        });
+        files::rename_to_first_free(from, names).map(drop).at("put back", from)
     }
 
     /// Files that a crash left moved aside: back under a name that is looked at, where the digest
