@@ -27,8 +27,7 @@ use serde_json::{Value, json};
 pub use records::control;
 use scratch::Scratch;
 
-// ------------------------------------------------------------------------------------------------
-// dispatch
+// ---------------------------------------------------------------------------------------- dispatch
 
 const TTL_SECONDS_MIN: u64 = 60;
 /// Of a rejection, in characters: it goes into the log, the audit log and `reason.json` as it is.
@@ -87,8 +86,7 @@ fn assert_is_an_error(error: Option<&str>) {
     assert!(!error.contains(char::is_control), "{error:?}");
 }
 
-// ------------------------------------------------------------------------------------------------
-// stream
+// ------------------------------------------------------------------------------------------ stream
 
 /// A stream says the same however it is cut; what is kept of it is bounded; a session that
 /// completed has no error.
@@ -252,8 +250,7 @@ fn assert_endings(data: &[u8], summary: &Summary) {
     }
 }
 
-// ------------------------------------------------------------------------------------------------
-// audit
+// ------------------------------------------------------------------------------------------- audit
 
 /// What stands in the audit log stays as it is; what we add is one whole line each.
 pub fn audit(data: &[u8]) {
@@ -291,8 +288,7 @@ pub fn audit(data: &[u8]) {
     assert!(lines.iter().filter(said).count() >= 2, "the lines say what was told");
 }
 
-// ------------------------------------------------------------------------------------------------
-// config
+// ------------------------------------------------------------------------------------------ config
 
 /// Longest text that is tried as a setting's value.
 const TEXT_BYTES_MAX: usize = 2000;

@@ -77,8 +77,7 @@ scenarios! {
     a_running_session_is_cancelled
 }
 
-// ------------------------------------------------------------------------------------------------
-// the CLI
+// ----------------------------------------------------------------------------------------- the CLI
 
 /// Runs a scenario with that version; says so where there is none.
 fn with_cli(version: &'static str, scenario: fn(&Path)) {
@@ -146,8 +145,7 @@ impl Drop for Turn {
     }
 }
 
-// ------------------------------------------------------------------------------------------------
-// daemon and report
+// ------------------------------------------------------------------------------- daemon and report
 
 /// A daemon whose agent is the real one, and whose sessions ask our API.
 fn daemon<'a>(lab: &'a Lab, api: &Api, program: &Path) -> Start<'a> {

@@ -21,8 +21,7 @@ fn config(lab: &Lab, text: &str) {
     fs::write(lab.ours().join("config.json"), text).expect("write config.json");
 }
 
-// ------------------------------------------------------------------------------------------------
-// the words
+// --------------------------------------------------------------------------------------- the words
 
 #[test]
 fn help_and_version_answer_on_stdout_whatever_else_is_wrong() {
@@ -98,8 +97,7 @@ fn a_flag_takes_its_value_after_an_equals_sign_too() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// the settings
+// ------------------------------------------------------------------------------------ the settings
 
 #[test]
 fn flags_come_before_variables_before_the_file_before_defaults() {
@@ -211,8 +209,7 @@ fn the_log_goes_to_stderr_at_the_level_that_was_asked_for() {
     }
 }
 
-// ------------------------------------------------------------------------------------------------
-// the look for claude
+// ----------------------------------------------------------------------------- the look for claude
 
 /// Which program ran, according to the fake.
 fn program_that_ran(lab: &Lab, start: Start<'_>) -> String {
@@ -308,8 +305,7 @@ fn a_session_works_under_crons_environment() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// one of us only
+// ---------------------------------------------------------------------------------- one of us only
 
 #[test]
 fn a_second_daemon_leaves_quietly() {
@@ -389,8 +385,7 @@ fn the_lock_is_free_again_after_a_crash() {
     drop(daemon);
 }
 
-// --------------------------------------------------------------------------------------- how it
-// may have been started
+// -------------------------------------------------------------------- how it may have been started
 
 #[test]
 fn a_daemon_that_inherits_an_ignored_sigchld_works() {
@@ -433,8 +428,7 @@ fn a_daemon_works_without_stdio_and_without_a_home() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// the directories
+// --------------------------------------------------------------------------------- the directories
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).permissions().mode()

@@ -23,8 +23,7 @@ fn cause(lab: &Lab, name: &str) -> Value {
     json_file(&lab.finished(name).join("attempt-1/stop.json"))["cause"].clone()
 }
 
-// ------------------------------------------------------------------------------------------------
-// silence
+// ----------------------------------------------------------------------------------------- silence
 
 #[test]
 fn a_session_that_does_nothing_is_stalled() {
@@ -64,8 +63,7 @@ fn a_session_that_is_adopted_stalls_too() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// start
+// ------------------------------------------------------------------------------------------- start
 
 #[test]
 fn a_session_that_never_begins_is_ended() {
@@ -101,8 +99,7 @@ fn a_start_that_hangs_is_ended_by_the_next_daemon() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// flood
+// ------------------------------------------------------------------------------------------- flood
 
 #[test]
 fn a_session_that_floods_its_output_is_ended() {
@@ -126,8 +123,7 @@ fn output_below_the_limit_is_nobodys_business() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// grace
+// ------------------------------------------------------------------------------------------- grace
 
 #[test]
 fn an_agent_that_stays_after_its_result_is_ended_and_has_completed() {
@@ -203,8 +199,7 @@ fn an_agent_that_was_being_ended_after_its_result_has_completed() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// queue
+// ------------------------------------------------------------------------------------------- queue
 
 #[test]
 fn a_dispatch_that_waits_too_long_is_answered_without_running() {
@@ -261,8 +256,7 @@ fn a_wait_goes_on_while_no_daemon_is_there() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// progress
+// ---------------------------------------------------------------------------------------- progress
 
 #[test]
 fn the_heartbeat_tells_how_far_a_session_is() {

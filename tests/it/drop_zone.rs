@@ -10,8 +10,7 @@ use std::time::Instant;
 
 use crate::util::*;
 
-// ------------------------------------------------------------------------------------------------
-// answers
+// ----------------------------------------------------------------------------------------- answers
 
 #[test]
 fn a_file_that_never_becomes_json_is_answered_under_its_name() {
@@ -64,8 +63,7 @@ fn nonsense_under_the_name_of_an_id_that_is_used_leaves_the_answer_alone() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// ids
+// --------------------------------------------------------------------------------------------- ids
 
 #[test]
 fn only_a_plain_report_takes_an_id() {
@@ -101,8 +99,7 @@ fn only_a_plain_report_takes_an_id() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// planted
+// ----------------------------------------------------------------------------------------- planted
 
 #[test]
 fn what_stands_where_answered_files_go_is_left_and_told_once() {
@@ -138,8 +135,7 @@ fn what_stands_where_answered_files_go_is_left_and_told_once() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// no events
+// --------------------------------------------------------------------------------------- no events
 
 #[cfg(target_os = "linux")]
 #[test]
@@ -164,8 +160,7 @@ fn where_nothing_can_be_watched_the_drop_zone_is_polled_and_no_more() {
     drop(daemon);
 }
 
-// -------------------------------------------------------------------------------------------- a
-// file system of its own
+// ------------------------------------------------------------------------ a file system of its own
 
 /// A tmpfs at the drop zone, in a mount namespace that goes with the process that holds it.
 struct OwnDropZone(Child);

@@ -18,8 +18,7 @@ fn warned(report: &Value, text: &str) -> bool {
     warnings.iter().any(|warning| warning.as_str().is_some_and(|said| said.contains(text)))
 }
 
-// ------------------------------------------------------------------------------------------------
-// the work
+// ---------------------------------------------------------------------------------------- the work
 
 #[test]
 fn the_pull_request_that_the_agent_opened_is_reported() {
@@ -78,8 +77,7 @@ fn a_session_that_was_denied_its_tools_and_did_nothing_says_so() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// acceptance command
+// ------------------------------------------------------------------------------ acceptance command
 
 /// An acceptance command for the project `shop`.
 pub fn verified_by(lab: &Lab, dir: &Path, script: &str, timeout_seconds: f64) {
@@ -222,8 +220,7 @@ fn a_check_that_a_crash_cut_off_is_run_again() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// terms
+// ------------------------------------------------------------------------------------------- terms
 
 /// The arguments of a session in that directory, one a line, and what the dispatch asked for
 /// besides.

@@ -56,8 +56,7 @@ fn no_hold(lab: &Lab) {
     lab.heartbeat("without a hold", |beat| beat.get("holds").is_none());
 }
 
-// ------------------------------------------------------------------------------------------------
-// usage windows
+// ----------------------------------------------------------------------------------- usage windows
 
 #[test]
 fn a_closed_window_holds_the_agent_and_its_end_lets_all_run_in_order() {
@@ -317,8 +316,7 @@ fn a_dispatch_that_waits_for_a_hold_is_cancelled_or_withdrawn() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// refusals
+// ---------------------------------------------------------------------------------------- refusals
 
 #[test]
 fn a_refused_project_is_held_alone_and_a_second_one_holds_all() {

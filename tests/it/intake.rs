@@ -19,8 +19,7 @@ use serde_json::{Value, json};
 
 use crate::util::*;
 
-// ------------------------------------------------------------------------------------------------
-// bad files
+// --------------------------------------------------------------------------------------- bad files
 
 /// The fixtures of one kind: (what, bytes).
 fn fixtures(kind: &str) -> Vec<(String, Vec<u8>)> {
@@ -373,8 +372,7 @@ fn a_bad_file_under_an_answered_id_leaves_the_answer_alone() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// good files
+// -------------------------------------------------------------------------------------- good files
 
 #[test]
 fn every_good_form_of_a_dispatch_is_run() {
@@ -696,8 +694,7 @@ fn file_modes_do_not_matter_where_the_inbox_shuts_others_out() {
     drop(daemon);
 }
 
-// --------------------------------------------------------------------------------------- the same
-// id, the same file
+// ---------------------------------------------------------------------- the same id, the same file
 
 #[test]
 fn an_id_that_runs_or_was_answered_is_refused_and_the_first_answer_stands() {

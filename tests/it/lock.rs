@@ -85,8 +85,7 @@ fn overtaken(lab: &Lab, first: &Daemon, meanwhile: impl FnOnce()) -> Daemon {
     lab.daemon().start()
 }
 
-// -------------------------------------------------------------------------------------------------
-// removed, replaced
+// ------------------------------------------------------------------------------- removed, replaced
 
 #[test]
 fn a_removed_lock_is_taken_again_and_work_goes_on() {
@@ -254,8 +253,7 @@ fn a_home_that_is_removed_under_work_gets_no_second_daemon() {
     assert_eq!(daemon.stop(), 0);
 }
 
-// --------------------------------------------------------------------------------------------
-// taken by another daemon
+// ------------------------------------------------------------------------- taken by another daemon
 
 #[test]
 fn a_daemon_whose_lock_is_taken_leaves_its_sessions_to_the_holder() {
@@ -414,8 +412,7 @@ fn a_lost_daemon_leaves_requests_alone() {
     drop(second);
 }
 
-// ------------------------------------------------------------------------------------------------
-// told, and waited for
+// ---------------------------------------------------------------------------- told, and waited for
 
 #[test]
 fn a_lock_that_seems_held_is_tried_again_for_a_moment_even_without_a_wait() {

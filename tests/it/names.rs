@@ -38,8 +38,7 @@ fn is_duplicate(lab: &Lab, file: &str) {
     assert_eq!(why["reason"], "duplicate_id", "{why:#}");
 }
 
-// ------------------------------------------------------------------------------------------------
-// rewritten
+// --------------------------------------------------------------------------------------- rewritten
 
 #[test]
 fn another_dispatch_written_into_the_file_of_a_running_one_is_a_new_drop() {
@@ -206,8 +205,7 @@ fn a_rewriting_that_hides_itself_is_found_when_the_file_is_to_go() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// renamed, copied
+// --------------------------------------------------------------------------------- renamed, copied
 
 #[test]
 fn a_queued_dispatch_whose_file_is_renamed_runs() {

@@ -51,8 +51,7 @@ fn interrupted(lab: &Lab, name: &str) -> Value {
     report
 }
 
-// ------------------------------------------------------------------------------------------------
-// living sessions
+// --------------------------------------------------------------------------------- living sessions
 
 #[test]
 fn a_living_session_is_adopted_and_queued_ones_keep_their_places() {
@@ -266,8 +265,7 @@ fn a_shutdown_ends_adopted_sessions_like_its_own() {
     lab.ended("a", "cancelled", "shutdown");
 }
 
-// ------------------------------------------------------------------------------------------------
-// dead sessions
+// ----------------------------------------------------------------------------------- dead sessions
 
 #[test]
 fn a_session_that_ended_while_no_daemon_was_there_is_reported_from_its_stream() {
@@ -417,8 +415,7 @@ fn a_stranger_who_got_the_old_pid_is_left_alone() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// between sessions
+// -------------------------------------------------------------------------------- between sessions
 
 #[test]
 fn a_crash_during_the_backoff_does_not_lose_the_retry() {

@@ -23,8 +23,7 @@ fn attempts(report: &Value) -> &Vec<Value> {
     report["attempts"].as_array().unwrap_or_else(|| panic!("no attempts: {report:#}"))
 }
 
-// ------------------------------------------------------------------------------------------------
-// the usual way
+// ----------------------------------------------------------------------------------- the usual way
 
 #[test]
 fn a_dispatch_becomes_a_report() {
@@ -307,8 +306,7 @@ fn a_leading_tilde_is_the_home_directory_and_no_other_tilde_is() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// whose turn it is
+// -------------------------------------------------------------------------------- whose turn it is
 
 #[test]
 fn dispatches_run_in_the_order_of_their_acceptance() {
@@ -473,8 +471,7 @@ fn a_project_limit_of_two_lets_two_run_and_the_third_wait() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------- the
-// end of a session
+// ---------------------------------------------------------------------------- the end of a session
 
 /// Children of every kind that a group kill misses; their pids go into `file`.
 fn children(file: &Path) -> String {
@@ -684,8 +681,7 @@ fn secrets_do_not_reach_the_report() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// retries
+// ----------------------------------------------------------------------------------------- retries
 
 /// What the second attempt of a dispatch got: (arguments, prompt).
 fn second_attempt(lab: &Lab, name: &str, dump: &Path) -> (String, String) {
@@ -844,8 +840,7 @@ fn what_a_retry_cannot_mend_is_not_retried() {
     }
 }
 
-// ------------------------------------------------------------------------------------------- what
-// cannot be started
+// -------------------------------------------------------------------------- what cannot be started
 
 #[test]
 fn an_agent_that_is_not_installed_is_answered_like_the_seed_does() {
@@ -923,8 +918,7 @@ fn a_project_directory_needs_to_be_there_only_when_its_turn_comes() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// git facts
+// --------------------------------------------------------------------------------------- git facts
 
 #[test]
 fn the_report_tells_commits_branch_and_dirty_files() {

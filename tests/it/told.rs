@@ -19,8 +19,7 @@ fn warned(report: &Value, text: &str) -> bool {
     warnings(report).iter().any(|warning| warning.contains(text))
 }
 
-// ------------------------------------------------------------------------------------------------
-// heartbeat
+// --------------------------------------------------------------------------------------- heartbeat
 
 #[test]
 fn a_heartbeat_stays_small_whatever_a_project_is_called() {
@@ -46,8 +45,7 @@ fn a_heartbeat_stays_small_whatever_a_project_is_called() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// unknown fields
+// ---------------------------------------------------------------------------------- unknown fields
 
 #[test]
 fn unknown_fields_are_warned_of_with_the_name_that_was_probably_meant() {
@@ -87,8 +85,7 @@ fn a_file_that_is_not_json_is_said_to_be_none() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// the tree before it
+// ------------------------------------------------------------------------------ the tree before it
 
 /// Waits until what was written so far is older than whatever starts now.
 fn let_it_age(path: &Path) {
@@ -219,8 +216,7 @@ fn a_file_that_a_session_dates_back_is_its_own_work_all_the_same() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// costs
+// ------------------------------------------------------------------------------------------- costs
 
 /// A result event of the session, with what it says of its cost.
 fn result(is_error: bool, cost: f64, tokens: Option<u64>) -> String {
@@ -289,8 +285,7 @@ fn a_session_that_was_cut_off_has_at_least_its_tokens() {
     drop(daemon);
 }
 
-// ------------------------------------------------------------------------------------------------
-// log
+// --------------------------------------------------------------------------------------------- log
 
 fn line_with(daemon: &Daemon, text: &str) -> String {
     wait_for(&format!("a log line with {text:?}"), PATIENCE, || {

@@ -36,8 +36,7 @@ thread_local! {
     static DUMPED: Cell<bool> = const { Cell::new(false) };
 }
 
-// ------------------------------------------------------------------------------------------------
-// waiting
+// ----------------------------------------------------------------------------------------- waiting
 
 /// Waits for a condition; when the deadline passes, prints what there is and panics.
 pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
@@ -107,8 +106,7 @@ fn walk(dir: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-// ------------------------------------------------------------------------------------------------
-// processes
+// --------------------------------------------------------------------------------------- processes
 
 fn environ_has(pid: i32, wanted: &[String]) -> bool {
     let Ok(bytes) = fs::read(format!("/proc/{pid}/environ")) else { return false };
@@ -178,8 +176,7 @@ pub fn skipped(why: &str) {
     list.write_all(format!("SKIPPED {test}: {why}\n").as_bytes()).expect("write skipped.txt");
 }
 
-// ------------------------------------------------------------------------------------------------
-// lab
+// --------------------------------------------------------------------------------------------- lab
 
 /// A test's own directory: `home`, `gstack` (= `$GSTACK_HOME`), projects, FIFOs.
 pub struct Lab {
@@ -628,8 +625,7 @@ impl Dispatch {
     }
 }
 
-// ------------------------------------------------------------------------------------------------
-// gate
+// -------------------------------------------------------------------------------------------- gate
 
 /// A FIFO at which a session stands: `fake: block <gate>`.
 pub struct Gate {
@@ -668,8 +664,7 @@ impl Hold {
     }
 }
 
-// ------------------------------------------------------------------------------------------------
-// daemon
+// ------------------------------------------------------------------------------------------ daemon
 
 /// How a daemon is to be started.
 pub struct Start<'a> {
@@ -865,8 +860,7 @@ fn wait_a_little(child: &mut Child) {
     }
 }
 
-// ------------------------------------------------------------------------------------------------
-// server
+// ------------------------------------------------------------------------------------------ server
 
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -973,8 +967,7 @@ fn read_request(stream: &mut TcpStream) -> Option<Request> {
     Some(request)
 }
 
-// ------------------------------------------------------------------------------------------- the
-// harness itself
+// ------------------------------------------------------------------------------ the harness itself
 
 #[test]
 fn the_harness_finds_and_ends_what_a_test_leaves_behind() {

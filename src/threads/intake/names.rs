@@ -232,8 +232,7 @@ impl Intake<'_> {
         }
     }
 
-    // --------------------------------------------------------------------------------------------
-    // withdrawn
+    // ----------------------------------------------------------------------------------- withdrawn
 
     /// A worker found none of its names: renamed or removed, a scan will tell. Its names are looked
     /// at first.

@@ -58,8 +58,7 @@ fn own(name: &'static str, act: impl Fn(&mut Side) + Send + Sync + 'static) -> C
     case(Place::Own, name, act)
 }
 
-// ------------------------------------------------------------------------------------------------
-// the content
+// ------------------------------------------------------------------------------------- the content
 
 /// One field replaced or added.
 fn field(name: &'static str, key: &'static str, value: Value) -> Case {
@@ -201,8 +200,7 @@ fn replaced(bytes: &[u8], from: &str, to: &[u8]) -> Vec<u8> {
     [before.as_bytes(), to, after.as_bytes()].concat()
 }
 
-// ------------------------------------------------------------------------------------------------
-// the agent
+// --------------------------------------------------------------------------------------- the agent
 
 /// What the fake agent is to do, one order a line.
 fn orders(orders: &[&str]) -> String {
@@ -305,8 +303,7 @@ fn projects() -> Vec<Case> {
     ]
 }
 
-// ------------------------------------------------------------------------------------------------
-// callbacks
+// --------------------------------------------------------------------------------------- callbacks
 
 fn callback(name: &'static str, answer: fn(&Server) -> Answer) -> Case {
     common(name, move |side| {
@@ -355,8 +352,7 @@ fn callbacks() -> Vec<Case> {
     ]
 }
 
-// ------------------------------------------------------------------------------------------------
-// the inbox
+// --------------------------------------------------------------------------------------- the inbox
 
 /// Drops one more good dispatch and sees it through: what came before it has been looked at by
 /// then.
@@ -519,8 +515,7 @@ fn burst(side: &mut Side) {
     side.fact("audit log", if complete { "complete" } else { "lines are lost" });
 }
 
-// ------------------------------------------------------------------------------------------------
-// the daemon itself
+// ------------------------------------------------------------------------------- the daemon itself
 
 fn operators() -> Vec<Case> {
     vec![
@@ -565,8 +560,7 @@ fn operators() -> Vec<Case> {
     ]
 }
 
-// ------------------------------------------------------------------------------------------------
-// slow
+// -------------------------------------------------------------------------------------------- slow
 
 fn slow_case(name: &'static str, act: impl Fn(&mut Side) + Send + Sync + 'static) -> Case {
     case(Place::Slow, name, act)

@@ -108,8 +108,7 @@ impl Side {
         text.replace(self.lab.dir.to_str().expect("UTF-8"), "LAB")
     }
 
-    // --------------------------------------------------------------------------------------------
-    // the daemon
+    // ---------------------------------------------------------------------------------- the daemon
 
     fn start_with(&self, flags: &[&str], env: &[(&str, &str)]) -> Daemon {
         let inherited = std::env::var("PATH").unwrap_or_default();
@@ -201,8 +200,7 @@ impl Side {
         ended
     }
 
-    // --------------------------------------------------------------------------------------------
-    // dispatches
+    // ---------------------------------------------------------------------------------- dispatches
 
     /// A dispatch of this case; its id is `dispatch-<case>`.
     pub fn task(&self, orders: &str) -> Dispatch {
@@ -300,8 +298,7 @@ impl Side {
         self.starts().into_iter().filter(|start| start.id == id).collect()
     }
 
-    // --------------------------------------------------------------------------------------------
-    // the audit
+    // ----------------------------------------------------------------------------------- the audit
 
     /// Whole lines that are JSON: the seed's log is rewritten at each line, and may be caught at
     /// it.
@@ -333,8 +330,7 @@ impl Side {
         });
     }
 
-    // --------------------------------------------------------------------------------------------
-    // what is seen
+    // -------------------------------------------------------------------------------- what is seen
 
     pub fn report_path(&self, id: &str) -> PathBuf {
         self.lab.inbox().join("completed").join(format!("{id}.json"))
