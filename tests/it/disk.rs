@@ -7,16 +7,17 @@ mod sizes;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::tmpfs::Tmpfs;
 use crate::util::*;
 
 /// A file system of its own for `$GSTACK_HOME`.
 struct SmallDisk {
-    holder: Child,
+    _tmpfs: Tmpfs,
     ballast: PathBuf,
 }
 
@@ -25,29 +26,11 @@ impl SmallDisk {
     fn under(lab: &mut Lab, size: &str) -> Option<SmallDisk> {
         let place = lab.path("small");
         fs::create_dir(&place).expect("a place for the disk");
-        let script = format!(
-            "mount -t tmpfs -o mode=700,size={size} none {0} && echo ready && exec sleep 7777",
-            place.display()
-        );
-        let ways: [&[&str]; 2] = [&["-m"], &["-U", "-r", "-m"]];
-        for way in ways {
-            let mut unshare = Command::new("unshare");
-            let unshare = unshare.args(way).args(["sh", "-c", &script]);
-            let spawned =
-                unshare.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-            let Ok(mut holder) = spawned else { continue };
-            let mut said = [0; 5];
-            let stdout = holder.stdout.as_mut().expect("stdout");
-            if std::io::Read::read_exact(stdout, &mut said).is_ok() {
-                let seen = PathBuf::from(format!("/proc/{}/root{}", holder.id(), place.display()));
-                lab.gstack = seen.join("gstack");
-                fs::create_dir(&lab.gstack).expect("a directory on the small disk");
-                return Some(SmallDisk { holder, ballast: seen.join("ballast") });
-            }
-            holder.wait().expect("wait for unshare");
-        }
-        skipped("neither as root nor in a user namespace can a small disk be mounted here");
-        None
+        let tmpfs = Tmpfs::at(&place, size)?;
+        let seen = tmpfs.seen(&place);
+        lab.gstack = seen.join("gstack");
+        fs::create_dir(&lab.gstack).expect("a directory on the small disk");
+        Some(SmallDisk { _tmpfs: tmpfs, ballast: seen.join("ballast") })
     }
 
     fn fill(&self) {
@@ -72,13 +55,6 @@ impl SmallDisk {
 
     fn make_room(&self) {
         fs::remove_file(&self.ballast).expect("remove the ballast");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = self.holder.kill();
-        let _ = self.holder.wait();
     }
 }
 

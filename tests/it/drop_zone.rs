@@ -4,10 +4,10 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
+use crate::tmpfs::Tmpfs;
 use crate::util::*;
 
 // ----------------------------------------------------------------------------------------- answers
@@ -162,44 +162,13 @@ fn where_nothing_can_be_watched_the_drop_zone_is_polled_and_no_more() {
 
 // ------------------------------------------------------------------------ a file system of its own
 
-/// A tmpfs at the drop zone, in a mount namespace that goes with the process that holds it.
-struct OwnDropZone(Child);
-
-impl OwnDropZone {
-    /// `None`, and SKIPPED, where nothing can be mounted.
-    fn under(lab: &mut Lab) -> Option<OwnDropZone> {
-        let place = lab.path("gstack/dispatch");
-        fs::create_dir_all(&place).expect("a place for it");
-        let script = format!(
-            "mount -t tmpfs -o mode=700,size=8m none {} && echo ready && exec sleep 7777",
-            place.display()
-        );
-        let ways: [&[&str]; 2] = [&["-m"], &["-U", "-r", "-m"]];
-        for way in ways {
-            let mut unshare = Command::new("unshare");
-            let unshare = unshare.args(way).args(["sh", "-c", &script]);
-            let spawned =
-                unshare.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-            let Ok(mut holder) = spawned else { continue };
-            let mut said = [0; 5];
-            let stdout = holder.stdout.as_mut().expect("stdout");
-            if std::io::Read::read_exact(stdout, &mut said).is_ok() {
-                let root = format!("/proc/{}/root{}", holder.id(), lab.path("gstack").display());
-                lab.gstack = Path::new(&root).to_path_buf();
-                return Some(OwnDropZone(holder));
-            }
-            holder.wait().expect("wait for unshare");
-        }
-        skipped("neither as root nor in a user namespace can a file system be mounted here");
-        None
-    }
-}
-
-impl Drop for OwnDropZone {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// `None`, and SKIPPED, where nothing can be mounted.
+fn drop_zone_of_its_own(lab: &mut Lab) -> Option<Tmpfs> {
+    let place = lab.path("gstack/dispatch");
+    fs::create_dir_all(&place).expect("a place for it");
+    let tmpfs = Tmpfs::at(&place, "8m")?;
+    lab.gstack = tmpfs.seen(&lab.path("gstack"));
+    Some(tmpfs)
 }
 
 /// Drops it as a careful sender does, in the drop zone itself.
@@ -212,7 +181,7 @@ fn place(lab: &Lab, name: &str, bytes: &[u8]) {
 #[test]
 fn in_a_drop_zone_of_its_own_nothing_stays_of_a_rejected_file() {
     let mut lab = Lab::new();
-    let Some(own) = OwnDropZone::under(&mut lab) else { return };
+    let Some(own) = drop_zone_of_its_own(&mut lab) else { return };
     let daemon = lab.daemon().start();
     let long = format!("dispatch-{}.json", "n".repeat(241));
     for name in ["dispatch-a.json", &long] {

@@ -47,5 +47,6 @@ mod settings;
 mod shutdown;
 mod terminal;
 mod tidy;
+mod tmpfs;
 mod told;
 mod verify;
