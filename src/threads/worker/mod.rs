@@ -5,6 +5,7 @@
 //! the account's, and the next dispatch would only run into it too. What waits for a hold goes back
 //! into the queue.
 
+mod answer;
 mod resume;
 mod start;
 
@@ -16,24 +17,21 @@ use serde_json::json;
 
 use self::start::NotStarted;
 use super::attempt::Running;
-use super::conclude::{Answering, Dossier, earlier_attempts, see_through};
+use super::conclude::Dossier;
 use super::recover::in_inbox;
 use super::watch::Watched;
-use super::{Cancel, Context, Event, Job, Unwritten, notice, notice_of, persist};
+use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
 use crate::effects::store::{Attempt, Claim, ClaimFiles, InHand, Store};
-use crate::pure::answer;
 use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::hold::Sign;
 use crate::pure::plan::{self, Last, Plan};
-use crate::pure::report::{AttemptReport, ErrorType, Status};
+use crate::pure::report::{ErrorType, Status};
 
 pub use resume::take_up;
 
-const RECORDS_GONE: &str =
-    "its records are gone or damaged: it may have run, and is not run (again)";
 /// How often a wait for a retry looks whether it was cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -236,18 +234,6 @@ impl Worker<'_> {
         }
     }
 
-    /// Answers what nobody can run any more, since nothing says what it was.
-    fn answer_remains(&self, claim: Claim) -> Event {
-        let (id, now_ms) = (&claim.id, clock::unix_ms());
-        let report = answer::to_remains(id, claim.agent, &claim.project, RECORDS_GONE, now_ms);
-        see_through(self.context, Answering::of_remains(claim, None, None, report))
-    }
-
-    /// The same where it is known what it was, but not how far it came.
-    fn answer_records_gone(&self, open: Open) -> Event {
-        self.answer_without(open, Status::Failed, ErrorType::Interrupted, RECORDS_GONE)
-    }
-
     /// What the files say is to be run next. `None`: it was started, and they do not say how far
     /// that came.
     fn plan(&self, open: &Open) -> Result<Option<Plan>> {
@@ -296,11 +282,6 @@ impl Worker<'_> {
         }
     }
 
-    fn cancelled(&self, open: Open) -> Event {
-        let (status, kind) = (Status::Cancelled, ErrorType::Cancelled);
-        self.answer_without(open, status, kind, "cancelled before it ran")
-    }
-
     /// Tells what follows an attempt, and of a hold that it starts or ends: that first, before
     /// anything else can start.
     fn tell(&self, claim: &Claim, end: &AttemptEnd) {
@@ -347,75 +328,6 @@ impl Worker<'_> {
             Watched::Left => {
                 log::info!("{} is left running for the next daemon", claim.id);
                 None
-            }
-        }
-    }
-
-    fn answer(&self, open: Open, end: AttemptEnd) -> Event {
-        let Some(earlier) = self.earlier(&open, end.attempt.attempt) else {
-            return Event::Left { id: open.id().clone() };
-        };
-        let answering = Answering::of_attempts(self.context, open.dossier, earlier, end);
-        see_through(self.context, answering)
-    }
-
-    /// Without another session. `None` of the attempts may be known to this worker.
-    fn answer_without(
-        &self,
-        mut open: Open,
-        status: Status,
-        kind: ErrorType,
-        error: &str,
-    ) -> Event {
-        let left = Event::Left { id: open.id().clone() };
-        let last = match open.ended.pop() {
-            Some(end) => Some(end),
-            None => match persist(self.context, || self.context.store.last_end(open.id())) {
-                Ok(last) => last,
-                Err(Unwritten::DaemonEnds) => return left,
-                Err(Unwritten::Own(e)) => {
-                    log::warn!("{e}: its earlier attempts are not known");
-                    None
-                }
-            },
-        };
-        let number = last.as_ref().map_or(1, |end| end.attempt.attempt);
-        let Some(earlier) = self.earlier(&open, number) else { return left };
-        let told = (status, kind, error);
-        let dossier = open.dossier;
-        see_through(
-            self.context,
-            Answering::without_session(self.context, dossier, earlier, last, told),
-        )
-    }
-
-    /// Its folder cannot be used, so that no attempt can begin. What an earlier attempt came to is
-    /// the answer, if there was one.
-    fn answer_damaged(&self, mut open: Open, e: &Error) -> Event {
-        log::error!("{}: {e}", open.id());
-        let Some(mut end) = open.ended.pop() else {
-            let error = format!("it could not be started: {e}");
-            return self.answer_without(open, Status::Failed, ErrorType::SpawnFailed, &error);
-        };
-        end.ending.warnings.push(format!("it is not tried again: {e}"));
-        self.answer(open, end)
-    }
-
-    /// How the attempts before that one ended: from memory, and of an earlier daemon's from their
-    /// records. `None`: the daemon is being ended.
-    fn earlier(&self, open: &Open, number: u32) -> Option<Vec<AttemptReport>> {
-        let seen = open.ended.iter().filter(|end| end.attempt.attempt < number);
-        let seen: Vec<AttemptReport> = seen.map(|end| end.attempt.clone()).collect();
-        let first_seen = seen.first().map_or(number, |attempt| attempt.attempt);
-        if first_seen <= 1 {
-            return Some(seen);
-        }
-        match persist(self.context, || earlier_attempts(self.context, open.id(), first_seen)) {
-            Ok(earlier) => Some(earlier.into_iter().chain(seen).collect()),
-            Err(Unwritten::DaemonEnds) => None,
-            Err(Unwritten::Own(e)) => {
-                log::warn!("{e}: its earlier attempts are not known");
-                Some(seen)
             }
         }
     }
