@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::failpoint;
+use crate::pure::claim::Moment;
 
 /// Milliseconds since 1970. Can jump; decide nothing by it.
 pub fn unix_ms() -> i64 {
@@ -26,6 +27,10 @@ pub fn stamp() -> String {
 pub fn monotonic_ms() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+}
+
+pub fn now() -> Moment {
+    Moment { at_ms: unix_ms(), monotonic_ms: monotonic_ms(), boot_id: boot_id().into() }
 }
 
 /// Clock ticks since boot, the unit of a process's start time in /proc/PID/stat (100 a second on

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
-use crate::pure::queue::Lane;
+use crate::pure::dispatch::Lane;
 
 /// A leading `~/` (or a lone `~`) is the home directory; nothing else is expanded.
 pub fn expand(project_dir: &str, home: Option<&OsStr>) -> PathBuf {

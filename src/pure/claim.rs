@@ -6,15 +6,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::agent::Tokens;
-use super::hold::Sign;
-use super::outcome::{Ending, StopCause};
-use super::policy::Mode;
+use super::agent::{Summary, Tokens};
+use super::clocks::StopCause;
+use super::outcome::{Ending, Exit};
+use super::redact::redact;
 use super::report::{AttemptReport, Denial, GitFacts, Leftover, VerifyReport};
+use super::sign::Sign;
+use super::time::rfc3339;
 
 /// A file or directory, recognised whatever name it has. `born_ns` (nanoseconds since 1970, where
 /// the file system knows it) tells a new file from an old one whose inode number it was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub dev: u64,
     pub ino: u64,
@@ -23,7 +25,7 @@ pub struct Identity {
 }
 
 /// `accepted.json`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     pub seq: u64,
     pub accepted_at: String,
@@ -35,8 +37,20 @@ pub struct Accepted {
     pub inbox_dir: Identity,
 }
 
+/// What an attempt runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    #[default]
+    AsIs,
+    WithoutLearnings,
+    Resume {
+        session_id: String,
+    },
+}
+
 /// `attempt.json`: durable before the agent is started. From here on it may have run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AttemptStart {
     pub attempt: u32,
     pub run_token: String,
@@ -54,7 +68,7 @@ pub struct AttemptStart {
     pub probe: bool,
     pub started_at_ms: i64,
     /// When the first attempt of the dispatch started.
-    pub first: FirstStart,
+    pub first: Moment,
     /// On the machine's monotonic clock, of the boot named beside it.
     pub started_monotonic_ms: i64,
     pub deadline_monotonic_ms: i64,
@@ -71,24 +85,26 @@ pub struct AttemptStart {
     pub dispatch: String,
 }
 
-/// The start of a dispatch's first attempt, on both clocks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FirstStart {
+/// A moment on both clocks: what people read, and what can be reckoned with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Milliseconds since 1970.
     pub at_ms: i64,
     pub monotonic_ms: i64,
+    /// The boot that the monotonic clock belongs to.
     pub boot_id: String,
 }
 
-impl FirstStart {
-    /// Milliseconds from then to a later moment: by the monotonic clock within one boot, else by
-    /// the wall clock.
-    pub fn elapsed_ms(&self, now_ms: i64, now_monotonic_ms: i64, boot_id: &str) -> u64 {
-        let elapsed = if self.boot_id == boot_id {
-            now_monotonic_ms.saturating_sub(self.monotonic_ms)
+impl Moment {
+    /// Milliseconds since an earlier moment: by the monotonic clock within one boot, else by the
+    /// wall clock.
+    pub fn ms_since(&self, earlier: &Moment) -> u64 {
+        let elapsed_ms = if self.boot_id == earlier.boot_id {
+            self.monotonic_ms.saturating_sub(earlier.monotonic_ms)
         } else {
-            now_ms.saturating_sub(self.at_ms)
+            self.at_ms.saturating_sub(earlier.at_ms)
         };
-        elapsed.max(0) as u64
+        elapsed_ms.max(0).unsigned_abs()
     }
 }
 
@@ -154,7 +170,7 @@ pub struct AttemptEnd {
     pub elapsed_ms: u64,
     /// Retries counted so far.
     pub retries: u32,
-    pub first: FirstStart,
+    pub first: Moment,
     /// Exit, session and use, as the report lists them.
     pub attempt: AttemptReport,
     /// What starts or ends a hold, if anything does.
@@ -176,6 +192,87 @@ pub struct AttemptEnd {
     pub git: GitFacts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<VerifyReport>,
+}
+
+impl AttemptStart {
+    pub fn is_resumed(&self) -> bool {
+        matches!(self.mode, Mode::Resume { .. })
+    }
+
+    fn started(&self) -> Moment {
+        Moment {
+            at_ms: self.started_at_ms,
+            monotonic_ms: self.started_monotonic_ms,
+            boot_id: self.boot_id.clone(),
+        }
+    }
+}
+
+/// What was seen of an attempt, once it was over.
+#[derive(Debug, Default)]
+pub struct AttemptFacts {
+    /// `None`: nobody saw it.
+    pub exit: Option<Exit>,
+    pub summary: Summary,
+    pub leftovers: Vec<Leftover>,
+    /// On its stdout, in bytes.
+    pub output_length: u64,
+    pub git: GitFacts,
+    pub verify: Option<VerifyReport>,
+}
+
+impl AttemptEnd {
+    /// The record of an attempt's end. Secrets are redacted from what the agent said here, before
+    /// anything is written.
+    pub fn new(
+        start: &AttemptStart,
+        facts: AttemptFacts,
+        ending: Ending,
+        (next, sign): (NextStep, Option<Sign>),
+        now: &Moment,
+    ) -> AttemptEnd {
+        let AttemptFacts { exit, summary, leftovers, output_length, git, verify } = facts;
+        let result = summary.result.unwrap_or_default();
+        let tokens = Some(summary.tokens).filter(|tokens| *tokens != Tokens::default());
+        let attempt = AttemptReport {
+            attempt: start.attempt,
+            started_at: Some(rfc3339(start.started_at_ms)),
+            duration: Some(now.ms_since(&start.started()) as f64 / 1000.0),
+            session_id: summary.session_id.or_else(|| Some(start.session_id.clone())),
+            resumed: start.is_resumed(),
+            exit_code: exit.and_then(|exit| exit.code),
+            signal: exit.and_then(|exit| exit.signal),
+            error_type: ending.error_type,
+            error: ending.error.as_deref().map(redact),
+            num_turns: result.num_turns,
+            total_cost_usd: result.total_cost_usd,
+            input_tokens: tokens.map(|tokens| tokens.input),
+            output_tokens: tokens.map(|tokens| tokens.output),
+            pr: summary.pull_request,
+        };
+        let denials = result.denials.into_iter().map(|mut denial| {
+            denial.input = denial.input.as_deref().map(redact);
+            denial
+        });
+        AttemptEnd {
+            finished_at_ms: now.at_ms,
+            elapsed_ms: now.ms_since(&start.first),
+            retries: start.retries,
+            first: start.first.clone(),
+            output_length,
+            result: result.text.or(summary.last_text),
+            usage: result.usage,
+            cost_tokens: result.cost_tokens,
+            permission_denials: denials.collect(),
+            leftovers,
+            attempt,
+            sign,
+            ending,
+            next,
+            git,
+            verify,
+        }
+    }
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -246,9 +343,10 @@ mod tests {
 
     #[test]
     fn a_start_that_no_clock_can_have_is_no_overflow() {
-        let first = FirstStart { at_ms: i64::MIN, monotonic_ms: i64::MIN, boot_id: "b".into() };
+        let first = Moment { at_ms: i64::MIN, monotonic_ms: i64::MIN, boot_id: "b".into() };
         for boot_id in ["b", "another"] {
-            assert_eq!(first.elapsed_ms(1_000, 1_000, boot_id), i64::MAX.unsigned_abs());
+            let now = Moment { at_ms: 1_000, monotonic_ms: 1_000, boot_id: boot_id.into() };
+            assert_eq!(now.ms_since(&first), i64::MAX.unsigned_abs());
         }
     }
 }

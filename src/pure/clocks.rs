@@ -6,8 +6,57 @@
 //! nothing for an hour; so it counts only together with processors that stand still, and only where
 //! the operator asked for it.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use super::agent::Summary;
-use super::outcome::StopCause;
+use super::config::Settings;
+
+/// Why *we* ended a session: recorded before our first signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    Ttl,
+    Cancelled,
+    Shutdown,
+    /// No output and no use of the processor.
+    Stalled,
+    /// No event at its start.
+    StartTimeout,
+    /// Too much on stdout or on stderr.
+    OutputLimit,
+    /// It had answered, and did not go.
+    ResultGrace,
+}
+
+impl StopCause {
+    /// For the audit log, which has it in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            StopCause::Ttl => "ttl",
+            StopCause::Cancelled => "cancelled",
+            StopCause::Shutdown => "shutdown",
+            StopCause::Stalled => "stalled",
+            StopCause::StartTimeout => "starttimeout",
+            StopCause::OutputLimit => "outputlimit",
+            StopCause::ResultGrace => "resultgrace",
+        }
+    }
+
+    /// For the log.
+    pub fn words(self) -> &'static str {
+        match self {
+            StopCause::Ttl => "its time to live is over",
+            StopCause::Cancelled => "it is cancelled",
+            StopCause::Shutdown => "the daemon is being stopped",
+            StopCause::Stalled => "it neither writes nor works",
+            StopCause::StartTimeout => "it has said nothing since its start",
+            StopCause::OutputLimit => "it wrote too much",
+            StopCause::ResultGrace => "it has answered and does not go",
+        }
+    }
+}
 
 /// How long a session may go on. `None`: for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +65,18 @@ pub struct Limits {
     pub stall_ms: Option<i64>,
     pub result_grace_ms: Option<i64>,
     pub stdout_bytes_max: Option<u64>,
+}
+
+impl Limits {
+    pub fn of(settings: &Settings) -> Limits {
+        let ms = |limit: Option<Duration>| limit.map(|limit| limit.as_millis() as i64);
+        Limits {
+            start_ms: ms(settings.start_timeout),
+            stall_ms: ms(settings.stall_timeout),
+            result_grace_ms: ms(settings.result_grace),
+            stdout_bytes_max: settings.stdout_bytes_max,
+        }
+    }
 }
 
 /// One look at a session that runs.

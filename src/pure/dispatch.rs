@@ -7,6 +7,7 @@
 //! the last would see two different dispatches.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -71,6 +72,11 @@ pub struct Dispatch {
     /// Fields that the schema does not know, for the audit log and the report.
     pub unknown_fields: Vec<String>,
 }
+
+/// What may not run twice at once: the project's working tree.
+pub type Lane = Arc<str>;
+/// An agent's name: one of [`AGENTS`].
+pub type Agent = &'static str;
 
 /// The agents that a dispatch may name; which of them are installed is another question.
 pub const AGENTS: [&str; 4] = ["claude", "codex", "cursor", "gemini"];

@@ -3,8 +3,7 @@
 //!
 //! A value with one owner (intake), no clock; the queue asks it whether something may start now. A
 //! hold is shut until a time; then it is half-open: one dispatch is let through as a probe, and how
-//! that one ends decides for all. Must not look at words: what starts a hold is the class of an
-//! ending, which comes from structured fields, and a reset time from the stream.
+//! that one ends decides for all. What an attempt says about its agent is a [`Sign`].
 //!
 //! A usage limit is the account's and holds the agent everywhere. A refusal (credentials, credit,
 //! model) may be one project's settings and holds that project, until a second project is refused
@@ -12,33 +11,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::agent::Summary;
-use super::dispatch::{AGENTS, DispatchId};
-use super::outcome::Ending;
-use super::queue::{Agent, Lane};
-use super::redact::redact;
-use super::report::{ErrorType, Status};
+use super::dispatch::{AGENTS, Agent, DispatchId, Lane};
+use super::report::ErrorType;
+use super::sign::{Sign, is_refusal};
 
-/// How often one dispatch goes back into the queue for a usage limit; the next time it has failed.
-pub const WAITS_MAX: u32 = 5;
 /// A clock that is put back by more than this ends a hold: its time means nothing any more.
 const CLOCK_BACK_MS_MAX: i64 = 60_000;
-
-/// What the end of an attempt says about its agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
-pub enum Sign {
-    /// It was not let work.
-    Met {
-        kind: ErrorType,
-        /// Milliseconds since 1970; only a usage limit has it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        resets_at_ms: Option<i64>,
-        reason: String,
-    },
-    /// It was let work: what was met before this attempt started is over.
-    Clear { started_at_ms: i64 },
-}
 
 /// A [`Sign`] with whom it concerns.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,42 +27,6 @@ pub struct Notice {
     /// As the dispatch names it: for people.
     pub project: String,
     pub sign: Sign,
-}
-
-/// A reset time that is over says nothing: then it is an ordinary rate limit.
-pub fn sign(ending: &Ending, summary: &Summary, started_at_ms: i64, now_ms: i64) -> Option<Sign> {
-    let kind = ending.error_type.filter(|_| ending.status == Status::Failed);
-    let error = redact(ending.error.as_deref().unwrap_or_default());
-    match kind {
-        Some(kind @ ErrorType::UsageLimit) => {
-            let limit = summary.limit.as_ref();
-            let resets_at_ms = limit.and_then(|limit| limit.resets_at).map(to_ms)?;
-            let window = limit.and_then(|limit| limit.kind.as_deref());
-            let reason = window.map_or(error.clone(), |window| format!("{window}: {error}"));
-            let met = Sign::Met { kind, resets_at_ms: Some(resets_at_ms), reason };
-            (resets_at_ms > now_ms).then_some(met)
-        }
-        Some(kind) if is_refusal(kind) => {
-            Some(Sign::Met { kind, resets_at_ms: None, reason: error })
-        }
-        // The API took the request, or the model had answered before something else went wrong.
-        Some(ErrorType::LogicError | ErrorType::ContextOverflow) => {
-            Some(Sign::Clear { started_at_ms })
-        }
-        _ if ending.status == Status::Completed || summary.assistant_turns > 0 => {
-            Some(Sign::Clear { started_at_ms })
-        }
-        _ => None,
-    }
-}
-
-fn to_ms(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)
-}
-
-/// What no waiting mends, only somebody who changes the account or the settings.
-pub fn is_refusal(kind: ErrorType) -> bool {
-    matches!(kind, ErrorType::Auth | ErrorType::Billing | ErrorType::Config)
 }
 
 /// Where a hold holds, if not everywhere.

@@ -1,5 +1,4 @@
 use super::*;
-use crate::pure::agent::LimitEvent;
 use ErrorType::*;
 
 const LIMITS: Limits = Limits { max_ms: 10_000, probe_ms: 300 };
@@ -49,51 +48,6 @@ fn untils(holds: &Holds) -> Vec<i64> {
 fn places(holds: &Holds) -> Vec<&str> {
     let place = |hold: &Hold| if hold.project.is_some() { "project" } else { "*" };
     holds.list().iter().map(place).collect()
-}
-
-fn ending(status: Status, error_type: Option<ErrorType>) -> Ending {
-    let error = error_type.map(|_| "words".to_string());
-    Ending { status, error_type, error, warnings: Vec::new() }
-}
-
-#[test]
-fn what_an_ending_says() {
-    let limit = |resets_at| Summary {
-        limit: Some(LimitEvent { status: "rejected".into(), resets_at, kind: Some("w".into()) }),
-        ..Summary::default()
-    };
-    let (empty, answered) =
-        (Summary::default(), Summary { assistant_turns: 1, ..Summary::default() });
-    let failed = |error_type| ending(Status::Failed, Some(error_type));
-    let met = |kind, resets_at_ms, reason: &str| {
-        Some(Sign::Met { kind, resets_at_ms, reason: reason.into() })
-    };
-    let clear = Some(Sign::Clear { started_at_ms: 3 });
-    let rows = [
-        (failed(UsageLimit), limit(Some(9)), met(UsageLimit, Some(9000), "w: words")),
-        (failed(UsageLimit), limit(Some(u64::MAX)), met(UsageLimit, Some(i64::MAX), "w: words")),
-        // A time that is over, or none.
-        (failed(UsageLimit), limit(Some(5)), None),
-        (failed(UsageLimit), limit(None), None),
-        (failed(UsageLimit), empty.clone(), None),
-        (failed(Auth), empty.clone(), met(Auth, None, "words")),
-        (failed(Billing), answered.clone(), met(Billing, None, "words")),
-        (failed(Config), limit(Some(9)), met(Config, None, "words")),
-        // A window that is closed did not matter to these.
-        (ending(Status::Completed, None), limit(Some(9)), clear.clone()),
-        (failed(LogicError), limit(Some(9)), clear.clone()),
-        (failed(ContextOverflow), empty.clone(), clear.clone()),
-        (failed(ToolFailure), limit(Some(9)), None),
-        (failed(ToolFailure), answered.clone(), clear.clone()),
-        (failed(RateLimit), empty.clone(), None),
-        (ending(Status::Timeout, Some(Timeout)), answered, clear),
-        (ending(Status::Cancelled, Some(Cancelled)), empty.clone(), None),
-        (ending(Status::Cancelled, Some(UsageLimit)), limit(Some(9)), None),
-        (failed(Interrupted), empty, None),
-    ];
-    for (ending, summary, wanted) in rows {
-        assert_eq!(sign(&ending, &summary, 3, 5000), wanted, "{ending:?}");
-    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub mod redact;
 pub mod report;
 pub mod retention;
 pub mod rotation;
+pub mod sign;
 pub mod strict_json;
 pub mod time;
 pub mod trouble;

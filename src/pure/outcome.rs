@@ -7,44 +7,12 @@
 //! a cause only where no event can exist.
 
 use super::agent::{Driver, ResultEvent, Summary, one_line};
-use super::clocks::Limits;
+use super::clocks::{Limits, StopCause};
 use super::report::{ERROR_CHARS_MAX, ErrorType, GitFacts, Status};
 use serde::{Deserialize, Serialize};
 
 const STDERR_LINE_CHARS_MAX: usize = 200;
 const DENIED_TOOLS_NAMED_MAX: usize = 5;
-
-/// Why *we* ended a session: recorded before our first signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopCause {
-    Ttl,
-    Cancelled,
-    Shutdown,
-    /// No output and no use of the processor.
-    Stalled,
-    /// No event at its start.
-    StartTimeout,
-    /// Too much on stdout or on stderr.
-    OutputLimit,
-    /// It had answered, and did not go.
-    ResultGrace,
-}
-
-impl StopCause {
-    /// For the log.
-    pub fn words(self) -> &'static str {
-        match self {
-            StopCause::Ttl => "its time to live is over",
-            StopCause::Cancelled => "it is cancelled",
-            StopCause::Shutdown => "the daemon is being stopped",
-            StopCause::Stalled => "it neither writes nor works",
-            StopCause::StartTimeout => "it has said nothing since its start",
-            StopCause::OutputLimit => "it wrote too much",
-            StopCause::ResultGrace => "it has answered and does not go",
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {

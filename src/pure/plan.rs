@@ -1,13 +1,13 @@
 //! What the next attempt of a dispatch is to be, from what the last one left on record. A claim of
 //! this start and one of an earlier daemon go the same way.
 
-use super::claim::{FirstStart, NextStep};
-use super::policy::Mode;
+use super::claim::{AttemptEnd, AttemptStart, Mode, Moment, NextStep};
 use super::report::GitFacts;
 
 /// What the next attempt is to be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
+    /// From 1.
     pub number: u32,
     pub mode: Mode,
     /// Counted retries, this one included.
@@ -18,70 +18,59 @@ pub struct Plan {
     pub is_queued: bool,
     /// Milliseconds still to wait.
     pub wait_ms: u64,
-    pub first: Option<FirstStart>,
+    /// When the first attempt started, if one did.
+    pub first: Option<Moment>,
     /// The project before the first attempt.
     pub git: Option<GitFacts>,
 }
 
 /// The last attempt that began.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Last {
     pub number: u32,
-    /// What it was to be; `None`: that cannot be read.
-    pub start: Option<Start>,
-    /// `None`: it never ran. The disk refused in the middle of its start.
-    pub end: Option<End>,
-}
-
-/// Of its start.
-#[derive(Clone, Debug)]
-pub struct Start {
-    pub mode: Mode,
-    pub retries: u32,
-    pub waits: u32,
-    pub first: FirstStart,
-    pub git: GitFacts,
-}
-
-/// Of its end.
-#[derive(Clone, Debug)]
-pub struct End {
-    pub next: NextStep,
-    pub first: FirstStart,
-    pub git: GitFacts,
+    /// `None`: its record cannot be read.
+    pub start: Option<AttemptStart>,
+    /// `None`: it never ran, since the disk refused in the middle of its start.
+    pub end: Option<AttemptEnd>,
 }
 
 /// `now_ms`: the wall clock, in milliseconds since 1970.
 pub fn next(last: Option<Last>, now_ms: i64) -> Plan {
-    let fresh = Plan {
-        number: 1,
-        mode: Mode::AsIs,
-        retries: 0,
-        waits: 0,
-        is_queued: true,
-        wait_ms: 0,
-        first: None,
-        git: None,
+    let Some(Last { number, start, end }) = last else {
+        return Plan { number: 1, is_queued: true, ..Plan::default() };
     };
-    let Some(Last { number, start, end }) = last else { return fresh };
-    let next = Plan { number: number + 1, is_queued: false, ..fresh };
-    let Some(End { next: step, first, git }) = end else {
-        // What it was to do still is to be done.
-        let Some(Start { mode, retries, waits, first, git }) = start else { return next };
-        return Plan { mode, retries, waits, first: Some(first), git: Some(git), ..next };
+    let number = number + 1;
+    match (start, end) {
+        (start, Some(end)) => after(&end, start.map_or(0, |start| start.waits), now_ms),
+        // It never ran, so this one has to do what that one was to do.
+        (Some(start), None) => Plan {
+            number,
+            mode: start.mode,
+            retries: start.retries,
+            waits: start.waits,
+            first: Some(start.first),
+            git: Some(start.git),
+            ..Plan::default()
+        },
+        (None, None) => Plan { number, ..Plan::default() },
+    }
+}
+
+/// What follows an attempt whose end is known. `waits`: for a usage limit, before that attempt.
+pub fn after(end: &AttemptEnd, waits: u32, now_ms: i64) -> Plan {
+    let (branch, head_before) = (end.git.branch.clone(), end.git.head_before.clone());
+    let plan = Plan {
+        number: end.attempt.attempt + 1,
+        first: Some(end.first.clone()),
+        git: Some(GitFacts { branch, head_before, ..GitFacts::default() }),
+        wait_ms: end.next.wait_ms(now_ms),
+        ..Plan::default()
     };
-    let before =
-        GitFacts { branch: git.branch, head_before: git.head_before, ..GitFacts::default() };
-    let after = Plan { first: Some(first), git: Some(before), ..next };
-    let wait_ms = step.wait_ms(now_ms);
-    match step {
-        NextStep::Report => after,
-        NextStep::Retry { mode, retries, .. } => {
-            let waits = start.map_or(0, |start| start.waits);
-            Plan { mode, retries, waits, wait_ms, ..after }
-        }
+    match end.next.clone() {
+        NextStep::Report => plan,
+        NextStep::Retry { mode, retries, .. } => Plan { mode, retries, waits, ..plan },
         NextStep::Queue { mode, retries, waits } => {
-            Plan { mode, retries, waits, is_queued: true, ..after }
+            Plan { mode, retries, waits, is_queued: true, ..plan }
         }
     }
 }
@@ -89,26 +78,39 @@ pub fn next(last: Option<Last>, now_ms: i64) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pure::claim::AttemptFacts;
+    use crate::pure::outcome::Ending;
+    use crate::pure::report::Status;
 
-    #[test]
-    fn the_next_attempt_follows_from_what_the_last_one_left() {
-        let first = FirstStart { at_ms: 7, monotonic_ms: 8, boot_id: "b".into() };
-        let head = |after: Option<&str>| GitFacts {
+    fn head(after: Option<&str>) -> GitFacts {
+        GitFacts {
             head_before: Some("h".into()),
             head_after: after.map(str::to_string),
             ..GitFacts::default()
-        };
-        let start = Start {
+        }
+    }
+
+    fn start() -> AttemptStart {
+        AttemptStart {
+            attempt: 2,
             mode: Mode::WithoutLearnings,
             retries: 1,
             waits: 3,
-            first: first.clone(),
             git: head(None),
-        };
-        let ended = |next| {
-            let end = End { next, first: first.clone(), git: head(Some("later")) };
-            Some(Last { number: 2, start: Some(start.clone()), end: Some(end) })
-        };
+            ..AttemptStart::default()
+        }
+    }
+
+    fn ended(next: NextStep) -> Option<Last> {
+        let (status, error_type, error) = (Status::Failed, None, None);
+        let ending = Ending { status, error_type, error, warnings: Vec::new() };
+        let facts = AttemptFacts { git: head(Some("later")), ..AttemptFacts::default() };
+        let end = AttemptEnd::new(&start(), facts, ending, (next, None), &Moment::default());
+        Some(Last { number: 2, start: Some(start()), end: Some(end) })
+    }
+
+    #[test]
+    fn the_next_attempt_follows_from_what_the_last_one_left() {
         let cut_off = |start| Some(Last { number: 2, start, end: None });
         let retry =
             NextStep::Retry { mode: Mode::AsIs, retries: 1, not_before_ms: 500, delay_ms: 600 };
@@ -120,7 +122,7 @@ mod tests {
             ("a retry", ended(retry), (3, 1, 3, false, 400, true)),
             ("it waits for a hold", ended(queue), (3, 1, 4, true, 0, true)),
             ("a report", ended(NextStep::Report), (3, 0, 0, false, 0, true)),
-            ("cut off at its start", cut_off(Some(start.clone())), (3, 1, 3, false, 0, true)),
+            ("cut off at its start", cut_off(Some(start())), (3, 1, 3, false, 0, true)),
             ("the same, and unreadable", cut_off(None), (3, 0, 0, false, 0, false)),
         ] {
             let plan = next(last, 100);

@@ -6,98 +6,80 @@
 //! session where it can; and the agent has repeated its requests for minutes before it gives up, so
 //! repeating more often than once only burns the account.
 
+use std::time::Duration;
+
 use super::agent::Summary;
-use super::hold::{Sign, WAITS_MAX};
+use super::claim::{AttemptStart, Mode, Moment, NextStep};
+use super::config::{OnInterrupt, Settings};
 use super::outcome::Ending;
 use super::report::{ErrorType, Status};
-use serde::{Deserialize, Serialize};
+use super::sign::Sign;
 
-/// The attempt that just ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tried {
-    /// From 1.
-    pub attempt: u32,
-    /// Retries counted so far.
-    pub retries: u32,
-    /// Waits for a usage limit so far.
-    pub waits: u32,
-    /// It was let through a hold.
-    pub probe: bool,
-    /// From the first attempt's start to the end of this one.
-    pub elapsed_seconds: f64,
-    pub resumed: bool,
-    /// The prompt just used included learnings.
-    pub had_learnings: bool,
-    pub assistant_turns: u64,
-    pub session_id: Option<String>,
-}
-
-/// What the next attempt runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    AsIs,
-    WithoutLearnings,
-    Resume { session_id: String },
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Next {
-    Report,
-    Retry {
-        delay_seconds: f64,
-        mode: Mode,
-        counts: bool,
-    },
-    /// `waits`: for usage limits, this one included.
-    Queue {
-        mode: Mode,
-        waits: u32,
-    },
-}
+/// At most one counted retry a dispatch.
+pub const RETRIES_MAX: u32 = 1;
+/// How often one dispatch goes back into the queue for a usage limit; the next time it has failed.
+pub const WAITS_MAX: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Knobs {
-    pub rate_limit_backoff_seconds: f64,
-    pub retries_max: u32,
+    pub rate_limit_backoff_ms: u64,
     /// Run a session once more whose end nobody saw.
     pub retry_interrupted: bool,
     /// How long a dispatch may be tried as a probe of a refusal before it has failed.
-    pub probe_keep_seconds: f64,
+    pub probe_keep_ms: u64,
 }
 
-/// `sign`: what the attempt says about its agent.
+impl Knobs {
+    pub fn of(settings: &Settings) -> Knobs {
+        let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Knobs {
+            rate_limit_backoff_ms: ms(settings.rate_limit_backoff),
+            retry_interrupted: settings.on_interrupt == OnInterrupt::Retry,
+            probe_keep_ms: ms(settings.probe_keep),
+        }
+    }
+}
+
+/// What follows the attempt that began as `start` says and ended now. `sign`: what it says about
+/// its agent.
 pub fn next(
+    start: &AttemptStart,
     ending: &Ending,
     summary: &Summary,
     sign: Option<&Sign>,
-    tried: &Tried,
+    now: &Moment,
     knobs: &Knobs,
-) -> Next {
+) -> NextStep {
     let error_type = match (ending.status, ending.error_type) {
         (Status::Failed, Some(error_type)) => error_type,
         (Status::Failed, None) | (Status::Completed | Status::Cancelled | Status::Timeout, _) => {
-            return Next::Report;
+            return NextStep::Report;
         }
     };
-    if tried.resumed && session_is_gone(ending, summary) {
+    let retry = |mode, retries, delay_ms: u64| NextStep::Retry {
+        mode,
+        retries,
+        not_before_ms: now.at_ms.saturating_add_unsigned(delay_ms),
+        delay_ms,
+    };
+    if start.is_resumed() && session_is_gone(ending, summary) {
         // Nothing ran, so nothing was tried: it is still the same retry.
-        return Next::Retry { delay_seconds: 0.0, mode: Mode::AsIs, counts: false };
+        return retry(Mode::AsIs, start.retries, 0);
     }
     if let Some(Sign::Met { kind, .. }) = sign {
-        return after_hold(*kind, tried, knobs);
+        return after_hold(*kind, start, summary, now, knobs);
     }
-    if tried.retries >= knobs.retries_max {
-        return Next::Report;
+    if start.retries >= RETRIES_MAX {
+        return NextStep::Report;
     }
-    let (delay_seconds, mode) = match error_type {
+    let (mode, delay_ms) = match error_type {
         // Without a reset time to wait for it is like any rate limit.
         ErrorType::RateLimit | ErrorType::UsageLimit => {
-            (knobs.rate_limit_backoff_seconds, continued(tried))
+            (continued(summary), knobs.rate_limit_backoff_ms)
         }
-        ErrorType::ToolFailure => (0.0, continued(tried)),
-        ErrorType::ContextOverflow if tried.had_learnings => (0.0, Mode::WithoutLearnings),
-        ErrorType::Interrupted if knobs.retry_interrupted => (0.0, continued(tried)),
+        ErrorType::ToolFailure => (continued(summary), 0),
+        ErrorType::ContextOverflow if start.had_learnings => (Mode::WithoutLearnings, 0),
+        ErrorType::Interrupted if knobs.retry_interrupted => (continued(summary), 0),
         ErrorType::ContextOverflow
         | ErrorType::LogicError
         | ErrorType::Timeout
@@ -114,39 +96,58 @@ pub fn next(
         | ErrorType::StartTimeout
         | ErrorType::OutputLimit
         | ErrorType::VerifyFailed
-        | ErrorType::QueueTimeout => return Next::Report,
+        | ErrorType::QueueTimeout => return NextStep::Report,
     };
-    Next::Retry { delay_seconds, mode, counts: true }
+    retry(mode, start.retries + 1, delay_ms)
 }
 
-/// It ran into something that holds its agent. A usage limit opens by itself; a refusal is
-/// reported, but by a probe: that one only found that the hold is not over.
-fn after_hold(kind: ErrorType, tried: &Tried, knobs: &Knobs) -> Next {
-    let queue = |waits| Next::Queue { mode: as_before(tried), waits };
+/// The attempt ran into something that holds its agent. A usage limit opens by itself; a refusal is
+/// reported, except a probe's: that one only found that the hold is not over.
+fn after_hold(
+    kind: ErrorType,
+    start: &AttemptStart,
+    summary: &Summary,
+    now: &Moment,
+    knobs: &Knobs,
+) -> NextStep {
+    let queue =
+        |waits| NextStep::Queue { mode: as_before(start, summary), retries: start.retries, waits };
     if kind == ErrorType::UsageLimit {
-        return if tried.waits < WAITS_MAX { queue(tried.waits + 1) } else { Next::Report };
+        let may_wait = start.waits < WAITS_MAX;
+        return if may_wait { queue(start.waits + 1) } else { NextStep::Report };
     }
-    let may_wait = tried.probe && tried.elapsed_seconds < knobs.probe_keep_seconds;
-    if may_wait { queue(tried.waits) } else { Next::Report }
+    let may_wait = start.probe && now.ms_since(&start.first) < knobs.probe_keep_ms;
+    if may_wait { queue(start.waits) } else { NextStep::Report }
 }
 
-/// For an attempt that was not let work: what it was to do still is to be done.
-fn as_before(tried: &Tried) -> Mode {
-    match (&tried.session_id, continued(tried)) {
-        (Some(session_id), _) if tried.resumed => Mode::Resume { session_id: session_id.clone() },
-        (_, Mode::AsIs) if !tried.had_learnings => Mode::WithoutLearnings,
+/// The agent refused to work, so the next attempt still has to do what this one was to do.
+fn as_before(start: &AttemptStart, summary: &Summary) -> Mode {
+    match (&summary.session_id, continued(summary)) {
+        (Some(session_id), _) if start.is_resumed() => {
+            Mode::Resume { session_id: session_id.clone() }
+        }
+        (_, Mode::AsIs) if !start.had_learnings => Mode::WithoutLearnings,
         (_, mode) => mode,
     }
 }
 
 /// A session in which the model did nothing holds nothing that a new one lacks.
-fn continued(tried: &Tried) -> Mode {
-    match &tried.session_id {
-        Some(session_id) if tried.assistant_turns > 0 => {
+fn continued(summary: &Summary) -> Mode {
+    match &summary.session_id {
+        Some(session_id) if summary.assistant_turns > 0 => {
             Mode::Resume { session_id: session_id.clone() }
         }
         Some(_) | None => Mode::AsIs,
     }
+}
+
+/// What others are told of the agent: that it works, only by a probe; that it does not, once
+/// nothing more is tried.
+pub fn sign_to_tell(start: &AttemptStart, sign: Option<Sign>, next: &NextStep) -> Option<Sign> {
+    sign.filter(|sign| match sign {
+        Sign::Clear { .. } => start.probe,
+        Sign::Met { .. } => !matches!(next, NextStep::Retry { .. }),
+    })
 }
 
 /// The agent no longer knows the session that it should resume: said in a result, by older versions
@@ -170,12 +171,8 @@ mod tests {
     use super::*;
     use crate::pure::agent::ResultEvent;
 
-    const KNOBS: Knobs = Knobs {
-        rate_limit_backoff_seconds: 30.0,
-        retries_max: 1,
-        retry_interrupted: false,
-        probe_keep_seconds: 100.0,
-    };
+    const KNOBS: Knobs =
+        Knobs { rate_limit_backoff_ms: 30_000, retry_interrupted: false, probe_keep_ms: 100_000 };
 
     fn failed(error_type: ErrorType) -> Ending {
         Ending {
@@ -186,45 +183,57 @@ mod tests {
         }
     }
 
-    fn tried(turns: u64, had_learnings: bool, retries: u32) -> Tried {
-        Tried {
-            attempt: retries + 1,
-            retries,
-            waits: 0,
-            probe: false,
-            elapsed_seconds: 1.0,
-            resumed: false,
-            had_learnings,
-            assistant_turns: turns,
-            session_id: Some("s-1".to_string()),
-        }
+    /// An attempt that began a second before [`now`].
+    fn start(had_learnings: bool, retries: u32) -> AttemptStart {
+        AttemptStart { attempt: retries + 1, retries, had_learnings, ..AttemptStart::default() }
     }
 
-    fn retry(delay_seconds: f64, mode: Mode) -> Next {
-        Next::Retry { delay_seconds, mode, counts: true }
+    fn resumed(start: AttemptStart) -> AttemptStart {
+        AttemptStart { mode: Mode::Resume { session_id: "s-0".into() }, ..start }
+    }
+
+    fn seconds(at: i64) -> Moment {
+        Moment { at_ms: at * 1000, monotonic_ms: at * 1000, boot_id: String::new() }
+    }
+
+    fn now() -> Moment {
+        seconds(1)
+    }
+
+    fn turns(assistant_turns: u64) -> Summary {
+        Summary { assistant_turns, session_id: Some("s-1".into()), ..Summary::default() }
+    }
+
+    fn resume() -> Mode {
+        Mode::Resume { session_id: "s-1".to_string() }
+    }
+
+    fn retry(retries: u32, delay_ms: u64, mode: Mode) -> NextStep {
+        NextStep::Retry { mode, retries, not_before_ms: 1000 + delay_ms as i64, delay_ms }
     }
 
     #[test]
     fn one_retry_at_most_and_only_for_what_may_pass() {
         use ErrorType::*;
-        let resume = || Mode::Resume { session_id: "s-1".to_string() };
+        let first = |mode, delay_ms| retry(1, delay_ms, mode);
+        let unnamed = Summary { session_id: None, ..turns(1) };
         let rows = [
-            (RateLimit, tried(0, true, 0), retry(30.0, Mode::AsIs)),
-            (RateLimit, tried(2, true, 0), retry(30.0, resume())),
-            (RateLimit, tried(2, true, 1), Next::Report),
-            (UsageLimit, tried(0, true, 0), retry(30.0, Mode::AsIs)),
-            (UsageLimit, tried(0, true, 1), Next::Report),
-            (ToolFailure, tried(0, true, 0), retry(0.0, Mode::AsIs)),
-            (ToolFailure, tried(1, false, 0), retry(0.0, resume())),
-            (ToolFailure, tried(1, false, 1), Next::Report),
-            (ToolFailure, Tried { session_id: None, ..tried(1, true, 0) }, retry(0.0, Mode::AsIs)),
-            (ContextOverflow, tried(5, true, 0), retry(0.0, Mode::WithoutLearnings)),
-            (ContextOverflow, tried(5, false, 0), Next::Report),
-            (ContextOverflow, tried(5, true, 1), Next::Report),
+            (RateLimit, turns(0), start(true, 0), first(Mode::AsIs, 30_000)),
+            (RateLimit, turns(2), start(true, 0), first(resume(), 30_000)),
+            (RateLimit, turns(2), start(true, 1), NextStep::Report),
+            (UsageLimit, turns(0), start(true, 0), first(Mode::AsIs, 30_000)),
+            (UsageLimit, turns(0), start(true, 1), NextStep::Report),
+            (ToolFailure, turns(0), start(true, 0), first(Mode::AsIs, 0)),
+            (ToolFailure, turns(1), start(false, 0), first(resume(), 0)),
+            (ToolFailure, turns(1), start(false, 1), NextStep::Report),
+            (ToolFailure, unnamed, start(true, 0), first(Mode::AsIs, 0)),
+            (ContextOverflow, turns(5), start(true, 0), first(Mode::WithoutLearnings, 0)),
+            (ContextOverflow, turns(5), start(false, 0), NextStep::Report),
+            (ContextOverflow, turns(5), start(true, 1), NextStep::Report),
         ];
-        for (error_type, tried, wanted) in rows {
-            let got = next(&failed(error_type), &Summary::default(), None, &tried, &KNOBS);
-            assert_eq!(got, wanted, "{error_type:?} {tried:?}");
+        for (error_type, summary, start, wanted) in rows {
+            let got = next(&start, &failed(error_type), &summary, None, &now(), &KNOBS);
+            assert_eq!(got, wanted, "{error_type:?} {start:?}");
         }
         for error_type in [
             LogicError,
@@ -244,39 +253,38 @@ mod tests {
             VerifyFailed,
             QueueTimeout,
         ] {
-            let got =
-                next(&failed(error_type), &Summary::default(), None, &tried(3, true, 0), &KNOBS);
-            assert_eq!(got, Next::Report, "{error_type:?}");
+            let ending = failed(error_type);
+            let got = next(&start(true, 0), &ending, &turns(3), None, &now(), &KNOBS);
+            assert_eq!(got, NextStep::Report, "{error_type:?}");
         }
     }
 
     #[test]
     fn what_ran_into_a_hold_waits_for_it_and_is_no_retry() {
         use ErrorType::*;
-        let resume = || Mode::Resume { session_id: "s-1".to_string() };
-        let bare = |waits| Tried { waits, ..tried(0, true, 0) };
-        let probe = |elapsed_seconds| Tried { probe: true, elapsed_seconds, ..tried(0, true, 0) };
-        let queue = |mode, waits| Next::Queue { mode, waits };
+        let bare = |waits| AttemptStart { waits, ..start(true, 0) };
+        let probe = || AttemptStart { probe: true, ..start(true, 0) };
+        let queue = |mode, retries, waits| NextStep::Queue { mode, retries, waits };
         let rows = [
-            (UsageLimit, bare(0), queue(Mode::AsIs, 1)),
-            (UsageLimit, bare(4), queue(Mode::AsIs, 5)),
-            (UsageLimit, bare(5), Next::Report),
-            (UsageLimit, tried(0, true, 1), queue(Mode::AsIs, 1)),
-            (UsageLimit, tried(3, true, 0), queue(resume(), 1)),
+            (UsageLimit, turns(0), bare(0), 1, queue(Mode::AsIs, 0, 1)),
+            (UsageLimit, turns(0), bare(4), 1, queue(Mode::AsIs, 0, 5)),
+            (UsageLimit, turns(0), bare(5), 1, NextStep::Report),
+            (UsageLimit, turns(0), start(true, 1), 1, queue(Mode::AsIs, 1, 1)),
+            (UsageLimit, turns(3), start(true, 0), 1, queue(resume(), 0, 1)),
             // The session that it was to continue, and learnings that were too long, are
             // remembered.
-            (UsageLimit, Tried { resumed: true, ..bare(1) }, queue(resume(), 2)),
-            (UsageLimit, tried(0, false, 1), queue(Mode::WithoutLearnings, 1)),
-            (Auth, bare(0), Next::Report),
-            (Auth, probe(99.0), queue(Mode::AsIs, 0)),
-            (Billing, probe(99.0), queue(Mode::AsIs, 0)),
-            (Config, Tried { waits: 5, ..probe(0.0) }, queue(Mode::AsIs, 5)),
-            (Auth, probe(100.0), Next::Report),
+            (UsageLimit, turns(0), resumed(bare(1)), 1, queue(resume(), 0, 2)),
+            (UsageLimit, turns(0), start(false, 1), 1, queue(Mode::WithoutLearnings, 1, 1)),
+            (Auth, turns(0), bare(0), 1, NextStep::Report),
+            (Auth, turns(0), probe(), 99, queue(Mode::AsIs, 0, 0)),
+            (Billing, turns(0), probe(), 99, queue(Mode::AsIs, 0, 0)),
+            (Config, turns(0), AttemptStart { waits: 5, ..probe() }, 0, queue(Mode::AsIs, 0, 5)),
+            (Auth, turns(0), probe(), 100, NextStep::Report),
         ];
-        for (kind, tried, wanted) in rows {
+        for (kind, summary, start, at, wanted) in rows {
             let sign = Sign::Met { kind, resets_at_ms: None, reason: String::new() };
-            let got = next(&failed(kind), &Summary::default(), Some(&sign), &tried, &KNOBS);
-            assert_eq!(got, wanted, "{kind:?} {tried:?}");
+            let got = next(&start, &failed(kind), &summary, Some(&sign), &seconds(at), &KNOBS);
+            assert_eq!(got, wanted, "{kind:?} {start:?}");
         }
     }
 
@@ -284,8 +292,8 @@ mod tests {
     fn what_did_not_fail_is_reported() {
         for status in [Status::Completed, Status::Cancelled, Status::Timeout] {
             let ending = Ending { status, ..failed(ErrorType::ToolFailure) };
-            let got = next(&ending, &Summary::default(), None, &tried(1, true, 0), &KNOBS);
-            assert_eq!(got, Next::Report, "{status:?}");
+            let got = next(&start(true, 0), &ending, &turns(1), None, &now(), &KNOBS);
+            assert_eq!(got, NextStep::Report, "{status:?}");
         }
     }
 
@@ -293,53 +301,64 @@ mod tests {
     fn an_interrupted_session_runs_again_only_if_asked_and_only_once() {
         let ending = failed(ErrorType::Interrupted);
         let knobs = Knobs { retry_interrupted: true, ..KNOBS };
-        let again = |tried| next(&ending, &Summary::default(), None, &tried, &knobs);
-        assert_eq!(again(tried(0, true, 0)), retry(0.0, Mode::AsIs));
-        assert_eq!(again(tried(0, true, 1)), Next::Report);
-    }
-
-    #[test]
-    fn no_retries_when_the_operator_wants_none() {
-        let knobs = Knobs { retries_max: 0, ..KNOBS };
-        let got = next(
-            &failed(ErrorType::ToolFailure),
-            &Summary::default(),
-            None,
-            &tried(1, true, 0),
-            &knobs,
-        );
-        assert_eq!(got, Next::Report);
+        let again = |start: AttemptStart| next(&start, &ending, &turns(0), None, &now(), &knobs);
+        assert_eq!(again(start(true, 0)), retry(1, 0, Mode::AsIs));
+        assert_eq!(again(start(true, 1)), NextStep::Report);
     }
 
     #[test]
     fn a_session_that_is_gone_is_replaced_within_the_same_retry() {
+        let said = "No conversation found with session ID: s-1".to_string();
         let gone = Summary {
             results: 1,
             result: Some(ResultEvent {
                 is_error: true,
                 subtype: "error_during_execution".to_string(),
-                errors: vec!["No conversation found with session ID: s-1".to_string()],
+                errors: vec![said.clone()],
                 ..ResultEvent::default()
             }),
             ..Summary::default()
         };
-        let resumed = Tried { resumed: true, ..tried(0, true, 1) };
-        let again = Next::Retry { delay_seconds: 0.0, mode: Mode::AsIs, counts: false };
+        let again = retry(1, 0, Mode::AsIs);
         let ending = failed(ErrorType::ToolFailure);
-        assert_eq!(next(&ending, &gone, None, &resumed, &KNOBS), again);
-
-        let on_stderr = Ending {
-            error: Some("No conversation found with session ID: s-1".to_string()),
-            ..failed(ErrorType::Config)
+        let after = |start: AttemptStart, ending: &Ending, summary: &Summary| {
+            next(&start, ending, summary, None, &now(), &KNOBS)
         };
-        assert_eq!(next(&on_stderr, &Summary::default(), None, &resumed, &KNOBS), again);
+        let a_resumed_one = || resumed(start(true, 1));
+        assert_eq!(after(a_resumed_one(), &ending, &gone), again);
+
+        let on_stderr = Ending { error: Some(said), ..failed(ErrorType::Config) };
+        assert_eq!(after(a_resumed_one(), &on_stderr, &Summary::default()), again);
 
         // Not after a fresh start, not after a turn, not for another error, not when we ended it.
-        assert_eq!(next(&ending, &gone, None, &tried(0, true, 1), &KNOBS), Next::Report);
         let with_turn = Summary { assistant_turns: 1, ..gone.clone() };
-        assert_eq!(next(&ending, &with_turn, None, &resumed, &KNOBS), Next::Report);
-        assert_eq!(next(&ending, &Summary::default(), None, &resumed, &KNOBS), Next::Report);
-        let ended = Ending { status: Status::Timeout, ..ending };
-        assert_eq!(next(&ended, &gone, None, &resumed, &KNOBS), Next::Report);
+        let ended = Ending { status: Status::Timeout, ..ending.clone() };
+        for (start, ending, summary) in [
+            (start(true, 1), &ending, &gone),
+            (a_resumed_one(), &ending, &with_turn),
+            (a_resumed_one(), &ending, &Summary::default()),
+            (a_resumed_one(), &ended, &gone),
+        ] {
+            assert_eq!(after(start, ending, summary), NextStep::Report);
+        }
+    }
+
+    #[test]
+    fn that_an_agent_works_is_news_of_a_probe_and_that_it_does_not_once_nothing_is_tried() {
+        let (clear, met) = (
+            Sign::Clear { started_at_ms: 1 },
+            Sign::Met { kind: ErrorType::Auth, resets_at_ms: None, reason: String::new() },
+        );
+        let (probe, other) = (AttemptStart { probe: true, ..start(true, 0) }, start(true, 0));
+        let again = retry(1, 0, Mode::AsIs);
+        for (start, sign, next, want) in [
+            (&probe, &clear, &NextStep::Report, true),
+            (&other, &clear, &NextStep::Report, false),
+            (&other, &met, &NextStep::Report, true),
+            (&other, &met, &again, false),
+        ] {
+            let told = sign_to_tell(start, Some(sign.clone()), next);
+            assert_eq!(told.is_some(), want, "{sign:?} {next:?}");
+        }
     }
 }

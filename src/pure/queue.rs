@@ -6,17 +6,13 @@
 //! is taken out by value: what waits here waits nowhere else.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
+use super::dispatch::{Agent, Lane};
 use super::hold::{Hold, Holds};
 
 /// Number of acceptance; it survives restarts and retries, so that an item that comes back is first
 /// in line again.
 pub type Seq = u64;
-/// What may not run twice at once: the project's working tree.
-pub type Lane = Arc<str>;
-/// An agent's name, as in [`super::dispatch::AGENTS`].
-pub type Agent = &'static str;
 
 pub struct Queue<T> {
     per_lane_max: usize,
@@ -201,8 +197,9 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
     use crate::pure::dispatch::DispatchId;
-    use crate::pure::hold::{Limits, Notice, Sign};
+    use crate::pure::hold::{Limits, Notice};
     use crate::pure::report::ErrorType;
+    use crate::pure::sign::Sign;
 
     fn lane(name: &str) -> Lane {
         Lane::from(name)

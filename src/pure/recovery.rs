@@ -5,14 +5,15 @@
 //! doing by the threads. The order of the questions is that of strength: a committed report binds
 //! us most, a mere acceptance least.
 
-use super::outcome::StopCause;
+use super::claim::NextStep;
+use super::clocks::StopCause;
 
 /// How often a dispatch may take the daemon down while its files are being read, before it is given
 /// up.
 pub const DEATHS_MAX: u64 = 3;
 
 /// What stands in one claim's folder, and what is known of its processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// The copy matches the digest in `accepted.json`, or an attempt record holds both.
     pub accepted: bool,
@@ -26,11 +27,12 @@ pub struct Found {
     pub attempt: Option<FoundAttempt>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FoundAttempt {
     /// `attempt.json` could be read.
     pub readable: bool,
-    pub end: Option<FoundEnd>,
+    /// What its `end.json` says comes next.
+    pub end: Option<NextStep>,
     pub stop: Option<StopCause>,
     /// How often a daemon began to read what the session left; without an end on record it died
     /// there each time.
@@ -39,13 +41,6 @@ pub struct FoundAttempt {
     /// Some process carries the run token or holds the lock on stdout. Of an unreadable one: its
     /// agent left something.
     pub traces: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FoundEnd {
-    Report,
-    Retry,
-    Queue,
 }
 
 /// The agent's own process, by pid, start time and boot.
@@ -67,14 +62,28 @@ pub enum Step {
     Publish,
     /// It never ran: back into the queue, in its old place.
     Queue,
-    /// Its last attempt ended and a retry was decided: sweep, then queue the next attempt, first in
-    /// line.
-    QueueRetry,
-    /// Its last attempt ran into a hold: sweep, then queue the next attempt, first in line, where
-    /// it waits for the hold.
-    QueueAgain,
-    /// Its last attempt ended and a report was decided: sweep, then report what `end.json` says.
-    Conclude,
+    /// It may have run: a thread takes it up.
+    Resume(Resume),
+}
+
+/// How a thread takes up a dispatch that may have run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// The report is committed, and yet something of the session lives: sweep, then publish.
+    Publish,
+    /// The answer stands outside of the claim's folder: sweep, then see that answer through.
+    Stands,
+    /// Nothing says how far it came: sweep, then report it as interrupted, and never run it (again).
+    Gone,
+    Attempt(ResumeAttempt),
+}
+
+/// How an attempt with a record is brought to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResumeAttempt {
+    /// It ended, and that is on record: sweep, then do what `end.json` says. A retry, and what waits
+    /// for a hold, is queued first in line.
+    Follow(Follow),
     /// We were ending it: take up the kill ladder again, then judge.
     GoOnStopping(StopCause),
     /// It still runs: watch it to its end.
@@ -85,11 +94,38 @@ pub enum Step {
     /// Reading it kills the daemon: sweep, then report without reading that it was stopped, or that
     /// it failed.
     GiveUp(Option<StopCause>),
-    /// It may have run, and nothing says how: sweep, then report it as interrupted, and never run
-    /// it (again).
-    Gone,
-    /// Its answer stands outside of its folder: sweep, then see that answer through.
-    Stands,
+}
+
+/// What follows an end that is on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    Report,
+    Retry,
+    Queue,
+}
+
+impl Step {
+    /// As the audit log names it.
+    pub fn name(self) -> String {
+        let of = |word: &str, cause: StopCause| format!("{word}({})", cause.name());
+        match self {
+            Step::Discard => "discard".into(),
+            Step::Publish | Step::Resume(Resume::Publish) => "publish".into(),
+            Step::Queue => "queue".into(),
+            Step::Resume(Resume::Stands) => "stands".into(),
+            Step::Resume(Resume::Gone) => "gone".into(),
+            Step::Resume(Resume::Attempt(attempt)) => match attempt {
+                ResumeAttempt::Follow(Follow::Report) => "conclude".into(),
+                ResumeAttempt::Follow(Follow::Retry) => "queueretry".into(),
+                ResumeAttempt::Follow(Follow::Queue) => "queueagain".into(),
+                ResumeAttempt::GoOnStopping(cause) => of("goonstopping", cause),
+                ResumeAttempt::Adopt => "adopt".into(),
+                ResumeAttempt::Judge => "judge".into(),
+                ResumeAttempt::GiveUp(None) => "giveup(none)".into(),
+                ResumeAttempt::GiveUp(Some(cause)) => format!("giveup({})", of("some", cause)),
+            },
+        }
+    }
 }
 
 /// An agent that lives contradicts every record of its end and of its answer: both follow its end,
@@ -101,36 +137,42 @@ pub fn step(found: &Found) -> Step {
             return Step::Publish;
         }
         if found.answered {
-            return Step::Stands;
+            return Step::Resume(Resume::Stands);
         }
     }
-    let attempt = match found.attempt {
-        Some(attempt) if attempt.readable || !found.started => attempt,
-        _ if found.started => return Step::Gone,
-        _ => return if found.accepted { Step::Queue } else { Step::Discard },
-    };
-    match (attempt.end, attempt.stop, attempt.leader) {
-        (None, stop, _) if attempt.readings >= DEATHS_MAX => Step::GiveUp(stop),
-        (_, Some(cause), Leader::Alive) if attempt.readable => Step::GoOnStopping(cause),
-        (_, None, Leader::Alive) if attempt.readable => Step::Adopt,
-        (Some(FoundEnd::Report), _, _) => Step::Conclude,
-        (Some(FoundEnd::Retry), _, _) => Step::QueueRetry,
-        (Some(FoundEnd::Queue), _, _) => Step::QueueAgain,
-        (None, Some(cause), _) => Step::GoOnStopping(cause),
-        (None, None, Leader::Unknown) if attempt.readable && attempt.traces => Step::Adopt,
+    match &found.attempt {
+        Some(attempt) if attempt.readable || !found.started => step_of_attempt(found, attempt),
+        _ if found.started => Step::Resume(Resume::Gone),
+        _ if found.accepted => Step::Queue,
+        _ => Step::Discard,
+    }
+}
+
+fn step_of_attempt(found: &Found, attempt: &FoundAttempt) -> Step {
+    let resume = match (&attempt.end, attempt.stop, attempt.leader) {
+        (None, stop, _) if attempt.readings >= DEATHS_MAX => ResumeAttempt::GiveUp(stop),
+        (_, Some(cause), Leader::Alive) if attempt.readable => ResumeAttempt::GoOnStopping(cause),
+        (_, None, Leader::Alive) if attempt.readable => ResumeAttempt::Adopt,
+        (Some(NextStep::Report), _, _) => ResumeAttempt::Follow(Follow::Report),
+        (Some(NextStep::Retry { .. }), _, _) => ResumeAttempt::Follow(Follow::Retry),
+        (Some(NextStep::Queue { .. }), _, _) => ResumeAttempt::Follow(Follow::Queue),
+        (None, Some(cause), _) => ResumeAttempt::GoOnStopping(cause),
+        (None, None, Leader::Unknown) if attempt.readable && attempt.traces => ResumeAttempt::Adopt,
         (None, None, Leader::Unknown)
             if !attempt.readable && !attempt.traces && !found.accepted =>
         {
-            Step::Discard
+            return Step::Discard;
         }
         // Without a readable record there is no deadline to hold it to: it is ended, and says so.
-        (None, None, Leader::Alive | Leader::Dead | Leader::Unknown) => Step::Judge,
-    }
+        (None, None, Leader::Alive | Leader::Dead | Leader::Unknown) => ResumeAttempt::Judge,
+    };
+    Step::Resume(Resume::Attempt(resume))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pure::claim::Mode;
 
     const RAN: FoundAttempt = FoundAttempt {
         readable: true,
@@ -153,7 +195,13 @@ mod tests {
 
     #[test]
     fn each_state_has_its_step() {
+        use ResumeAttempt::{Adopt, GiveUp, GoOnStopping, Judge};
         use StopCause::Ttl;
+        let attempt = |resume| Step::Resume(Resume::Attempt(resume));
+        let follow = |what| attempt(ResumeAttempt::Follow(what));
+        let retry =
+            || NextStep::Retry { mode: Mode::AsIs, retries: 1, not_before_ms: 0, delay_ms: 0 };
+        let queue = || NextStep::Queue { mode: Mode::AsIs, retries: 0, waits: 1 };
         let rows = [
             ("nothing valid", Found { accepted: false, ..found(None) }, Step::Discard),
             ("accepted only", found(None), Step::Queue),
@@ -161,19 +209,19 @@ mod tests {
             (
                 "leader alive",
                 found(Some(FoundAttempt { leader: Leader::Alive, ..RAN })),
-                Step::Adopt,
+                attempt(Adopt),
             ),
-            ("leader dead", found(Some(RAN)), Step::Judge),
-            ("dead, child left", found(Some(FoundAttempt { traces: true, ..RAN })), Step::Judge),
+            ("leader dead", found(Some(RAN)), attempt(Judge)),
+            ("dead, child left", found(Some(FoundAttempt { traces: true, ..RAN })), attempt(Judge)),
             (
                 "killed between fork and child.json, alive",
                 found(Some(FoundAttempt { leader: Leader::Unknown, traces: true, ..RAN })),
-                Step::Adopt,
+                attempt(Adopt),
             ),
             (
                 "killed between attempt.json and fork",
                 found(Some(FoundAttempt { leader: Leader::Unknown, ..RAN })),
-                Step::Judge,
+                attempt(Judge),
             ),
             (
                 "torn attempt.json of an agent that was never started",
@@ -181,32 +229,36 @@ mod tests {
                     started: false,
                     ..found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN }))
                 },
-                Step::Judge,
+                attempt(Judge),
             ),
             (
                 "unreadable, and started",
                 found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN })),
-                Step::Gone,
+                Step::Resume(Resume::Gone),
             ),
-            ("started, and no attempt is left", Found { started: true, ..found(None) }, Step::Gone),
+            (
+                "started, and no attempt is left",
+                Found { started: true, ..found(None) },
+                Step::Resume(Resume::Gone),
+            ),
             (
                 "nothing is left but that it started",
                 Found { accepted: false, started: true, ..found(None) },
-                Step::Gone,
+                Step::Resume(Resume::Gone),
             ),
-            ("answered from memory", Found { answered: true, ..found(Some(RAN)) }, Step::Stands),
+            (
+                "answered from memory",
+                Found { answered: true, ..found(Some(RAN)) },
+                Step::Resume(Resume::Stands),
+            ),
             (
                 "a living agent, and an answer that cannot be ours",
                 Found {
                     report: true,
                     answered: true,
-                    ..found(Some(FoundAttempt {
-                        leader: Leader::Alive,
-                        end: Some(FoundEnd::Retry),
-                        ..RAN
-                    }))
+                    ..found(Some(FoundAttempt { leader: Leader::Alive, end: Some(retry()), ..RAN }))
                 },
-                Step::Adopt,
+                attempt(Adopt),
             ),
             (
                 "torn attempt.json, and nothing else that says what it was",
@@ -229,46 +281,69 @@ mod tests {
                         ..RAN
                     }))
                 },
-                Step::Judge,
+                attempt(Judge),
             ),
             (
                 "we were stopping it",
                 found(Some(FoundAttempt { stop: Some(Ttl), leader: Leader::Alive, ..RAN })),
-                Step::GoOnStopping(Ttl),
+                attempt(GoOnStopping(Ttl)),
             ),
             (
                 "ended, report due",
-                found(Some(FoundAttempt { end: Some(FoundEnd::Report), stop: Some(Ttl), ..RAN })),
-                Step::Conclude,
+                found(Some(FoundAttempt { end: Some(NextStep::Report), stop: Some(Ttl), ..RAN })),
+                follow(Follow::Report),
             ),
             (
                 "ended, retry due",
-                found(Some(FoundAttempt { end: Some(FoundEnd::Retry), ..RAN })),
-                Step::QueueRetry,
+                found(Some(FoundAttempt { end: Some(retry()), ..RAN })),
+                follow(Follow::Retry),
             ),
             (
                 "ended, to wait for a hold",
-                found(Some(FoundAttempt { end: Some(FoundEnd::Queue), ..RAN })),
-                Step::QueueAgain,
+                found(Some(FoundAttempt { end: Some(queue()), ..RAN })),
+                follow(Follow::Queue),
             ),
-            ("read once before", found(Some(FoundAttempt { readings: 2, ..RAN })), Step::Judge),
+            ("read once before", found(Some(FoundAttempt { readings: 2, ..RAN })), attempt(Judge)),
             (
                 "poison",
                 found(Some(FoundAttempt { readings: DEATHS_MAX, stop: Some(Ttl), ..RAN })),
-                Step::GiveUp(Some(Ttl)),
+                attempt(GiveUp(Some(Ttl))),
             ),
             (
                 "read three times, and the end is known",
                 found(Some(FoundAttempt {
                     readings: DEATHS_MAX,
-                    end: Some(FoundEnd::Report),
+                    end: Some(NextStep::Report),
                     ..RAN
                 })),
-                Step::Conclude,
+                follow(Follow::Report),
             ),
         ];
         for (name, state, want) in rows {
             assert_eq!(step(&state), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_audit_log_keeps_its_names_for_the_steps() {
+        use ResumeAttempt::*;
+        let attempt = |resume| Step::Resume(Resume::Attempt(resume));
+        for (step, name) in [
+            (Step::Discard, "discard"),
+            (Step::Publish, "publish"),
+            (Step::Resume(Resume::Gone), "gone"),
+            (Step::Resume(Resume::Stands), "stands"),
+            (attempt(Follow(super::Follow::Report)), "conclude"),
+            (attempt(Follow(super::Follow::Retry)), "queueretry"),
+            (attempt(Follow(super::Follow::Queue)), "queueagain"),
+            (attempt(GoOnStopping(StopCause::Ttl)), "goonstopping(ttl)"),
+            (attempt(GoOnStopping(StopCause::ResultGrace)), "goonstopping(resultgrace)"),
+            (attempt(Adopt), "adopt"),
+            (attempt(Judge), "judge"),
+            (attempt(GiveUp(None)), "giveup(none)"),
+            (attempt(GiveUp(Some(StopCause::OutputLimit))), "giveup(some(outputlimit))"),
+        ] {
+            assert_eq!(step.name(), name);
         }
     }
 }

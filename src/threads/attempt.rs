@@ -11,31 +11,32 @@ use std::path::Path;
 use serde_json::json;
 
 use super::follow::Follower;
-use super::watch::limits;
 use super::{Cancel, Context, Unwritten, persist};
 use crate::effects::process::{Mark, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
 use crate::effects::{clock, git};
-use crate::pure::agent::{Driver, Summary, Tokens};
-use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
-use crate::pure::config::OnInterrupt;
+use crate::pure::agent::{Driver, Summary};
+use crate::pure::claim::{AttemptEnd, AttemptFacts, AttemptStart, Moment, NextStep};
+use crate::pure::clocks::{Limits, StopCause};
 use crate::pure::config::projects::Verify;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::environment::{self, DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
-use crate::pure::hold::{self, Sign};
-use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify, warnings_of_work};
-use crate::pure::policy::{self, Knobs, Mode, Next, Tried};
-use crate::pure::redact::redact;
-use crate::pure::report::{AttemptReport, ErrorType, GitFacts, Status};
-use crate::pure::time::rfc3339;
+use crate::pure::outcome::{Ending, Evidence, Exit, classify, warnings_of_work};
+use crate::pure::policy::{self, Knobs};
+use crate::pure::report::{ErrorType, GitFacts, Status};
+use crate::pure::sign::{self, Sign};
 
 /// What an answer says of records that could not be asked for it.
 pub(super) const FROM_MEMORY: &str =
     "records of this dispatch were gone or damaged: this is what the daemon remembered of it";
 /// Why what would have been tried again is not.
 const NOT_AGAIN: &str = "it is not tried again: the records of the attempt are gone or damaged";
-/// At most one counted retry a dispatch.
-const RETRIES_MAX: u32 = 1;
+
+/// An attempt whose end is on record.
+pub struct Settled {
+    pub start: AttemptStart,
+    pub end: AttemptEnd,
+}
 
 /// A session that runs, ran, or may have run.
 pub struct Running<'c> {
@@ -121,12 +122,7 @@ impl Running<'_> {
 
     /// After the agent's end: sweeps, reads what it left, decides, and writes that down. `None`:
     /// the daemon is being ended before that could be written.
-    pub fn settle(
-        mut self,
-        claim: &Claim,
-        exit: Option<Exit>,
-        cancel: &Cancel,
-    ) -> Option<AttemptEnd> {
+    pub fn settle(mut self, claim: &Claim, exit: Option<Exit>, cancel: &Cancel) -> Option<Settled> {
         if !self.is_ours() {
             return None;
         }
@@ -138,22 +134,40 @@ impl Running<'_> {
         let (summary, mut ending) = self.judge(exit);
         let git = self.git_after(&summary);
         // Of the agent's own end, whatever its work is worth.
-        let sign = hold::sign(&ending, &summary, self.start.started_at_ms, clock::unix_ms());
+        let sign = sign::sign(&ending, &summary, self.start.started_at_ms, clock::unix_ms());
         // Before the acceptance command: what it leaves is not the agent's.
         let index_is_locked = summary.used_tools && git::index_is_locked(&self.start.dir());
         ending.warnings.extend(warnings_of_work(&summary, &git, index_is_locked));
         let (ending, verify) = self.verify(claim, ending, cancel)?;
-        let next = self.next_step(&ending, &summary, sign.as_ref());
-        let end = self.record(exit, summary, ending, next, swept, git);
-        let mut end = AttemptEnd { verify, ..end };
-        end.sign = sign.filter(|sign| self.is_to_be_told(sign, &end.next));
-        self.put_on_record(end)
+        let (now, knobs) = (clock::now(), Knobs::of(&self.context.settings()));
+        let next = policy::next(&self.start, &ending, &summary, sign.as_ref(), &now, &knobs);
+        let sign = policy::sign_to_tell(&self.start, sign, &next);
+        let facts = AttemptFacts { git, verify, ..self.facts(exit, summary) };
+        self.put_on_record(facts, ending, swept, (next, sign), &now)
+    }
+
+    fn facts(&self, exit: Option<Exit>, summary: Summary) -> AttemptFacts {
+        let output_length = self.follower.seen.bytes;
+        AttemptFacts { exit, summary, output_length, ..AttemptFacts::default() }
     }
 
     /// `None`: the daemon is being ended before that could be written. Where the attempt's own
     /// folder takes nothing, its end is known to this daemon only, so that nothing may follow it
     /// but the report.
-    fn put_on_record(&self, mut end: AttemptEnd) -> Option<AttemptEnd> {
+    fn put_on_record(
+        self,
+        facts: AttemptFacts,
+        mut ending: Ending,
+        swept: Swept,
+        next: (NextStep, Option<Sign>),
+        now: &Moment,
+    ) -> Option<Settled> {
+        if swept.unseen_holder {
+            let warning = "something that the daemon cannot see still holds the session's output";
+            ending.warnings.push(warning.into());
+        }
+        let facts = AttemptFacts { leftovers: swept.leftovers, ..facts };
+        let mut end = AttemptEnd::new(&self.start, facts, ending, next, now);
         match persist(self.context, || self.attempt.write_end(&end)) {
             Ok(()) => {}
             Err(Unwritten::DaemonEnds) => return None,
@@ -167,12 +181,12 @@ impl Running<'_> {
             }
         }
         self.context.tell_moved_aside();
-        Some(end)
+        Some(Settled { start: self.start, end })
     }
 
     /// Ends what is left of the session, without reading a word of it: for a dispatch that kills
     /// its reader. If it was stopped, that is what became of it.
-    pub fn give_up(mut self, claim: &Claim) -> Option<AttemptEnd> {
+    pub fn give_up(mut self, claim: &Claim) -> Option<Settled> {
         let swept = self.sweep(claim);
         self.follower.seen.bytes = self.attempt.stdout_bytes();
         let why = "the daemon died several times while reading this session's files".to_string();
@@ -184,8 +198,8 @@ impl Running<'_> {
             let (status, error_type) = (Status::Failed, Some(ErrorType::Interrupted));
             Ending { status, error_type, error: Some(why), warnings: Vec::new() }
         };
-        let end = self.record(None, summary, ending, NextStep::Report, swept, git);
-        self.put_on_record(end)
+        let facts = AttemptFacts { git, ..self.facts(None, summary) };
+        self.put_on_record(facts, ending, swept, (NextStep::Report, None), &clock::now())
     }
 
     /// For an attempt whose end is on record: nothing of it may be left when its answer appears.
@@ -237,7 +251,7 @@ impl Running<'_> {
             driver: self.driver,
             stop: self.stop,
             ttl_seconds: (ttl_ms / 1000) as u64,
-            limits: &limits(&self.context.settings()),
+            limits: &Limits::of(&self.context.settings()),
             exit,
             summary,
             stdout_bytes: self.follower.seen.bytes,
@@ -247,127 +261,18 @@ impl Running<'_> {
 
     fn git_after(&self, summary: &Summary) -> GitFacts {
         let (dir, before) = (&self.start.dir(), &self.start.git);
-        let (now, monotonic) = (clock::unix_ms(), clock::monotonic_ms());
-        let elapsed_ms = self.start.first.elapsed_ms(now, monotonic, clock::boot_id());
+        let (now, first) = (clock::now(), &self.start.first);
+        let elapsed_ms = now.ms_since(first);
         let look = git::Look {
             // Whoever was cut off may have done what its stream does not say.
             may_have_changed: summary.used_tools || summary.result.is_none(),
             used_tools: summary.used_tools,
-            since_ms: self.start.first.at_ms,
+            since_ms: first.at_ms,
             // Where the clock was set meanwhile, the times of files say nothing.
-            clock_was_set: (now - self.start.first.at_ms).abs_diff(elapsed_ms as i64) > 1000,
+            clock_was_set: (now.at_ms - first.at_ms).abs_diff(elapsed_ms as i64) > 1000,
             timeout: self.context.settings().git_timeout,
         };
         let after = git::after(&self.context.processes, &self.context.store, dir, before, &look);
         after.unwrap_or_else(|| before.clone())
-    }
-
-    /// That an agent works is news only of one that was let through a hold; that it does not, once
-    /// nothing more is tried.
-    fn is_to_be_told(&self, sign: &Sign, next: &NextStep) -> bool {
-        match sign {
-            Sign::Clear { .. } => self.start.probe,
-            Sign::Met { .. } => !matches!(next, NextStep::Retry { .. }),
-        }
-    }
-
-    fn next_step(&self, ending: &Ending, summary: &Summary, sign: Option<&Sign>) -> NextStep {
-        let settings = &self.context.settings();
-        let (now, monotonic) = (clock::unix_ms(), clock::monotonic_ms());
-        let elapsed_ms = self.start.first.elapsed_ms(now, monotonic, clock::boot_id());
-        let tried = Tried {
-            attempt: self.attempt.number,
-            retries: self.start.retries,
-            waits: self.start.waits,
-            probe: self.start.probe,
-            elapsed_seconds: elapsed_ms as f64 / 1000.0,
-            resumed: matches!(self.start.mode, Mode::Resume { .. }),
-            had_learnings: self.start.had_learnings,
-            assistant_turns: summary.assistant_turns,
-            session_id: summary.session_id.clone(),
-        };
-        let knobs = Knobs {
-            rate_limit_backoff_seconds: settings.rate_limit_backoff.as_secs_f64(),
-            retries_max: RETRIES_MAX,
-            retry_interrupted: settings.on_interrupt == OnInterrupt::Retry,
-            probe_keep_seconds: settings.probe_keep.as_secs_f64(),
-        };
-        match policy::next(ending, summary, sign, &tried, &knobs) {
-            Next::Report => NextStep::Report,
-            Next::Queue { mode, waits } => {
-                NextStep::Queue { mode, retries: self.start.retries, waits }
-            }
-            Next::Retry { delay_seconds, mode, counts } => {
-                let delay_ms = (delay_seconds * 1000.0) as u64;
-                NextStep::Retry {
-                    mode,
-                    retries: self.start.retries + u32::from(counts),
-                    not_before_ms: now + delay_ms as i64,
-                    delay_ms,
-                }
-            }
-        }
-    }
-
-    fn record(
-        &self,
-        exit: Option<Exit>,
-        summary: Summary,
-        mut ending: Ending,
-        next: NextStep,
-        swept: Swept,
-        git: GitFacts,
-    ) -> AttemptEnd {
-        let (now, monotonic) = (clock::unix_ms(), clock::monotonic_ms());
-        if swept.unseen_holder {
-            let warning = "something that the daemon cannot see still holds the session's output";
-            ending.warnings.push(warning.into());
-        }
-        let result = summary.result.unwrap_or_default();
-        let tokens = Some(summary.tokens).filter(|tokens| *tokens != Tokens::default());
-        let same_boot = self.start.boot_id == clock::boot_id();
-        let ran_ms = if same_boot {
-            monotonic - self.start.started_monotonic_ms
-        } else {
-            now - self.start.started_at_ms
-        };
-        let attempt = AttemptReport {
-            attempt: self.attempt.number,
-            started_at: Some(rfc3339(self.start.started_at_ms)),
-            duration: Some(ran_ms.max(0) as f64 / 1000.0),
-            session_id: summary.session_id.or_else(|| Some(self.start.session_id.clone())),
-            resumed: matches!(self.start.mode, Mode::Resume { .. }),
-            exit_code: exit.and_then(|e| e.code),
-            signal: exit.and_then(|e| e.signal),
-            error_type: ending.error_type,
-            error: ending.error.as_deref().map(redact),
-            num_turns: result.num_turns,
-            total_cost_usd: result.total_cost_usd,
-            input_tokens: tokens.map(|tokens| tokens.input),
-            output_tokens: tokens.map(|tokens| tokens.output),
-            pr: summary.pull_request,
-        };
-        let denials = result.denials.into_iter().map(|mut denial| {
-            denial.input = denial.input.as_deref().map(redact);
-            denial
-        });
-        AttemptEnd {
-            finished_at_ms: now,
-            elapsed_ms: self.start.first.elapsed_ms(now, monotonic, clock::boot_id()),
-            retries: self.start.retries,
-            first: self.start.first.clone(),
-            output_length: self.follower.seen.bytes,
-            result: result.text.or(summary.last_text),
-            usage: result.usage,
-            cost_tokens: result.cost_tokens,
-            permission_denials: denials.collect(),
-            leftovers: swept.leftovers,
-            attempt,
-            sign: None,
-            ending,
-            next,
-            git,
-            verify: None,
-        }
     }
 }

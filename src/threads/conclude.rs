@@ -10,31 +10,20 @@ use super::attempt::FROM_MEMORY;
 use super::{Context, Event, Unwritten, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::store::{Claim, ClaimFiles, Committed, IdOwner, OutboxEntry};
+use crate::effects::store::{Claim, Committed, Contents, IdOwner, OutboxEntry};
 use crate::pure::answer::{self, ascii_json};
-use crate::pure::claim::{Accepted, AttemptEnd, NextStep};
+use crate::pure::claim::{AttemptEnd, NextStep};
 use crate::pure::delivery;
 use crate::pure::digest::sha256_hex;
-use crate::pure::dispatch::{Dispatch, DispatchId};
+use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{AttemptReport, ErrorType, Report, Status};
-
-/// A claim with what its files say: all that an answer needs.
-#[derive(Debug)]
-pub struct Dossier {
-    pub claim: Claim,
-    pub accepted: Accepted,
-    /// The exact bytes that were accepted.
-    pub bytes: Vec<u8>,
-    pub dispatch: Dispatch,
-}
 
 /// A dispatch on its way from its report to its end.
 #[derive(Debug)]
 pub struct Answering {
     claim: Claim,
-    /// What was accepted, if that is known: for a fresh folder, and to find the inbox file.
-    files: Option<ClaimFiles>,
-    callback_url: Option<String>,
+    /// What was accepted, if that is known: for a fresh folder, the inbox file, and the callback.
+    contents: Option<Contents>,
     report: Report,
     /// The report's exact bytes, once it is committed.
     bytes: Vec<u8>,
@@ -56,44 +45,39 @@ enum Step {
 }
 
 impl Answering {
-    fn new(dossier: Dossier, report: Report) -> Answering {
-        let Dossier { claim, accepted, bytes, dispatch } = dossier;
-        Answering {
-            claim,
-            files: Some(ClaimFiles { accepted, bytes }),
-            callback_url: dispatch.callback_url,
-            report,
-            bytes: Vec::new(),
-            step: Step::Commit,
-            is_afresh: false,
-        }
+    /// With a report that has to be committed. `contents`: what was accepted, if that is known.
+    pub fn new(claim: Claim, contents: Option<Contents>, report: Report) -> Answering {
+        let (bytes, step) = (Vec::new(), Step::Commit);
+        Answering { claim, contents, report, bytes, step, is_afresh: false }
     }
 
     /// With how the last attempt ended; `earlier` are those before it.
     pub fn of_attempts(
         context: &Context,
-        dossier: Dossier,
+        claim: Claim,
+        contents: Contents,
         earlier: Vec<AttemptReport>,
         last: AttemptEnd,
     ) -> Answering {
-        let logs = context.store.finished_dir(&dossier.claim.id).display().to_string();
-        let report = answer::from_attempts(&dossier.dispatch, earlier, last, logs);
-        Answering::new(dossier, report)
+        let logs = context.store.finished_dir(&claim.id).display().to_string();
+        let report = answer::from_attempts(&contents.dispatch, earlier, last, logs);
+        Answering::new(claim, Some(contents), report)
     }
 
     /// Without (another) session: it was cancelled, withdrawn, or could not be started. `last`: how
     /// the newest attempt ended, which is a part of the answer.
     pub fn without_session(
         context: &Context,
-        dossier: Dossier,
+        claim: Claim,
+        contents: Contents,
         earlier: Vec<AttemptReport>,
         last: Option<AttemptEnd>,
         (status, kind, error): (Status, ErrorType, &str),
     ) -> Answering {
         let Some(mut end) = last else {
             let now = clock::unix_ms();
-            let report = answer::without_session(&dossier.dispatch, status, kind, error, now);
-            return Answering::new(dossier, report);
+            let report = answer::without_session(&contents.dispatch, status, kind, error, now);
+            return Answering::new(claim, Some(contents), report);
         };
         if let NextStep::Retry { retries, .. } = end.next {
             end.retries = retries;
@@ -101,31 +85,19 @@ impl Answering {
         end.ending.status = status;
         end.ending.error_type = Some(kind);
         end.ending.error = Some(error.to_string());
-        Answering::of_attempts(context, dossier, earlier, end)
-    }
-
-    /// For one of which nothing can be read any more, or that was never more than a name.
-    pub fn of_remains(
-        claim: Claim,
-        files: Option<ClaimFiles>,
-        callback_url: Option<String>,
-        report: Report,
-    ) -> Answering {
-        let (bytes, step) = (Vec::new(), Step::Commit);
-        Answering { claim, files, callback_url, report, bytes, step, is_afresh: false }
+        Answering::of_attempts(context, claim, contents, earlier, end)
     }
 
     /// For a report that is committed already: in the claim's folder, or (`is_afresh`) outside of
     /// it.
     pub fn of_committed(
         claim: Claim,
-        files: Option<ClaimFiles>,
-        callback_url: Option<String>,
+        contents: Option<Contents>,
         committed: Committed,
         is_afresh: bool,
     ) -> Answering {
         let (Committed { report, bytes }, step) = (committed, Step::Publish);
-        Answering { claim, files, callback_url, report, bytes, step, is_afresh }
+        Answering { claim, contents, report, bytes, step, is_afresh }
     }
 
     pub fn id(&self) -> &DispatchId {
@@ -209,14 +181,15 @@ impl Answering {
     }
 
     fn commit_afresh(&mut self, context: &Context) -> Result<()> {
-        context.store.commit_afresh(&self.claim.id, self.files.as_ref(), &self.bytes)?;
+        context.store.commit_afresh(&self.claim.id, self.contents.as_ref(), &self.bytes)?;
         self.is_afresh = true;
         Ok(())
     }
 
     /// Where it is to be sent, or why it cannot be.
     fn callback(&self, context: &Context) -> Option<std::result::Result<&String, &'static str>> {
-        let url = self.callback_url.as_ref().filter(|_| !context.settings().local_only)?;
+        let url = self.contents.as_ref()?.dispatch.callback_url.as_ref();
+        let url = url.filter(|_| !context.settings().local_only)?;
         Some(delivery::origin(url).map(|_| url))
     }
 
@@ -249,7 +222,7 @@ impl Answering {
 
     /// What fails here leaves something behind that the next start removes.
     fn remove_file(&self, context: &Context) {
-        let Some(ClaimFiles { accepted, .. }) = &self.files else { return };
+        let Some(Contents { accepted, .. }) = &self.contents else { return };
         if let Err(e) = context.store.remove_answered(&self.claim, accepted) {
             log::warn!("{e}");
         }

@@ -11,22 +11,21 @@ use super::conclude::Answering;
 use super::{Context, notice_of};
 use crate::effects::error::Result;
 use crate::effects::process::Mark;
-use crate::effects::store::{Attempt, Claim, ClaimFiles, Committed, InboxName, Record};
+use crate::effects::store::{Attempt, Claim, Committed, Contents, InboxName, Record};
 use crate::effects::{clock, project};
-use crate::pure::claim::{AttemptStart, Identity, NextStep};
+use crate::pure::claim::{AttemptStart, Identity};
 use crate::pure::digest::sha256_of_hex;
-use crate::pure::dispatch::{self, Dispatch, DispatchId};
+use crate::pure::dispatch::{self, DispatchId, Lane};
 use crate::pure::environment::{DISPATCH_FILE, RUN_TOKEN};
 use crate::pure::hold::Notice;
-use crate::pure::queue::Lane;
-use crate::pure::recovery::{Found, FoundAttempt, FoundEnd, Leader, Step, step};
+use crate::pure::recovery::{Found, FoundAttempt, Leader, Resume, ResumeAttempt, Step, step};
 
 #[derive(Default)]
 pub struct Recovered {
     /// To be queued, each in its old place.
     pub waiting: Vec<Claim>,
     /// In the middle of an attempt: each gets a thread.
-    pub taken_up: Vec<(Claim, Step)>,
+    pub taken_up: Vec<(Claim, Resume)>,
     /// What attempts said that had ended, and when: it may not have reached `holds.json`.
     pub notices: Vec<(i64, Notice)>,
     /// Answers that could not be seen through at once, and why.
@@ -71,44 +70,37 @@ pub fn recover_one(context: &Context, id: DispatchId, recovered: &mut Recovered)
 }
 
 fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Recovered) {
-    let Looked { files, report, found, folder } = looked;
+    let Looked { contents, report, found, folder } = looked;
     let step = step(&found);
     if step != Step::Queue {
-        let name = format!("{step:?}").to_lowercase();
-        context.audit.record("recovered", id.as_str(), &[("step", json!(name))]);
+        let details = [("step", json!(step.name()))];
+        context.audit.record("recovered", id.as_str(), &details);
     }
-    let Some(files) = files else {
+    let Some(contents) = contents else {
         return take_up_remains(context, id, step, report, recovered);
     };
-    let dispatch = dispatch::parse(&files.bytes, 0).ok();
-    let claim = claim_of(context, id, &files, dispatch.as_ref(), folder);
-    match step {
-        Step::Discard => discard(context, &claim.id),
+    let claim = claim_of(context, id, &contents, folder);
+    match (step, report) {
+        (Step::Discard, _) => discard(context, &claim.id),
         // A report that a session wrote must not be told as long as that lives.
-        Step::Publish if recovered.is_living(context, &claim.id) => {
-            recovered.taken_up.push((claim, step));
+        (Step::Publish, _) if recovered.is_living(context, &claim.id) => {
+            recovered.taken_up.push((claim, Resume::Publish));
         }
-        Step::Publish => {
-            let url = dispatch.and_then(|dispatch| dispatch.callback_url);
-            if let Some(report) = report {
-                publish(
-                    context,
-                    Answering::of_committed(claim, Some(files), url, report, false),
-                    recovered,
-                );
+        (Step::Publish, Some(report)) => {
+            publish(
+                context,
+                Answering::of_committed(claim, Some(contents), report, false),
+                recovered,
+            );
+        }
+        (Step::Publish, None) => {}
+        (Step::Queue, _) => recovered.waiting.push(claim),
+        (Step::Resume(resume), _) => {
+            if matches!(resume, Resume::Attempt(ResumeAttempt::Follow(_))) {
+                recovered.notices.extend(last_notice(context, &claim));
             }
+            recovered.taken_up.push((claim, resume));
         }
-        Step::Queue => recovered.waiting.push(claim),
-        Step::QueueRetry | Step::QueueAgain | Step::Conclude => {
-            recovered.notices.extend(last_notice(context, &claim));
-            recovered.taken_up.push((claim, step));
-        }
-        Step::GoOnStopping(_)
-        | Step::Adopt
-        | Step::Judge
-        | Step::GiveUp(_)
-        | Step::Gone
-        | Step::Stands => recovered.taken_up.push((claim, step)),
     }
 }
 
@@ -132,34 +124,33 @@ fn take_up_remains(
         accepted_at_ms: clock::unix_ms(),
         seq: 0,
         folder: None,
-        in_hand: None,
+        contents: None,
         resume: None,
         id,
     };
     match (step, report) {
         (Step::Discard, _) => discard(context, &claim.id),
         (Step::Publish, Some(report)) => {
-            publish(context, Answering::of_committed(claim, None, None, report, false), recovered)
+            publish(context, Answering::of_committed(claim, None, report, false), recovered)
         }
-        _ => {
+        (step, _) => {
             // Its project is not free before nothing of it is left there.
-            if let Some((files, dispatch)) = in_inbox(context, &claim) {
-                claim = claim_of(context, claim.id, &files, Some(&dispatch), None);
+            if let Some(contents) = in_inbox(context, &claim) {
+                claim = claim_of(context, claim.id, &contents, None);
             }
-            let step = if step == Step::Stands { step } else { Step::Gone };
-            recovered.taken_up.push((claim, step));
+            let stands = step == Step::Resume(Resume::Stands);
+            recovered.taken_up.push((claim, if stands { Resume::Stands } else { Resume::Gone }));
         }
     }
 }
 
 /// What the inbox file says of one whose own folder says nothing.
-pub(super) fn in_inbox(context: &Context, claim: &Claim) -> Option<(ClaimFiles, Dispatch)> {
-    let files = context.store.find_in_inbox(claim).unwrap_or_else(|e| {
+pub(super) fn in_inbox(context: &Context, claim: &Claim) -> Option<Contents> {
+    let found = context.store.find_in_inbox(claim, context.settings().min_ttl_seconds);
+    found.unwrap_or_else(|e| {
         log::warn!("{e}");
         None
-    })?;
-    let dispatch = dispatch::parse(&files.bytes, context.settings().min_ttl_seconds).ok()?;
-    (dispatch.id == claim.id).then_some((files, dispatch))
+    })
 }
 
 fn discard(context: &Context, id: &DispatchId) {
@@ -181,7 +172,7 @@ fn publish(context: &Context, mut answering: Answering, recovered: &mut Recovere
 }
 
 struct Looked {
-    files: Option<ClaimFiles>,
+    contents: Option<Contents>,
     report: Option<Committed>,
     found: Found,
     folder: Option<Identity>,
@@ -190,47 +181,40 @@ struct Looked {
 fn look(context: &Context, id: &DispatchId) -> Result<Looked> {
     let store = &context.store;
     let folder = store.open_up_claim(id)?;
-    let (files, report) = (store.read_claim(id)?, store.read_committed(id)?);
+    let (contents, report) = (store.read_claim(id)?, store.read_committed(id)?);
     let started = store.has_started(id)?;
     let attempt = store.last_attempt(id)?;
     let attempt = attempt.map(|attempt| look_at_attempt(context, attempt)).transpose()?;
     // One that never ran is answered nowhere else: what stands there is not ours.
     let may_have_run = started || attempt.is_some();
     let answered = report.is_none() && may_have_run && store.find_answer(id)?.is_some();
-    let found =
-        Found { accepted: files.is_some(), started, report: report.is_some(), answered, attempt };
-    Ok(Looked { files, report, found, folder })
+    let (accepted, is_committed) = (contents.is_some(), report.is_some());
+    let found = Found { accepted, started, report: is_committed, answered, attempt };
+    Ok(Looked { contents, report, found, folder })
 }
 
 fn claim_of(
     context: &Context,
     id: DispatchId,
-    files: &ClaimFiles,
-    dispatch: Option<&Dispatch>,
+    Contents { accepted, dispatch, .. }: &Contents,
     folder: Option<Identity>,
 ) -> Claim {
-    let (dir, project, agent) = match dispatch {
-        Some(d) => {
-            let dir = project::expand(&d.project_dir, context.home.as_deref());
-            (dir, d.project.as_str(), d.target_agent.as_str())
-        }
-        None => Default::default(),
-    };
+    let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
     let is_detached = context.store.is_detached(&id);
-    let name = InboxName { name: files.accepted.inbox_name(), seen: None };
+    let name = InboxName { name: accepted.inbox_name(), seen: None };
     let names = if is_detached { Vec::new() } else { vec![name] };
     Claim {
         id,
-        seq: files.accepted.seq,
+        seq: accepted.seq,
         lane: project::lane(&dir),
-        agent: dispatch::agent_name(agent),
-        sha256: sha256_of_hex(&files.accepted.sha256),
+        agent: dispatch::agent_name(&dispatch.target_agent),
+        sha256: sha256_of_hex(&accepted.sha256),
         names,
         is_detached,
-        project: project.into(),
-        accepted_at_ms: files.accepted.at_ms(),
+        project: dispatch.project.as_str().into(),
+        accepted_at_ms: accepted.at_ms(),
         folder,
-        in_hand: None,
+        contents: None,
         resume: None,
     }
 }
@@ -244,11 +228,7 @@ fn last_notice(context: &Context, claim: &Claim) -> Option<(i64, Notice)> {
 fn look_at_attempt(context: &Context, mut attempt: Attempt) -> Result<FoundAttempt> {
     attempt.find()?;
     let end = match attempt.end()? {
-        Record::Read(end) => Some(match end.next {
-            NextStep::Report => FoundEnd::Report,
-            NextStep::Retry { .. } => FoundEnd::Retry,
-            NextStep::Queue { .. } => FoundEnd::Queue,
-        }),
+        Record::Read(end) => Some(end.next.clone()),
         Record::Absent | Record::Unreadable => None,
     };
     let stop = attempt.stop()?.read().map(|stop| stop.cause);

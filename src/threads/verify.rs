@@ -14,8 +14,9 @@ use super::attempt::{Running, session_variables};
 use crate::effects::process::{Mark, Session, Spawn};
 use crate::effects::store::{Claim, OutputFile, VerifyLog};
 use crate::pure::claim::ChildRecord;
+use crate::pure::clocks::StopCause;
 use crate::pure::config::projects::Verify;
-use crate::pure::outcome::{Checked, Ending, Exit, StopCause, after_check, cut_check};
+use crate::pure::outcome::{Checked, Ending, Exit, after_check, cut_check};
 use crate::pure::redact::redact;
 use crate::pure::report::{Status, VerifyReport};
 

@@ -13,10 +13,10 @@ use super::{Cancel, Context};
 use crate::effects::clock;
 use crate::effects::store::Record;
 use crate::pure::claim::StopRecord;
-use crate::pure::clocks::{self, Limits, Look};
-use crate::pure::config::{OnShutdown, Settings};
+use crate::pure::clocks::{self, Limits, Look, StopCause};
+use crate::pure::config::OnShutdown;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::outcome::{Exit, StopCause};
+use crate::pure::outcome::Exit;
 
 /// How often a running session is looked at. Its end is seen at once all the same.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -106,13 +106,13 @@ impl Running<'_> {
             final_since_ms: seen.final_since_ms,
             still_since_ms: seen.still_since_ms,
         };
-        clocks::due(&look, &limits(&self.context.settings()))
+        clocks::due(&look, &Limits::of(&self.context.settings()))
     }
 
     /// Looks at what it wrote since the last look, and tells the heartbeat.
     fn follow(&mut self, id: &DispatchId) {
         let mark = self.context.settings().stall_timeout.map(|_| self.mark());
-        let stall_ms = limits(&self.context.settings()).stall_ms;
+        let stall_ms = Limits::of(&self.context.settings()).stall_ms;
         let processes = &self.context.processes;
         let news = self.follower.look(&self.attempt, stall_ms, || processes.cpu(mark.as_ref()?));
         if news {
@@ -129,15 +129,5 @@ impl Running<'_> {
             log::error!("{e}");
         }
         self.session.as_mut()?.stop(self.context.settings().kill_grace)
-    }
-}
-
-pub fn limits(settings: &Settings) -> Limits {
-    let ms = |limit: Option<Duration>| limit.map(|limit| limit.as_millis() as i64);
-    Limits {
-        start_ms: ms(settings.start_timeout),
-        stall_ms: ms(settings.stall_timeout),
-        result_grace_ms: ms(settings.result_grace),
-        stdout_bytes_max: settings.stdout_bytes_max,
     }
 }

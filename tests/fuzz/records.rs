@@ -14,7 +14,8 @@ use gstack_dispatch_daemon::effects::store::{
 };
 use gstack_dispatch_daemon::pure::answer;
 use gstack_dispatch_daemon::pure::claim::{
-    Accepted, AttemptEnd, AttemptStart, ChildRecord, StopRecord, name_from_text, name_to_text,
+    Accepted, AttemptEnd, AttemptStart, ChildRecord, Moment, StopRecord, name_from_text,
+    name_to_text,
 };
 use gstack_dispatch_daemon::pure::dispatch::{self, DispatchId};
 use gstack_dispatch_daemon::pure::hold::{Holds, Limits, Saved};
@@ -121,8 +122,9 @@ fn check_records(data: &[u8]) {
     }
     if let Some(start) = record::<AttemptStart>(data) {
         check_accepted(&start.accepted);
-        let _ = start.first.elapsed_ms(NOW_MS, 0, &start.boot_id);
-        let _ = start.first.elapsed_ms(NOW_MS, i64::MAX, "another");
+        for (monotonic_ms, boot_id) in [(0, start.boot_id.clone()), (i64::MAX, "another".into())] {
+            let _ = Moment { at_ms: NOW_MS, monotonic_ms, boot_id }.ms_since(&start.first);
+        }
         let _ = dispatch::parse(start.dispatch.as_bytes(), 0);
     }
     if let Some(end) = record::<AttemptEnd>(data) {

@@ -10,14 +10,16 @@ use std::fs;
 use std::path::PathBuf;
 
 use gstack_dispatch_daemon::pure::agent::{Driver, Summary, Transcript, driver};
+use gstack_dispatch_daemon::pure::claim::{AttemptStart, Mode, Moment, NextStep};
 use gstack_dispatch_daemon::pure::clocks::Limits;
+use gstack_dispatch_daemon::pure::clocks::StopCause;
 use gstack_dispatch_daemon::pure::cost;
-use gstack_dispatch_daemon::pure::hold::sign;
-use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
-use gstack_dispatch_daemon::pure::policy::{Knobs, Mode, Next, Tried, next};
+use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, classify};
+use gstack_dispatch_daemon::pure::policy::{Knobs, next};
 use gstack_dispatch_daemon::pure::report::AttemptReport;
 use gstack_dispatch_daemon::pure::report::ErrorType::{self, *};
 use gstack_dispatch_daemon::pure::report::Status::{self, *};
+use gstack_dispatch_daemon::pure::sign::sign;
 use serde_json::Value;
 
 use crate::util::{FIXTURES, json_file};
@@ -155,18 +157,15 @@ impl Recording {
     }
 
     /// As in the daemon: its second attempt, if it is a resumed session.
-    fn tried(&self, summary: &Summary) -> Tried {
-        let resumed = self.scenario.starts_with("resume-");
-        Tried {
-            attempt: 1 + u32::from(resumed),
-            retries: u32::from(resumed),
-            resumed,
-            waits: 0,
-            probe: false,
-            elapsed_seconds: 1.0,
-            had_learnings: !resumed,
-            assistant_turns: summary.assistant_turns,
-            session_id: summary.session_id.clone(),
+    fn start(&self) -> AttemptStart {
+        let is_resumed = self.scenario.starts_with("resume-");
+        let resumed = Mode::Resume { session_id: "s".into() };
+        AttemptStart {
+            attempt: 1 + u32::from(is_resumed),
+            retries: u32::from(is_resumed),
+            mode: if is_resumed { resumed } else { Mode::AsIs },
+            had_learnings: !is_resumed,
+            ..AttemptStart::default()
         }
     }
 }
@@ -210,21 +209,17 @@ fn judge(
     })
 }
 
-fn then(ending: &Ending, summary: &Summary, tried: &Tried) -> Then {
-    let knobs = Knobs {
-        rate_limit_backoff_seconds: 30.0,
-        retries_max: 1,
-        retry_interrupted: false,
-        probe_keep_seconds: 100.0,
-    };
+fn then(ending: &Ending, summary: &Summary, start: &AttemptStart) -> Then {
+    let knobs =
+        Knobs { rate_limit_backoff_ms: 30_000, retry_interrupted: false, probe_keep_ms: 100_000 };
     let sign = sign(ending, summary, 0, 1);
-    match next(ending, summary, sign.as_ref(), tried, &knobs) {
-        Next::Report => Answer,
-        Next::Queue { .. } => panic!("no recorded session met a usage limit: {ending:?}"),
-        Next::Retry { delay_seconds, mode, counts } => {
+    match next(start, ending, summary, sign.as_ref(), &Moment::default(), &knobs) {
+        NextStep::Report => Answer,
+        NextStep::Queue { .. } => panic!("no recorded session met a usage limit: {ending:?}"),
+        NextStep::Retry { delay_ms, mode, retries, .. } => {
             let waits = ending.error_type == Some(RateLimit);
-            assert_eq!(delay_seconds, if waits { 30.0 } else { 0.0 }, "{ending:?}");
-            match (mode, counts) {
+            assert_eq!(delay_ms, if waits { 30_000 } else { 0 }, "{ending:?}");
+            match (mode, retries > start.retries) {
                 (Mode::AsIs, true) => Again,
                 (Mode::AsIs, false) => Instead,
                 (Mode::WithoutLearnings, true) => WithoutLearnings,
@@ -291,7 +286,7 @@ fn every_recorded_session_is_judged_right() {
     each(|recording| {
         let (_, status, error_type, wanted) = recording.row().ok_or("has no row")?;
         let (summary, ending) = recording.judge(None);
-        let then = then(&ending, &summary, &recording.tried(&summary));
+        let then = then(&ending, &summary, &recording.start());
         same((ending.status, ending.error_type, then), (status, error_type, wanted))?;
         same(ending.error.is_some(), status != Completed)
     });
@@ -302,11 +297,11 @@ fn one_retry_at_most_and_without_learnings_none_for_an_overflow() {
     each(|recording| {
         let (_, _, _, wanted) = recording.row().ok_or("has no row")?;
         let (summary, ending) = recording.judge(None);
-        let first = recording.tried(&summary);
-        let bare = Tried { had_learnings: false, ..first.clone() };
+        let first = recording.start();
+        let bare = AttemptStart { had_learnings: false, ..first.clone() };
         let wanted_bare = if wanted == WithoutLearnings { Answer } else { wanted };
         same(then(&ending, &summary, &bare), wanted_bare)?;
-        let second = Tried { attempt: 2, retries: 1, ..first };
+        let second = AttemptStart { attempt: 2, retries: 1, ..first };
         let wanted_second = if wanted == Instead { Instead } else { Answer };
         same(then(&ending, &summary, &second), wanted_second)
     });
@@ -321,7 +316,7 @@ fn a_session_that_we_ended_is_what_we_ended_it_for() {
             (StopCause::Shutdown, Status::Cancelled, ErrorType::Shutdown),
         ] {
             let (summary, ending) = recording.judge(Some(stop));
-            let then = then(&ending, &summary, &recording.tried(&summary));
+            let then = then(&ending, &summary, &recording.start());
             same((ending.status, ending.error_type, then), (status, Some(error_type), Answer))?;
         }
         Ok(())

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
-use gstack_dispatch_daemon::pure::hold::{Holds, WAITS_MAX};
-use gstack_dispatch_daemon::pure::outcome::StopCause;
+use gstack_dispatch_daemon::pure::clocks::StopCause;
+use gstack_dispatch_daemon::pure::hold::Holds;
+use gstack_dispatch_daemon::pure::policy::WAITS_MAX;
 use gstack_dispatch_daemon::pure::report::ErrorType;
 
 use crate::disk::Disk;
@@ -194,7 +195,7 @@ impl Truth {
 
     /// A process comes to be.
     pub fn starts(&mut self, start: &Start, how: How, disk: &Disk, sessions: &[Session]) {
-        let (id, number) = (start.body.id, start.number);
+        let (id, number) = (start.body.id, start.record.attempt);
         let path = format!("active/{id}/attempt-{number}/attempt.json");
         let mut wrong = Vec::new();
         if disk.durable(&path) != Some(&Record::Start(start.clone())) {
@@ -232,7 +233,7 @@ impl Truth {
         if let Some(cause) = dispatch.stopped {
             wrong.push(format!("{id} is started after it was stopped: {cause:?}"));
         }
-        dispatch.started.push((number, how, start.probe));
+        dispatch.started.push((number, how, start.record.probe));
         // Each attempt after another is a retry, a wait for a limit, or did not count.
         let before = &dispatch.started[..dispatch.started.len() - 1];
         let waits = before.iter().filter(|(_, how, _)| matches!(how, How::Usage(_))).count();

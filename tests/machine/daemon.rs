@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use gstack_dispatch_daemon::pure::claim::NextStep;
-use gstack_dispatch_daemon::pure::hold::{Change, Holds, Limits, Notice, Saved, Sign};
-use gstack_dispatch_daemon::pure::queue::{Agent, Lane, Queue, Seq};
+use gstack_dispatch_daemon::pure::dispatch::{Agent, Lane};
+use gstack_dispatch_daemon::pure::hold::{Change, Holds, Limits, Notice, Saved};
+use gstack_dispatch_daemon::pure::queue::{Queue, Seq};
 use gstack_dispatch_daemon::pure::recovery::{
-    Found, FoundAttempt, FoundEnd, Leader, Step, step as decide,
+    Found, FoundAttempt, Leader, Resume, Step, step as decide,
 };
 use gstack_dispatch_daemon::pure::report::ErrorType;
+use gstack_dispatch_daemon::pure::sign::Sign;
 
 use crate::disk::Id;
 use crate::records::{Accepted, Body, Record};
@@ -88,7 +89,7 @@ impl Daemon {
                 match step {
                     Step::Discard => w.remove_tree(&dir)?,
                     // Nothing but its mark is left of an answered one.
-                    Step::Stands => forget_start(w, id)?,
+                    Step::Resume(Resume::Stands) => forget_start(w, id)?,
                     _ => w.truth.wrong(format!("{id}: {step:?}, and nothing says what it was")),
                 }
                 continue;
@@ -101,13 +102,13 @@ impl Daemon {
                 }
                 (Step::Publish, None) => {}
                 (Step::Queue, _) => waiting.push(claim),
-                (step, _) => {
+                (Step::Resume(resume), _) => {
                     let end = last_end(w, id);
                     if let Some(end) = end {
                         let sign = end.sign.as_ref().map(|sign| notice(&claim, sign));
-                        notices.extend(sign.map(|sign| (end.finished_ms, sign)));
+                        notices.extend(sign.map(|sign| (end.finished_at_ms, sign)));
                     }
-                    taken_up.push((claim, accepted, body, step));
+                    taken_up.push((claim, accepted, body, resume));
                 }
             }
         }
@@ -132,7 +133,7 @@ impl Daemon {
         w: &mut World,
         notices: Vec<(i64, Notice)>,
         waiting: Vec<Claim>,
-        taken_up: Vec<(Claim, Accepted, Body, Step)>,
+        taken_up: Vec<(Claim, Accepted, Body, Resume)>,
     ) -> Result<Daemon> {
         let saved = match w.disk.read("holds.json") {
             Some(Record::Holds(text)) => serde_json::from_str(text).expect("our own"),
@@ -150,7 +151,7 @@ impl Daemon {
             self.bring_name(w, &claim);
             self.push(w, claim);
         }
-        for (claim, accepted, body, step) in taken_up {
+        for (claim, accepted, body, resume) in taken_up {
             if w.lacks(Without::TakingUp) {
                 continue;
             }
@@ -160,7 +161,7 @@ impl Daemon {
                 self.queue.occupy(&claim.lane);
             }
             w.truth.is_in_hand(claim.id, &claim.lane);
-            let work = Work::new(claim, accepted, body, Stage::TakeUp(step), false);
+            let work = Work::new(claim, accepted, body, Stage::TakeUp(resume), false);
             self.active.insert(work.claim.id, work);
         }
         w.truth.is_recovered(&w.sessions);
@@ -471,11 +472,7 @@ pub fn notice(claim: &Claim, sign: &Sign) -> Notice {
 
 fn look_at_attempt(w: &mut World, id: u32, number: u32) -> Result<FoundAttempt> {
     let dir = attempt_dir(id, number);
-    let end = last_end(w, id).map(|end| match end.next {
-        NextStep::Report => FoundEnd::Report,
-        NextStep::Retry { .. } => FoundEnd::Retry,
-        NextStep::Queue { .. } => FoundEnd::Queue,
-    });
+    let end = last_end(w, id).map(|end| end.next);
     let stop = match w.disk.read(&format!("{dir}/stop.json")) {
         Some(Record::Stop(cause)) if !w.lacks(Without::Stop) => Some(*cause),
         _ => None,
@@ -493,7 +490,7 @@ fn look_at_attempt(w: &mut World, id: u32, number: u32) -> Result<FoundAttempt> 
         return Ok(FoundAttempt { readable: false, end, stop, readings, leader, traces });
     };
     let token = start.token;
-    let is_alive = start.boot == w.boot && w.leader(token).is_some();
+    let is_alive = start.record.boot_id == w.boot.to_string() && w.leader(token).is_some();
     if is_alive && w.disk.find(&child).is_none() {
         w.create(&child, Record::Child(token))?;
     }

@@ -2,10 +2,9 @@
 //! reader of reports wants.
 
 use gstack_dispatch_daemon::pure::agent::{LimitEvent, ResultEvent, Summary};
-use gstack_dispatch_daemon::pure::claim::{FirstStart, NextStep};
-use gstack_dispatch_daemon::pure::hold::Sign;
-use gstack_dispatch_daemon::pure::outcome::{Ending, Exit, StopCause};
-use gstack_dispatch_daemon::pure::policy::Mode;
+use gstack_dispatch_daemon::pure::claim::{AttemptEnd, AttemptStart};
+use gstack_dispatch_daemon::pure::clocks::StopCause;
+use gstack_dispatch_daemon::pure::outcome::Exit;
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 
 use crate::disk::Id;
@@ -31,30 +30,10 @@ pub struct Accepted {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
-    pub number: u32,
+    pub record: AttemptStart,
     pub token: u64,
-    pub mode: Mode,
-    pub had_learnings: bool,
-    pub retries: u32,
-    pub waits: u32,
-    pub probe: bool,
-    pub started_ms: i64,
-    pub deadline_monotonic_ms: i64,
-    pub boot: u64,
-    pub first: FirstStart,
     pub accepted: Accepted,
     pub body: Body,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct End {
-    pub number: u32,
-    pub ending: Ending,
-    pub next: NextStep,
-    pub finished_ms: i64,
-    pub retries: u32,
-    pub first: FirstStart,
-    pub sign: Option<Sign>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +129,7 @@ pub enum Record {
     /// The session's run token stands for its process.
     Child(u64),
     Stop(StopCause),
-    End(End),
+    End(AttemptEnd),
     Report(Report),
     /// `holds.json`, as it is written.
     Holds(String),

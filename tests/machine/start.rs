@@ -1,10 +1,8 @@
 //! The start of an attempt: what is to be run next, and everything that must be durable before the
 //! agent runs.
 
-use gstack_dispatch_daemon::pure::claim::NextStep;
+use gstack_dispatch_daemon::pure::claim::{AttemptStart, Mode, NextStep};
 use gstack_dispatch_daemon::pure::plan::{self, Last, Plan};
-use gstack_dispatch_daemon::pure::policy::Mode;
-use gstack_dispatch_daemon::pure::report::GitFacts;
 
 use crate::disk::Id;
 use crate::records::{Accepted, Record, Start};
@@ -15,23 +13,14 @@ use crate::world::{Durable, Fail, Result, Without, World};
 pub fn plan(w: &World, id: u32) -> Plan {
     let last = attempts(w, &claim_dir(id)).pop().map(|number| Last {
         number,
-        start: Running::of(w, id, number).map(|running| start_of(running.start)),
-        end: end_of_attempt(w, id, number).map(|end| plan::End {
-            next: end.next,
-            first: end.first,
-            git: GitFacts::default(),
-        }),
+        start: Running::of(w, id, number).map(|running| running.start.record),
+        end: end_of_attempt(w, id, number),
     });
     let end = last.as_ref().and_then(|last| last.end.as_ref());
     let is_retry = end.is_some_and(|end| matches!(end.next, NextStep::Retry { .. }));
     let plan = plan::next(last, w.wall_ms);
     let is_uncounted = is_retry && w.lacks(Without::CountOfRetries);
     Plan { retries: if is_uncounted { 0 } else { plan.retries }, ..plan }
-}
-
-fn start_of(start: Start) -> plan::Start {
-    let Start { mode, retries, waits, first, .. } = start;
-    plan::Start { mode, retries, waits, first, git: GitFacts::default() }
 }
 
 /// One of the names that it is known by stands with the file that is known, or at least its bytes.
@@ -51,21 +40,22 @@ pub fn begin(w: &mut World, work: &Work, plan: &Plan) -> Result<Option<Running>>
     let (id, number) = (work.claim.id, plan.number);
     let dir = attempt_dir(id, number);
     let now = w.now();
-    let start = Start {
-        number,
-        token: w.number(),
+    let record = AttemptStart {
+        attempt: number,
         mode: plan.mode.clone(),
         had_learnings: work.body.has_learnings && plan.mode == Mode::AsIs,
         retries: plan.retries,
         waits: plan.waits,
         probe: work.is_probe,
-        started_ms: now.at_ms,
+        first: plan.first.clone().unwrap_or_else(|| now.clone()),
+        started_at_ms: now.at_ms,
+        started_monotonic_ms: now.monotonic_ms,
         deadline_monotonic_ms: now.monotonic_ms + work.body.ttl_ms,
-        boot: w.boot,
-        first: plan.first.clone().unwrap_or(now),
-        accepted: work.accepted.clone(),
-        body: work.body,
+        boot_id: now.boot_id,
+        ..AttemptStart::default()
     };
+    let (token, accepted, body) = (w.number(), work.accepted.clone(), work.body);
+    let start = Start { record, token, accepted, body };
     match write_attempt(w, &dir, &start) {
         Err(Fail::Error) => {
             w.may_fail()?;

@@ -1,10 +1,10 @@
 //! The files, as `effects::store` reads, writes and syncs them: a claim, its attempts' ends, the
 //! commit and what follows it, the removal from the inbox.
 
-use gstack_dispatch_daemon::pure::claim::NextStep;
+use gstack_dispatch_daemon::pure::claim::{AttemptEnd, NextStep};
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 
-use crate::records::{Accepted, Body, End, Record, Report};
+use crate::records::{Accepted, Body, Record, Report};
 use crate::work::Running;
 use crate::world::{Durable, Result, Without, World};
 
@@ -59,11 +59,11 @@ pub fn taken(w: &World, id: u32) -> Option<(Option<u64>, bool)> {
     w.disk.find(&format!("completed/{id}")).map(|_| (None, true))
 }
 
-pub fn last_end(w: &World, id: u32) -> Option<End> {
+pub fn last_end(w: &World, id: u32) -> Option<AttemptEnd> {
     end_of_attempt(w, id, attempts(w, &claim_dir(id)).pop()?)
 }
 
-pub fn end_of_attempt(w: &World, id: u32, number: u32) -> Option<End> {
+pub fn end_of_attempt(w: &World, id: u32, number: u32) -> Option<AttemptEnd> {
     match w.disk.read(&format!("{}/end.json", attempt_dir(id, number))) {
         Some(Record::End(end)) => Some(end.clone()),
         _ => None,
@@ -91,7 +91,7 @@ pub fn report_without(w: &mut World, id: u32, accepted: &Accepted, kind: ErrorTy
         NextStep::Retry { retries, .. } => retries,
         NextStep::Report | NextStep::Queue { .. } => end.retries,
     };
-    let attempts = reported_attempts(w, id, end.number);
+    let attempts = reported_attempts(w, id, end.attempt.attempt);
     Report { id, uid, status, error_type, attempts, retries, nonce }
 }
 

@@ -3,24 +3,23 @@
 //! is asked of `pure`, with the stream as it stands.
 
 use gstack_dispatch_daemon::pure::agent::{Summary, driver};
-use gstack_dispatch_daemon::pure::claim::NextStep;
-use gstack_dispatch_daemon::pure::clocks;
-use gstack_dispatch_daemon::pure::hold::{self, Sign};
-use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, StopCause, classify};
+use gstack_dispatch_daemon::pure::claim::{AttemptEnd, AttemptFacts, NextStep};
+use gstack_dispatch_daemon::pure::clocks::{self, StopCause};
+use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, classify};
 use gstack_dispatch_daemon::pure::plan::Plan;
-use gstack_dispatch_daemon::pure::policy::{self, Knobs, Mode, Next, Tried};
-use gstack_dispatch_daemon::pure::recovery::Step;
+use gstack_dispatch_daemon::pure::policy::{self, Knobs};
+use gstack_dispatch_daemon::pure::recovery::{Resume, ResumeAttempt};
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
+use gstack_dispatch_daemon::pure::sign::{self, Sign};
 
 use crate::daemon::{Claim, Daemon, notice};
-use crate::records::{Accepted, Body, End, How, Record, Report, Start};
+use crate::records::{Accepted, Body, How, Record, Report, Start};
 use crate::start::{begin, is_named, keep_attempt, plan};
 use crate::store::*;
 use crate::world::{Durable, Fail, Result, Without, World};
 
-const RETRIES_MAX: u32 = 1;
-const BACKOFF_SECONDS: f64 = 30.0;
-const PROBE_KEEP_SECONDS: f64 = 7200.0;
+const KNOBS: Knobs =
+    Knobs { rate_limit_backoff_ms: 30_000, retry_interrupted: false, probe_keep_ms: 7_200_000 };
 
 pub struct Running {
     pub start: Start,
@@ -31,7 +30,7 @@ pub struct Running {
 
 pub enum Stage {
     /// By a new daemon.
-    TakeUp(Step),
+    TakeUp(Resume),
     Plan,
     /// Until then, by the monotonic clock.
     Wait(Plan, i64),
@@ -39,8 +38,8 @@ pub enum Stage {
     Judge(Running, Option<Exit>),
     GiveUp(Running),
     /// Its end is on record, and something of it may still run.
-    Sweep(Running, End),
-    Follow(End),
+    Sweep(Running, Box<AttemptEnd>),
+    Follow(Box<AttemptEnd>),
     Fail(ErrorType),
     Commit(Report),
     SeeThrough(Report),
@@ -59,25 +58,23 @@ pub struct Work {
 
 impl Stage {
     /// What a new daemon does with what the last one left.
-    fn taken_up(w: &World, id: u32, step: Step) -> Stage {
-        if step == Step::Gone {
+    fn taken_up(w: &World, id: u32, resume: Resume) -> Stage {
+        let Resume::Attempt(step) = resume else {
             return Stage::Fail(ErrorType::Interrupted);
-        }
+        };
         let number = attempts(w, &claim_dir(id)).pop();
         let running = number.and_then(|number| Running::of(w, id, number));
         let (Some(running), end) = (running, last_end(w, id)) else {
             return Stage::Fail(ErrorType::Interrupted);
         };
         match (step, end) {
-            (Step::Adopt, _) => Stage::Watch(running),
-            (Step::GoOnStopping(cause), _) => {
+            (ResumeAttempt::Adopt, _) => Stage::Watch(running),
+            (ResumeAttempt::GoOnStopping(cause), _) => {
                 Stage::Watch(Running { stop: Some(cause), ..running })
             }
-            (Step::GiveUp(stop), _) => Stage::GiveUp(Running { stop, ..running }),
-            (Step::Conclude | Step::QueueRetry | Step::QueueAgain, Some(end)) => {
-                Stage::Sweep(running, end)
-            }
-            _ => Stage::Judge(running, None),
+            (ResumeAttempt::GiveUp(stop), _) => Stage::GiveUp(Running { stop, ..running }),
+            (ResumeAttempt::Follow(_), Some(end)) => Stage::Sweep(running, Box::new(end)),
+            (ResumeAttempt::Judge | ResumeAttempt::Follow(_), _) => Stage::Judge(running, None),
         }
     }
 }
@@ -131,13 +128,13 @@ impl Daemon {
     fn go_on(&mut self, w: &mut World, work: &Work, stage: Stage) -> Result<Then> {
         let id = work.claim.id;
         Ok(match stage {
-            Stage::TakeUp(Step::Stands) => match find_answer(w, id)? {
+            Stage::TakeUp(Resume::Stands) => match find_answer(w, id)? {
                 Some(report) => Then::Go(Stage::SeeThrough(report)),
                 None => Then::Go(Stage::Fail(ErrorType::Interrupted)),
             },
-            Stage::TakeUp(step) => {
+            Stage::TakeUp(resume) => {
                 keep_attempt(w, id)?;
-                Then::Go(Stage::taken_up(w, id, step))
+                Then::Go(Stage::taken_up(w, id, resume))
             }
             Stage::Plan => {
                 let plan = plan(w, id);
@@ -164,15 +161,15 @@ impl Daemon {
                 if let Some(sign) = &end.sign {
                     self.learn(w, &notice(&work.claim, sign))?;
                 }
-                Then::Go(Stage::Follow(end))
+                Then::Go(Stage::Follow(Box::new(end)))
             }
             Stage::GiveUp(running) => {
                 sweep(w, &running)?;
                 let summary = Summary::default();
                 let ending = classify_as(running.stop, None, &summary);
-                let end = end_of(w, &running.start, ending, NextStep::Report, None);
+                let end = end_of(w, &running.start, summary, ending, (NextStep::Report, None));
                 write_end(w, id, &end)?;
-                Then::Go(Stage::Follow(end))
+                Then::Go(Stage::Follow(Box::new(end)))
             }
             Stage::Sweep(running, end) => {
                 sweep(w, &running)?;
@@ -201,7 +198,7 @@ impl Daemon {
 
 fn watch(w: &mut World, work: &Work, running: Running) -> Result<Then> {
     let token = running.start.token;
-    let is_late = w.monotonic_ms >= running.start.deadline_monotonic_ms;
+    let is_late = w.monotonic_ms >= running.start.record.deadline_monotonic_ms;
     let cause = running.stop.or(if work.is_cancelled {
         Some(StopCause::Cancelled)
     } else {
@@ -216,7 +213,7 @@ fn watch(w: &mut World, work: &Work, running: Running) -> Result<Then> {
         let exit = running.is_ours.then(|| exit_of(w, &running.start));
         return Ok(Then::Go(Stage::Judge(running, exit)));
     };
-    let (id, dir) = (work.claim.id, attempt_dir(work.claim.id, running.start.number));
+    let (id, dir) = (work.claim.id, attempt_dir(work.claim.id, running.start.record.attempt));
     if w.disk.find(&format!("{dir}/stop.json")).is_some() {
         w.truth.note("it was being stopped");
     } else if !w.lacks(Without::StopBeforeSignal) {
@@ -230,7 +227,7 @@ fn watch(w: &mut World, work: &Work, running: Running) -> Result<Then> {
 }
 
 fn stream(w: &World, start: &Start) -> Option<How> {
-    let path = format!("{}/stdout.jsonl", attempt_dir(start.body.id, start.number));
+    let path = format!("{}/stdout.jsonl", attempt_dir(start.body.id, start.record.attempt));
     match w.disk.read(&path) {
         Some(Record::Stream(how)) => Some(*how),
         _ => None,
@@ -246,11 +243,11 @@ fn sweep(w: &mut World, running: &Running) -> Result<()> {
 }
 
 /// After the agent's end: sweeps, reads what it left, decides, and writes that down.
-fn settle(w: &mut World, id: u32, running: Running, exit: Option<Exit>) -> Result<End> {
+fn settle(w: &mut World, id: u32, running: Running, exit: Option<Exit>) -> Result<AttemptEnd> {
     sweep(w, &running)?;
     let start = &running.start;
     if !w.lacks(Without::CountOfReadings) {
-        note_reading(w, id, start.number)?;
+        note_reading(w, id, start.record.attempt)?;
     }
     let how = stream(w, start);
     if how == Some(How::Poison) {
@@ -259,14 +256,11 @@ fn settle(w: &mut World, id: u32, running: Running, exit: Option<Exit>) -> Resul
     }
     let summary = how.map(How::summary).unwrap_or_default();
     let ending = classify_as(running.stop, exit, &summary);
-    let sign = hold::sign(&ending, &summary, start.started_ms, w.wall_ms);
-    let next = next_step(w, start, &ending, &summary, sign.as_ref());
-    let is_to_be_told = |sign: &Sign| match sign {
-        Sign::Clear { .. } => start.probe,
-        Sign::Met { .. } => !matches!(next, NextStep::Retry { .. }),
-    };
-    let sign = sign.filter(is_to_be_told);
-    let end = end_of(w, start, ending, next, sign);
+    let sign = sign::sign(&ending, &summary, start.record.started_at_ms, w.wall_ms);
+    let knobs = Knobs { retry_interrupted: w.settings.retry_interrupted, ..KNOBS };
+    let next = policy::next(&start.record, &ending, &summary, sign.as_ref(), &w.now(), &knobs);
+    let sign = policy::sign_to_tell(&start.record, sign, &next);
+    let end = end_of(w, start, summary, ending, (next, sign));
     write_end(w, id, &end)?;
     Ok(end)
 }
@@ -301,60 +295,31 @@ fn classify_as(stop: Option<StopCause>, exit: Option<Exit>, summary: &Summary) -
     })
 }
 
-fn next_step(
+fn end_of(
     w: &World,
     start: &Start,
-    ending: &Ending,
-    summary: &Summary,
-    sign: Option<&Sign>,
-) -> NextStep {
-    let boot = w.boot.to_string();
-    let tried = Tried {
-        attempt: start.number,
-        retries: start.retries,
-        waits: start.waits,
-        probe: start.probe,
-        elapsed_seconds: start.first.elapsed_ms(w.wall_ms, w.monotonic_ms, &boot) as f64 / 1000.0,
-        resumed: matches!(start.mode, Mode::Resume { .. }),
-        had_learnings: start.had_learnings,
-        assistant_turns: summary.assistant_turns,
-        session_id: summary.session_id.clone(),
-    };
-    let knobs = Knobs {
-        rate_limit_backoff_seconds: BACKOFF_SECONDS,
-        retries_max: RETRIES_MAX,
-        retry_interrupted: w.settings.retry_interrupted,
-        probe_keep_seconds: PROBE_KEEP_SECONDS,
-    };
-    match policy::next(ending, summary, sign, &tried, &knobs) {
-        Next::Report => NextStep::Report,
-        Next::Queue { mode, waits } => NextStep::Queue { mode, retries: start.retries, waits },
-        Next::Retry { delay_seconds, mode, counts } => {
-            let delay_ms = (delay_seconds * 1000.0) as u64;
-            let retries = start.retries + u32::from(counts);
-            NextStep::Retry { mode, retries, not_before_ms: w.wall_ms + delay_ms as i64, delay_ms }
-        }
-    }
-}
-
-fn end_of(w: &World, start: &Start, ending: Ending, next: NextStep, sign: Option<Sign>) -> End {
-    let (number, retries, first) = (start.number, start.retries, start.first.clone());
-    End { number, ending, next, finished_ms: w.wall_ms, retries, first, sign }
+    summary: Summary,
+    ending: Ending,
+    next: (NextStep, Option<Sign>),
+) -> AttemptEnd {
+    let facts = AttemptFacts { summary, ..AttemptFacts::default() };
+    AttemptEnd::new(&start.record, facts, ending, next, &w.now())
 }
 
 /// Durable if another attempt follows.
-fn write_end(w: &mut World, id: u32, end: &End) -> Result<()> {
-    let path = format!("{}/end.json", attempt_dir(id, end.number));
+fn write_end(w: &mut World, id: u32, end: &AttemptEnd) -> Result<()> {
+    let dir = attempt_dir(id, end.attempt.attempt);
+    let path = format!("{dir}/end.json");
     if end.next == NextStep::Report && w.disk.find(&path).is_none() {
         return w.create(&path, Record::End(end.clone()));
     }
     let durable = if w.lacks(Without::SyncOfEnd) { Durable::No } else { Durable::Yes };
-    w.replace(&attempt_dir(id, end.number), "end.json", Record::End(end.clone()), durable)
+    w.replace(&dir, "end.json", Record::End(end.clone()), durable)
 }
 
-fn report_of(w: &mut World, work: &Work, end: &End) -> Report {
+fn report_of(w: &mut World, work: &Work, end: &AttemptEnd) -> Report {
     let (id, uid) = (work.claim.id, work.accepted.uid);
     let (status, error_type): (Status, _) = (end.ending.status, end.ending.error_type);
-    let attempts = reported_attempts(w, id, end.number);
+    let attempts = reported_attempts(w, id, end.attempt.attempt);
     Report { id, uid, status, error_type, attempts, retries: end.retries, nonce: w.number() }
 }

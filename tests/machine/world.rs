@@ -2,8 +2,7 @@
 //! boots; and the way to the disk, on which each single effect may be the daemon's last, and in
 //! each of which somebody else may do something.
 
-use gstack_dispatch_daemon::pure::claim::FirstStart;
-use gstack_dispatch_daemon::pure::policy::Mode;
+use gstack_dispatch_daemon::pure::claim::Moment;
 
 use crate::check::Truth;
 use crate::disk::{Disk, Id};
@@ -162,9 +161,9 @@ impl World {
         !self.is_calm && self.random.below(n) == 0
     }
 
-    pub fn now(&self) -> FirstStart {
+    pub fn now(&self) -> Moment {
         let (at_ms, monotonic_ms) = (self.wall_ms, self.monotonic_ms);
-        FirstStart { at_ms, monotonic_ms, boot_id: self.boot.to_string() }
+        Moment { at_ms, monotonic_ms, boot_id: self.boot.to_string() }
     }
 
     /// Before each effect of the daemon.
@@ -265,11 +264,11 @@ impl World {
 
     /// False: the machine has no room for a process.
     pub fn spawn(&mut self, start: &Start, stdout: Id) -> Result<bool> {
-        self.effect("spawn", &format!("{} attempt {}", start.body.id, start.number))?;
+        self.effect("spawn", &format!("{} attempt {}", start.body.id, start.record.attempt))?;
         if self.one_in(30) {
             return Ok(false);
         }
-        let how = self.how(matches!(start.mode, Mode::Resume { .. }));
+        let how = self.how(start.record.is_resumed());
         let lives_ms = self.random.below(SESSION_MS_MAX) as i64;
         let has_child = self.one_in(4);
         self.truth.starts(start, how, &self.disk, &self.sessions);

@@ -20,11 +20,14 @@ use crate::effects::clock;
 use crate::effects::error::{At, Error, Result};
 use crate::pure::claim::{Accepted, AttemptStart, Identity, name_from_text, name_to_text};
 use crate::pure::digest::{Sha256, sha256_hex, sha256_of_hex};
-use crate::pure::dispatch::{Dispatch, DispatchId, FILE_BYTES_MAX};
-use crate::pure::queue::{Agent, Lane, Seq};
-use crate::pure::recovery::Step;
+use crate::pure::dispatch::{self, Agent, Dispatch, DispatchId, FILE_BYTES_MAX, Lane};
+use crate::pure::queue::Seq;
+use crate::pure::recovery::Resume;
 use crate::pure::report::ErrorType;
 use crate::pure::time::{parse_rfc3339, rfc3339};
+
+/// What was accepted once is accepted, whatever the setting says now.
+const ANY_TTL: u64 = 0;
 
 /// The one right to work on an accepted dispatch. Not `Clone`.
 #[derive(Debug)]
@@ -48,26 +51,27 @@ pub struct Claim {
     /// Which folder is its own, once a session of it may have run: one that has another one's place
     /// says nothing.
     pub folder: Option<Identity>,
-    /// Not of all, when many wait.
-    pub in_hand: Option<Box<InHand>>,
-    /// It was found in the middle of this; only of one that could not be read when the daemon
-    /// started.
-    pub resume: Option<Step>,
+    /// What this daemon accepted, so that it need not be read back; no attempt can have begun. Many
+    /// that wait do without.
+    pub contents: Option<Box<Contents>>,
+    /// How a thread takes it up; only of one that could not be read when the daemon started.
+    pub resume: Option<Resume>,
 }
 
-/// What the folder of a claim says that this daemon accepted: it need not be read back, and no
-/// attempt can have begun.
+/// An accepted dispatch, read once: how it was accepted, its exact bytes, and what they say.
 #[derive(Debug)]
-pub struct InHand {
-    pub files: ClaimFiles,
+pub struct Contents {
+    pub accepted: Accepted,
+    pub bytes: Vec<u8>,
     pub dispatch: Dispatch,
 }
 
-/// What an accepted dispatch's folder says of it.
-#[derive(Debug)]
-pub struct ClaimFiles {
-    pub accepted: Accepted,
-    pub bytes: Vec<u8>,
+impl Contents {
+    /// `None`: the bytes are no dispatch.
+    fn parse(accepted: Accepted, bytes: Vec<u8>, min_ttl_seconds: u64) -> Option<Contents> {
+        let dispatch = dispatch::parse(&bytes, min_ttl_seconds).ok()?;
+        Some(Contents { accepted, bytes, dispatch })
+    }
 }
 
 /// A dispatch that is about to be accepted.
@@ -273,25 +277,22 @@ impl Store {
 
     /// Reads an accepted dispatch back. `None`: the folder holds no acceptance (a power cut took
     /// it).
-    pub fn read_claim(&self, id: &DispatchId) -> Result<Option<ClaimFiles>> {
+    pub fn read_claim(&self, id: &DispatchId) -> Result<Option<Contents>> {
         let dir = self.claim_dir(id);
         let accepted = files::read_record::<Accepted>(&dir.join("accepted.json"))?;
         let bytes = files::read(&dir.join("dispatch.json"), FILE_BYTES_MAX)?;
         if let (Record::Read(accepted), Record::Read(bytes)) = (accepted, bytes)
             && sha256_hex(&bytes) == accepted.sha256
         {
-            return Ok(Some(ClaimFiles { accepted, bytes }));
+            return Ok(Contents::parse(accepted, bytes, ANY_TTL));
         }
         // Once an attempt began, its durable record holds both.
-        let files = |start: AttemptStart| ClaimFiles {
-            accepted: start.accepted,
-            bytes: start.dispatch.into_bytes(),
-        };
-        Ok(newest_start(&dir)?.map(files))
+        let start = newest_start(&dir)?;
+        Ok(start.and_then(|s| Contents::parse(s.accepted, s.dispatch.into_bytes(), ANY_TTL)))
     }
 
     /// What the inbox file of a claim says whose own folder says nothing any more.
-    pub fn find_in_inbox(&self, claim: &Claim) -> Result<Option<ClaimFiles>> {
+    pub fn find_in_inbox(&self, claim: &Claim, min_ttl_seconds: u64) -> Result<Option<Contents>> {
         for InboxName { name, .. } in &claim.names {
             let Some(seen) = self.stamp_inbox(name)? else { continue };
             let Inspected::Read(dropped) = self.inspect(name, seen)? else { continue };
@@ -307,7 +308,8 @@ impl Store {
                 inbox_file: dropped.stamp.identity,
                 inbox_dir: self.drop_zone_identity()?,
             };
-            return Ok(Some(ClaimFiles { accepted, bytes: dropped.bytes }));
+            let contents = Contents::parse(accepted, dropped.bytes, min_ttl_seconds);
+            return Ok(contents.filter(|contents| contents.dispatch.id == claim.id));
         }
         Ok(None)
     }

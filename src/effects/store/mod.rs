@@ -42,7 +42,7 @@ use aside::Asides;
 pub use aside::MovedAside;
 pub use attempts::{Attempt, AttemptFiles, OutputFile, VerifyLog};
 pub use audit::{Audit, Details, Rotation};
-pub use claims::{Claim, ClaimFiles, IdOwner, InHand};
+pub use claims::{Claim, Contents, IdOwner};
 pub use control::{Request, cancel_request, control_request, is_cancel_name};
 pub use files::Record;
 use folder::Folder;

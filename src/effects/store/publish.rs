@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use super::files::{self, Durable, Record};
-use super::{Claim, ClaimFiles, Store, identity};
+use super::{Claim, Contents, Store, identity};
 use crate::effects::error::{Error, Result};
 use crate::pure::claim::Identity;
 use crate::pure::dispatch::DispatchId;
@@ -50,14 +50,14 @@ impl Store {
     pub fn commit_afresh(
         &self,
         id: &DispatchId,
-        known: Option<&ClaimFiles>,
+        known: Option<&Contents>,
         report: &[u8],
     ) -> Result<()> {
         let building = self.finished.join(format!("{BUILDING}{id}"));
         // Nobody but us comes here: what fails for this one fails for all.
         let all = |e: Error| e.of_all();
         self.asides.make_dir_anew(&building, id.as_str()).map_err(all)?;
-        if let Some(ClaimFiles { accepted, bytes: dispatch }) = known {
+        if let Some(Contents { accepted, bytes: dispatch, .. }) = known {
             let accepted = files::to_json(accepted, &building)?;
             for (name, bytes) in [("accepted.json", &accepted), ("dispatch.json", dispatch)] {
                 files::replace(&building, name, bytes, Durable::FileOnly).map_err(all)?;

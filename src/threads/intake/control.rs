@@ -13,13 +13,13 @@ use serde_json::json;
 
 use super::Intake;
 use crate::effects::clock;
-use crate::effects::store::{Claim, ClaimFiles, IdOwner, Request, cancel_request, control_request};
+use crate::effects::store::{Claim, Contents, IdOwner, Request, cancel_request, control_request};
 use crate::pure::answer;
 use crate::pure::claim::AttemptEnd;
-use crate::pure::dispatch::{self, DispatchId};
+use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::trouble::Place;
-use crate::threads::conclude::{Answering, Dossier};
+use crate::threads::conclude::Answering;
 use crate::threads::recover::in_inbox;
 
 /// Since when a cancel stands there whose dispatch is not known. Whether it still does, the disk
@@ -236,20 +236,23 @@ impl Intake<'_> {
             // over.
             return;
         }
-        let Some((dossier, last)) = self.take_out(id) else { return };
+        let Some((claim, contents, last)) = self.take_out(id) else { return };
         self.context.audit.record("cancel_requested", id.as_str(), &[("running", json!(false))]);
         let (status, kind) = (Status::Cancelled, ErrorType::Cancelled);
-        self.answer_now(dossier, last, (status, kind, "cancelled before it ran"));
+        self.answer_now(claim, contents, last, (status, kind, "cancelled before it ran"));
     }
 
     /// Takes a waiting dispatch out of the queue, to be answered; and how the newest of its
     /// attempts ended, if it had any.
-    pub(super) fn take_out(&mut self, id: &DispatchId) -> Option<(Dossier, Option<AttemptEnd>)> {
+    pub(super) fn take_out(
+        &mut self,
+        id: &DispatchId,
+    ) -> Option<(Claim, Contents, Option<AttemptEnd>)> {
         let open = self.open.get(id)?;
         // Read before it leaves the queue: what cannot be read now is asked for again.
         let store = &self.context.store;
-        let read = store.read_claim(id).and_then(|files| Ok((files, store.last_end(id)?)));
-        let (files, last) = match read {
+        let read = store.read_claim(id).and_then(|read| Ok((read, store.last_end(id)?)));
+        let (contents, last) = match read {
             Err(e) if e.fault().is_everywhere() => {
                 self.inbox_failed(Place::Inbox, &e);
                 return None;
@@ -271,19 +274,14 @@ impl Intake<'_> {
         self.hand_on(&mut claim);
         self.overdue.forget(claim.seq);
         self.is_news = true;
-        // What stands in the folder may be gone; what was accepted just now is in hand.
-        let in_hand = claim.in_hand.take().map(|in_hand| in_hand.files);
-        let parsed = files.or(in_hand).and_then(|files| {
-            let dispatch = dispatch::parse(&files.bytes, 0).ok()?;
-            Some((files, dispatch))
-        });
-        let parsed = parsed.or_else(|| in_inbox(self.context, &claim));
-        let Some((ClaimFiles { accepted, bytes }, dispatch)) = parsed else {
+        // What stands in the folder may be gone; what was accepted just now is in memory.
+        let contents = contents.or(claim.contents.take().map(|contents| *contents));
+        let Some(contents) = contents.or_else(|| in_inbox(self.context, &claim)) else {
             log::error!("{id}: its folder cannot be read");
             self.answer_remains(claim);
             return None;
         };
-        Some((Dossier { claim, accepted, bytes, dispatch }, last))
+        Some((claim, contents, last))
     }
 
     /// For one of which nothing is left but what is in memory.
@@ -291,7 +289,7 @@ impl Intake<'_> {
         let (id, now_ms) = (claim.id.clone(), clock::unix_ms());
         let error = "cancelled, or out of time, when its records were gone or damaged already";
         let report = answer::to_remains(&id, claim.agent, &claim.project, error, now_ms);
-        let mut answering = Answering::of_remains(claim, None, None, report);
+        let mut answering = Answering::new(claim, None, report);
         if !answering.is_ours(self.context) {
             return;
         }

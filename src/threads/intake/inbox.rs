@@ -15,7 +15,7 @@ use super::{IN_HAND_BYTES_MAX, Intake, Seq};
 use crate::effects::error::{Error, Result};
 use crate::effects::project;
 use crate::effects::store::{
-    Claim, ClaimFiles, Dropped, IdOwner, InHand, InboxName, Inspected, Stamp, ignored_in_drop_zone,
+    Claim, Contents, Dropped, IdOwner, InboxName, Inspected, Stamp, ignored_in_drop_zone,
     is_inbox_name,
 };
 use crate::pure::agent::one_line;
@@ -24,7 +24,7 @@ use crate::pure::digest::sha256_of_hex;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::trouble::{Fault, Place};
-use crate::threads::conclude::{Answering, Dossier, earlier_attempts};
+use crate::threads::conclude::{Answering, earlier_attempts};
 
 /// How much of what a sender wrote a line shows, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
@@ -256,7 +256,7 @@ impl Intake<'_> {
             project: dispatch.project.as_str().into(),
             accepted_at_ms: accepted.at_ms(),
             folder: None,
-            in_hand: None,
+            contents: None,
             resume: None,
         };
         let audit = &self.context.audit;
@@ -268,17 +268,16 @@ impl Intake<'_> {
             tell_accepted(&dropped.name, &dispatch, None);
             let error = format!("unsupported agent: {}", dispatch.target_agent);
             let kind = ErrorType::UnsupportedAgent;
-            let dossier = Dossier { claim, accepted, bytes: dropped.bytes, dispatch };
-            self.enter(&dossier.claim);
-            return self.answer_now(dossier, None, (Status::Failed, kind, &error));
+            let contents = Contents { accepted, bytes: dropped.bytes, dispatch };
+            self.enter(&claim);
+            return self.answer_now(claim, contents, None, (Status::Failed, kind, &error));
         }
         tell_accepted(&dropped.name, &dispatch, Some(1 + self.queue.len()));
         let id = dispatch.id.clone();
         let bytes = dropped.bytes;
         if self.in_hand_bytes + bytes.len() <= IN_HAND_BYTES_MAX {
             self.in_hand_bytes += bytes.len();
-            claim.in_hand =
-                Some(Box::new(InHand { files: ClaimFiles { accepted, bytes }, dispatch }));
+            claim.contents = Some(Box::new(Contents { accepted, bytes, dispatch }));
         }
         self.recall(claim);
         if self.was_cancelled_before(&id) {
@@ -303,18 +302,20 @@ impl Intake<'_> {
     /// fails is parked. `last`: how the newest of its attempts ended, if there were any.
     pub(super) fn answer_now(
         &mut self,
-        dossier: Dossier,
+        claim: Claim,
+        contents: Contents,
         last: Option<AttemptEnd>,
         told: (Status, ErrorType, &str),
     ) {
-        let names: Vec<_> = dossier.claim.names.iter().map(|of| of.name.clone()).collect();
-        let id = dossier.claim.id.clone();
+        let names: Vec<_> = claim.names.iter().map(|of| of.name.clone()).collect();
+        let id = claim.id.clone();
         let number = last.as_ref().map_or(1, |end| end.attempt.attempt);
         let earlier = earlier_attempts(self.context, &id, number).unwrap_or_else(|e| {
             log::warn!("{e}: its earlier attempts are not known");
             Vec::new()
         });
-        let mut answering = Answering::without_session(self.context, dossier, earlier, last, told);
+        let mut answering =
+            Answering::without_session(self.context, claim, contents, earlier, last, told);
         if !answering.is_ours(self.context) {
             return;
         }

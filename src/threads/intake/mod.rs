@@ -33,9 +33,9 @@ use crate::effects::clock;
 use crate::effects::store::{Claim, InboxName};
 use crate::pure::claim::Identity;
 use crate::pure::digest::Sha256;
-use crate::pure::dispatch::DispatchId;
+use crate::pure::dispatch::{DispatchId, Lane};
 use crate::pure::hold::Holds;
-use crate::pure::queue::{Lane, Queue, Seq, Taken};
+use crate::pure::queue::{Queue, Seq, Taken};
 use crate::pure::trouble::Place;
 use control::Cancels;
 use halt::Halt;
@@ -352,7 +352,7 @@ impl<'c> Intake<'c> {
     /// It leaves the queue, with what is in hand of it.
     fn hand_on(&mut self, claim: &mut Claim) {
         self.tell_names(claim);
-        self.in_hand_bytes -= claim.in_hand.as_ref().map_or(0, |held| held.files.bytes.len());
+        self.in_hand_bytes -= claim.contents.as_ref().map_or(0, |contents| contents.bytes.len());
     }
 
     fn take_in(&mut self, event: Event) {

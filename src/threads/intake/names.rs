@@ -245,7 +245,7 @@ impl Intake<'_> {
             self.names.doubt(&name);
             self.backlog.push_back(name);
         }
-        self.in_hand_bytes += claim.in_hand.as_ref().map_or(0, |held| held.files.bytes.len());
+        self.in_hand_bytes += claim.contents.as_ref().map_or(0, |contents| contents.bytes.len());
         self.nameless.add(claim);
         if running.is_some_and(|running| running.cancel.is_asked()) {
             self.cancel(&id);
@@ -281,16 +281,16 @@ impl Intake<'_> {
     }
 
     fn withdraw(&mut self, id: &DispatchId) {
-        let Some((dossier, last)) = self.take_out(id) else { return };
+        let Some((claim, contents, last)) = self.take_out(id) else { return };
         // A directory that was deleted and made again withdraws nothing; and not knowing is no
         // answer.
-        let is_same = self.context.store.is_drop_zone(&dossier.accepted.inbox_dir);
+        let is_same = self.context.store.is_drop_zone(&contents.accepted.inbox_dir);
         if !matches!(is_same, Ok(true)) {
-            return self.recall(dossier.claim);
+            return self.recall(claim);
         }
         self.context.audit.record("withdrawn", id.as_str(), &[]);
         let error = "withdrawn: its file was removed before it ran";
-        self.answer_now(dossier, last, (Status::Cancelled, ErrorType::Cancelled, error));
+        self.answer_now(claim, contents, last, (Status::Cancelled, ErrorType::Cancelled, error));
     }
 
     /// In its old place.

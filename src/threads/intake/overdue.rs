@@ -87,7 +87,7 @@ impl Intake<'_> {
         let Some(((_, seq), id)) = self.overdue.waiting.first_key_value() else { return };
         let (seq, id) = (*seq, id.clone());
         self.overdue.forget(seq);
-        let Some((dossier, last)) = self.take_out(&id) else {
+        let Some((claim, contents, last)) = self.take_out(&id) else {
             // Its files cannot be read just now.
             if self.open.contains_key(&id) {
                 let pause = self.context.settings().trouble_pause;
@@ -98,6 +98,6 @@ impl Intake<'_> {
         let limit = self.context.settings().queue_timeout.unwrap_or_default().as_secs_f64();
         let error = format!("it waited {limit} seconds for its turn, and was not started");
         let told = (Status::Failed, ErrorType::QueueTimeout, error.as_str());
-        self.answer_now(dossier, last, told);
+        self.answer_now(claim, contents, last, told);
     }
 }

@@ -1,7 +1,7 @@
 //! How a worker answers what it has in hand: with what the attempts came to, or without another
 //! session where none can run or none may. Writing the answer itself is `conclude`'s.
 
-use super::{Open, Worker};
+use super::{Course, Worker};
 use crate::effects::clock;
 use crate::effects::error::Error;
 use crate::effects::store::Claim;
@@ -19,41 +19,42 @@ impl Worker<'_> {
     pub(super) fn answer_remains(&self, claim: Claim) -> Event {
         let (id, now_ms) = (&claim.id, clock::unix_ms());
         let report = answer::to_remains(id, claim.agent, &claim.project, RECORDS_GONE, now_ms);
-        see_through(self.context, Answering::of_remains(claim, None, None, report))
+        see_through(self.context, Answering::new(claim, None, report))
     }
 
     /// The same where it is known what it was, but not how far it came.
-    pub(super) fn answer_records_gone(&self, open: Open) -> Event {
-        self.answer_without(open, Status::Failed, ErrorType::Interrupted, RECORDS_GONE)
+    pub(super) fn answer_records_gone(&self, course: Course) -> Event {
+        self.answer_without(course, Status::Failed, ErrorType::Interrupted, RECORDS_GONE)
     }
 
     /// Cancelled while it waited for its first or its next attempt.
-    pub(super) fn cancelled(&self, open: Open) -> Event {
+    pub(super) fn cancelled(&self, course: Course) -> Event {
         let (status, kind) = (Status::Cancelled, ErrorType::Cancelled);
-        self.answer_without(open, status, kind, "cancelled before it ran")
+        self.answer_without(course, status, kind, "cancelled before it ran")
     }
 
     /// What its last attempt came to is the answer.
-    pub(super) fn answer(&self, open: Open, end: AttemptEnd) -> Event {
-        let Some(earlier) = self.earlier(&open, end.attempt.attempt) else {
-            return Event::Left { id: open.id().clone() };
+    pub(super) fn answer(&self, course: Course, end: AttemptEnd) -> Event {
+        let Some(earlier) = self.earlier(&course, end.attempt.attempt) else {
+            return Event::Left { id: course.id().clone() };
         };
-        let answering = Answering::of_attempts(self.context, open.dossier, earlier, end);
+        let answering =
+            Answering::of_attempts(self.context, course.claim, course.contents, earlier, end);
         see_through(self.context, answering)
     }
 
     /// Without another session. `None` of the attempts may be known to this worker.
     pub(super) fn answer_without(
         &self,
-        mut open: Open,
+        mut course: Course,
         status: Status,
         kind: ErrorType,
         error: &str,
     ) -> Event {
-        let left = Event::Left { id: open.id().clone() };
-        let last = match open.ended.pop() {
+        let left = Event::Left { id: course.id().clone() };
+        let last = match course.ended.pop() {
             Some(end) => Some(end),
-            None => match persist(self.context, || self.context.store.last_end(open.id())) {
+            None => match persist(self.context, || self.context.store.last_end(course.id())) {
                 Ok(last) => last,
                 Err(Unwritten::DaemonEnds) => return left,
                 Err(Unwritten::Own(e)) => {
@@ -63,37 +64,36 @@ impl Worker<'_> {
             },
         };
         let number = last.as_ref().map_or(1, |end| end.attempt.attempt);
-        let Some(earlier) = self.earlier(&open, number) else { return left };
+        let Some(earlier) = self.earlier(&course, number) else { return left };
         let told = (status, kind, error);
-        let dossier = open.dossier;
-        see_through(
-            self.context,
-            Answering::without_session(self.context, dossier, earlier, last, told),
-        )
+        let Course { claim, contents, .. } = course;
+        let answering =
+            Answering::without_session(self.context, claim, contents, earlier, last, told);
+        see_through(self.context, answering)
     }
 
     /// Its folder cannot be used, so that no attempt can begin. What an earlier attempt came to is
     /// the answer, if there was one.
-    pub(super) fn answer_damaged(&self, mut open: Open, e: &Error) -> Event {
-        log::error!("{}: {e}", open.id());
-        let Some(mut end) = open.ended.pop() else {
+    pub(super) fn answer_damaged(&self, mut course: Course, e: &Error) -> Event {
+        log::error!("{}: {e}", course.id());
+        let Some(mut end) = course.ended.pop() else {
             let error = format!("it could not be started: {e}");
-            return self.answer_without(open, Status::Failed, ErrorType::SpawnFailed, &error);
+            return self.answer_without(course, Status::Failed, ErrorType::SpawnFailed, &error);
         };
         end.ending.warnings.push(format!("it is not tried again: {e}"));
-        self.answer(open, end)
+        self.answer(course, end)
     }
 
     /// How the attempts before that one ended: from memory, and of an earlier daemon's from their
     /// records. `None`: the daemon is being ended.
-    fn earlier(&self, open: &Open, number: u32) -> Option<Vec<AttemptReport>> {
-        let seen = open.ended.iter().filter(|end| end.attempt.attempt < number);
+    fn earlier(&self, course: &Course, number: u32) -> Option<Vec<AttemptReport>> {
+        let seen = course.ended.iter().filter(|end| end.attempt.attempt < number);
         let seen: Vec<AttemptReport> = seen.map(|end| end.attempt.clone()).collect();
         let first_seen = seen.first().map_or(number, |attempt| attempt.attempt);
         if first_seen <= 1 {
             return Some(seen);
         }
-        match persist(self.context, || earlier_attempts(self.context, open.id(), first_seen)) {
+        match persist(self.context, || earlier_attempts(self.context, course.id(), first_seen)) {
             Ok(earlier) => Some(earlier.into_iter().chain(seen).collect()),
             Err(Unwritten::DaemonEnds) => None,
             Err(Unwritten::Own(e)) => {

@@ -16,19 +16,18 @@ use crossbeam_channel::{Receiver, Sender, after, select_biased};
 use serde_json::json;
 
 use self::start::NotStarted;
-use super::attempt::Running;
-use super::conclude::Dossier;
+use super::attempt::{Running, Settled};
 use super::recover::in_inbox;
 use super::watch::Watched;
 use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
-use crate::effects::store::{Attempt, Claim, ClaimFiles, InHand, Store};
-use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
-use crate::pure::dispatch::{self, DispatchId};
-use crate::pure::hold::Sign;
+use crate::effects::store::{Attempt, Claim, Contents, Store};
+use crate::pure::claim::{AttemptEnd, NextStep};
+use crate::pure::dispatch::DispatchId;
 use crate::pure::plan::{self, Last, Plan};
 use crate::pure::report::{ErrorType, Status};
+use crate::pure::sign::Sign;
 
 pub use resume::take_up;
 
@@ -54,9 +53,10 @@ struct Worker<'c> {
     running: &'c Receiver<Infallible>,
 }
 
-/// An accepted dispatch in a worker's hands.
-struct Open {
-    dossier: Dossier,
+/// A dispatch on its way through its attempts to its answer.
+struct Course {
+    claim: Claim,
+    contents: Contents,
     /// No attempt can have begun.
     is_new: bool,
     /// How the attempts ended that this worker saw: what it knows does not depend on files that a
@@ -64,17 +64,29 @@ struct Open {
     ended: Vec<AttemptEnd>,
 }
 
-impl Open {
+impl Course {
+    fn new(claim: Claim, contents: Contents, is_new: bool) -> Course {
+        Course { claim, contents, is_new, ended: Vec::new() }
+    }
+
     fn id(&self) -> &DispatchId {
-        &self.dossier.claim.id
+        &self.claim.id
     }
 }
 
 /// What was found of a claim that comes out of the queue.
 enum Opened {
-    Open(Box<Open>),
+    Course(Box<Course>),
     /// Nothing can be done with it now.
     Not(Box<Event>),
+}
+
+/// What ends the wait for the next attempt.
+enum Turn {
+    Come,
+    Cancelled,
+    /// The daemon drains; the next one goes on.
+    Left,
 }
 
 impl Worker<'_> {
@@ -88,109 +100,109 @@ impl Worker<'_> {
         if !self.context.has_lock() {
             return Event::Left { id: claim.id };
         }
-        if let Some(step) = claim.resume.take() {
+        if let Some(resume) = claim.resume.take() {
             cancel.begin();
-            return self.resume(claim, step, &cancel);
+            return self.resume(claim, resume, &cancel);
         }
-        let mut open = match self.open(claim) {
-            Opened::Open(open) => *open,
+        let mut course = match self.open(claim) {
+            Opened::Course(course) => *course,
             Opened::Not(event) => return *event,
         };
         // Not knowing is no answer: what cannot be read now is asked again, unless that is only
         // this one's trouble.
-        let plan = match self.plan(&open) {
+        let plan = match self.plan(&course) {
             Ok(Some(plan)) => plan,
-            Err(e) if e.fault().is_everywhere() => return self.back(open.dossier.claim, &e),
+            Err(e) if e.fault().is_everywhere() => return back(course.claim, &e),
             unknown => {
                 let why = unknown.map_or_else(|e| e.to_string(), |_| "they are gone".into());
-                log::error!("{}: the records of its attempts: {why}", open.id());
-                return self.answer_records_gone(open);
+                log::error!("{}: the records of its attempts: {why}", course.id());
+                return self.answer_records_gone(course);
             }
         };
-        let is_named = match self.is_named(&open.dossier, &plan) {
+        let is_named = match self.is_named(&course, &plan) {
             Ok(is_named) => is_named,
-            Err(e) => return self.back(open.dossier.claim, &e),
+            Err(e) => return back(course.claim, &e),
         };
-        let was_new = open.is_new;
-        open.is_new = false;
         if !is_named {
-            return nameless(open.dossier, was_new);
+            return nameless(course);
         }
+        course.is_new = false;
         cancel.begin();
-        self.run_attempts(open, plan, &cancel, probe)
+        self.run_attempts(course, plan, &cancel, probe)
     }
 
-    fn is_named(&self, dossier: &Dossier, plan: &Plan) -> Result<bool> {
-        Ok(!plan.is_queued || self.context.store.is_named(&dossier.claim, &dossier.accepted)?)
+    fn is_named(&self, course: &Course, plan: &Plan) -> Result<bool> {
+        let Course { claim, contents, .. } = course;
+        Ok(!plan.is_queued || self.context.store.is_named(claim, &contents.accepted)?)
     }
 
     /// One attempt after the other, until there is an answer or somebody else goes on.
-    fn run_attempts(&self, mut open: Open, mut plan: Plan, cancel: &Cancel, probe: bool) -> Event {
+    fn run_attempts(
+        &self,
+        mut course: Course,
+        mut plan: Plan,
+        cancel: &Cancel,
+        probe: bool,
+    ) -> Event {
         loop {
-            if let Some(event) = self.wait_for_turn(&mut open, &plan, cancel) {
-                return event(open);
+            match self.wait_for_turn(&plan, cancel) {
+                Turn::Come => {}
+                Turn::Cancelled => return self.cancelled(course),
+                Turn::Left => {
+                    log::info!("{} waits for the next daemon", course.id());
+                    return Event::Left { id: course.claim.id };
+                }
             }
-            let running = match self.begin(&mut open, &plan, probe) {
+            let running = match self.begin(&mut course, &plan, probe) {
                 Ok(running) => running,
-                Err(NotStarted::Fault(error)) => {
-                    let (status, kind) = (Status::Failed, ErrorType::SpawnFailed);
-                    return self.answer_without(open, status, kind, &error);
-                }
-                Err(NotStarted::Damaged(e)) => return self.answer_damaged(open, &e),
-                Err(NotStarted::Trouble(error)) => {
-                    return Event::Back { claim: open.dossier.claim, error };
-                }
-                Err(NotStarted::OtherProject(lane)) => {
-                    open.dossier.claim.lane = lane;
-                    return Event::Again { claim: open.dossier.claim };
-                }
+                Err(why) => return self.not_begun(course, why),
             };
-            let start = start_of(&running.start);
-            let Some(end) = self.see_to_its_end(running, &open.dossier.claim, cancel) else {
-                return Event::Left { id: open.id().clone() };
+            let Some(Settled { start, end }) = self.see_to_its_end(running, &course.claim, cancel)
+            else {
+                return Event::Left { id: course.claim.id };
             };
-            self.tell(&open.dossier.claim, &end);
+            self.tell(&course.claim, &end);
             match end.next {
-                NextStep::Report => return self.answer(open, end),
-                NextStep::Queue { .. } => return Event::Again { claim: open.dossier.claim },
+                NextStep::Report => return self.answer(course, end),
+                NextStep::Queue { .. } => return Event::Again { claim: course.claim },
                 NextStep::Retry { .. } => {}
             }
-            let last = Last { number: plan.number, start: Some(start), end: Some(end_of(&end)) };
-            plan = plan::next(Some(last), clock::unix_ms());
-            open.ended.push(end);
+            plan = plan::after(&end, start.waits, clock::unix_ms());
+            course.ended.push(end);
+        }
+    }
+
+    fn not_begun(&self, mut course: Course, why: NotStarted) -> Event {
+        match why {
+            NotStarted::Fault(error) => {
+                let (status, kind) = (Status::Failed, ErrorType::SpawnFailed);
+                self.answer_without(course, status, kind, &error)
+            }
+            NotStarted::Damaged(e) => self.answer_damaged(course, &e),
+            NotStarted::Trouble(error) => Event::Back { claim: course.claim, error },
+            NotStarted::OtherProject(lane) => {
+                course.claim.lane = lane;
+                Event::Again { claim: course.claim }
+            }
         }
     }
 
     fn open(&self, mut claim: Claim) -> Opened {
-        let open = |claim, files: ClaimFiles, dispatch, is_new| {
-            let ClaimFiles { accepted, bytes } = files;
-            let dossier = Dossier { claim, accepted, bytes, dispatch };
-            Opened::Open(Box::new(Open { dossier, is_new, ended: Vec::new() }))
+        let course = |claim, contents, is_new| {
+            Opened::Course(Box::new(Course::new(claim, contents, is_new)))
         };
-        if let Some(in_hand) = claim.in_hand.take() {
-            let InHand { files, dispatch } = *in_hand;
-            return open(claim, files, dispatch, true);
+        if let Some(contents) = claim.contents.take() {
+            return course(claim, *contents, true);
         }
-        let files = match self.ask(&claim.id, |store| store.read_claim(&claim.id)) {
-            Err(e) if e.fault().is_everywhere() => {
-                return Opened::Not(Box::new(self.back(claim, &e)));
-            }
+        match self.ask(&claim.id, |store| store.read_claim(&claim.id)) {
+            Ok(Some(contents)) => course(claim, contents, false),
+            Err(e) if e.fault().is_everywhere() => Opened::Not(Box::new(back(claim, &e))),
             Err(e) => {
                 log::error!("{e}");
-                None
+                self.open_damaged(claim)
             }
-            Ok(files) => files,
-        };
-        let parsed = files.and_then(|files| Some((dispatch::parse(&files.bytes, 0).ok()?, files)));
-        match parsed {
-            Some((dispatch, files)) => open(claim, files, dispatch, false),
-            None => self.open_damaged(claim),
+            Ok(None) => self.open_damaged(claim),
         }
-    }
-
-    /// Its files cannot be read just now, which is nobody's fault.
-    fn back(&self, claim: Claim, e: &Error) -> Event {
-        Event::Back { claim, error: e.to_string() }
     }
 
     /// Our copy is gone, or does not match its digest. If nothing of it ever ran, the inbox file is
@@ -200,21 +212,19 @@ impl Worker<'_> {
         log::error!("{id}: its folder is gone or damaged");
         let not = |event| Opened::Not(Box::new(event));
         match self.may_have_run(&id) {
-            Err(e) if e.fault().is_everywhere() => return not(self.back(claim, &e)),
+            Err(e) if e.fault().is_everywhere() => return not(back(claim, &e)),
             Ok(false) => {}
             Err(_) | Ok(true) => return not(self.answer_remains(claim)),
         }
-        let Some((files, dispatch)) = in_inbox(self.context, &claim) else {
+        let Some(contents) = in_inbox(self.context, &claim) else {
             return not(self.answer_remains(claim));
         };
-        let restored = store.restore(&id, &files.accepted, &files.bytes);
-        let ClaimFiles { accepted, bytes } = files;
-        let dossier = Dossier { claim, accepted, bytes, dispatch };
-        let open = Open { dossier, is_new: true, ended: Vec::new() };
+        let restored = store.restore(&id, &contents.accepted, &contents.bytes);
+        let course = Course::new(claim, contents, true);
         match restored {
-            Ok(()) => Opened::Open(Box::new(open)),
-            Err(e) if e.fault().is_everywhere() => not(self.back(open.dossier.claim, &e)),
-            Err(e) => not(self.answer_damaged(open, &e)),
+            Ok(()) => Opened::Course(Box::new(course)),
+            Err(e) if e.fault().is_everywhere() => not(back(course.claim, &e)),
+            Err(e) => not(self.answer_damaged(course, &e)),
         }
     }
 
@@ -236,41 +246,33 @@ impl Worker<'_> {
 
     /// What the files say is to be run next. `None`: it was started, and they do not say how far
     /// that came.
-    fn plan(&self, open: &Open) -> Result<Option<Plan>> {
-        let (id, now_ms) = (open.id(), clock::unix_ms());
-        if open.is_new {
+    fn plan(&self, course: &Course) -> Result<Option<Plan>> {
+        let (id, now_ms) = (course.id(), clock::unix_ms());
+        if course.is_new {
             return Ok(Some(plan::next(None, now_ms)));
         }
-        let last = self.ask(id, |store| store.last_attempt(id)?.as_ref().map(last_of).transpose());
-        let last = last?;
+        let last = self.ask(id, |store| store.last_attempt(id)?.map(last_of).transpose())?;
         if last.is_none() && self.context.store.has_started(id)? {
             return Ok(None);
         }
         Ok(Some(plan::next(last, now_ms)))
     }
 
-    /// Waits out a retry's delay, and a pause. Gives what to do instead, if it is cancelled or the
-    /// daemon stops meanwhile.
-    fn wait_for_turn(
-        &self,
-        open: &mut Open,
-        plan: &Plan,
-        cancel: &Cancel,
-    ) -> Option<Box<dyn FnOnce(Open) -> Event + '_>> {
+    /// Waits out a retry's delay, and a pause.
+    fn wait_for_turn(&self, plan: &Plan, cancel: &Cancel) -> Turn {
         let due = clock::monotonic_ms().saturating_add_unsigned(plan.wait_ms);
         loop {
             if cancel.is_asked() {
-                return Some(Box::new(|open| self.cancelled(open)));
+                return Turn::Cancelled;
             }
             if self.context.level.is_drain() {
-                log::info!("{} waits for the next daemon", open.id());
-                return Some(Box::new(|open| Event::Left { id: open.id().clone() }));
+                return Turn::Left;
             }
             let left_ms = (due - clock::monotonic_ms()).max(0).unsigned_abs();
             let wait = match (self.context.is_paused(), left_ms) {
                 // Whoever is not the daemon any more starts nothing: the level says so by now.
                 (false, 0) if plan.wait_ms > 0 && !self.context.has_lock() => continue,
-                (false, 0) => return None,
+                (false, 0) => return Turn::Come,
                 (true, 0) => LOOK_EVERY,
                 (_, left_ms) => Duration::from_millis(left_ms).min(LOOK_EVERY),
             };
@@ -315,7 +317,7 @@ impl Worker<'_> {
         mut running: Running,
         claim: &Claim,
         cancel: &Cancel,
-    ) -> Option<AttemptEnd> {
+    ) -> Option<Settled> {
         let started_at_ms = running.start.started_at_ms;
         let on_work = || {
             let notice = notice(claim, Sign::Clear { started_at_ms });
@@ -333,33 +335,22 @@ impl Worker<'_> {
     }
 }
 
+/// Its files cannot be read just now, which is nobody's fault.
+fn back(claim: Claim, e: &Error) -> Event {
+    Event::Back { claim, error: e.to_string() }
+}
+
 /// Back to intake, with what is known of it: its folder may be gone when that is asked for.
-fn nameless(dossier: Dossier, is_new: bool) -> Event {
-    let Dossier { mut claim, accepted, bytes, dispatch } = dossier;
+fn nameless(course: Course) -> Event {
+    let Course { mut claim, contents, is_new, .. } = course;
     if is_new {
-        let files = ClaimFiles { accepted, bytes };
-        claim.in_hand = Some(Box::new(InHand { files, dispatch }));
+        claim.contents = Some(Box::new(contents));
     }
     Event::Nameless { claim }
 }
 
 /// An attempt as its files have it.
-fn last_of(attempt: &Attempt) -> Result<Last> {
-    let end = attempt.end()?.read().map(end_of);
-    let start = attempt.start()?.read().map(start_of);
+fn last_of(attempt: Attempt) -> Result<Last> {
+    let (start, end) = (attempt.start()?.into_read(), attempt.end()?.into_read());
     Ok(Last { number: attempt.number, start, end })
-}
-
-fn start_of(start: &AttemptStart) -> plan::Start {
-    plan::Start {
-        mode: start.mode.clone(),
-        retries: start.retries,
-        waits: start.waits,
-        first: start.first.clone(),
-        git: start.git.clone(),
-    }
-}
-
-fn end_of(end: &AttemptEnd) -> plan::End {
-    plan::End { next: end.next.clone(), first: end.first.clone(), git: end.git.clone() }
 }

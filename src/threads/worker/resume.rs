@@ -9,18 +9,18 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use serde_json::json;
 
-use super::{Open, Opened, Worker};
+use super::{Course, Opened, Worker};
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::process::Session;
-use crate::effects::store::{Attempt, Claim, ClaimFiles, Record};
-use crate::pure::agent;
+use crate::effects::store::{Attempt, Claim, Committed, Contents, Record};
+use crate::pure::agent::{self, Driver};
 use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep};
-use crate::pure::dispatch::{self, DispatchId};
-use crate::pure::recovery::Step;
+use crate::pure::dispatch::{Dispatch, DispatchId};
+use crate::pure::recovery::{Resume, ResumeAttempt};
 use crate::pure::report::{ErrorType, Status};
-use crate::threads::attempt::{Running, mark_by_name};
-use crate::threads::conclude::{Answering, Dossier, see_through};
+use crate::threads::attempt::{Running, Settled, mark_by_name};
+use crate::threads::conclude::{Answering, see_through};
 use crate::threads::follow::Follower;
 use crate::threads::recover::in_inbox;
 use crate::threads::{Cancel, Context, Event, Unwritten, persist};
@@ -39,103 +39,116 @@ struct FoundRecords {
 pub fn take_up(
     context: &Context,
     claim: Claim,
-    step: Step,
+    resume: Resume,
     cancel: &Cancel,
     events: &Sender<Event>,
     running: &Receiver<Infallible>,
 ) {
     let worker = Worker { context, events, running };
-    worker.report(|| worker.resume(claim, step, cancel));
+    worker.report(|| worker.resume(claim, resume, cancel));
 }
 
 impl Worker<'_> {
-    /// An attempt of an earlier daemon, from where it stands to its end.
-    pub(super) fn resume(&self, claim: Claim, step: Step, cancel: &Cancel) -> Event {
-        match step {
-            Step::Gone => return self.answer_gone(claim),
-            Step::Stands => return self.see_found_answer_through(claim),
-            Step::Publish => return self.publish_committed(claim),
-            _ => {}
+    /// A dispatch of an earlier daemon that may have run, from where it stands to its end.
+    pub(super) fn resume(&self, claim: Claim, resume: Resume, cancel: &Cancel) -> Event {
+        match resume {
+            Resume::Gone => self.answer_gone(claim),
+            Resume::Stands => self.see_found_answer_through(claim),
+            Resume::Publish => self.publish_committed(claim),
+            Resume::Attempt(step) => match self.open(claim) {
+                Opened::Course(course) => self.resume_attempt(*course, step, cancel),
+                Opened::Not(event) => *event,
+            },
         }
-        let open = match self.open(claim) {
-            Opened::Open(open) => *open,
-            Opened::Not(event) => return *event,
-        };
-        let context = self.context;
-        let id = open.id().clone();
-        let found = match persist(context, || self.find_attempt(&id)) {
-            Ok(found) => found,
+    }
+
+    fn resume_attempt(&self, course: Course, step: ResumeAttempt, cancel: &Cancel) -> Event {
+        let id = course.id().clone();
+        let found = match persist(self.context, || self.find_attempt(&id)) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Event::Again { claim: course.claim },
             Err(Unwritten::DaemonEnds) => return Event::Left { id },
             Err(Unwritten::Own(e)) => {
                 log::error!("{e}");
                 self.sweep_by_name(&id);
-                return self.answer_records_gone(open);
+                return self.answer_records_gone(course);
             }
         };
-        let Some(found) = found else { return Event::Again { claim: open.dossier.claim } };
-        let (driver, start) =
-            match (agent::driver(&open.dossier.dispatch.target_agent), found.start) {
-                (Some(driver), Record::Read(start)) => (driver, start),
-                _ => {
-                    self.sweep_by_name(&id);
-                    let error =
-                        "the daemon ended while the attempt began; it may have run".to_string();
-                    let kind = ErrorType::Interrupted;
-                    return self.answer_without(open, Status::Failed, kind, &error);
-                }
-            };
-        // What a session wrote there must not give it more time than its dispatch has.
-        let ttl_ms = open.dossier.dispatch.ttl_seconds as i64 * 1000;
+        let FoundRecords { attempt, start, child, end, readings } = found;
+        let driver = agent::driver(&course.contents.dispatch.target_agent);
+        let (Some(driver), Record::Read(start)) = (driver, start) else {
+            self.sweep_by_name(&id);
+            let error = "the daemon ended while the attempt began; it may have run";
+            let (status, kind) = (Status::Failed, ErrorType::Interrupted);
+            return self.answer_without(course, status, kind, error);
+        };
+        let start = self.limit_deadline(start, &course.contents.dispatch);
+        let mut running = self.found_session(driver, attempt, start, &course.claim, readings);
+        let mark = running.mark();
+        let processes = &self.context.processes;
+        let recorded = child.read().filter(|child| processes.is_of_session(child, &mark));
+        let leader = recorded.copied().or_else(|| processes.find_leader(&mark));
+        running.session = leader.and_then(|record| Session::adopt(processes, &record));
+        let end = match step {
+            ResumeAttempt::Adopt => {
+                self.tell_adoption(&id, &running);
+                self.see_to_its_end(running, &course.claim, cancel)
+            }
+            ResumeAttempt::GoOnStopping(cause) => {
+                running.stop = Some(cause);
+                self.see_to_its_end(running, &course.claim, cancel)
+            }
+            ResumeAttempt::Judge => running.settle(&course.claim, None, cancel),
+            ResumeAttempt::GiveUp(cause) => {
+                running.stop = cause;
+                running.give_up(&course.claim)
+            }
+            // It has been told of.
+            ResumeAttempt::Follow(_) => {
+                running.sweep_only(&id);
+                let Some(end) = end.into_read() else { return Event::Left { id } };
+                return self.follow(course, end);
+            }
+        };
+        let Some(Settled { end, .. }) = end else { return Event::Left { id } };
+        self.tell(&course.claim, &end);
+        self.follow(course, end)
+    }
+
+    fn follow(&self, course: Course, end: AttemptEnd) -> Event {
+        match end.next {
+            NextStep::Report => self.answer(course, end),
+            NextStep::Retry { .. } | NextStep::Queue { .. } => Event::Again { claim: course.claim },
+        }
+    }
+
+    /// What a session wrote there must not give it more time than its dispatch has.
+    fn limit_deadline(&self, start: AttemptStart, dispatch: &Dispatch) -> AttemptStart {
+        let ttl_ms = dispatch.ttl_seconds as i64 * 1000;
         let latest_ms = clock::monotonic_ms().saturating_add(ttl_ms);
         let deadline_monotonic_ms = start.deadline_monotonic_ms.min(latest_ms);
-        let claim = &open.dossier.claim;
-        let verify = context.verify_in(&start.dir(), &claim.project, &id);
-        let mut running = Running {
-            context,
+        AttemptStart { deadline_monotonic_ms, ..start }
+    }
+
+    /// Its processes have not been looked for.
+    fn found_session(
+        &self,
+        driver: &'static Driver,
+        attempt: Attempt,
+        start: AttemptStart,
+        claim: &Claim,
+        readings: u64,
+    ) -> Running<'_> {
+        Running {
+            context: self.context,
             driver,
-            attempt: found.attempt,
-            start: AttemptStart { deadline_monotonic_ms, ..start },
-            verify,
+            attempt,
+            verify: self.context.verify_in(&start.dir(), &claim.project, &claim.id),
+            start,
             session: None,
             stop: None,
             is_below_us: false,
-            follower: Follower::new(driver, found.readings == 0),
-        };
-        let mark = running.mark();
-        let recorded =
-            found.child.read().filter(|child| context.processes.is_of_session(child, &mark));
-        let leader = recorded.copied().or_else(|| context.processes.find_leader(&mark));
-        running.session = leader.and_then(|record| Session::adopt(&context.processes, &record));
-        let end = match step {
-            Step::Adopt => {
-                self.tell_adoption(&id, &running);
-                self.see_to_its_end(running, &open.dossier.claim, cancel)
-            }
-            Step::GoOnStopping(cause) => {
-                running.stop = Some(cause);
-                self.see_to_its_end(running, &open.dossier.claim, cancel)
-            }
-            Step::Judge => running.settle(&open.dossier.claim, None, cancel),
-            Step::GiveUp(cause) => {
-                running.stop = cause;
-                running.give_up(&open.dossier.claim)
-            }
-            Step::Conclude | Step::QueueRetry | Step::QueueAgain => {
-                running.sweep_only(&id);
-                found.end.read().cloned()
-            }
-            Step::Discard | Step::Publish | Step::Queue | Step::Gone | Step::Stands => None,
-        };
-        let Some(end) = end else { return Event::Left { id } };
-        // An end that was on record has been told of.
-        if !matches!(step, Step::Conclude | Step::QueueRetry | Step::QueueAgain) {
-            self.tell(&open.dossier.claim, &end);
-        }
-        match end.next {
-            NextStep::Report => self.answer(open, end),
-            NextStep::Retry { .. } | NextStep::Queue { .. } => {
-                Event::Again { claim: open.dossier.claim }
-            }
+            follower: Follower::new(driver, readings == 0),
         }
     }
 
@@ -170,68 +183,48 @@ impl Worker<'_> {
     /// It was started, and nothing says how far that came.
     fn answer_gone(&self, claim: Claim) -> Event {
         self.sweep_by_name(&claim.id);
-        match self.open_what_is_left(claim) {
-            Ok(dossier) => {
-                self.answer_records_gone(Open { dossier, is_new: false, ended: Vec::new() })
-            }
-            Err(claim) => self.answer_remains(*claim),
+        match self.read_what_is_left(&claim) {
+            Some(contents) => self.answer_records_gone(Course::new(claim, contents, false)),
+            None => self.answer_remains(claim),
         }
     }
 
     /// From the claim's folder, or from the file in the inbox.
-    fn open_what_is_left(&self, claim: Claim) -> std::result::Result<Dossier, Box<Claim>> {
-        let store = &self.context.store;
-        let kept = store.read_claim(&claim.id).ok().flatten().and_then(|files| {
-            let dispatch = dispatch::parse(&files.bytes, 0).ok()?;
-            (dispatch.id == claim.id).then_some((files, dispatch))
-        });
-        match kept.or_else(|| in_inbox(self.context, &claim)) {
-            Some((ClaimFiles { accepted, bytes }, dispatch)) => {
-                Ok(Dossier { claim, accepted, bytes, dispatch })
-            }
-            None => Err(Box::new(claim)),
-        }
+    fn read_what_is_left(&self, claim: &Claim) -> Option<Contents> {
+        let kept = self.context.store.read_claim(&claim.id).ok().flatten();
+        let kept = kept.filter(|contents| contents.dispatch.id == claim.id);
+        kept.or_else(|| in_inbox(self.context, claim))
     }
 
     /// Its report is committed, and processes of it live.
     fn publish_committed(&self, claim: Claim) -> Event {
         let (store, id) = (&self.context.store, claim.id.clone());
         self.sweep_by_name(&id);
-        let committed = match persist(self.context, || store.read_committed(&id)) {
-            Ok(Some(committed)) => committed,
-            Err(Unwritten::DaemonEnds) => return Event::Left { id },
-            Ok(None) | Err(Unwritten::Own(_)) => return self.answer_gone(claim),
-        };
-        let (claim, files, url) = self.what_is_left(claim);
-        let answering = Answering::of_committed(claim, files, url, committed, false);
-        see_through(self.context, answering)
+        match persist(self.context, || store.read_committed(&id)) {
+            Ok(Some(committed)) => self.see_committed_through(claim, committed, false),
+            Err(Unwritten::DaemonEnds) => Event::Left { id },
+            Ok(None) | Err(Unwritten::Own(_)) => self.answer_gone(claim),
+        }
     }
 
     /// A daemon answered it from memory, and died before it was through.
     fn see_found_answer_through(&self, claim: Claim) -> Event {
         let id = claim.id.clone();
         self.sweep_by_name(&id);
-        let found = match persist(self.context, || self.context.store.find_answer(&id)) {
-            Ok(found) => found,
-            Err(Unwritten::DaemonEnds) => return Event::Left { id },
+        match persist(self.context, || self.context.store.find_answer(&id)) {
+            Ok(Some(committed)) => self.see_committed_through(claim, committed, true),
+            Ok(None) => self.answer_gone(claim),
+            Err(Unwritten::DaemonEnds) => Event::Left { id },
             Err(Unwritten::Own(e)) => {
                 log::error!("{e}");
-                None
+                self.answer_gone(claim)
             }
-        };
-        let Some(committed) = found else { return self.answer_gone(claim) };
-        let (claim, files, url) = self.what_is_left(claim);
-        let answering = Answering::of_committed(claim, files, url, committed, true);
-        see_through(self.context, answering)
+        }
     }
 
-    /// For an answer that stands: the claim, what was accepted, and where a callback goes.
-    fn what_is_left(&self, claim: Claim) -> (Claim, Option<ClaimFiles>, Option<String>) {
-        match self.open_what_is_left(claim) {
-            Ok(Dossier { claim, accepted, bytes, dispatch }) => {
-                (claim, Some(ClaimFiles { accepted, bytes }), dispatch.callback_url)
-            }
-            Err(claim) => (*claim, None, None),
-        }
+    fn see_committed_through(&self, claim: Claim, committed: Committed, is_afresh: bool) -> Event {
+        let contents = self.read_what_is_left(&claim);
+        let answering = Answering::of_committed(claim, contents, committed, is_afresh);
+        see_through(self.context, answering)
     }
 }

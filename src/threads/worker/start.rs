@@ -8,24 +8,21 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Open, Worker};
+use super::{Course, Worker};
 use crate::effects::error::{Error, fault};
 use crate::effects::process::is_executable;
-use crate::effects::store::{Attempt, Claim};
+use crate::effects::store::{Attempt, AttemptFiles, Claim, Contents};
 use crate::effects::{clock, git, project, random};
 use crate::pure::agent::{self, Driver, Launch, SessionRef};
-use crate::pure::claim::{Accepted, AttemptStart, FirstStart, hex, name_to_text};
+use crate::pure::claim::{Accepted, AttemptStart, Mode, hex, name_to_text};
 use crate::pure::config::projects::Terms;
 use crate::pure::digest::uuid_v4;
-use crate::pure::dispatch::Dispatch;
+use crate::pure::dispatch::{Dispatch, Lane};
 use crate::pure::plan::Plan;
-use crate::pure::policy::Mode;
 use crate::pure::prompt::{self, Learnings};
-use crate::pure::queue::Lane;
 use crate::pure::trouble::{Fault, Place};
 use crate::threads::Event;
 use crate::threads::attempt::{self, Running};
-use crate::threads::conclude::Dossier;
 use crate::threads::follow::Follower;
 
 /// Why nothing was started.
@@ -54,12 +51,13 @@ impl Worker<'_> {
     /// Makes the attempt durable, then starts the agent. `probe`: it is let through a hold.
     pub(super) fn begin(
         &self,
-        open: &mut Open,
+        course: &mut Course,
         plan: &Plan,
         probe: bool,
     ) -> Result<Running<'_>, NotStarted> {
         let context = self.context;
-        let Dossier { claim, accepted, bytes, dispatch } = &mut open.dossier;
+        let Course { claim, contents, .. } = course;
+        let dispatch = &contents.dispatch;
         let (driver, program) = self.agent(dispatch).map_err(NotStarted::Fault)?;
         let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
         let dir = project::resolve(&dir).map_err(NotStarted::Fault)?;
@@ -78,53 +76,57 @@ impl Worker<'_> {
             },
             had_learnings,
             probe,
-            dispatch: String::from_utf8_lossy(bytes).into_owned(),
-            ..start_now(plan, &dir, dispatch.ttl_seconds, accepted)
+            dispatch: String::from_utf8_lossy(&contents.bytes).into_owned(),
+            ..start_now(plan, &dir, dispatch.ttl_seconds, &contents.accepted)
         };
-        let (attempt, session_files) = match context.store.begin_attempt(claim, &start, &prompt) {
-            // Nothing of it ran yet: what somebody else's session took is put back.
-            Err(e) if start.attempt == 1 && !e.fault().is_everywhere() => {
-                log::warn!("{e}: the folder of {} is made anew", claim.id);
-                context.store.restore(&claim.id, accepted, bytes)?;
-                claim.folder = None;
-                context.store.begin_attempt(claim, &start, &prompt)?
-            }
-            begun => begun?,
-        };
-        context.tell_moved_aside();
-        if let Err(e) = context.store.note_start(&claim.id) {
-            return Err(self.not_started(claim, &attempt, NotStarted::from(e)));
-        }
-        self.audit_start(claim, dispatch, &start);
+        let (attempt, files) = self.make_durable(claim, contents, &start, &prompt)?;
+        self.audit_start(claim, &contents.dispatch, &start);
         let arguments = (driver.argv)(&launch);
-        match attempt::launch(context, claim, &program, arguments, &start, session_files) {
+        match attempt::launch(context, claim, &program, arguments, &start, files) {
             Ok(session) => {
                 self.tell_start(claim, &start);
                 if let Err(e) = attempt.write_child(&session.record()) {
                     log::warn!("{e}");
                 }
-                let session = Some(session);
                 Ok(Running {
                     context,
                     driver,
                     attempt,
                     start,
                     verify,
-                    session,
+                    session: Some(session),
                     stop: None,
                     is_below_us: true,
                     follower: Follower::new(driver, true),
                 })
             }
-            Err(e) => {
-                let error = match project::resolve(&dir) {
-                    Ok(_) => format!("cannot start {}: {e}", program.display()),
-                    Err(gone) => gone,
-                };
-                let trouble = is_shortage(&e);
-                let why = if trouble { NotStarted::Trouble } else { NotStarted::Fault };
-                Err(self.not_started(claim, &attempt, why(error)))
+            Err(e) => Err(self.not_started(claim, &attempt, why_not(&e, &program, &dir))),
+        }
+    }
+
+    /// From here on it may have run.
+    fn make_durable(
+        &self,
+        claim: &mut Claim,
+        contents: &Contents,
+        start: &AttemptStart,
+        prompt: &str,
+    ) -> Result<(Attempt, AttemptFiles), NotStarted> {
+        let context = self.context;
+        let (attempt, files) = match context.store.begin_attempt(claim, start, prompt) {
+            // Nothing of it ran yet: what somebody else's session took is put back.
+            Err(e) if start.attempt == 1 && !e.fault().is_everywhere() => {
+                log::warn!("{e}: the folder of {} is made anew", claim.id);
+                context.store.restore(&claim.id, &contents.accepted, &contents.bytes)?;
+                claim.folder = None;
+                context.store.begin_attempt(claim, start, prompt)?
             }
+            begun => begun?,
+        };
+        context.tell_moved_aside();
+        match context.store.note_start(&claim.id) {
+            Ok(()) => Ok((attempt, files)),
+            Err(e) => Err(self.not_started(claim, &attempt, NotStarted::from(e))),
         }
     }
 
@@ -178,32 +180,23 @@ impl Worker<'_> {
 
 /// What is known of an attempt that starts now, but for what the dispatch itself says.
 fn start_now(plan: &Plan, dir: &Path, ttl_seconds: u64, accepted: &Accepted) -> AttemptStart {
-    let (started_at_ms, started_monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
-    let boot_id = clock::boot_id();
-    let here_first = FirstStart {
-        at_ms: started_at_ms,
-        monotonic_ms: started_monotonic_ms,
-        boot_id: boot_id.into(),
-    };
+    let now = clock::now();
     AttemptStart {
         attempt: plan.number,
         run_token: hex(&random::bytes()),
-        session_id: String::new(),
         mode: plan.mode.clone(),
-        had_learnings: false,
         retries: plan.retries,
         waits: plan.waits,
-        probe: false,
-        started_at_ms,
-        first: plan.first.clone().unwrap_or(here_first),
-        started_monotonic_ms,
-        deadline_monotonic_ms: started_monotonic_ms + ttl_seconds as i64 * 1000,
-        boot_id: boot_id.into(),
+        first: plan.first.clone().unwrap_or_else(|| now.clone()),
+        started_at_ms: now.at_ms,
+        started_monotonic_ms: now.monotonic_ms,
+        deadline_monotonic_ms: now.monotonic_ms + ttl_seconds as i64 * 1000,
+        boot_id: now.boot_id,
         started_ticks: clock::ticks_since_boot(),
         git: plan.git.clone().or_else(|| git::before(dir)).unwrap_or_default(),
         project_dir: name_to_text(dir.as_os_str().as_bytes()),
         accepted: accepted.clone(),
-        dispatch: String::new(),
+        ..AttemptStart::default()
     }
 }
 
@@ -217,6 +210,15 @@ fn prompt_of(dispatch: &Dispatch, mode: &Mode) -> (String, bool) {
         Mode::WithoutLearnings => (prompt::first(dispatch, Learnings::Omit), false),
         Mode::Resume { .. } => (prompt::resume(dispatch), false),
     }
+}
+
+/// Why no process came to be.
+fn why_not(e: &io::Error, program: &Path, dir: &Path) -> NotStarted {
+    let error = match project::resolve(dir) {
+        Ok(_) => format!("cannot start {}: {e}", program.display()),
+        Err(gone) => gone,
+    };
+    if is_shortage(e) { NotStarted::Trouble(error) } else { NotStarted::Fault(error) }
 }
 
 /// The machine has no room for a process just now; the dispatch is not to blame.
