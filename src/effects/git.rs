@@ -40,7 +40,7 @@ pub fn after(
     store: &Store,
     dir: &Path,
     before: &GitFacts,
-    look: &Look,
+    look: &GitProbe,
 ) -> Option<GitFacts> {
     let tree = WorkTree::of(dir)?;
     let git = |arguments: &[&str]| run_git(processes, store, tree.root, arguments, look.timeout);
@@ -133,7 +133,7 @@ pub fn index_is_locked(dir: &Path) -> bool {
 }
 
 /// How closely [`after`] looks.
-pub struct Look {
+pub struct GitProbe {
     /// Something may be different now.
     pub may_have_changed: bool,
     /// The session used tools: then it matters what it found there.

@@ -81,7 +81,7 @@ impl Limits {
 
 /// One look at a session that runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Look {
+pub struct Observation {
     pub now_ms: i64,
     pub started_ms: i64,
     pub deadline_ms: i64,
@@ -97,7 +97,7 @@ pub struct Look {
 
 /// The TTL is a promise to the dispatcher and comes first; a session that has answered is not also
 /// stalled.
-pub fn due(look: &Look, limits: &Limits) -> Option<StopCause> {
+pub fn due(look: &Observation, limits: &Limits) -> Option<StopCause> {
     let is_over = |since_ms: Option<i64>, limit_ms: Option<i64>| match (since_ms, limit_ms) {
         (Some(since_ms), Some(limit_ms)) => look.now_ms - since_ms >= limit_ms,
         _ => false,
@@ -211,26 +211,39 @@ mod tests {
             result_grace_ms: Some(50),
             stdout_bytes_max: Some(10),
         };
-        let fine = Look { now_ms: 1000, deadline_ms: 5000, has_begun: true, ..Look::default() };
+        let fine = Observation {
+            now_ms: 1000,
+            deadline_ms: 5000,
+            has_begun: true,
+            ..Observation::default()
+        };
         let rows = [
             ("runs", fine, None),
-            ("time is up", Look { deadline_ms: 1000, ..fine }, Some(Ttl)),
-            ("as much as it may write", Look { output_bytes: 10, ..fine }, None),
-            ("a byte more", Look { output_bytes: 11, ..fine }, Some(OutputLimit)),
-            ("not begun yet", Look { has_begun: false, started_ms: 901, ..fine }, None),
-            ("never begun", Look { has_begun: false, started_ms: 900, ..fine }, Some(StartTimeout)),
-            ("still for a while", Look { still_since_ms: Some(801), ..fine }, None),
-            ("stalled", Look { still_since_ms: Some(800), ..fine }, Some(Stalled)),
-            ("just done", Look { final_since_ms: Some(951), ..fine }, None),
-            ("done and there", Look { final_since_ms: Some(950), ..fine }, Some(ResultGrace)),
+            ("time is up", Observation { deadline_ms: 1000, ..fine }, Some(Ttl)),
+            ("as much as it may write", Observation { output_bytes: 10, ..fine }, None),
+            ("a byte more", Observation { output_bytes: 11, ..fine }, Some(OutputLimit)),
+            ("not begun yet", Observation { has_begun: false, started_ms: 901, ..fine }, None),
+            (
+                "never begun",
+                Observation { has_begun: false, started_ms: 900, ..fine },
+                Some(StartTimeout),
+            ),
+            ("still for a while", Observation { still_since_ms: Some(801), ..fine }, None),
+            ("stalled", Observation { still_since_ms: Some(800), ..fine }, Some(Stalled)),
+            ("just done", Observation { final_since_ms: Some(951), ..fine }, None),
+            (
+                "done and there",
+                Observation { final_since_ms: Some(950), ..fine },
+                Some(ResultGrace),
+            ),
             (
                 "done, there and still",
-                Look { final_since_ms: Some(0), still_since_ms: Some(0), ..fine },
+                Observation { final_since_ms: Some(0), still_since_ms: Some(0), ..fine },
                 Some(ResultGrace),
             ),
             (
                 "everything",
-                Look { deadline_ms: 0, output_bytes: 99, has_begun: false, ..fine },
+                Observation { deadline_ms: 0, output_bytes: 99, has_begun: false, ..fine },
                 Some(Ttl),
             ),
         ];

@@ -237,9 +237,9 @@ fn check_id(fields: &Fields) -> Result<DispatchId, Rejection> {
     })
 }
 
-type Fault = (Reason, String);
+type Refusal = (Reason, String);
 
-fn check_fields(id: &DispatchId, f: &Fields, ttl_seconds_min: u64) -> Result<Dispatch, Fault> {
+fn check_fields(id: &DispatchId, f: &Fields, ttl_seconds_min: u64) -> Result<Dispatch, Refusal> {
     if let Some(key) = &f.duplicate {
         let key = one_line(key, SHOWN_CHARS_MAX);
         return Err((Reason::Schema, format!("{key} stands twice")));
@@ -302,18 +302,18 @@ impl Fields {
         self.entries.get(key)
     }
 
-    fn text(&self, key: &str) -> Result<String, Fault> {
+    fn text(&self, key: &str) -> Result<String, Refusal> {
         self.text_or(key, None)?.ok_or_else(|| (Reason::Schema, self.missing(key)))
     }
 
-    fn text_or(&self, key: &str, default: Option<&str>) -> Result<Option<String>, Fault> {
+    fn text_or(&self, key: &str, default: Option<&str>) -> Result<Option<String>, Refusal> {
         match self.get(key) {
             None => Ok(default.map(str::to_string)),
             Some(value) => plain_text(key, value).map(Some),
         }
     }
 
-    fn texts(&self, key: &str) -> Result<Vec<String>, Fault> {
+    fn texts(&self, key: &str) -> Result<Vec<String>, Refusal> {
         match self.get(key) {
             None => Ok(Vec::new()),
             Some(Value::Array(items)) => {
@@ -327,7 +327,7 @@ impl Fields {
     }
 
     /// JSON Schema's integer: `3600.0` is one, `3600.5` is not.
-    fn ttl(&self, seconds_min: u64) -> Result<u64, Fault> {
+    fn ttl(&self, seconds_min: u64) -> Result<u64, Refusal> {
         let Some(value) = self.get("ttl_seconds") else {
             return Ok(TTL_SECONDS_DEFAULT);
         };
@@ -359,7 +359,7 @@ impl Fields {
     }
 }
 
-fn plain_text(key: &str, value: &Value) -> Result<String, Fault> {
+fn plain_text(key: &str, value: &Value) -> Result<String, Refusal> {
     match value {
         Value::String(text) if text.contains('\0') => {
             Err((Reason::Nul, format!("{key} has a NUL character")))

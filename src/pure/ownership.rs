@@ -11,7 +11,7 @@ const STICKY: u32 = 0o1000;
 const OWNER_ALL: u32 = 0o700;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Guarded {
     /// `$GSTACK_HOME`: others may look into it.
     Home,
     /// One of the directories in it, which are nobody else's business.
@@ -35,29 +35,29 @@ pub enum Verdict {
 
 /// `uid` and `mode`: of what stands there. `me`: who we are. In a sticky directory others can touch
 /// only what is theirs.
-pub fn judge(place: Place, uid: u32, mode: u32, me: u32) -> Verdict {
+pub fn judge(place: Guarded, uid: u32, mode: u32, me: u32) -> Verdict {
     let is_open = mode & OTHERS_WRITE != 0 && mode & STICKY == 0;
     let is_ours = uid == me;
     let is_trusted = is_ours || uid == ROOT;
     match place {
-        Place::Private if !is_ours => Verdict::Foreign,
-        Place::Private if mode & 0o777 != OWNER_ALL => Verdict::Mend(OWNER_ALL),
-        Place::Private => Verdict::Fine,
+        Guarded::Private if !is_ours => Verdict::Foreign,
+        Guarded::Private if mode & 0o777 != OWNER_ALL => Verdict::Mend(OWNER_ALL),
+        Guarded::Private => Verdict::Fine,
         _ if !is_trusted => Verdict::Foreign,
-        Place::Home if is_ours && (is_open || mode & OWNER_ALL != OWNER_ALL) => {
+        Guarded::Home if is_ours && (is_open || mode & OWNER_ALL != OWNER_ALL) => {
             let tightened = if is_open { mode & !OTHERS_WRITE } else { mode };
             Verdict::Mend(tightened & 0o7777 | OWNER_ALL)
         }
-        Place::Home | Place::Above if is_open => Verdict::TooOpen,
+        Guarded::Home | Guarded::Above if is_open => Verdict::TooOpen,
         // A sticky bit says nothing on a file.
-        Place::Config if mode & OTHERS_WRITE != 0 => Verdict::TooOpen,
-        Place::Home | Place::Above | Place::Config => Verdict::Fine,
+        Guarded::Config if mode & OTHERS_WRITE != 0 => Verdict::TooOpen,
+        Guarded::Home | Guarded::Above | Guarded::Config => Verdict::Fine,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Place::*;
+    use super::Guarded::*;
     use super::Verdict::*;
     use super::*;
 

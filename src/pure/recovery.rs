@@ -14,7 +14,7 @@ pub const DEATHS_MAX: u64 = 3;
 
 /// What stands in one claim's folder, and what is known of its processes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct FoundClaim {
     /// The copy matches the digest in `accepted.json`, or an attempt record holds both.
     pub accepted: bool,
     /// It is noted outside of the folder that a session of it may have run.
@@ -130,7 +130,7 @@ impl Step {
 
 /// An agent that lives contradicts every record of its end and of its answer: both follow its end,
 /// so somebody else wrote them (a session can write whatever we can).
-pub fn step(found: &Found) -> Step {
+pub fn step(found: &FoundClaim) -> Step {
     let lives = |attempt: &FoundAttempt| attempt.readable && attempt.leader == Leader::Alive;
     if !found.attempt.as_ref().is_some_and(lives) {
         if found.report {
@@ -148,7 +148,7 @@ pub fn step(found: &Found) -> Step {
     }
 }
 
-fn step_of_attempt(found: &Found, attempt: &FoundAttempt) -> Step {
+fn step_of_attempt(found: &FoundClaim, attempt: &FoundAttempt) -> Step {
     let resume = match (&attempt.end, attempt.stop, attempt.leader) {
         (None, stop, _) if attempt.readings >= DEATHS_MAX => ResumeAttempt::GiveUp(stop),
         (_, Some(cause), Leader::Alive) if attempt.readable => ResumeAttempt::GoOnStopping(cause),
@@ -183,8 +183,8 @@ mod tests {
         traces: false,
     };
 
-    fn found(attempt: Option<FoundAttempt>) -> Found {
-        Found {
+    fn found(attempt: Option<FoundAttempt>) -> FoundClaim {
+        FoundClaim {
             accepted: true,
             started: attempt.is_some(),
             report: false,
@@ -203,9 +203,9 @@ mod tests {
             || NextStep::Retry { mode: Mode::AsIs, retries: 1, not_before_ms: 0, delay_ms: 0 };
         let queue = || NextStep::Queue { mode: Mode::AsIs, retries: 0, waits: 1 };
         let rows = [
-            ("nothing valid", Found { accepted: false, ..found(None) }, Step::Discard),
+            ("nothing valid", FoundClaim { accepted: false, ..found(None) }, Step::Discard),
             ("accepted only", found(None), Step::Queue),
-            ("committed", Found { report: true, ..found(Some(RAN)) }, Step::Publish),
+            ("committed", FoundClaim { report: true, ..found(Some(RAN)) }, Step::Publish),
             (
                 "leader alive",
                 found(Some(FoundAttempt { leader: Leader::Alive, ..RAN })),
@@ -225,7 +225,7 @@ mod tests {
             ),
             (
                 "torn attempt.json of an agent that was never started",
-                Found {
+                FoundClaim {
                     started: false,
                     ..found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN }))
                 },
@@ -238,22 +238,22 @@ mod tests {
             ),
             (
                 "started, and no attempt is left",
-                Found { started: true, ..found(None) },
+                FoundClaim { started: true, ..found(None) },
                 Step::Resume(Resume::Gone),
             ),
             (
                 "nothing is left but that it started",
-                Found { accepted: false, started: true, ..found(None) },
+                FoundClaim { accepted: false, started: true, ..found(None) },
                 Step::Resume(Resume::Gone),
             ),
             (
                 "answered from memory",
-                Found { answered: true, ..found(Some(RAN)) },
+                FoundClaim { answered: true, ..found(Some(RAN)) },
                 Step::Resume(Resume::Stands),
             ),
             (
                 "a living agent, and an answer that cannot be ours",
-                Found {
+                FoundClaim {
                     report: true,
                     answered: true,
                     ..found(Some(FoundAttempt { leader: Leader::Alive, end: Some(retry()), ..RAN }))
@@ -262,7 +262,7 @@ mod tests {
             ),
             (
                 "torn attempt.json, and nothing else that says what it was",
-                Found {
+                FoundClaim {
                     accepted: false,
                     started: false,
                     ..found(Some(FoundAttempt { readable: false, leader: Leader::Unknown, ..RAN }))
@@ -271,7 +271,7 @@ mod tests {
             ),
             (
                 "the same, but the agent left something",
-                Found {
+                FoundClaim {
                     accepted: false,
                     started: false,
                     ..found(Some(FoundAttempt {

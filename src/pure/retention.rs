@@ -49,14 +49,14 @@ pub struct Kept {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ShelfLimits {
     /// Zero: for ever.
     pub keep: Duration,
     /// Zero: any number.
     pub bytes_max: u64,
 }
 
-impl Limits {
+impl ShelfLimits {
     pub fn is_too_old(&self, age: Duration) -> bool {
         !self.keep.is_zero() && age >= self.keep
     }
@@ -68,7 +68,7 @@ impl Limits {
 }
 
 /// Which of `items` go, oldest first. `bytes`: of everything that is kept, `items` or not.
-pub fn to_remove(mut items: Vec<Kept>, bytes: u64, limits: &Limits) -> Vec<Kept> {
+pub fn to_remove(mut items: Vec<Kept>, bytes: u64, limits: &ShelfLimits) -> Vec<Kept> {
     items.sort_by(|a, b| b.cmp(a));
     let mut left = bytes;
     items.retain(|item| {
@@ -103,7 +103,7 @@ impl Survey {
     }
 
     /// What goes. If that is all that was remembered, another look may find more.
-    pub fn to_remove(self, limits: &Limits) -> Vec<Kept> {
+    pub fn to_remove(self, limits: &ShelfLimits) -> Vec<Kept> {
         let items = self.oldest.into_iter().map(|Reverse(item)| item).collect();
         to_remove(items, self.bytes, limits)
     }
@@ -151,8 +151,8 @@ mod tests {
         list.iter().map(kept).collect()
     }
 
-    fn limits(days: u64, bytes_max: u64) -> Limits {
-        Limits { keep: Duration::from_secs(days * DAY), bytes_max }
+    fn limits(days: u64, bytes_max: u64) -> ShelfLimits {
+        ShelfLimits { keep: Duration::from_secs(days * DAY), bytes_max }
     }
 
     #[test]

@@ -71,11 +71,11 @@ pub type Holder = u64;
 /// All that is wrong just now.
 #[derive(Debug, Default)]
 pub struct Troubles {
-    open: BTreeMap<Place, Open>,
+    open: BTreeMap<Place, Trouble>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct Trouble {
     reason: String,
     since_ms: i64,
     /// Who is in it, and whether new work must wait for that.
@@ -100,7 +100,7 @@ impl Troubles {
         now_ms: i64,
     ) -> bool {
         let is_new = !self.open.contains_key(&place);
-        let open = self.open.entry(place).or_insert_with(|| Open {
+        let open = self.open.entry(place).or_insert_with(|| Trouble {
             reason: reason.into(),
             since_ms: now_ms,
             holders: BTreeMap::new(),
@@ -116,7 +116,7 @@ impl Troubles {
         if !open.holders.is_empty() {
             return None;
         }
-        let Open { reason, since_ms, .. } = self.open.remove(&place)?;
+        let Trouble { reason, since_ms, .. } = self.open.remove(&place)?;
         Some(Ended { reason, since_ms })
     }
 

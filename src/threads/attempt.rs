@@ -263,7 +263,7 @@ impl Running<'_> {
         let (dir, before) = (&self.start.dir(), &self.start.git);
         let (now, first) = (clock::now(), &self.start.first);
         let elapsed_ms = now.ms_since(first);
-        let look = git::Look {
+        let look = git::GitProbe {
             // Whoever was cut off may have done what its stream does not say.
             may_have_changed: summary.used_tools || summary.result.is_none(),
             used_tools: summary.used_tools,

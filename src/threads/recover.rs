@@ -18,7 +18,7 @@ use crate::pure::digest::sha256_of_hex;
 use crate::pure::dispatch::{self, DispatchId, Lane};
 use crate::pure::environment::{DISPATCH_FILE, RUN_TOKEN};
 use crate::pure::hold::Notice;
-use crate::pure::recovery::{Found, FoundAttempt, Leader, Resume, ResumeAttempt, Step, step};
+use crate::pure::recovery::{FoundAttempt, FoundClaim, Leader, Resume, ResumeAttempt, Step, step};
 
 #[derive(Default)]
 pub struct Recovered {
@@ -174,7 +174,7 @@ fn publish(context: &Context, mut answering: Answering, recovered: &mut Recovere
 struct Looked {
     contents: Option<Contents>,
     report: Option<Committed>,
-    found: Found,
+    found: FoundClaim,
     folder: Option<Identity>,
 }
 
@@ -189,7 +189,7 @@ fn look(context: &Context, id: &DispatchId) -> Result<Looked> {
     let may_have_run = started || attempt.is_some();
     let answered = report.is_none() && may_have_run && store.find_answer(id)?.is_some();
     let (accepted, is_committed) = (contents.is_some(), report.is_some());
-    let found = Found { accepted, started, report: is_committed, answered, attempt };
+    let found = FoundClaim { accepted, started, report: is_committed, answered, attempt };
     Ok(Looked { contents, report, found, folder })
 }
 

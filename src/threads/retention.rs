@@ -13,7 +13,7 @@ use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Shelf, Store, Walk};
 use crate::pure::config::Settings;
-use crate::pure::retention::{Kept, Limits, OLDEST_MAX, Survey, WallClock};
+use crate::pure::retention::{Kept, OLDEST_MAX, ShelfLimits, Survey, WallClock};
 
 /// Folders that are looked at with one beat, and that are removed.
 const LOOKS_A_BEAT: usize = 256;
@@ -33,10 +33,10 @@ pub struct Retention<'c> {
 struct Keeper {
     shelf: Shelf,
     /// Of the logs of finished dispatches; of all that was rejected.
-    limits: Limits,
+    limits: ShelfLimits,
     /// After which a finished dispatch is forgotten altogether.
-    forget: Limits,
-    look: Option<Look>,
+    forget: ShelfLimits,
+    look: Option<RetentionPass>,
     /// Decided, not done.
     removals: VecDeque<Removal>,
     next: Instant,
@@ -46,7 +46,7 @@ struct Keeper {
 }
 
 /// A look through everything that is under way.
-struct Look {
+struct RetentionPass {
     walk: Walk,
     survey: Survey,
     /// Until the first of what stays is too old.
@@ -58,17 +58,18 @@ enum Removal {
     All(String),
 }
 
-struct ShelfLimits {
-    keep: Limits,
-    forget: Limits,
+struct ShelfRules {
+    keep: ShelfLimits,
+    forget: ShelfLimits,
 }
 
 /// Of what is finished, and of what was rejected.
-fn limits(settings: &Settings) -> [ShelfLimits; 2] {
-    let forget = Limits { keep: settings.reports_keep, bytes_max: 0 };
-    let logs = Limits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
-    let rejected = Limits { keep: settings.rejected_keep, bytes_max: settings.rejected_max_bytes };
-    [ShelfLimits { keep: logs, forget }, ShelfLimits { keep: rejected, forget: rejected }]
+fn limits(settings: &Settings) -> [ShelfRules; 2] {
+    let forget = ShelfLimits { keep: settings.reports_keep, bytes_max: 0 };
+    let logs = ShelfLimits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
+    let rejected =
+        ShelfLimits { keep: settings.rejected_keep, bytes_max: settings.rejected_max_bytes };
+    [ShelfRules { keep: logs, forget }, LimitsOfShelf { keep: rejected, forget: rejected }]
 }
 
 impl<'c> Retention<'c> {
@@ -107,7 +108,7 @@ impl<'c> Retention<'c> {
 }
 
 impl Keeper {
-    fn new(shelf: Shelf, ShelfLimits { keep: limits, forget }: ShelfLimits) -> Keeper {
+    fn new(shelf: Shelf, ShelfRules { keep: limits, forget }: LimitsOfShelf) -> Keeper {
         let now = Instant::now();
         let (look, removals) = (None, VecDeque::new());
         Keeper { shelf, limits, forget, look, removals, next: now, began: now, had_come: 0 }
@@ -122,7 +123,8 @@ impl Keeper {
             self.had_come = store.came_to(self.shelf);
             self.next = self.began + LOOK_EVERY_MIN;
             let walk = store.walk(self.shelf)?;
-            self.look = Some(Look { walk, survey: Survey::default(), first_due: Duration::MAX });
+            self.look =
+                Some(RetentionPass { walk, survey: Survey::default(), first_due: Duration::MAX });
         }
         self.look_on();
         self.remove_some(store);
@@ -157,7 +159,7 @@ impl Keeper {
         self.look = Some(look);
     }
 
-    fn judge(&mut self, kept: Kept, look: &mut Look) {
+    fn judge(&mut self, kept: Kept, look: &mut RetentionPass) {
         let is_logs = self.shelf == Shelf::Finished;
         if self.forget.is_too_old(kept.age) {
             return self.removals.push_back(Removal::All(kept.name));
@@ -174,7 +176,7 @@ impl Keeper {
         look.survey.add(kept);
     }
 
-    fn end_look(&mut self, look: Look) {
+    fn end_look(&mut self, look: RetentionPass) {
         let gone = look.survey.to_remove(&self.limits);
         let may_be_more = gone.len() >= OLDEST_MAX;
         let removal = match self.shelf {

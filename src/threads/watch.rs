@@ -13,7 +13,7 @@ use super::{Cancel, Context};
 use crate::effects::clock;
 use crate::effects::store::Record;
 use crate::pure::claim::StopRecord;
-use crate::pure::clocks::{self, Limits, Look, StopCause};
+use crate::pure::clocks::{self, Limits, Observation, StopCause};
 use crate::pure::config::OnShutdown;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::outcome::Exit;
@@ -97,7 +97,7 @@ impl Running<'_> {
             return Some(cause);
         }
         let seen = &self.follower.seen;
-        let look = Look {
+        let look = Observation {
             now_ms: clock::monotonic_ms(),
             started_ms: self.start.started_monotonic_ms,
             deadline_ms: self.start.deadline_monotonic_ms,

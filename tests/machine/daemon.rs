@@ -10,7 +10,7 @@ use gstack_dispatch_daemon::pure::dispatch::{Agent, Lane};
 use gstack_dispatch_daemon::pure::hold::{Change, Holds, Limits, Notice, Saved};
 use gstack_dispatch_daemon::pure::queue::{Queue, Seq};
 use gstack_dispatch_daemon::pure::recovery::{
-    Found, FoundAttempt, Leader, Resume, Step, step as decide,
+    FoundAttempt, FoundClaim, Leader, Resume, Step, step as decide,
 };
 use gstack_dispatch_daemon::pure::report::ErrorType;
 use gstack_dispatch_daemon::pure::sign::Sign;
@@ -82,7 +82,8 @@ impl Daemon {
             let may_have_run = started || attempt.is_some();
             let answered = report.is_none() && may_have_run && find_answer(w, id)?.is_some();
             let accepted = files.is_some();
-            let found = Found { accepted, started, report: report.is_some(), answered, attempt };
+            let found =
+                FoundClaim { accepted, started, report: report.is_some(), answered, attempt };
             let step = decide(&found);
             w.truth.note(format!("{id}: {step:?}"));
             let Some((accepted, body)) = files else {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const LOOKS_MAX: usize = 10_000;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct DirtyFiles {
     /// All of them.
     pub before: u64,
     /// Those that are in the session's commits.
@@ -35,7 +35,7 @@ pub(super) struct Answers<'a> {
 
 /// Looks at the files below `root`. `since_ms`: what has changed since then may be the session's
 /// work.
-pub(super) fn look(root: &Path, answers: &Answers, since_ms: i64, timeout: Duration) -> Found {
+pub(super) fn look(root: &Path, answers: &Answers, since_ms: i64, timeout: Duration) -> DirtyFiles {
     let mut looker = Looker { root, since_ms, left: LOOKS_MAX, until: Instant::now() + timeout };
     let listed = entries(answers.status);
     let committed = committed(answers.committed);
@@ -60,7 +60,10 @@ pub(super) fn look(root: &Path, answers: &Answers, since_ms: i64, timeout: Durat
             taken_along.insert(entry.path);
         }
     }
-    Found { before: dirty.union(&taken_along).count() as u64, committed: taken_along.len() as u64 }
+    DirtyFiles {
+        before: dirty.union(&taken_along).count() as u64,
+        committed: taken_along.len() as u64,
+    }
 }
 
 struct Entry<'a> {

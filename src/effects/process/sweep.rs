@@ -57,15 +57,15 @@ pub struct Swept {
     pub unseen_holder: bool,
 }
 
-struct Look {
-    found: Vec<Found>,
+struct SweepLook {
+    found: Vec<FoundProcess>,
     /// Nobody holds the session's stdout.
     unlocked: bool,
     /// An orphan of ours cannot be told yet whose it is, or some have just gone.
     unsettled: bool,
 }
 
-struct Found {
+struct FoundProcess {
     pid: i32,
     start_time: u64,
     name: String,
@@ -73,7 +73,7 @@ struct Found {
 
 /// Everything that one sweep has found, by pid and start time.
 #[derive(Default)]
-struct Seen(BTreeMap<(i32, u64), Leftover>);
+struct SeenLeftovers(BTreeMap<(i32, u64), Leftover>);
 
 impl Processes {
     /// Whether any process of the session is left: by token, or by the lock on its stdout.
@@ -136,11 +136,12 @@ impl Processes {
     /// Ends everything that is left of the session: SIGTERM, `grace`, SIGKILL, until two looks in a
     /// row find nothing. Processes named in `spare` are left alone and reported.
     pub fn sweep(&self, mark: &Mark, grace: Duration, spare: &[String]) -> Swept {
-        let mut seen = Seen::default();
+        let mut seen = SeenLeftovers::default();
         let (began, stdout) = (Instant::now(), Stdout::of(mark));
         let mut quiet_looks = 0;
         while quiet_looks < 2 {
-            let Look { found, unlocked, unsettled } = self.look(mark, &stdout, seen.0.is_empty());
+            let SweepLook { found, unlocked, unsettled } =
+                self.look(mark, &stdout, seen.0.is_empty());
             let spared = found.iter().filter(|process| spare.contains(&process.name)).count();
             for process in &found {
                 let is_new = seen.add(process, spare);
@@ -168,28 +169,28 @@ impl Processes {
     /// What is there now. The short way looks only at the orphans that the kernel gave us; once
     /// anything was found it does not do: a dying process loses its environment some time before it
     /// hands its children on.
-    fn look(&self, mark: &Mark, stdout: &Stdout, may_be_short: bool) -> Look {
+    fn look(&self, mark: &Mark, stdout: &Stdout, may_be_short: bool) -> SweepLook {
         let strangers = self.strangers();
         let unlocked = stdout.is_unlocked();
         let Some(strangers) = strangers else {
-            return Look { found: self.scan(mark, !unlocked), unlocked, unsettled: false };
+            return SweepLook { found: self.scan(mark, !unlocked), unlocked, unsettled: false };
         };
         let doubtful = strangers.alive.iter().any(|&pid| is_between_forms(pid, mark));
         let unsettled = doubtful || strangers.any_reaped;
         let ours = |&pid: &i32| procfs::stat(pid).is_some_and(|s| belongs(pid, &s, mark, false));
         let is_short = may_be_short && mark.is_below_us && unlocked && !doubtful;
         if is_short && !strangers.alive.iter().any(ours) {
-            return Look { found: Vec::new(), unlocked, unsettled };
+            return SweepLook { found: Vec::new(), unlocked, unsettled };
         }
-        Look { found: self.scan(mark, !unlocked), unlocked, unsettled }
+        SweepLook { found: self.scan(mark, !unlocked), unlocked, unsettled }
     }
 
     /// Looks at every process that is young enough.
-    fn scan(&self, mark: &Mark, by_stdout: bool) -> Vec<Found> {
+    fn scan(&self, mark: &Mark, by_stdout: bool) -> Vec<FoundProcess> {
         let look = |pid: i32| {
             let stat = procfs::stat(pid)?;
             let ours = belongs(pid, &stat, mark, by_stdout);
-            ours.then_some(Found { pid, start_time: stat.start_time, name: stat.name })
+            ours.then_some(FoundProcess { pid, start_time: stat.start_time, name: stat.name })
         };
         procfs::all_pids().into_iter().filter_map(look).collect()
     }
@@ -280,9 +281,9 @@ impl Stdout<'_> {
     }
 }
 
-impl Seen {
+impl SeenLeftovers {
     /// True if it was not seen before.
-    fn add(&mut self, process: &Found, spare: &[String]) -> bool {
+    fn add(&mut self, process: &FoundProcess, spare: &[String]) -> bool {
         let key = (process.pid, process.start_time);
         let is_new = !self.0.contains_key(&key);
         self.0.entry(key).or_insert_with(|| Leftover {
@@ -313,7 +314,7 @@ fn is_gone((pid, start_time): (i32, u64)) -> bool {
 }
 
 /// SIGTERM the first time, SIGKILL once the grace is over.
-fn end(process: &Found, mark: &Mark, is_new: bool, killing: bool) {
+fn end(process: &FoundProcess, mark: &Mark, is_new: bool, killing: bool) {
     if killing {
         signal(process, mark, Signal::KILL);
     } else if is_new {
@@ -325,7 +326,7 @@ fn end(process: &Found, mark: &Mark, is_new: bool, killing: bool) {
 
 /// Signals exactly the process that was found.
 #[cfg(target_os = "linux")]
-fn signal(found: &Found, mark: &Mark, signal: Signal) {
+fn signal(found: &FoundProcess, mark: &Mark, signal: Signal) {
     use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
     use crate::effects::failpoint::{self, Effect};
@@ -344,7 +345,7 @@ fn signal(found: &Found, mark: &Mark, signal: Signal) {
 
 /// Nothing is ever found here: without /proc there is the group only.
 #[cfg(not(target_os = "linux"))]
-fn signal(_found: &Found, _mark: &Mark, _signal: Signal) {}
+fn signal(_found: &FoundProcess, _mark: &Mark, _signal: Signal) {}
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {

@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 use super::Store;
 use crate::effects::error::{At, Error, Result};
 use crate::pure::escape::shell_word;
-use crate::pure::ownership::{Place, Verdict, judge};
+use crate::pure::ownership::{Guarded, Verdict, judge};
 
 /// More than anybody writes by hand.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
@@ -64,10 +64,10 @@ impl Store {
         if !meta.is_dir() {
             return Err(not_a_directory(home, "set GSTACK_HOME to a directory"));
         }
-        if link.is_symlink() && judge(Place::Config, link.uid(), 0, me()) == Verdict::Foreign {
+        if link.is_symlink() && judge(Guarded::Config, link.uid(), 0, me()) == Verdict::Foreign {
             return Err(foreign(home, link.uid(), "-h "));
         }
-        check(home, Place::Home, &meta)
+        check(home, Guarded::Home, &meta)
     }
 
     /// What is wrong above `$GSTACK_HOME`, up to the user's own directory, if it lies in that: in
@@ -113,10 +113,10 @@ pub(super) fn check_private(dir: &Path) -> Result<Option<Mended>> {
         let word = shell_word(&dir.to_string_lossy());
         return Err(not_a_directory(dir, &format!("to move it away: mv {word} {word}.old")));
     }
-    check(dir, Place::Private, &meta)
+    check(dir, Guarded::Private, &meta)
 }
 
-fn check(dir: &Path, place: Place, meta: &fs::Metadata) -> Result<Option<Mended>> {
+fn check(dir: &Path, place: Guarded, meta: &fs::Metadata) -> Result<Option<Mended>> {
     match judge(place, meta.uid(), meta.mode(), me()) {
         Verdict::Fine => Ok(None),
         Verdict::Foreign => Err(foreign(dir, meta.uid(), "-R ")),
@@ -137,7 +137,7 @@ fn check_config(file: &File, path: &Path) -> Result<()> {
     if !meta.is_file() {
         return Err(refused(path, "it is not a regular file".into()));
     }
-    match judge(Place::Config, meta.uid(), meta.mode(), me()) {
+    match judge(Guarded::Config, meta.uid(), meta.mode(), me()) {
         Verdict::Foreign => Err(foreign(path, meta.uid(), "")),
         Verdict::TooOpen => Err(too_open(path, meta.mode(), "")),
         Verdict::Fine | Verdict::Mend(_) => Ok(()),
@@ -146,7 +146,7 @@ fn check_config(file: &File, path: &Path) -> Result<()> {
 
 fn exposed((dir, meta): (&Path, fs::Metadata)) -> Option<String> {
     let name = dir.display();
-    match judge(Place::Above, meta.uid(), meta.mode(), me()) {
+    match judge(Guarded::Above, meta.uid(), meta.mode(), me()) {
         Verdict::Fine | Verdict::Mend(_) => None,
         Verdict::Foreign => {
             let uid = meta.uid();
