@@ -90,7 +90,7 @@ impl Follower {
 
     fn read_news(&mut self, attempt: &Attempt) -> Result<()> {
         if self.stream.is_none() {
-            self.stream = attempt.open_stream();
+            self.stream = Stream::open(attempt);
         }
         let Some(stream) = &mut self.stream else { return Ok(()) };
         let news = stream.look()?;
@@ -109,7 +109,7 @@ impl Follower {
         self.seen.bytes = attempt.stdout_bytes();
         self.seen.stderr_bytes = attempt.stderr_bytes();
         let mut transcript = std::mem::replace(&mut self.transcript, Transcript::new(self.driver));
-        let stream = self.stream.take().or_else(|| attempt.open_stream());
+        let stream = self.stream.take().or_else(|| Stream::open(attempt));
         let read = stream.map_or(Ok(()), |mut stream| {
             if stream.look()?.is_cut {
                 begin_anew(&mut transcript, &mut self.before_cut, self.driver);

@@ -69,7 +69,7 @@ fn limits(settings: &Settings) -> [ShelfRules; 2] {
     let logs = ShelfLimits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
     let rejected =
         ShelfLimits { keep: settings.rejected_keep, bytes_max: settings.rejected_max_bytes };
-    [ShelfRules { keep: logs, forget }, LimitsOfShelf { keep: rejected, forget: rejected }]
+    [ShelfRules { keep: logs, forget }, ShelfRules { keep: rejected, forget: rejected }]
 }
 
 impl<'c> Retention<'c> {
@@ -108,7 +108,7 @@ impl<'c> Retention<'c> {
 }
 
 impl Keeper {
-    fn new(shelf: Shelf, ShelfRules { keep: limits, forget }: LimitsOfShelf) -> Keeper {
+    fn new(shelf: Shelf, ShelfRules { keep: limits, forget }: ShelfRules) -> Keeper {
         let now = Instant::now();
         let (look, removals) = (None, VecDeque::new());
         Keeper { shelf, limits, forget, look, removals, next: now, began: now, had_come: 0 }

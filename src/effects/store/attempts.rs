@@ -5,15 +5,15 @@
 //! folder above it, before the agent starts. The session's stdout is locked before it is handed to
 //! the child: the lock belongs to the open file and so outlives us with the child.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::aside::Asides;
 use super::files::{self, Durable, Record};
-use super::stream::{ReadingMark, Stream};
+use super::output::{self, VerifyLog, open_output};
+use super::reading::{self, ReadingMark};
 use super::{Claim, Store, identity};
 use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
@@ -22,9 +22,6 @@ use crate::pure::dispatch::DispatchId;
 
 /// How much of stderr's end is looked at, in bytes.
 const STDERR_TAIL_BYTES: u64 = 16 * 1024;
-/// How much of what an acceptance command wrote goes into the report.
-const VERIFY_TAIL_BYTES: u64 = 4 * 1024;
-const VERIFY_TAIL_LINES: usize = 20;
 /// No dispatch has more: a probe every few minutes, for a day.
 const ATTEMPTS_MAX: u32 = 100_000;
 
@@ -246,7 +243,7 @@ impl Attempt {
     /// How often the daemon began to read what the session left. If there is no end on record, each
     /// time it died there.
     pub fn readings(&self) -> u64 {
-        super::stream::readings(&self.dir)
+        reading::readings(&self.dir)
     }
 
     /// Notes that we begin to read it.
@@ -270,25 +267,22 @@ impl Attempt {
     }
 
     pub fn stdout_bytes(&self) -> u64 {
-        self.outputs.as_ref().map_or(0, |outputs| length(&outputs.stdout))
+        self.outputs.as_ref().map_or(0, |outputs| output::length(&outputs.stdout))
     }
 
     pub fn stderr_bytes(&self) -> u64 {
         let stderr = self.outputs.as_ref().and_then(|outputs| outputs.stderr.as_ref());
-        stderr.map_or(0, length)
+        stderr.map_or(0, output::length)
     }
 
-    /// The stream, from its beginning. `None`: nothing is left of it.
-    pub fn open_stream(&self) -> Option<Stream> {
-        let outputs = self.outputs.as_ref()?;
-        let path = self.dir.join("stdout.jsonl");
-        Some(Stream::new(outputs.stdout.clone(), path, self.clone()))
+    pub(super) fn stdout_path(&self) -> PathBuf {
+        self.dir.join("stdout.jsonl")
     }
 
     /// The end of stderr, as text.
     pub fn stderr_tail(&self) -> String {
         let stderr = self.outputs.as_ref().and_then(|outputs| outputs.stderr.as_ref());
-        stderr.map_or_else(String::new, |stderr| tail(stderr, STDERR_TAIL_BYTES))
+        stderr.map_or_else(String::new, |stderr| output::tail(stderr, STDERR_TAIL_BYTES))
     }
 
     /// What the acceptance command writes, locked like a session's stdout. That of an earlier run
@@ -305,7 +299,7 @@ impl Attempt {
 
     /// That of an earlier run, if it is there.
     pub fn earlier_verify_log(&self) -> Option<VerifyLog> {
-        files::open_plain(&self.verify_path()).ok().map(|file| VerifyLog(Arc::new(file)))
+        files::open_plain(&self.verify_path()).ok().map(VerifyLog::of)
     }
 
     fn verify_path(&self) -> PathBuf {
@@ -333,61 +327,6 @@ impl Outputs {
         let Some(stdout) = open("stdout.jsonl")? else { return Ok(None) };
         Ok(Some(Outputs { stdout: Arc::new(stdout), stderr: open("stderr.log")? }))
     }
-}
-
-/// A file that is handed to a process.
-pub type OutputFile = File;
-
-/// What an acceptance command writes, on stdout and on stderr; not the descriptor that it has,
-/// whose lock is its own.
-#[derive(Clone, Debug)]
-pub struct VerifyLog(Arc<File>);
-
-impl VerifyLog {
-    /// With the locked file that the command is to be given.
-    pub(super) fn create(path: &Path) -> Result<(VerifyLog, File)> {
-        let log = open_output(path)?;
-        log.try_lock().map_err(|e| Error::new("lock", path, e.into()))?;
-        Ok((VerifyLog(Arc::new(files::open_plain(path).at("open", path)?)), log))
-    }
-
-    /// To ask who holds it.
-    pub fn file(&self) -> Arc<File> {
-        self.0.clone()
-    }
-
-    pub fn bytes(&self) -> u64 {
-        length(&self.0)
-    }
-
-    /// The last lines of it.
-    pub fn tail(&self) -> String {
-        let text = tail(&self.0, VERIFY_TAIL_BYTES);
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(VERIFY_TAIL_LINES)..].join("\n")
-    }
-}
-
-pub(super) fn length(file: &File) -> u64 {
-    file.metadata().map_or(0, |meta| meta.len())
-}
-
-fn tail(file: &File, bytes: u64) -> String {
-    let from = length(file).saturating_sub(bytes);
-    let mut tail = vec![0; bytes as usize];
-    let mut read = 0;
-    while let Ok(n @ 1..) = file.read_at(&mut tail[read..], from + read as u64) {
-        read += n;
-    }
-    String::from_utf8_lossy(&tail[..read]).into_owned()
-}
-
-fn open_output(path: &Path) -> Result<File> {
-    // O_APPEND: a session that is resumed or a child that reopens its output cannot overwrite what
-    // is there.
-    let mut options = OpenOptions::new();
-    options.append(true).create_new(true).mode(0o600);
-    failpoint::before(Effect::Create(path)).and_then(|()| options.open(path)).at("create", path)
 }
 
 fn began(attempt: &Path) -> Result<bool> {

@@ -221,7 +221,7 @@ pub(super) fn sync_dir(dir: &Path) -> Result<()> {
 /// we may read (a session can put anything there) is unreadable, which is no trouble of the moment.
 pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Record<Vec<u8>>> {
     let file = match open_plain(path) {
-        Err(e) if is_nothing(&e) => return Ok(Record::Absent),
+        Err(e) if identity::is_nothing(&e) => return Ok(Record::Absent),
         Err(e) if is_no_file_of_ours(&e) => {
             log::warn!("{} is not what it was: {e}", path.display());
             return Ok(Record::Unreadable);
@@ -234,11 +234,6 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Record<Vec<u8>>> {
         .and_then(|()| file.take(bytes_max).read_to_end(&mut bytes))
         .at("read", path)?;
     Ok(Record::Read(bytes))
-}
-
-/// Neither it nor the folder that it should be in.
-pub(super) fn is_nothing(e: &io::Error) -> bool {
-    matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// A link, a folder, a FIFO or a socket stands there, or a file that we may not read.

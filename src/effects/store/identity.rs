@@ -59,9 +59,14 @@ pub(super) fn of_path(path: &Path) -> io::Result<Stamp> {
 /// things twice.
 pub(super) fn find(path: &Path) -> Result<Option<Stamp>> {
     match of_path(path) {
-        Err(e) if super::files::is_nothing(&e) => Ok(None),
+        Err(e) if is_nothing(&e) => Ok(None),
         looked => looked.map(Some).at("look at", path),
     }
+}
+
+/// Neither it nor the folder that it should be in.
+pub(super) fn is_nothing(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 pub(super) fn of_file(file: &File) -> io::Result<Stamp> {

@@ -6,10 +6,11 @@
 //! these modules should be able to ask at every line: if the process died here, would the next
 //! start reach the same answer?
 
+mod accept;
 mod aside;
 mod attempts;
 mod audit;
-mod claims;
+mod claim;
 mod control;
 mod files;
 mod folder;
@@ -21,9 +22,11 @@ mod inbox;
 mod lock;
 mod names;
 mod outbox;
+mod output;
 mod ownership;
 mod past;
 mod publish;
+mod reading;
 mod room;
 mod started;
 mod stream;
@@ -38,11 +41,12 @@ use crate::effects::clock;
 use crate::effects::error::{At, Result};
 use crate::effects::failpoint::{self, Effect};
 
+pub use accept::IdOwner;
 use aside::Asides;
 pub use aside::MovedAside;
-pub use attempts::{Attempt, AttemptFiles, OutputFile, VerifyLog};
+pub use attempts::{Attempt, AttemptFiles};
 pub use audit::{Audit, Details, Rotation};
-pub use claims::{Claim, Contents, IdOwner};
+pub use claim::{Claim, Contents, InboxName};
 pub use control::{Request, cancel_request, control_request, is_cancel_name};
 pub use files::Record;
 use folder::Folder;
@@ -50,8 +54,8 @@ pub use identity::Stamp;
 pub use ignored::{ignored_in_control, ignored_in_drop_zone};
 pub use inbox::{Dropped, Inspected, is_inbox_name};
 pub use lock::{DaemonLock, Standing};
-pub use names::InboxName;
 pub use outbox::OutboxEntry;
+pub use output::{OutputFile, VerifyLog};
 pub use ownership::Mended;
 pub use past::{Shelf, Walk};
 pub use publish::Committed;

@@ -5,7 +5,7 @@
 //! nothing is removed that was not first moved to a name of ours and then read there; what turns
 //! out to be something else goes back.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::identity::{self, Kind, Stamp};
 use super::inbox::{Dropped, Inspected, is_inbox_name};
-use super::{Claim, Store, files};
+use super::{Claim, InboxName, Store, files};
 use crate::effects::clock;
 use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
@@ -29,14 +29,6 @@ const ANSWERED: &str = ".answered.";
 const ANSWERED_NAMES_MAX: u32 = 100;
 /// In a claim's folder: its names count no longer.
 const DETACHED: &str = "detached";
-
-/// A name of a dispatch's file.
-#[derive(Clone, Debug)]
-pub struct InboxName {
-    pub name: OsString,
-    /// When its bytes were last seen to be the dispatch's. `None`: an earlier daemon saw them.
-    pub seen: Option<Stamp>,
-}
 
 impl Store {
     /// Whether the sender still wants it: a file of its lies in the drop zone, or the whole

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::claims::read_accepted;
+use super::accept::read_accepted;
 use super::files::{self, Durable, Record};
 use super::publish::BUILDING;
 use super::{Store, identity};

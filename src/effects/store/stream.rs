@@ -1,19 +1,16 @@
 //! A session's stream, `stdout.jsonl`: read once, from front to back, while the session still
 //! writes it or after its end.
 //!
-//! Knows no events. What is read is an agent's own, so a byte of it may be what takes the daemon
-//! down. Whoever reads sets a mark first (a byte in the attempt's file `reading`) and takes it back
-//! after; marks that stayed are deaths at reading.
+//! Knows no events. Whoever reads sets a mark first and takes it back after ([`super::reading`]).
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Attempt;
-use super::aside::Asides;
-use super::files;
+use super::reading::ReadingMark;
 use crate::effects::error::{At, Result};
 use crate::effects::failpoint::{self, Effect};
 
@@ -22,8 +19,6 @@ const PIECE_BYTES: usize = 32 * 1024;
 /// What one look at a running session reads at most, in bytes: its clocks must not wait for a
 /// flood.
 const LOOK_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// The file that counts the readings.
-const READING: &str = "reading";
 
 pub struct Stream {
     file: Arc<File>,
@@ -47,8 +42,10 @@ pub struct News {
 }
 
 impl Stream {
-    pub(super) fn new(file: Arc<File>, path: PathBuf, of: Attempt) -> Stream {
-        Stream { file, path, read: 0, of, mark: None }
+    /// From its beginning. `None`: nothing is left of it.
+    pub fn open(attempt: &Attempt) -> Option<Stream> {
+        let (file, path) = (attempt.stdout()?, attempt.stdout_path());
+        Some(Stream { file, path, read: 0, of: attempt.clone(), mark: None })
     }
 
     /// How long the stream is. One that was cut is read from its beginning.
@@ -101,37 +98,4 @@ impl Stream {
         }
         Ok(())
     }
-}
-
-/// Says that somebody reads, before it, and that it went well, after it.
-pub(super) struct ReadingMark {
-    file: File,
-    path: PathBuf,
-}
-
-impl ReadingMark {
-    /// Whatever stands there: what is not counted could take down one daemon after the other.
-    pub fn open(dir: &Path, id: &str, asides: &Asides) -> Result<ReadingMark> {
-        let path = dir.join(READING);
-        let open = || files::open_to_append(&path).at("mark", &path);
-        let file = match open() {
-            Err(e) if asides.makes_way(&path, id, &e) => open()?,
-            opened => opened?,
-        };
-        Ok(ReadingMark { file, path })
-    }
-
-    pub fn set(&mut self) -> Result<()> {
-        files::write_all(&mut self.file, b"\n").at("mark", &self.path)
-    }
-
-    /// Whoever takes it back has read all that earlier ones died at.
-    pub fn take_back(&mut self) -> Result<()> {
-        self.file.set_len(0).at("mark", &self.path)
-    }
-}
-
-/// How often a daemon began to read what the session left, and did not live to say that it had.
-pub(super) fn readings(attempt: &Path) -> u64 {
-    files::open_plain(&attempt.join(READING)).map_or(0, |file| super::attempts::length(&file))
 }

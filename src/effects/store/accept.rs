@@ -1,78 +1,30 @@
-//! Accepted dispatches: `active/<id>/`, from the rename that accepts to the rename that retires.
+//! Acceptance: `active/<id>/`, from the rename that accepts a dispatch on, and whose an id is.
 //!
-//! A [`Claim`] is the right to work on one of them. It is made when the folder is accepted or found
-//! at start, it moves through queue and channel, and it cannot be copied: two threads never work on
-//! one dispatch.
+//! Nothing need be durable before the first attempt: the inbox file is still there, and a folder
+//! that does not match its digest counts for nothing at the next start.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Store;
+use super::claim::{Claim, Contents, InboxName};
 use super::files::{self, Record};
 use super::identity::{self, Kind};
 use super::inbox::{Dropped, Inspected};
-use super::names::InboxName;
 use crate::effects::clock;
 use crate::effects::error::{At, Error, Result};
-use crate::pure::claim::{Accepted, AttemptStart, Identity, name_from_text, name_to_text};
-use crate::pure::digest::{Sha256, sha256_hex, sha256_of_hex};
-use crate::pure::dispatch::{self, Agent, Dispatch, DispatchId, FILE_BYTES_MAX, Lane};
+use crate::pure::claim::{Accepted, AttemptStart, Identity, name_to_text};
+use crate::pure::digest::{sha256_hex, sha256_of_hex};
+use crate::pure::dispatch::{Dispatch, DispatchId, FILE_BYTES_MAX};
 use crate::pure::queue::Seq;
-use crate::pure::recovery::Resume;
 use crate::pure::report::ErrorType;
-use crate::pure::time::{parse_rfc3339, rfc3339};
+use crate::pure::time::rfc3339;
 
 /// What was accepted once is accepted, whatever the setting says now.
 const ANY_TTL: u64 = 0;
-
-/// The one right to work on an accepted dispatch. Not `Clone`.
-#[derive(Debug)]
-pub struct Claim {
-    pub id: DispatchId,
-    pub seq: Seq,
-    pub lane: Lane,
-    pub agent: Agent,
-    /// Of the exact bytes that were accepted, as long as anything says what they were.
-    pub sha256: Option<Sha256>,
-    /// Where its sender's file lies in the drop zone, as intake knew when it handed this on. Empty
-    /// while it waits: then intake keeps them.
-    pub names: Vec<InboxName>,
-    /// What its file holds is another drop by now, or may be: no removal of a file withdraws it any
-    /// more.
-    pub is_detached: bool,
-    /// As the dispatch names it: for people.
-    pub project: Box<str>,
-    /// In milliseconds since 1970: a wait may outlast the daemon, and the boot.
-    pub accepted_at_ms: i64,
-    /// Which folder is its own, once a session of it may have run: one that has another one's place
-    /// says nothing.
-    pub folder: Option<Identity>,
-    /// What this daemon accepted, so that it need not be read back; no attempt can have begun. Many
-    /// that wait do without.
-    pub contents: Option<Box<Contents>>,
-    /// How a thread takes it up; only of one that could not be read when the daemon started.
-    pub resume: Option<Resume>,
-}
-
-/// An accepted dispatch, read once: how it was accepted, its exact bytes, and what they say.
-#[derive(Debug)]
-pub struct Contents {
-    pub accepted: Accepted,
-    pub bytes: Vec<u8>,
-    pub dispatch: Dispatch,
-}
-
-impl Contents {
-    /// `None`: the bytes are no dispatch.
-    fn parse(accepted: Accepted, bytes: Vec<u8>, min_ttl_seconds: u64) -> Option<Contents> {
-        let dispatch = dispatch::parse(&bytes, min_ttl_seconds).ok()?;
-        Some(Contents { accepted, bytes, dispatch })
-    }
-}
 
 /// A dispatch that is about to be accepted.
 pub struct Prepared {
@@ -91,23 +43,6 @@ pub enum IdOwner {
         sha256: Option<String>,
         is_answered: bool,
     },
-}
-
-impl Accepted {
-    pub fn inbox_name(&self) -> OsString {
-        OsString::from_vec(name_from_text(&self.inbox_name))
-    }
-
-    pub fn at_ms(&self) -> i64 {
-        parse_rfc3339(&self.accepted_at).unwrap_or_else(clock::unix_ms)
-    }
-}
-
-impl AttemptStart {
-    /// Where the session works.
-    pub fn dir(&self) -> PathBuf {
-        OsString::from_vec(name_from_text(&self.project_dir)).into()
-    }
 }
 
 impl Store {
