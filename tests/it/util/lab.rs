@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -20,6 +20,9 @@ use super::gate::Gate;
 use super::git::git;
 use super::processes::{end_all, processes_with};
 
+/// A pid and a number follow.
+const LAB_PREFIX: &str = "dispatch-it-";
+
 /// A test's own directory: `home`, `gstack` (= `$GSTACK_HOME`), projects, FIFOs.
 pub struct Lab {
     pub dir: PathBuf,
@@ -33,7 +36,7 @@ impl Lab {
     pub fn new() -> Lab {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("dispatch-it-{}-{n}", std::process::id());
+        let name = format!("{LAB_PREFIX}{}-{n}", std::process::id());
         let dir = std::env::temp_dir().canonicalize().expect("temporary directory").join(&name);
         let lab = Lab {
             home: dir.join("home"),
@@ -173,6 +176,13 @@ impl Drop for Lab {
         LAB.set(None);
         fs::remove_dir_all(&self.dir).expect("remove the test's directory");
     }
+}
+
+/// The pid of the run to whose tests a directory belongs.
+pub fn run_of(path: &Path) -> Option<i32> {
+    let mut names = path.components().filter_map(|part| part.as_os_str().to_str());
+    let of_lab = names.find_map(|name| name.strip_prefix(LAB_PREFIX))?;
+    of_lab.split('-').next()?.parse().ok()
 }
 
 pub fn id(name: &str) -> String {

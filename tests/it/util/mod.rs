@@ -32,6 +32,7 @@ pub use self::processes::*;
 pub use self::server::*;
 pub use self::waiting::*;
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 pub const DAEMON: &str = env!("CARGO_BIN_EXE_gstack-dispatch-daemon");
@@ -52,4 +53,14 @@ fn the_harness_finds_and_ends_what_a_test_leaves_behind() {
     lab.end_leftovers();
     left.wait().expect("wait");
     assert!(!alive(pid) && lab.processes().is_empty());
+}
+
+#[test]
+fn a_directory_of_a_test_tells_its_run() {
+    let lab = Lab::new();
+    assert_eq!(run_of(&lab.path("disk")), Some(std::process::id() as i32));
+    assert_eq!(run_of(Path::new("/tmp/dispatch-it-77-8/disk/gstack")), Some(77));
+    for other in ["/tmp", "/tmp/dispatch-it-", "/tmp/dispatch-it-x-1", "/tmp/my-dispatch-it-7-1"] {
+        assert_eq!(run_of(Path::new(other)), None, "{other}");
+    }
 }
