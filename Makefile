@@ -70,7 +70,7 @@ static-test: static
 macos-check:
 	CARGO="$(CARGO)" tests/static/macos.sh
 
-# How many crates, their licences, where they come from, known holes (deny.toml).
+# How many crates, their licences, where they come from, known holes (.cargo/deny.toml).
 crates:
 	CARGO="$(CARGO)" tests/static/crates.sh
 

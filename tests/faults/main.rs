@@ -5,8 +5,8 @@
 //! and how it is brought to its end, `check` is what must hold then, `planted` shows that the check
 //! sees what it is there for.
 
-#[path = "../it/util.rs"]
-#[allow(dead_code)]
+#[path = "../it/util/mod.rs"]
+#[allow(dead_code, unused_imports)]
 mod util;
 
 mod check;

@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use crate::pool::{self, Random};
@@ -33,6 +34,8 @@ struct Disk {
 
 impl Disk {
     fn mounted(kind: &str, image: PathBuf, place: PathBuf) -> Result<Disk, String> {
+        static RELEASED: Once = Once::new();
+        RELEASED.call_once(release_mounts_of_dead_runs);
         fs::create_dir_all(&place).map_err(|e| e.to_string())?;
         // Copies of one xfs have one name.
         let options = if kind == "xfs" { "loop,nouuid" } else { "loop" };
@@ -58,6 +61,17 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = run("umount", &[&"-l", &self.place]);
+    }
+}
+
+/// What a run that was killed left mounted keeps a loop device for ever, and a machine has few.
+fn release_mounts_of_dead_runs() {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    for place in mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new) {
+        if run_of(place).is_some_and(|run| !alive(run)) {
+            // Another run may be at it, too.
+            let _ = run("umount", &[&"-l", &place]);
+        }
     }
 }
 

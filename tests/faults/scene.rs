@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::check::{Story, violations};
+use crate::util::dump::dump;
 use crate::util::*;
 
 pub struct Scene {

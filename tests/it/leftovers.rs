@@ -9,7 +9,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::sessions::all_gone;
 use crate::util::*;
 
 /// A dying process loses its environment, and with it the run token, before it hands its children

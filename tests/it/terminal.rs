@@ -9,7 +9,6 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::leftovers::{Unrecorded, unrecorded};
-use crate::sessions::all_gone;
 use crate::util::*;
 
 /// Gives the daemon a terminal of its own, which lasts as long as it does.

@@ -4,7 +4,6 @@
 use std::fs;
 
 use crate::evidence::verified_by;
-use crate::sessions::all_gone;
 use crate::util::*;
 
 /// In the command's group, with nothing of ours; in a group of its own, with the command's output.

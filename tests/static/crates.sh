@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # tests/static/crates.sh: what the program is made of; `make crates`.
 #
-# At most 55 crates (ours among them) and none twice, for every system that we build for; then cargo-deny with deny.toml:
-# licences, bans, where each crate comes from, and known holes. That list comes from GitHub: what cannot be had is SKIPPED.
+# At most 55 crates (ours among them) and none twice, for every system that we build for; then cargo-deny with
+# .cargo/deny.toml: licences, bans, where each crate comes from, and known holes. That list comes from GitHub: what cannot
+# be had is SKIPPED.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo=${CARGO:-cargo}
 crates_max=55
+config=.cargo/deny.toml
 status=0 skipped=()
 
 tree() { "$cargo" tree --locked -e normal --prefix none --target "$@"; }
@@ -24,9 +26,9 @@ found=0
 PATH=$(tests/static/tools.sh deny || exit $?):$PATH || found=$?
 case $found in
 0)
-    cargo-deny --locked check licenses bans sources || status=1
-    if timeout 120 cargo-deny fetch db >/dev/null 2>&1; then
-        cargo-deny check advisories || status=1
+    cargo-deny --locked --config "$config" check licenses bans sources || status=1
+    if timeout 120 cargo-deny --config "$config" fetch db >/dev/null 2>&1; then
+        cargo-deny --config "$config" check advisories || status=1
     else
         skipped+=("advisories: the RustSec database (GitHub) cannot be reached")
     fi

@@ -1,6 +1,6 @@
 //! The seed and ours, side by side: the same dispatch files, the same fake agent, the same signals;
 //! what can be seen of both is compared field by field. Each difference must be explained by a row
-//! of [`differences::DIFFERENCES`], which is the README's table "different from the seed on
+//! of [`differences`], which is the README's table "different from the seed on
 //! purpose"; and each row must be shown by its cases. Anything else is a bug.
 //!
 //! The seed runs on Bun (`tests/seed.sh`); where that cannot be had, the test says so in

@@ -1,0 +1,246 @@
+//! The rows of the comparison: how sessions are started, how they end, and what is tried again.
+
+use super::{ANSWERED, Difference, KEPT, Shown};
+
+const SEEDS_ARGUMENTS: &str =
+    "--print --permission-mode acceptEdits --output-format stream-json --verbose PROMPT";
+const OUR_ARGUMENTS: &str =
+    "--print --permission-mode acceptEdits --output-format stream-json --verbose --session-id UUID";
+const OUR_ARGUMENTS_RESUMED: &str =
+    "--print --permission-mode acceptEdits --output-format stream-json --verbose --resume UUID";
+const DIES: Shown = ("daemon", "exit 1", "runs");
+const STAYS: Shown = ("inbox after", "dispatch-*.json", "-");
+
+pub const ROWS: &[Difference] = &[
+    Difference {
+        key: "TTL; shutdown",
+        seed: "a session that ran out of time runs once more, then `failed`; no report",
+        ours: "status `timeout`; `cancelled`",
+        why: "the status must say what happened; a task that takes too long does so again",
+        cases: &["ttl"],
+        facts: &[
+            ("report status", "completed", "timeout"),
+            ("report error", "-", "there"),
+            ("report error_type", "-", "timeout"),
+            ("report duration", "at once", "a minute"),
+            ("events", "received spawned retried spawned completed", "received spawned failed"),
+            ("starts", "2", "1"),
+        ],
+    },
+    Difference {
+        key: "TTL; shutdown",
+        seed: "no report, and the file stays to be run again",
+        ours: "`cancelled`",
+        why: "every dispatch is answered once",
+        cases: &["sigterm-while-a-session-hangs"],
+        facts: &[
+            ANSWERED,
+            ("events", "received spawned", "received spawned cancelled"),
+            ("inbox after", "dispatch-*.json dispatch-waits.json", "dispatch-waits.json"),
+        ],
+    },
+    Difference {
+        key: "what cannot be run",
+        seed: "ends the daemon, and again at each start, since the file stays",
+        ours: "rejected, or answered with a report",
+        why: "one bad file must not stop all others",
+        cases: &[
+            "null",
+            "directory",
+            "learnings-string",
+            "constraints-string",
+            "nul-in-task",
+            "file-of-2-MB",
+            "id-slash",
+            "id-of-300",
+            "project-missing",
+            "project-is-a-file",
+        ],
+        facts: &[
+            DIES,
+            STAYS,
+            KEPT,
+            ANSWERED,
+            ("events", "received", "schema_invalid"),
+            ("events", "received spawned", "schema_invalid"),
+            ("events", "received spawned", "received failed"),
+        ],
+    },
+    Difference {
+        key: "the prompt",
+        seed: "an argument: over 128 kB it ends the daemon",
+        ours: "on stdin",
+        why: "arguments are limited, and everybody on the machine can read them",
+        cases: &["*"],
+        facts: &[
+            ("session * arguments", SEEDS_ARGUMENTS, OUR_ARGUMENTS),
+            ("session 2 arguments", SEEDS_ARGUMENTS, OUR_ARGUMENTS_RESUMED),
+        ],
+    },
+    Difference {
+        key: "the prompt",
+        seed: "an argument: over 128 kB it ends the daemon",
+        ours: "on stdin",
+        why: "arguments are limited, and everybody on the machine can read them",
+        cases: &["task-of-200-kB"],
+        facts: &[
+            DIES,
+            STAYS,
+            ANSWERED,
+            ("events", "received spawned", "received spawned completed"),
+            ("starts", "0", "1"),
+        ],
+    },
+    Difference {
+        key: "`project_dir`",
+        seed: "the first `~` anywhere is the home directory",
+        ours: "only a leading `~/` is",
+        why: "a directory may have a `~` in its name",
+        cases: &["project-with-a-tilde"],
+        facts: &[
+            DIES,
+            STAYS,
+            ANSWERED,
+            ("events", "received spawned", "received spawned completed"),
+            ("starts", "0", "1"),
+        ],
+    },
+    Difference {
+        key: "`project_dir`",
+        seed: "may be relative to wherever the daemon was started",
+        ours: "absolute, or with a leading `~/`",
+        why: "cron, systemd and a shell start it in different places",
+        cases: &["project-relative"],
+        facts: &[
+            ("events", "received spawned completed", "received failed"),
+            ("starts", "1", "0"),
+            ("report status", "completed", "failed"),
+            ("report error", "-", "there"),
+            ("report error_type", "-", "spawn_failed"),
+            ("report output_length", "there", "-"),
+        ],
+    },
+    Difference {
+        key: "how a session ended",
+        seed: "exit 0 is success",
+        ours: "the stream's result says",
+        why: "an agent that said nothing, or an error, did not complete",
+        cases: &["exit-0-without-result", "error-then-exit-0"],
+        facts: &[
+            ("report status", "completed", "failed"),
+            ("report error", "-", "there"),
+            ("report error_type", "-", "tool_failure"),
+            ("report error_type", "-", "logic_error"),
+            ("events", "received spawned completed", "received spawned retried spawned failed"),
+            ("events", "received spawned completed", "received spawned failed"),
+            ("starts", "1", "2"),
+        ],
+    },
+    Difference {
+        key: "how a session ended",
+        seed: "any other exit is a failure",
+        ours: "the stream's result says",
+        why: "the work was done and said to be done",
+        cases: &["result-then-exit-1"],
+        facts: &[
+            ("report status", "failed", "completed"),
+            ("report error", "there", "-"),
+            ("report error_type", "tool_failure", "-"),
+            ("report retry_count", "1", "0"),
+            ("events", "received spawned retried spawned failed", "received spawned completed"),
+            ("starts", "2", "1"),
+        ],
+    },
+    Difference {
+        key: "how a session ended",
+        seed: "exit 137 and 143 are a timeout, words on stderr name the error",
+        ours: "a timeout is what we ended; without a result the agent crashed",
+        why: "exit codes and words mean many things",
+        cases: &["exit-137", "exit-143", "words-and-exit-1"],
+        facts: &[
+            ("report error_type", "timeout", "tool_failure"),
+            ("report error_type", "logic_error", "tool_failure"),
+            ("report retry_count", "0", "1"),
+            ("audit failed", "*retry_count=0*", "*error_type=tool_failure retry_count=1*"),
+            ("events", "received spawned failed", "received spawned retried spawned failed"),
+            ("starts", "1", "2"),
+        ],
+    },
+    Difference {
+        key: "how a session ended",
+        seed: "words on stderr name the error",
+        ours: "the stream does",
+        why: "the words of some program need not be the agent's",
+        cases: &["rate-limit-in-words-only"],
+        facts: &[
+            ("report error_type", "rate_limit", "tool_failure"),
+            ("audit retried", "error_type=rate_limit retry=1", "error_type=tool_failure retry=1"),
+            ("audit failed", "*error_type=rate_limit*", "*error_type=tool_failure*"),
+        ],
+    },
+    Difference {
+        key: "how a session ended",
+        seed: "everything unknown is a `tool_failure`, and run again",
+        ours: "more kinds of errors",
+        why: "a login that has run out is not mended by a retry",
+        cases: &["error-401"],
+        facts: &[
+            ("report error_type", "tool_failure", "auth"),
+            ("report retry_count", "1", "0"),
+            ("audit failed", "*error_type=tool_failure*", "*error_type=auth*"),
+            ("events", "received spawned retried spawned failed", "received spawned failed"),
+            ("starts", "2", "1"),
+        ],
+    },
+    Difference {
+        key: "a retry",
+        seed: "none after `context_overflow`",
+        ours: "one without learnings",
+        why: "the seed's own description promises it",
+        cases: &["overflow-with-learnings", "overflow-with-learnings-once"],
+        facts: &[
+            ("events", "received spawned failed", "received spawned retried spawned *"),
+            ("starts", "1", "2"),
+            ("report retry_count", "0", "1"),
+            ("report status", "failed", "completed"),
+            ("report error", "there", "-"),
+            ("report error_type", "context_overflow", "-"),
+            ("audit failed", "*retry_count=0*", "*retry_count=1*"),
+        ],
+    },
+    Difference {
+        key: "a retry",
+        seed: "starts anew",
+        ours: "resumes the session, if the model had answered",
+        why: "what is done must not be done again",
+        cases: &["error-500-after-work"],
+        facts: &[(
+            "session 2 prompt",
+            "Load gstack. Dispatch ID: *",
+            "Dispatch ID: dispatch-error-500-after-work. The session was cut off *",
+        )],
+    },
+    Difference {
+        key: "a retry",
+        seed: "`duration` is that of the last attempt",
+        ours: "from the first start to the last end",
+        why: "the sender waited for all of it",
+        cases: &["rate-limit", "rate-limit-once"],
+        facts: &[("report duration", "at once", "half a minute")],
+    },
+    Difference {
+        key: "what a session left running",
+        seed: "runs on",
+        ours: "ended at every end of a session, and reported",
+        why: "nothing is left running",
+        cases: &["leftover-process"],
+        facts: &[
+            ("processes left", "1", "0"),
+            (
+                "events",
+                "received spawned completed",
+                "received spawned leftover_processes completed",
+            ),
+        ],
+    },
+];
