@@ -19,6 +19,7 @@ use crate::effects::store::Store;
 use crate::effects::{clock, error};
 use crate::pure::cli::Flags;
 use crate::pure::config::Settings;
+use crate::pure::heartbeat::DaemonState;
 use crate::threads::health::Health;
 use crate::threads::heartbeat::{self, Board, Changed};
 use crate::threads::intake::{Intake, Wires};
@@ -72,7 +73,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         home,
         outbox_changed,
     };
-    heartbeat::write(&context, "run");
+    heartbeat::write(&context, DaemonState::Run);
     for dir in mended {
         log::warn!("{dir}");
     }
@@ -90,7 +91,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
             log::error!("{e}");
             1
         });
-        heartbeat::write(&context, "stopped");
+        heartbeat::write(&context, DaemonState::Stopped);
         let pid = json!(std::process::id());
         context.audit.record("daemon_stopped", "", &[("pid", pid)]);
         log::info!("stopped");

@@ -13,6 +13,7 @@ pub mod digest;
 pub mod dispatch;
 pub mod environment;
 pub mod escape;
+pub mod heartbeat;
 pub mod hold;
 pub mod lines;
 pub mod nearest;
