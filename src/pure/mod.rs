@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod answer;
+pub mod audit_event;
 pub mod claim;
 pub mod cli;
 pub mod clocks;
