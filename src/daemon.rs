@@ -11,14 +11,15 @@ use std::thread::{self, Scope};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
-use serde_json::json;
 
 use crate::effects::callback::Sender;
 use crate::effects::process::Processes;
 use crate::effects::store::Store;
 use crate::effects::{clock, error};
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::cli::Flags;
 use crate::pure::config::Settings;
+use crate::pure::heartbeat::DaemonState;
 use crate::threads::health::Health;
 use crate::threads::heartbeat::{self, Board, Changed};
 use crate::threads::intake::{Intake, Wires};
@@ -72,7 +73,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         home,
         outbox_changed,
     };
-    heartbeat::write(&context, "run");
+    heartbeat::write(&context, DaemonState::Run);
     for dir in mended {
         log::warn!("{dir}");
     }
@@ -90,9 +91,9 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
             log::error!("{e}");
             1
         });
-        heartbeat::write(&context, "stopped");
-        let pid = json!(std::process::id());
-        context.audit.record("daemon_stopped", "", &[("pid", pid)]);
+        heartbeat::write(&context, DaemonState::Stopped);
+        let pid = std::process::id();
+        context.audit.tell("", &AuditEvent::DaemonStopped { pid });
         log::info!("stopped");
         // Not by return: that would wait for threads that wait for signals, or for a callback that
         // hangs.
@@ -163,9 +164,8 @@ fn announce(context: &Context) {
         log::warn!("running as root: every dispatch runs with root's rights");
     }
     log::info!("watching {}", store.drop_zone().display());
-    let details =
-        [("pid", json!(std::process::id())), ("version", json!(env!("CARGO_PKG_VERSION")))];
-    context.audit.record("daemon_started", "", &details);
+    let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").into());
+    context.audit.tell("", &AuditEvent::DaemonStarted { pid, version });
 }
 
 /// What wakes whom.

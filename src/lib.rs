@@ -63,8 +63,10 @@
 //! - **A new command added?** A variant of [`pure::cli::Command`], its arm in [`main`], and a file
 //!   `src/commands/<name>.rs` on the level of [`daemon`], working on the store's files, so that it
 //!   works with the daemon up or down.
-//! - **A setting added?** One row in [`pure::config::SETTINGS`]: flag, variable, key and help
-//!   follow from it, and whether it needs a restart.
+//! - **An audit event added?** A variant of [`pure::audit_event::AuditEvent`], its line in the table
+//!   of its test, and in README.md. What the heartbeat tells: [`pure::heartbeat::Heartbeat`].
+//! - **A setting added?** One row in [`pure::config::SETTINGS`]: flag, variable, key, default and
+//!   help follow from it, and whether it needs a restart. Its field is in [`pure::config::Settings`].
 //!
 //! # What holds everywhere
 //!

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::agent::one_line;
@@ -87,7 +87,8 @@ pub fn agent_name(name: &str) -> &'static str {
 }
 
 /// Why something in the inbox is no dispatch. The name is what `reason.json` and the audit log say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     NotJson,
     NotAnObject,

@@ -89,7 +89,8 @@ pub struct Limits {
 }
 
 /// Why a hold ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Why {
     /// A probe was let work.
     Probe,

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod answer;
+pub mod audit_event;
 pub mod claim;
 pub mod cli;
 pub mod clocks;
@@ -13,6 +14,7 @@ pub mod digest;
 pub mod dispatch;
 pub mod environment;
 pub mod escape;
+pub mod heartbeat;
 pub mod hold;
 pub mod lines;
 pub mod nearest;

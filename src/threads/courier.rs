@@ -9,17 +9,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
+use std::fmt;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
 use crossbeam_channel::{self as channel, Receiver, after, never, select_biased, unbounded};
-use serde_json::json;
+use serde_json::Value;
 
 use super::Context;
 use crate::effects::callback::{Failure, Sender};
 use crate::effects::clock;
 use crate::effects::error::Error;
 use crate::effects::store::OutboxEntry;
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::delivery::{self, Schedule};
 use crate::pure::dispatch::DispatchId;
 use crate::pure::redact::redact;
@@ -90,6 +92,22 @@ enum Unsaved {
     Tried(OutboxEntry),
 }
 
+/// What became of a try that did not deliver.
+enum Undelivered {
+    Status(u16),
+    Error(String),
+}
+
+impl fmt::Display for Undelivered {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Undelivered::Status(status) => write!(f, "status {status}"),
+            // As JSON has it, so that it is seen where the words of others end.
+            Undelivered::Error(error) => write!(f, "error {}", Value::from(error.as_str())),
+        }
+    }
+}
+
 /// A try that is over.
 struct Tried {
     id: DispatchId,
@@ -147,7 +165,7 @@ impl Courier<'_, '_> {
                 self.schedule.put(id.clone(), origin, entry.created_at_ms, due_ms);
             }
             Err(why) => {
-                self.tell_failure(id, ("error", json!(why)), entry.tries, true);
+                self.tell_failure(id, Undelivered::Error(why.into()), entry.tries, true);
                 self.remove(id.clone(), entry);
             }
         }
@@ -231,13 +249,13 @@ impl Courier<'_, '_> {
         let took_ms = took.as_millis() as i64;
         entry.tries = entry.tries.saturating_add(1);
         if let Ok(status @ 200..=299) = answer {
-            self.context.audit.record("callback_sent", id.as_str(), &[("status", json!(status))]);
+            self.context.audit.tell(id.as_str(), &AuditEvent::CallbackSent { status });
             self.schedule.ended(&id, took_ms, None);
             return self.remove(id, entry);
         }
         let (what, is_final) = match answer {
-            Ok(status) => (("status", json!(status)), status == GONE),
-            Err(failure) => (("error", json!(redact(&failure.why))), failure.is_final),
+            Ok(status) => (Undelivered::Status(status), status == GONE),
+            Err(failure) => (Undelivered::Error(redact(&failure.why)), failure.is_final),
         };
         let pause = self.pause_after(entry.tries).filter(|_| !is_final);
         self.tell_failure(&id, what, entry.tries, pause.is_none());
@@ -252,18 +270,15 @@ impl Courier<'_, '_> {
         }
     }
 
-    fn tell_failure(
-        &self,
-        id: &DispatchId,
-        what: (&'static str, serde_json::Value),
-        tries: u32,
-        is_final: bool,
-    ) {
-        let (word, value) = &what;
+    fn tell_failure(&self, id: &DispatchId, what: Undelivered, tries: u32, is_final: bool) {
         let last = if is_final { ", the last one" } else { "" };
-        log::warn!("callback of {id} failed ({word} {value}), try {tries}{last}");
-        let details = [what, ("try", json!(tries)), ("final", json!(is_final))];
-        self.context.audit.record("callback_failed", id.as_str(), &details);
+        log::warn!("callback of {id} failed ({what}), try {tries}{last}");
+        let (status, error) = match what {
+            Undelivered::Status(status) => (Some(status), None),
+            Undelivered::Error(error) => (None, Some(error)),
+        };
+        let failed = AuditEvent::CallbackFailed { status, error, tries, is_final };
+        self.context.audit.tell(id.as_str(), &failed);
     }
 
     fn update(&mut self, id: DispatchId, entry: OutboxEntry) {

@@ -8,12 +8,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde_json::json;
-
 use super::Context;
 use super::heartbeat::Changed;
 use crate::effects::clock;
 use crate::effects::error::Error;
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::trouble::{Ended, Holder, Place, Troubles};
 
 /// For a place that one thread has to itself.
@@ -78,12 +77,7 @@ impl Context {
         let ended = self.health.lock().end(place, holder);
         let Some(Ended { reason, since_ms }) = ended else { return };
         let seconds = (clock::monotonic_ms() - since_ms) as f64 / 1000.0;
-        let details = [
-            ("where", json!(place.name())),
-            ("reason", json!(reason)),
-            ("seconds", json!(seconds)),
-        ];
-        self.audit.record("degraded_ended", "", &details);
+        self.audit.tell("", &AuditEvent::DegradedEnded { place, reason, seconds });
         log::info!("{} works again after {seconds} s", place.name());
         let _ = self.health.changed.try_send(());
     }
@@ -106,8 +100,7 @@ impl Context {
             return;
         }
         log::error!("degraded ({}): {reason}", place.name());
-        let details = [("where", json!(place.name())), ("reason", json!(reason))];
-        self.audit.record("degraded", "", &details);
+        self.audit.tell("", &AuditEvent::Degraded { place, reason: reason.into() });
         let _ = self.health.changed.try_send(());
     }
 }

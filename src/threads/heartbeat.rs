@@ -11,13 +11,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, select_biased, tick};
-use serde_json::{Value, json};
 
 use super::Context;
 use super::retention::Retention;
 use crate::effects::clock;
 use crate::pure::agent::Tokens;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::heartbeat::{
+    DaemonState, Heartbeat, HeartbeatHold, HeartbeatParked, HeartbeatSession,
+};
 use crate::pure::hold::Hold;
 use crate::pure::time::rfc3339;
 use crate::pure::trouble::Place;
@@ -25,20 +27,12 @@ use crate::pure::trouble::Place;
 /// At most one beat in this time, however much changes.
 const CHANGE_EVERY: Duration = Duration::from_secs(1);
 
-/// More of them are not told of.
-const PARKED_MAX: usize = 100;
-/// Of every name and text that somebody else chose, in characters. A beat that is too long is read
-/// by nobody.
-const TEXT_CHARS_MAX: usize = 200;
-/// Of what has a path in it.
-const PATH_CHARS_MAX: usize = 5000;
-
-/// What there is to tell.
+/// What there is to tell of dispatches.
 #[derive(Debug, Default)]
 pub struct Board {
-    /// Intake's.
-    told: Mutex<Told>,
-    /// Of the sessions that have been looked at, by the owner of each.
+    /// Intake keeps it.
+    snapshot: Mutex<Snapshot>,
+    /// The owner of each session keeps its own, by the dispatch's id.
     progress: Mutex<HashMap<String, Progress>>,
 }
 
@@ -54,14 +48,16 @@ pub struct Progress {
     pub cost_usd: Option<f64>,
 }
 
+/// What intake knows at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct Snapshot {
     pub queued: usize,
     pub paused: bool,
+    /// Longest first.
     pub sessions: Vec<RunningSession>,
     /// Which dispatches' own troubles keep them from going on, and why.
     pub parked: Vec<(String, String)>,
-    /// With how many dispatches wait for each.
+    /// Each hold, with how many dispatches wait for it.
     pub holds: Vec<(Hold, usize)>,
 }
 
@@ -74,11 +70,11 @@ pub struct RunningSession {
 }
 
 impl Board {
-    pub fn put(&self, told: Told) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    pub fn put(&self, snapshot: Snapshot) {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
-    /// Of a session that runs.
+    /// A running session has come so far.
     pub fn progress(&self, id: &DispatchId, progress: Progress) {
         self.all_progress().insert(id.to_string(), progress);
     }
@@ -97,8 +93,8 @@ impl Board {
         self.get().sessions.into_iter().map(|session| session.id).collect()
     }
 
-    fn get(&self) -> Told {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn get(&self) -> Snapshot {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -143,103 +139,67 @@ pub fn run(context: &Context, changed: Receiver<()>, running: Receiver<Infallibl
     }
 }
 
-fn state(context: &Context) -> &'static str {
-    if context.level.is_drain() { "drain" } else { "run" }
+fn state(context: &Context) -> DaemonState {
+    if context.level.is_drain() { DaemonState::Drain } else { DaemonState::Run }
 }
 
-pub fn write(context: &Context, state: &str) {
-    // That of a directory which is another daemon's is not ours to write.
+pub fn write(context: &Context, state: DaemonState) {
+    // The heartbeat of a directory that another daemon holds is not ours to write.
     if !context.has_lock() {
         return;
     }
     context.look_at_audit();
-    let board = &context.board;
-    let told = board.get();
-    let progress = board.all_progress().clone();
-    let sessions = told.sessions.iter().map(|running| session(running, progress.get(&running.id)));
-    let sessions: Vec<Value> = sessions.collect();
-    let mut beat = json!({
-        "ts": clock::stamp(),
-        "active": sessions.len(),
-        "queued": told.queued,
-        "pid": std::process::id(),
-        "max_concurrent": context.settings().max_concurrent,
-        "version": env!("CARGO_PKG_VERSION"),
-        "state": state,
-        "local_only": context.settings().local_only,
-        "sessions": sessions,
-    });
-    if told.paused {
-        beat["paused"] = json!(true);
-    }
-    if let Some(why) = context.health.degraded() {
-        beat["degraded"] = json!(bounded(&why, PATH_CHARS_MAX));
-    }
-    if !told.holds.is_empty() {
-        beat["holds"] = told.holds.iter().map(|(hold, waiting)| held(hold, *waiting)).collect();
-    }
-    if !told.parked.is_empty() {
-        let parked = told.parked.iter().take(PARKED_MAX);
-        beat["parked"] = parked.map(|(id, why)| json!({"id": id, "reason": text(why)})).collect();
-    }
-    match context.store.write_heartbeat(&beat) {
+    match context.store.write_heartbeat(&beat(context, state)) {
         Ok(()) => context.works(Place::Heartbeat),
         Err(e) => context.failed(Place::Heartbeat, &e),
     }
 }
 
+fn beat(context: &Context, state: DaemonState) -> Heartbeat {
+    let Snapshot { queued, paused, sessions, parked, holds } = context.board.get();
+    let progress = context.board.all_progress().clone();
+    let settings = context.settings();
+    let beat = Heartbeat {
+        active: sessions.len(),
+        degraded: context.health.degraded(),
+        holds: holds.into_iter().map(|(hold, waiting)| held(hold, waiting)).collect(),
+        local_only: settings.local_only,
+        max_concurrent: Some(settings.max_concurrent),
+        parked: parked.into_iter().map(|(id, reason)| HeartbeatParked { id, reason }).collect(),
+        paused,
+        pid: Some(std::process::id()),
+        queued,
+        sessions: sessions.into_iter().map(|one| session(&progress, one)).collect(),
+        state: Some(state),
+        ts: clock::stamp(),
+        version: Some(env!("CARGO_PKG_VERSION").into()),
+    };
+    beat.bounded()
+}
+
 /// What is not known is not there.
-fn session(running: &RunningSession, progress: Option<&Progress>) -> Value {
-    let mut told = json!({
-        "id": running.id,
-        "project": text(&running.project),
-        "elapsed": running.since.elapsed().as_secs(),
-        "attempt": running.attempt,
-    });
-    let Some(progress) = progress else { return told };
-    told["output_bytes"] = json!(progress.output_bytes);
-    told["turns"] = json!(progress.turns);
-    if progress.tokens != Tokens::default() {
-        told["input_tokens"] = json!(progress.tokens.input);
-        told["output_tokens"] = json!(progress.tokens.output);
-    }
-    if let Some(tool) = &progress.last_tool {
-        told["last_tool"] = json!(text(tool));
-    }
-    if let Some(cost) = progress.cost_usd {
-        told["total_cost_usd"] = json!(cost);
-    }
-    if let Some(at_ms) = progress.last_activity_ms {
-        told["last_activity"] = json!(rfc3339(at_ms));
-    }
-    told
-}
-
-fn text(text: &str) -> String {
-    bounded(text, TEXT_CHARS_MAX)
-}
-
-fn bounded(text: &str, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        None => text.to_string(),
-        Some(_) => text.chars().take(chars_max - 1).chain(['…']).collect(),
+fn session(progress: &HashMap<String, Progress>, running: RunningSession) -> HeartbeatSession {
+    let RunningSession { id, project, attempt, since } = running;
+    let progress = progress.get(&id);
+    let tokens = progress.map(|seen| seen.tokens).filter(|tokens| *tokens != Tokens::default());
+    HeartbeatSession {
+        attempt,
+        elapsed: since.elapsed().as_secs(),
+        input_tokens: tokens.map(|tokens| tokens.input),
+        last_activity: progress.and_then(|seen| seen.last_activity_ms).map(rfc3339),
+        last_tool: progress.and_then(|seen| seen.last_tool.clone()),
+        output_bytes: progress.map(|seen| seen.output_bytes),
+        output_tokens: tokens.map(|tokens| tokens.output),
+        project,
+        total_cost_usd: progress.and_then(|seen| seen.cost_usd),
+        turns: progress.map(|seen| seen.turns),
+        id,
     }
 }
 
-fn held(hold: &Hold, waiting: usize) -> Value {
-    let mut held = json!({
-        "agent": hold.agent,
-        "kind": hold.kind,
-        "until": rfc3339(hold.until_ms),
-        "reason": text(&hold.reason),
-        "waiting": waiting,
-    });
-    if let Some(project) = &hold.project {
-        held["project"] = json!(text(&project.name));
-        held["project_dir"] = json!(bounded(&project.dir, PATH_CHARS_MAX));
-    }
-    if let Some(probe) = hold.probe() {
-        held["probe"] = json!(probe.as_str());
-    }
-    held
+fn held(hold: Hold, waiting: usize) -> HeartbeatHold {
+    let probe = hold.probe().map(DispatchId::to_string);
+    let (project, project_dir) = hold.project.map(|project| (project.name, project.dir)).unzip();
+    let (agent, kind, until) = (hold.agent, hold.kind, rfc3339(hold.until_ms));
+    HeartbeatHold { agent, kind, probe, project, project_dir, reason: hold.reason, until, waiting }
 }

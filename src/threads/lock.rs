@@ -5,10 +5,9 @@
 //! taken again and work goes on: one `rm` must not end everybody's sessions. Where another daemon
 //! holds it, everything that stands there is its own.
 
-use serde_json::json;
-
 use super::Context;
 use crate::effects::store::Standing;
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::trouble::Place;
 
 impl Context {
@@ -36,7 +35,7 @@ impl Context {
     fn retaken(&self) {
         log::warn!("the lock of {} was gone, and is taken again", self.store.home().display());
         self.audit.follow();
-        self.audit.record("lock_retaken", "", &[("pid", json!(std::process::id()))]);
+        self.audit.tell("", &AuditEvent::LockRetaken { pid: std::process::id() });
     }
 
     fn lose(&self) {
@@ -52,7 +51,6 @@ impl Context {
             self.store.home().display()
         );
         self.audit.follow();
-        let details = [("pid", json!(std::process::id())), ("holder", json!(holder))];
-        self.audit.record("lock_lost", "", &details);
+        self.audit.tell("", &AuditEvent::LockLost { pid: std::process::id(), holder });
     }
 }

@@ -36,12 +36,12 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use serde_json::json;
 
 use crate::effects::callback;
 use crate::effects::error::{Error, Result};
 use crate::effects::process::Processes;
 use crate::effects::store::{Audit, Claim, DaemonLock, MovedAside, Store};
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::AttemptEnd;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::hold::Notice;
@@ -91,8 +91,7 @@ impl Context {
             let (from, to) = (from.display().to_string(), to.display().to_string());
             log::warn!("{from} was in the way and is {to} now");
             let of_dispatch = DispatchId::parse(&id).map_or("", |_| id.as_str());
-            let details = [("path", json!(from)), ("to", json!(to))];
-            self.audit.record("moved_aside", of_dispatch, &details);
+            self.audit.tell(of_dispatch, &AuditEvent::MovedAside { path: from, to });
         }
     }
 }

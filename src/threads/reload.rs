@@ -6,12 +6,11 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
 use super::Context;
 use super::live::{Programs, Unmet};
 use crate::effects::callback::Sender;
 use crate::effects::store::Rotation;
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::changes::{self, Change};
 use crate::pure::config::{Reload, Settings};
 
@@ -30,7 +29,7 @@ pub fn reload(context: &Context) {
         Ok(new) => new,
         Err(e) => {
             log::error!("SIGHUP changes nothing: {e}");
-            return context.audit.record("config_refused", "", &[("error", json!(e))]);
+            return context.audit.tell("", &AuditEvent::ConfigRefused { error: e });
         }
     };
     context.sender.become_as(sender);
@@ -47,10 +46,10 @@ pub fn reload(context: &Context) {
     }
     let keys = |reload| {
         let of = changes.iter().filter(|change| change.reload == reload);
-        json!(of.map(|change| change.key).collect::<Vec<_>>())
+        of.map(|change| change.key.to_string()).collect()
     };
-    let details = [("changed", keys(Reload::Live)), ("needs_restart", keys(Reload::Restart))];
-    context.audit.record("config_reloaded", "", &details);
+    let (changed, needs_restart) = (keys(Reload::Live), keys(Reload::Restart));
+    context.audit.tell("", &AuditEvent::ConfigReloaded { changed, needs_restart });
 }
 
 fn read(context: &Context) -> Result<New, String> {

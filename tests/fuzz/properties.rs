@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use gstack_dispatch_daemon::effects::store::{Rotation, Store};
 use gstack_dispatch_daemon::pure::agent::{self, Summary, Transcript, claude};
+use gstack_dispatch_daemon::pure::audit_event::{AuditEvent, AuditLine};
 use gstack_dispatch_daemon::pure::clocks::Limits;
 use gstack_dispatch_daemon::pure::clocks::StopCause;
 use gstack_dispatch_daemon::pure::config::{self, SETTINGS, Settings, projects};
@@ -23,7 +24,7 @@ use gstack_dispatch_daemon::pure::outcome::{Evidence, Exit, classify};
 use gstack_dispatch_daemon::pure::prompt::{self, Learnings};
 use gstack_dispatch_daemon::pure::report::{ERROR_CHARS_MAX, Status};
 use gstack_dispatch_daemon::pure::{answer, dispatch as dispatches, escape, strict_json};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub use records::control;
 use scratch::Scratch;
@@ -253,22 +254,32 @@ fn assert_endings(data: &[u8], summary: &Summary) {
 
 // ------------------------------------------------------------------------------------------- audit
 
-/// What stands in the audit log stays as it is; what we add is one whole line each.
+/// What stands in the audit log stays as it is, and is read as far as it is known; what we add is
+/// one whole line each.
 pub fn audit(data: &[u8]) {
     let scratch = Scratch::new();
     let folder = scratch.path().join("dispatch");
     fs::create_dir(&folder).expect("the drop zone");
     let log = folder.join("audit.jsonl");
     fs::write(&log, data).expect("an old log");
+    String::from_utf8_lossy(data).lines().for_each(check_line);
     let store = Store::new(scratch.path());
     // Some of them put the log aside while it is written; nothing of it may go.
     let max_bytes = data.first().map_or(0, |first| u64::from(first % 4) * 150);
     let text = String::from_utf8_lossy(&data[..data.len().min(200)]).into_owned();
     for opened in 1..=2 {
         let audit = store.open_audit(Rotation { max_bytes, keep: 1000 }).expect("open");
-        audit.record("fuzzed", &text, &[("text", json!(text)), ("opened", json!(opened))]);
+        audit.tell(
+            &text,
+            &AuditEvent::Spawned {
+                project: text.clone(),
+                retry: 0,
+                attempt: opened,
+                session_id: text.clone(),
+            },
+        );
         audit.follow();
-        audit.record(&text, "", &[(&format!("key {text}"), Value::Null)]);
+        audit.tell("", &AuditEvent::ConfigRefused { error: text.clone() });
     }
     let all = scratch::numbered(&log);
     let added = all.strip_prefix(data).expect("what stood there still does");
@@ -277,16 +288,31 @@ pub fn audit(data: &[u8]) {
         if torn { added.strip_prefix(b"\n").expect("the torn line is closed") } else { added };
     let added = std::str::from_utf8(added).expect("UTF-8");
     assert!(added.ends_with('\n'), "the last line is whole");
-    let lines: Vec<Value> =
-        added.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
-    let of = |event: &str| lines.iter().filter(|line| line["event"] == event).count();
-    if !["fuzzed", "audit_tail_repaired", "audit_rotated"].contains(&text.as_str()) {
-        assert_eq!(of("audit_tail_repaired"), usize::from(torn));
-        assert_eq!((of("fuzzed"), of(&text)), (2, 2));
-        assert_eq!(lines.len(), 4 + usize::from(torn) + of("audit_rotated"));
+    let lines: Vec<AuditLine> = added.lines().map(AuditLine::read).collect();
+    let of = |word: &str| lines.iter().filter(|line| line.word == word).count();
+    assert_eq!(of("audit_tail_repaired"), usize::from(torn));
+    assert_eq!((of("spawned"), of("config_refused")), (2, 2));
+    assert_eq!(lines.len(), 4 + usize::from(torn) + of("audit_rotated"));
+    let says = |line: &&AuditLine| match &line.event {
+        Some(AuditEvent::Spawned { project, session_id, .. }) => {
+            [&line.dispatch_id, project, session_id] == [&text; 3]
+        }
+        Some(AuditEvent::ConfigRefused { error }) => *error == text,
+        _ => false,
+    };
+    assert_eq!(lines.iter().filter(says).count(), 4, "the lines say what was told");
+}
+
+/// An event that is known is written as the line that it was read from says.
+fn check_line(text: &str) {
+    let read = AuditLine::read(text);
+    assert_eq!(read.text, text);
+    if let Some(event) = read.event {
+        let line = event.line("", &read.dispatch_id);
+        let again = AuditLine::read(line.trim_end());
+        assert_eq!((again.word, again.dispatch_id), (read.word, read.dispatch_id));
+        assert_eq!(again.event, Some(event));
     }
-    let said = |line: &&Value| line["event"] == "fuzzed" && line["dispatch_id"] == text.as_str();
-    assert!(lines.iter().filter(said).count() >= 2, "the lines say what was told");
 }
 
 // ------------------------------------------------------------------------------------------ config

@@ -18,6 +18,7 @@ use gstack_dispatch_daemon::pure::claim::{
     name_to_text,
 };
 use gstack_dispatch_daemon::pure::dispatch::{self, DispatchId};
+use gstack_dispatch_daemon::pure::heartbeat::Heartbeat;
 use gstack_dispatch_daemon::pure::hold::{Holds, Limits, Saved};
 use gstack_dispatch_daemon::pure::report::Report;
 use serde::Serialize;
@@ -133,6 +134,7 @@ fn check_records(data: &[u8]) {
     if let Some(saved) = record::<Saved>(data) {
         check_holds(saved);
     }
+    record::<Heartbeat>(data);
     if let Some(entry) = record::<OutboxEntry>(data) {
         check_outbox(data, &entry);
     }

@@ -21,6 +21,7 @@ use super::{Store, files, identity};
 use crate::effects::clock;
 use crate::effects::error::{At, Result, fault};
 use crate::effects::failpoint::{self, Effect};
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::rotation;
 use crate::pure::trouble::Fault;
 
@@ -72,16 +73,24 @@ impl Store {
         let log = Log { rotation, file, bytes, bytes_max, waiting, trouble: None };
         let audit = Audit { path, log: Mutex::new(log) };
         if torn {
-            audit.record("audit_tail_repaired", "", &[]);
+            audit.tell("", &AuditEvent::AuditTailRepaired);
         }
         Ok(audit)
     }
 }
 
 impl Audit {
-    /// Appends one line.
+    /// Appends the line of an event. `dispatch_id` is empty for the daemon's own.
+    pub fn tell(&self, dispatch_id: &str, event: &AuditEvent) {
+        self.add(event.line(&clock::stamp(), dispatch_id));
+    }
+
+    /// The same for events that are not typed yet.
     pub fn record(&self, event: &str, dispatch_id: &str, details: Details) {
-        let line = line(event, dispatch_id, details);
+        self.add(line(event, dispatch_id, details));
+    }
+
+    fn add(&self, line: String) {
         let mut log = self.lock();
         if log.waiting.len() >= WAITING_MAX {
             log::error!("{} takes no more lines; lost: {}", self.path.display(), line.trim_end());
@@ -153,8 +162,9 @@ impl Audit {
             Ok(opened) => {
                 (log.file, log.bytes) = (opened.file, opened.bytes);
                 log.bytes_max = log.rotation.max_bytes;
-                let previous = Value::from(self.numbered(1).to_string_lossy());
-                next.insert_str(0, &line("audit_rotated", "", &[("previous", previous)]));
+                let previous = self.numbered(1).to_string_lossy().into_owned();
+                let rotated = AuditEvent::AuditRotated { previous };
+                next.insert_str(0, &rotated.line(&clock::stamp(), ""));
             }
             Err(e) => {
                 log.bytes_max = log.bytes + next.len() as u64 + ROTATE_AGAIN_BYTES;

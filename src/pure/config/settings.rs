@@ -1,5 +1,7 @@
-//! Every setting as the program uses it, with its default. What can be set from outside, and how,
-//! is the table beside it ([`super::SETTINGS`]).
+//! Every setting as the program uses it.
+//!
+//! What each is called outside, how it is read and what it is by default stands in the table beside
+//! this file ([`super::SETTINGS`]), from which `Settings::default()` is made.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +9,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::projects::{Places, Project, Verify};
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnShutdown {
@@ -88,60 +88,4 @@ pub struct Settings {
     pub allow_network_fs: bool,
     /// What was written for each that is not the default, by key: for people.
     pub(super) written: BTreeMap<&'static str, Value>,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            max_concurrent: 2,
-            max_per_project: 1,
-            local_only: false,
-            claude: None,
-            allow_tools: Vec::new(),
-            claude_args: Vec::new(),
-            setting_sources: Vec::new(),
-            strict: false,
-            model: None,
-            max_turns: None,
-            max_budget_usd: None,
-            projects: Places::default(),
-            verify: Places::default(),
-            on_shutdown: OnShutdown::End,
-            on_interrupt: OnInterrupt::Report,
-            drain_timeout: Duration::from_secs(60),
-            kill_grace: Duration::from_secs(5),
-            rate_limit_backoff: Duration::from_secs(30),
-            hold_max: Duration::from_secs(8 * 24 * 3600),
-            hold_jitter: Duration::from_secs(10),
-            probe: Duration::from_secs(300),
-            probe_keep: Duration::from_secs(24 * 3600),
-            stall_timeout: None,
-            result_grace: Some(Duration::from_secs(30)),
-            start_timeout: Some(Duration::from_secs(120)),
-            queue_timeout: None,
-            stdout_bytes_max: Some(1_000_000_000),
-            min_ttl_seconds: 60,
-            settle: Duration::from_secs(2),
-            heartbeat: Duration::from_secs(30),
-            poll: Duration::from_secs(2),
-            cancel_keep: Duration::from_secs(600),
-            lock_wait: Duration::from_secs(3),
-            git_timeout: Duration::from_secs(10),
-            callback_timeout: Duration::from_secs(30),
-            callback_delays: [0, 5, 30, 120, 600, 3600].map(Duration::from_secs).to_vec(),
-            ca_file: None,
-            spare: ["gpg-agent", "ssh-agent"].map(String::from).to_vec(),
-            trouble_pause: Duration::from_secs(5),
-            min_free_bytes: 64_000_000,
-            audit_max_bytes: 64_000_000,
-            audit_keep: 5,
-            logs_keep: 14 * DAY,
-            logs_max_bytes: 2_048_000_000,
-            reports_keep: 90 * DAY,
-            rejected_keep: 30 * DAY,
-            rejected_max_bytes: 256_000_000,
-            allow_network_fs: false,
-            written: BTreeMap::new(),
-        }
-    }
 }

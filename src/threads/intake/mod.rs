@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 
-use super::heartbeat::{Changed, RunningSession, Told};
+use super::heartbeat::{Changed, RunningSession, Snapshot};
 use super::watcher::{Seen, Watcher};
 use super::{Cancel, Context, Event, Job};
 use crate::effects::clock;
@@ -433,7 +433,7 @@ impl<'c> Intake<'c> {
         let parked = self.parked.list();
         let mut sessions: Vec<RunningSession> = self.active.iter().map(session).collect();
         sessions.sort_by_key(|session| session.since);
-        self.context.board.put(Told {
+        self.context.board.put(Snapshot {
             queued: self.queue.len() + self.nameless.len(),
             paused: self.context.is_paused(),
             sessions,

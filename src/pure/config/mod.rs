@@ -1,0 +1,89 @@
+//! Every setting: one row each in [`SETTINGS`], which gives its flag, its environment variable, its
+//! key in `config.json`, its default and its line in `--help`. Precedence: flags, then environment,
+//! then `config.json`, then the defaults.
+//!
+//! All durations and limits that a user may need to change live in [`Settings`]; what can never
+//! sensibly change is a constant beside the code that it protects. Values come in as JSON (a flag
+//! is a JSON string), so that one setter serves all three sources.
+
+pub mod changes;
+pub mod projects;
+mod settings;
+mod sources;
+mod table;
+mod values;
+
+use serde_json::Value;
+
+pub use settings::{OnInterrupt, OnShutdown, Settings};
+pub use sources::{Variable, apply_config, apply_environment};
+pub use table::SETTINGS;
+
+use super::nearest::nearest;
+
+/// One setting. `key` is its name in `config.json`; see [`Setting::flag`] and [`Setting::variable`]
+/// for the other two.
+pub struct Setting {
+    pub key: &'static str,
+    /// What `--help` shows for the value; empty: the flag takes none.
+    pub value: &'static str,
+    pub help: &'static str,
+    /// As it would be written; where there is nothing by default, the words for that.
+    pub default: &'static str,
+    pub reload: Reload,
+    set: fn(&mut Settings, &Value) -> Result<(), String>,
+    is_same: fn(&Settings, &Settings) -> bool,
+    copy: fn(&mut Settings, &Settings),
+}
+
+/// What becomes of a setting that is changed while the daemon runs (SIGHUP).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    Live,
+    /// Slots, places and the lock are made once, at the start.
+    Restart,
+}
+
+impl Setting {
+    /// `max_concurrent` → `--max-concurrent`; the unit is left out: `drain_timeout_seconds` →
+    /// `--drain-timeout`.
+    pub fn flag(&self) -> String {
+        let short = self.key.strip_suffix("_seconds").unwrap_or(self.key);
+        format!("--{}", short.replace('_', "-"))
+    }
+
+    /// `GSTACK_DISPATCHD_MAX_CONCURRENT`
+    pub fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.key.to_uppercase())
+    }
+
+    pub fn apply(&self, settings: &mut Settings, value: &Value) -> Result<(), String> {
+        (self.set)(settings, value)?;
+        settings.written.insert(self.key, value.clone());
+        Ok(())
+    }
+}
+
+pub const VARIABLE_PREFIX: &str = "GSTACK_DISPATCHD_";
+
+/// The error for a key that nobody knows.
+fn unknown<'k>(key: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let meant = nearest(key, known).map(|name| format!(" (did you mean {name}?)"));
+    format!("unknown setting {key}{}", meant.unwrap_or_default())
+}
+
+fn keys() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|setting| setting.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_and_variables_follow_from_the_key() {
+        let row = SETTINGS.iter().find(|s| s.key == "drain_timeout_seconds").expect("row");
+        assert_eq!(row.flag(), "--drain-timeout");
+        assert_eq!(row.variable(), "GSTACK_DISPATCHD_DRAIN_TIMEOUT_SECONDS");
+    }
+}
