@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 
 use super::AuditEvent::*;
 use super::*;
+use crate::pure::clocks::StopCause;
 use crate::pure::hold::Project;
-use crate::pure::outcome::StopCause;
+use crate::pure::recovery::{Follow, Resume, ResumeAttempt};
 use crate::pure::report::AttemptReport;
 
 const README: &str = include_str!("../../README.md");
@@ -109,7 +110,11 @@ fn of_dispatches() -> Vec<Row> {
             "leftover_processes",
             r#","count":1,"names":["node"]"#,
         ),
-        (Recovered { step: Step::QueueRetry }, "recovered", r#","step":"queueretry""#),
+        (
+            Recovered { step: attempt(ResumeAttempt::Follow(Follow::Retry)) },
+            "recovered",
+            r#","step":"queueretry""#,
+        ),
         (Adopted { attempt: 1, pid: Some(812) }, "adopted", r#","attempt":1,"pid":812"#),
         (Adopted { attempt: 1, pid: None }, "adopted", r#","attempt":1,"pid":null"#),
         (Parked { reason: s("cannot") }, "parked", r#","reason":"cannot""#),
@@ -225,6 +230,10 @@ fn a_line_that_is_not_known_keeps_its_text() {
     assert_eq!(newer.event, Some(Paused));
 }
 
+fn attempt(resume: ResumeAttempt) -> Step {
+    Step::Resume(Resume::Attempt(resume))
+}
+
 #[test]
 fn the_steps_of_recovery_are_called_as_they_always_were() {
     let words: BTreeSet<String> = step_word::all().map(step_word::word).collect();
@@ -248,10 +257,10 @@ fn the_steps_of_recovery_are_called_as_they_always_were() {
     let all = plain.map(s).into_iter().chain(stopped).chain(given_up);
     assert_eq!(words, all.collect());
     for step in [
-        Step::Gone,
-        Step::GoOnStopping(StopCause::StartTimeout),
-        Step::GiveUp(Some(StopCause::Ttl)),
-        Step::GiveUp(None),
+        Step::Resume(Resume::Gone),
+        attempt(ResumeAttempt::GoOnStopping(StopCause::StartTimeout)),
+        attempt(ResumeAttempt::GiveUp(Some(StopCause::Ttl))),
+        attempt(ResumeAttempt::GiveUp(None)),
     ] {
         let read = AuditLine::read(&Recovered { step }.line(TS, "dispatch-a"));
         assert_eq!(read.event, Some(Recovered { step }));

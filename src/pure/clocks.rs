@@ -31,19 +31,6 @@ pub enum StopCause {
 }
 
 impl StopCause {
-    /// For the audit log, which has it in one word.
-    pub fn name(self) -> &'static str {
-        match self {
-            StopCause::Ttl => "ttl",
-            StopCause::Cancelled => "cancelled",
-            StopCause::Shutdown => "shutdown",
-            StopCause::Stalled => "stalled",
-            StopCause::StartTimeout => "starttimeout",
-            StopCause::OutputLimit => "outputlimit",
-            StopCause::ResultGrace => "resultgrace",
-        }
-    }
-
     /// For the log.
     pub fn words(self) -> &'static str {
         match self {

@@ -104,30 +104,6 @@ pub enum Follow {
     Queue,
 }
 
-impl Step {
-    /// As the audit log names it.
-    pub fn name(self) -> String {
-        let of = |word: &str, cause: StopCause| format!("{word}({})", cause.name());
-        match self {
-            Step::Discard => "discard".into(),
-            Step::Publish | Step::Resume(Resume::Publish) => "publish".into(),
-            Step::Queue => "queue".into(),
-            Step::Resume(Resume::Stands) => "stands".into(),
-            Step::Resume(Resume::Gone) => "gone".into(),
-            Step::Resume(Resume::Attempt(attempt)) => match attempt {
-                ResumeAttempt::Follow(Follow::Report) => "conclude".into(),
-                ResumeAttempt::Follow(Follow::Retry) => "queueretry".into(),
-                ResumeAttempt::Follow(Follow::Queue) => "queueagain".into(),
-                ResumeAttempt::GoOnStopping(cause) => of("goonstopping", cause),
-                ResumeAttempt::Adopt => "adopt".into(),
-                ResumeAttempt::Judge => "judge".into(),
-                ResumeAttempt::GiveUp(None) => "giveup(none)".into(),
-                ResumeAttempt::GiveUp(Some(cause)) => format!("giveup({})", of("some", cause)),
-            },
-        }
-    }
-}
-
 /// An agent that lives contradicts every record of its end and of its answer: both follow its end,
 /// so somebody else wrote them (a session can write whatever we can).
 pub fn step(found: &FoundClaim) -> Step {
@@ -321,29 +297,6 @@ mod tests {
         ];
         for (name, state, want) in rows {
             assert_eq!(step(&state), want, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_audit_log_keeps_its_names_for_the_steps() {
-        use ResumeAttempt::*;
-        let attempt = |resume| Step::Resume(Resume::Attempt(resume));
-        for (step, name) in [
-            (Step::Discard, "discard"),
-            (Step::Publish, "publish"),
-            (Step::Resume(Resume::Gone), "gone"),
-            (Step::Resume(Resume::Stands), "stands"),
-            (attempt(Follow(super::Follow::Report)), "conclude"),
-            (attempt(Follow(super::Follow::Retry)), "queueretry"),
-            (attempt(Follow(super::Follow::Queue)), "queueagain"),
-            (attempt(GoOnStopping(StopCause::Ttl)), "goonstopping(ttl)"),
-            (attempt(GoOnStopping(StopCause::ResultGrace)), "goonstopping(resultgrace)"),
-            (attempt(Adopt), "adopt"),
-            (attempt(Judge), "judge"),
-            (attempt(GiveUp(None)), "giveup(none)"),
-            (attempt(GiveUp(Some(StopCause::OutputLimit))), "giveup(some(outputlimit))"),
-        ] {
-            assert_eq!(step.name(), name);
         }
     }
 }

@@ -4,11 +4,9 @@
 //! The order of the writes is the point of this file: `attempt.json` before the agent starts, the
 //! sweep before anything is concluded, `end.json` before anything follows from it.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
-
-use serde_json::json;
 
 use super::follow::Follower;
 use super::{Cancel, Context, Unwritten, persist};
@@ -16,6 +14,7 @@ use crate::effects::process::{Mark, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
 use crate::effects::{clock, git};
 use crate::pure::agent::{Driver, Summary};
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{AttemptEnd, AttemptFacts, AttemptStart, Moment, NextStep};
 use crate::pure::clocks::{Limits, StopCause};
 use crate::pure::config::projects::Verify;
@@ -222,10 +221,10 @@ impl Running<'_> {
     fn sweep(&self, claim: &Claim) -> Swept {
         let swept = self.sweep_only(&claim.id);
         if !swept.leftovers.is_empty() {
-            let found: HashSet<&str> = swept.leftovers.iter().map(|l| l.name.as_str()).collect();
-            let details =
-                [("count", json!(swept.leftovers.len())), ("names", json!(Vec::from_iter(found)))];
-            self.context.audit.record("leftover_processes", claim.id.as_str(), &details);
+            let names: BTreeSet<String> = swept.leftovers.iter().map(|l| l.name.clone()).collect();
+            let (count, names) = (swept.leftovers.len(), names.into_iter().collect());
+            let event = AuditEvent::LeftoverProcesses { count, names };
+            self.context.audit.tell(claim.id.as_str(), &event);
         }
         swept
     }

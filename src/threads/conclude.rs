@@ -4,7 +4,7 @@
 //! Whoever drives an [`Answering`] decides how long: a worker gives it some tries, intake one. What
 //! cannot go on then is parked, so that one dispatch's trouble takes nobody else's slot.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::attempt::FROM_MEMORY;
 use super::{Context, Event, Unwritten, persist};
@@ -12,6 +12,7 @@ use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Claim, Committed, Contents, IdOwner, OutboxEntry};
 use crate::pure::answer::{self, ascii_json};
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{AttemptEnd, NextStep};
 use crate::pure::delivery;
 use crate::pure::digest::sha256_hex;
@@ -213,8 +214,10 @@ impl Answering {
             // Not before: a callback that fails at once must not be told of first.
             Some(Ok(_)) => drop(context.outbox_changed.try_send(())),
             Some(Err(why)) => {
-                let details = [("error", json!(why)), ("try", json!(0)), ("final", json!(true))];
-                context.audit.record("callback_failed", self.claim.id.as_str(), &details);
+                let error = Some(why.to_string());
+                let event =
+                    AuditEvent::CallbackFailed { status: None, error, tries: 0, is_final: true };
+                context.audit.tell(self.claim.id.as_str(), &event);
             }
             None => {}
         }
@@ -274,29 +277,19 @@ pub fn earlier_attempts(
     Ok(reports)
 }
 
-/// The seed's last audit line of a dispatch, and one log line for people.
+/// The last audit line of a dispatch, and one log line for people.
 fn audit_end(context: &Context, id: &str, report: &Report) {
-    let error_type = json!(report.error_type);
-    let event = match report.status {
-        Status::Completed => "completed",
-        Status::Cancelled => "cancelled",
-        Status::Failed | Status::Timeout => "failed",
+    context.audit.tell(id, &AuditEvent::of_report(report));
+    let (event, level) = match report.status {
+        Status::Completed => ("completed", log::Level::Info),
+        Status::Cancelled => ("cancelled", log::Level::Info),
+        Status::Failed | Status::Timeout => ("failed", log::Level::Warn),
     };
-    let mut details = vec![("duration", json!(report.duration))];
-    if !report.attempts.is_empty() {
-        details.push(("exit_code", json!(report.exit_code)));
-    }
-    if report.status != Status::Completed {
-        details.push(("error_type", error_type.clone()));
-        details.push(("retry_count", json!(report.retry_count.unwrap_or(0))));
-        details.push(("status", json!(report.status)));
-    }
-    context.audit.record(event, id, &details);
-    let why = match (&error_type, &report.error) {
-        (Value::String(kind), Some(error)) if kind != event => format!(": {kind}: {error}"),
-        (_, Some(error)) => format!(": {error}"),
-        _ => String::new(),
+    let kind = json!(report.error_type);
+    let why = match (kind.as_str().filter(|kind| *kind != event), &report.error) {
+        (Some(kind), Some(error)) => format!(": {kind}: {error}"),
+        (None, Some(error)) => format!(": {error}"),
+        (_, None) => String::new(),
     };
-    let level = if event == "failed" { log::Level::Warn } else { log::Level::Info };
     log::log!(level, "{id} {event} after {} s{why}", report.duration);
 }

@@ -5,14 +5,13 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
 
-use serde_json::json;
-
 use super::conclude::Answering;
 use super::{Context, notice_of};
 use crate::effects::error::Result;
 use crate::effects::process::Mark;
 use crate::effects::store::{Attempt, Claim, Committed, Contents, InboxName, Record};
 use crate::effects::{clock, project};
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{AttemptStart, Identity};
 use crate::pure::digest::sha256_of_hex;
 use crate::pure::dispatch::{self, DispatchId, Lane};
@@ -73,8 +72,7 @@ fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Re
     let Looked { contents, report, found, folder } = looked;
     let step = step(&found);
     if step != Step::Queue {
-        let details = [("step", json!(step.name()))];
-        context.audit.record("recovered", id.as_str(), &details);
+        context.audit.tell(id.as_str(), &AuditEvent::Recovered { step });
     }
     let Some(contents) = contents else {
         return take_up_remains(context, id, step, report, recovered);

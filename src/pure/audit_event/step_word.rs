@@ -6,20 +6,20 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::pure::outcome::StopCause;
-use crate::pure::recovery::Step;
+use crate::pure::clocks::StopCause;
+use crate::pure::recovery::{Follow, Resume, ResumeAttempt, Step};
 
 const PLAIN: [Step; 10] = [
     Step::Discard,
     Step::Publish,
     Step::Queue,
-    Step::QueueRetry,
-    Step::QueueAgain,
-    Step::Conclude,
-    Step::Adopt,
-    Step::Judge,
-    Step::Gone,
-    Step::Stands,
+    Step::Resume(Resume::Stands),
+    Step::Resume(Resume::Gone),
+    attempt(ResumeAttempt::Follow(Follow::Report)),
+    attempt(ResumeAttempt::Follow(Follow::Retry)),
+    attempt(ResumeAttempt::Follow(Follow::Queue)),
+    attempt(ResumeAttempt::Adopt),
+    attempt(ResumeAttempt::Judge),
 ];
 
 const CAUSES: [StopCause; 7] = [
@@ -32,21 +32,37 @@ const CAUSES: [StopCause; 7] = [
     StopCause::ResultGrace,
 ];
 
+const fn attempt(resume: ResumeAttempt) -> Step {
+    Step::Resume(Resume::Attempt(resume))
+}
+
 pub(super) fn word(step: Step) -> String {
     let word = match step {
         Step::Discard => "discard",
-        Step::Publish => "publish",
+        // Something of its session may live: the log does not tell the two apart.
+        Step::Publish | Step::Resume(Resume::Publish) => "publish",
         Step::Queue => "queue",
-        Step::QueueRetry => "queueretry",
-        Step::QueueAgain => "queueagain",
-        Step::Conclude => "conclude",
-        Step::GoOnStopping(cause) => return format!("goonstopping({})", word_of_cause(cause)),
-        Step::Adopt => "adopt",
-        Step::Judge => "judge",
-        Step::GiveUp(None) => "giveup(none)",
-        Step::GiveUp(Some(cause)) => return format!("giveup(some({}))", word_of_cause(cause)),
-        Step::Gone => "gone",
-        Step::Stands => "stands",
+        Step::Resume(Resume::Stands) => "stands",
+        Step::Resume(Resume::Gone) => "gone",
+        Step::Resume(Resume::Attempt(attempt)) => return word_of_attempt(attempt),
+    };
+    word.into()
+}
+
+fn word_of_attempt(attempt: ResumeAttempt) -> String {
+    let word = match attempt {
+        ResumeAttempt::Follow(Follow::Report) => "conclude",
+        ResumeAttempt::Follow(Follow::Retry) => "queueretry",
+        ResumeAttempt::Follow(Follow::Queue) => "queueagain",
+        ResumeAttempt::GoOnStopping(cause) => {
+            return format!("goonstopping({})", word_of_cause(cause));
+        }
+        ResumeAttempt::Adopt => "adopt",
+        ResumeAttempt::Judge => "judge",
+        ResumeAttempt::GiveUp(None) => "giveup(none)",
+        ResumeAttempt::GiveUp(Some(cause)) => {
+            return format!("giveup(some({}))", word_of_cause(cause));
+        }
     };
     word.into()
 }
@@ -65,9 +81,9 @@ fn word_of_cause(cause: StopCause) -> &'static str {
 
 /// Every step that there is.
 pub(super) fn all() -> impl Iterator<Item = Step> {
-    let stopping = CAUSES.into_iter().map(Step::GoOnStopping);
-    let causes = CAUSES.into_iter().map(Some).chain([None]);
-    PLAIN.into_iter().chain(stopping).chain(causes.map(Step::GiveUp))
+    let stopping = CAUSES.into_iter().map(ResumeAttempt::GoOnStopping);
+    let given_up = CAUSES.into_iter().map(Some).chain([None]).map(ResumeAttempt::GiveUp);
+    PLAIN.into_iter().chain(stopping.chain(given_up).map(attempt))
 }
 
 pub(super) fn serialize<S: Serializer>(step: &Step, serializer: S) -> Result<S::Ok, S::Error> {

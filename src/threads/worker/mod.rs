@@ -12,9 +12,6 @@ mod start;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, after, select_biased};
-use serde_json::json;
-
 use self::start::NotStarted;
 use super::attempt::{Running, Settled};
 use super::recover::in_inbox;
@@ -23,11 +20,13 @@ use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
 use crate::effects::store::{Attempt, Claim, Contents, Store};
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{AttemptEnd, NextStep};
 use crate::pure::dispatch::DispatchId;
 use crate::pure::plan::{self, Last, Plan};
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::sign::Sign;
+use crossbeam_channel::{Receiver, Sender, after, select_biased};
 
 pub use resume::take_up;
 
@@ -290,25 +289,22 @@ impl Worker<'_> {
         if let Some(notice) = notice_of(claim, end) {
             let _ = self.events.send(Event::Notice(Box::new(notice)));
         }
-        let (retries, delay_ms) = match &end.next {
-            NextStep::Report => return,
-            NextStep::Queue { waits, .. } => return self.audit_wait(claim, end, *waits),
-            NextStep::Retry { retries, delay_ms, .. } => (retries, delay_ms),
-        };
-        let details = [
-            ("error_type", json!(end.ending.error_type)),
-            ("retry", json!(retries)),
-            ("delay_seconds", json!(*delay_ms as f64 / 1000.0)),
-        ];
-        self.context.audit.record("retried", claim.id.as_str(), &details);
-        let error = end.ending.error.as_deref().unwrap_or_default();
-        log::info!("{} is tried again in {} s: {error}", claim.id, *delay_ms as f64 / 1000.0);
-    }
-
-    fn audit_wait(&self, claim: &Claim, end: &AttemptEnd, waits: u32) {
-        let details = [("error_type", json!(end.ending.error_type)), ("waits", json!(waits))];
-        self.context.audit.record("queued_again", claim.id.as_str(), &details);
-        log::info!("{} waits in the queue, first in line", claim.id);
+        let error_type = end.ending.error_type;
+        match &end.next {
+            NextStep::Report => {}
+            NextStep::Queue { waits, .. } => {
+                let event = AuditEvent::QueuedAgain { error_type, waits: *waits };
+                self.context.audit.tell(claim.id.as_str(), &event);
+                log::info!("{} waits in the queue, first in line", claim.id);
+            }
+            NextStep::Retry { retries, delay_ms, .. } => {
+                let (retry, delay_seconds) = (*retries, *delay_ms as f64 / 1000.0);
+                let event = AuditEvent::Retried { error_type, retry, delay_seconds };
+                self.context.audit.tell(claim.id.as_str(), &event);
+                let error = end.ending.error.as_deref().unwrap_or_default();
+                log::info!("{} is tried again in {delay_seconds} s: {error}", claim.id);
+            }
+        }
     }
 
     /// `None`: it goes on without us, or what is known of it could not be written.

@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use serde_json::json;
 
 use super::{Course, Opened, Worker};
 use crate::effects::clock;
@@ -15,6 +14,7 @@ use crate::effects::error::Result;
 use crate::effects::process::Session;
 use crate::effects::store::{Attempt, Claim, Committed, Contents, Record};
 use crate::pure::agent::{self, Driver};
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep};
 use crate::pure::dispatch::{Dispatch, DispatchId};
 use crate::pure::recovery::{Resume, ResumeAttempt};
@@ -166,8 +166,7 @@ impl Worker<'_> {
     fn tell_adoption(&self, id: &DispatchId, running: &Running) {
         let pid = running.session.as_ref().map(|session| session.record().pid);
         let number = running.start.attempt;
-        let details = [("attempt", json!(number)), ("pid", json!(pid))];
-        self.context.audit.record("adopted", id.as_str(), &details);
+        self.context.audit.tell(id.as_str(), &AuditEvent::Adopted { attempt: number, pid });
         log::info!("{id} still runs and is adopted");
         let elapsed_ms = clock::monotonic_ms() - running.start.started_monotonic_ms;
         let elapsed = Duration::from_millis(elapsed_ms.max(0) as u64);

@@ -6,14 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::{Course, Worker};
 use crate::effects::error::{Error, fault};
 use crate::effects::process::is_executable;
 use crate::effects::store::{Attempt, AttemptFiles, Claim, Contents};
 use crate::effects::{clock, git, project, random};
 use crate::pure::agent::{self, Driver, Launch, SessionRef};
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{Accepted, AttemptStart, Mode, hex, name_to_text};
 use crate::pure::config::projects::Terms;
 use crate::pure::digest::uuid_v4;
@@ -154,13 +153,13 @@ impl Worker<'_> {
     }
 
     fn audit_start(&self, claim: &Claim, dispatch: &Dispatch, start: &AttemptStart) {
-        let details = [
-            ("project", json!(dispatch.project)),
-            ("retry", json!(start.retries)),
-            ("attempt", json!(start.attempt)),
-            ("session_id", json!(start.session_id)),
-        ];
-        self.context.audit.record("spawned", claim.id.as_str(), &details);
+        let event = AuditEvent::Spawned {
+            project: dispatch.project.clone(),
+            retry: start.retries,
+            attempt: start.attempt,
+            session_id: start.session_id.clone(),
+        };
+        self.context.audit.tell(claim.id.as_str(), &event);
     }
 
     /// After the start, which waits for nobody.
