@@ -5,6 +5,7 @@ pub mod agent;
 pub mod answer;
 pub mod claim;
 pub mod cli;
+pub mod clip;
 pub mod clocks;
 pub mod config;
 pub mod cost;

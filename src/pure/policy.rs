@@ -6,15 +6,16 @@
 //! session where it can; and the agent has repeated its requests for minutes before it gives up, so
 //! repeating more often than once only burns the account.
 
-use super::agent::Summary;
+use super::agent::{Driver, Summary};
 use super::hold::{Sign, WAITS_MAX};
 use super::outcome::Ending;
 use super::report::{ErrorType, Status};
 use serde::{Deserialize, Serialize};
 
 /// The attempt that just ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Tried {
+    pub driver: &'static Driver,
     /// From 1.
     pub attempt: u32,
     /// Retries counted so far.
@@ -80,7 +81,7 @@ pub fn next(
             return Next::Report;
         }
     };
-    if tried.resumed && session_is_gone(ending, summary) {
+    if tried.resumed && session_is_gone(tried.driver, ending, summary) {
         // Nothing ran, so nothing was tried: it is still the same retry.
         return Next::Retry { delay_seconds: 0.0, mode: Mode::AsIs, counts: false };
     }
@@ -149,26 +150,16 @@ fn continued(tried: &Tried) -> Mode {
     }
 }
 
-/// The agent no longer knows the session that it should resume: said in a result, by older versions
-/// only on stderr.
-fn session_is_gone(ending: &Ending, summary: &Summary) -> bool {
-    const SAID: &str = "No conversation found";
-    if summary.assistant_turns > 0 {
-        return false;
-    }
-    match &summary.result {
-        Some(result) => {
-            result.subtype == "error_during_execution"
-                && result.errors.iter().any(|error| error.contains(SAID))
-        }
-        None => summary.lines == 0 && ending.error.as_deref().is_some_and(|e| e.contains(SAID)),
-    }
+/// The agent no longer knows the session that it should resume, and so did nothing.
+fn session_is_gone(driver: &Driver, ending: &Ending, summary: &Summary) -> bool {
+    let error = ending.error.as_deref().unwrap_or_default();
+    summary.assistant_turns == 0 && (driver.session_is_gone)(summary, error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pure::agent::ResultEvent;
+    use crate::pure::agent::{Failure, ResultEvent, claude};
 
     const KNOBS: Knobs = Knobs {
         rate_limit_backoff_seconds: 30.0,
@@ -188,6 +179,7 @@ mod tests {
 
     fn tried(turns: u64, had_learnings: bool, retries: u32) -> Tried {
         Tried {
+            driver: &claude::DRIVER,
             attempt: retries + 1,
             retries,
             waits: 0,
@@ -316,9 +308,10 @@ mod tests {
         let gone = Summary {
             results: 1,
             result: Some(ResultEvent {
-                is_error: true,
-                subtype: "error_during_execution".to_string(),
-                errors: vec!["No conversation found with session ID: s-1".to_string()],
+                failure: Some(Failure {
+                    error_type: ErrorType::ToolFailure,
+                    message: "No conversation found with session ID: s-1".to_string(),
+                }),
                 ..ResultEvent::default()
             }),
             ..Summary::default()

@@ -15,7 +15,7 @@ use super::hold::{Hold, Holds};
 pub type Seq = u64;
 /// What may not run twice at once: the project's working tree.
 pub type Lane = Arc<str>;
-/// An agent's name, as in [`super::dispatch::AGENTS`].
+/// An agent's name, as a dispatch may name it.
 pub type Agent = &'static str;
 
 pub struct Queue<T> {

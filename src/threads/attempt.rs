@@ -21,7 +21,7 @@ use crate::pure::claim::{AttemptEnd, AttemptStart, NextStep};
 use crate::pure::config::OnInterrupt;
 use crate::pure::config::projects::Verify;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::environment::{self, DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
+use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
 use crate::pure::hold::{self, Sign};
 use crate::pure::outcome::{Ending, Evidence, Exit, StopCause, classify, warnings_of_work};
 use crate::pure::policy::{self, Knobs, Mode, Next, Tried};
@@ -88,7 +88,8 @@ pub(super) fn session_variables(
         // The shell's idea of where it is would contradict the real one.
         ("PWD", start.dir().into()),
     ];
-    variables.extend(environment::SET.map(|(name, value)| (name, value.into())));
+    let fixed = context.drivers.variables(claim.agent);
+    variables.extend(fixed.map(|(name, value)| (name, value.into())));
     variables
 }
 
@@ -276,6 +277,7 @@ impl Running<'_> {
         let (now, monotonic) = (clock::unix_ms(), clock::monotonic_ms());
         let elapsed_ms = self.start.first.elapsed_ms(now, monotonic, clock::boot_id());
         let tried = Tried {
+            driver: self.driver,
             attempt: self.attempt.number,
             retries: self.start.retries,
             waits: self.start.waits,

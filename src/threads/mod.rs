@@ -42,6 +42,7 @@ use crate::effects::callback;
 use crate::effects::error::{Error, Result};
 use crate::effects::process::Processes;
 use crate::effects::store::{Audit, Claim, DaemonLock, MovedAside, Store};
+use crate::pure::agent::Drivers;
 use crate::pure::claim::AttemptEnd;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::hold::{Notice, Sign};
@@ -60,6 +61,7 @@ pub struct Context {
     pub lock: DaemonLock,
     pub audit: Audit,
     pub processes: Processes,
+    pub drivers: Drivers,
     pub live: LiveSettings,
     pub sources: Sources,
     /// Of callbacks.

@@ -80,7 +80,7 @@ fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Re
     let Some(files) = files else {
         return take_up_remains(context, id, step, report, recovered);
     };
-    let dispatch = dispatch::parse(&files.bytes, 0).ok();
+    let dispatch = dispatch::parse(&files.bytes, 0, context.drivers.names()).ok();
     let claim = claim_of(context, id, &files, dispatch.as_ref(), folder);
     match step {
         Step::Discard => discard(context, &claim.id),
@@ -127,7 +127,7 @@ fn take_up_remains(
         names: vec![name],
         is_detached: false,
         lane: Lane::from(""),
-        agent: dispatch::AGENTS[0],
+        agent: dispatch::DEFAULT_AGENT,
         project: "".into(),
         accepted_at_ms: clock::unix_ms(),
         seq: 0,
@@ -158,7 +158,9 @@ pub(super) fn in_inbox(context: &Context, claim: &Claim) -> Option<(ClaimFiles, 
         log::warn!("{e}");
         None
     })?;
-    let dispatch = dispatch::parse(&files.bytes, context.settings().min_ttl_seconds).ok()?;
+    let ttl_seconds_min = context.settings().min_ttl_seconds;
+    let names = context.drivers.names();
+    let dispatch = dispatch::parse(&files.bytes, ttl_seconds_min, names).ok()?;
     (dispatch.id == claim.id).then_some((files, dispatch))
 }
 
@@ -212,9 +214,9 @@ fn claim_of(
     let (dir, project, agent) = match dispatch {
         Some(d) => {
             let dir = project::expand(&d.project_dir, context.home.as_deref());
-            (dir, d.project.as_str(), d.target_agent.as_str())
+            (dir, d.project.as_str(), d.target_agent)
         }
-        None => Default::default(),
+        None => (Default::default(), "", dispatch::DEFAULT_AGENT),
     };
     let is_detached = context.store.is_detached(&id);
     let name = InboxName { name: files.accepted.inbox_name(), seen: None };
@@ -223,7 +225,7 @@ fn claim_of(
         id,
         seq: files.accepted.seq,
         lane: project::lane(&dir),
-        agent: dispatch::agent_name(agent),
+        agent,
         sha256: sha256_of_hex(&files.accepted.sha256),
         names,
         is_detached,

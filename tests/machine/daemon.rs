@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use gstack_dispatch_daemon::pure::claim::NextStep;
+use gstack_dispatch_daemon::pure::dispatch::AGENTS;
 use gstack_dispatch_daemon::pure::hold::{Change, Holds, Limits, Notice, Saved, Sign};
 use gstack_dispatch_daemon::pure::queue::{Agent, Lane, Queue, Seq};
 use gstack_dispatch_daemon::pure::recovery::{
@@ -139,7 +140,7 @@ impl Daemon {
             _ => Saved::default(),
         };
         let as_of_ms = saved.as_of_ms;
-        self.holds = Holds::restore(LIMITS, saved, w.wall_ms);
+        self.holds = Holds::restore(LIMITS, saved, &AGENTS, w.wall_ms);
         for (ended_ms, notice) in notices {
             if ended_ms > as_of_ms {
                 self.learn(w, &notice)?;

@@ -2,7 +2,7 @@
 //! `conclude`, cut where another thread may come in between. How a session ended and what follows
 //! is asked of `pure`, with the stream as it stands.
 
-use gstack_dispatch_daemon::pure::agent::{Summary, driver};
+use gstack_dispatch_daemon::pure::agent::{Summary, claude};
 use gstack_dispatch_daemon::pure::claim::NextStep;
 use gstack_dispatch_daemon::pure::clocks;
 use gstack_dispatch_daemon::pure::hold::{self, Sign};
@@ -285,7 +285,7 @@ fn note_reading(w: &mut World, id: u32, number: u32) -> Result<()> {
 
 fn classify_as(stop: Option<StopCause>, exit: Option<Exit>, summary: &Summary) -> Ending {
     classify(&Evidence {
-        driver: driver("claude").expect("a driver"),
+        driver: &claude::DRIVER,
         stop,
         ttl_seconds: 60,
         limits: &clocks::Limits {
@@ -310,6 +310,7 @@ fn next_step(
 ) -> NextStep {
     let boot = w.boot.to_string();
     let tried = Tried {
+        driver: &claude::DRIVER,
         attempt: start.number,
         retries: start.retries,
         waits: start.waits,

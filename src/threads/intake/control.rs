@@ -274,7 +274,7 @@ impl Intake<'_> {
         // What stands in the folder may be gone; what was accepted just now is in hand.
         let in_hand = claim.in_hand.take().map(|in_hand| in_hand.files);
         let parsed = files.or(in_hand).and_then(|files| {
-            let dispatch = dispatch::parse(&files.bytes, 0).ok()?;
+            let dispatch = dispatch::parse(&files.bytes, 0, self.context.drivers.names()).ok()?;
             Some((files, dispatch))
         });
         let parsed = parsed.or_else(|| in_inbox(self.context, &claim));

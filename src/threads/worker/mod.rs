@@ -181,7 +181,9 @@ impl Worker<'_> {
             }
             Ok(files) => files,
         };
-        let parsed = files.and_then(|files| Some((dispatch::parse(&files.bytes, 0).ok()?, files)));
+        let parsed = files.and_then(|files| {
+            Some((dispatch::parse(&files.bytes, 0, self.context.drivers.names()).ok()?, files))
+        });
         match parsed {
             Some((dispatch, files)) => open(claim, files, dispatch, false),
             None => self.open_damaged(claim),

@@ -14,7 +14,6 @@ use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::process::Session;
 use crate::effects::store::{Attempt, Claim, ClaimFiles, Record};
-use crate::pure::agent;
 use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep};
 use crate::pure::dispatch::{self, DispatchId};
 use crate::pure::recovery::Step;
@@ -74,7 +73,7 @@ impl Worker<'_> {
         };
         let Some(found) = found else { return Event::Again { claim: open.dossier.claim } };
         let (driver, start) =
-            match (agent::driver(&open.dossier.dispatch.target_agent), found.start) {
+            match (context.drivers.get(open.dossier.dispatch.target_agent), found.start) {
                 (Some(driver), Record::Read(start)) => (driver, start),
                 _ => {
                     self.sweep_by_name(&id);
@@ -182,7 +181,7 @@ impl Worker<'_> {
     fn open_what_is_left(&self, claim: Claim) -> std::result::Result<Dossier, Box<Claim>> {
         let store = &self.context.store;
         let kept = store.read_claim(&claim.id).ok().flatten().and_then(|files| {
-            let dispatch = dispatch::parse(&files.bytes, 0).ok()?;
+            let dispatch = dispatch::parse(&files.bytes, 0, self.context.drivers.names()).ok()?;
             (dispatch.id == claim.id).then_some((files, dispatch))
         });
         match kept.or_else(|| in_inbox(self.context, &claim)) {
