@@ -130,7 +130,7 @@ impl How {
         };
         if let How::Usage(reset_ms) = self {
             let resets_at = Some(reset_ms as u64 / 1000);
-            summary.limit = Some(LimitEvent { status: "rejected".into(), resets_at, kind: None });
+            summary.limit = Some(LimitEvent { is_closed: true, resets_at, kind: None });
         }
         summary
     }

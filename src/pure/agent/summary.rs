@@ -93,12 +93,13 @@ pub struct ApiRetry {
     pub error: Option<String>,
 }
 
-/// A limit of the account, as structured data.
+/// What was last told of a limit of the account, as structured data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitEvent {
-    /// `allowed`, `allowed_warning` or `rejected`.
-    pub status: String,
+    /// It lets nothing work until it resets.
+    pub is_closed: bool,
     /// Epoch seconds.
     pub resets_at: Option<u64>,
+    /// The agent's name for it: an account may have several.
     pub kind: Option<String>,
 }

@@ -3,7 +3,6 @@
 //! Structured fields decide. Must never let words decide where such a field exists: `subtype` is
 //! `success` for every API failure, and the text may be the model's prose, about anything.
 
-use super::stream::REJECTED;
 use crate::pure::agent::{Failure, Summary};
 use crate::pure::clip::one_line;
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
@@ -43,7 +42,7 @@ fn error_type(result: &ErrorResult, own_text: &str, summary: &Summary) -> ErrorT
         let has_reset_time = summary
             .limit
             .as_ref()
-            .is_some_and(|limit| limit.status == REJECTED && limit.resets_at.is_some());
+            .is_some_and(|limit| limit.is_closed && limit.resets_at.is_some());
         return if has_reset_time { ErrorType::UsageLimit } else { ErrorType::RateLimit };
     }
     if status == Some(529) || error == "overloaded" {

@@ -27,7 +27,7 @@ const ERRORS_MAX: usize = 10;
 /// A reset time above this is in milliseconds (seconds reach it in the year 5138).
 const EPOCH_SECONDS_MAX: u64 = 100_000_000_000;
 /// The status of a window that is closed.
-pub(super) const REJECTED: &str = "rejected";
+const REJECTED: &str = "rejected";
 
 #[derive(Debug, Default)]
 pub(super) struct StreamReader {
@@ -241,17 +241,16 @@ fn matters(kind: &str) -> bool {
 
 fn read_limit(summary: &mut Summary, event: &Value) {
     let info = &event["rate_limit_info"];
-    let Some(status) = word(&info["status"]) else {
-        return;
-    };
+    let Some(status) = info["status"].as_str() else { return };
     let resets_at = whole(&info["resetsAt"])
         .map(|time| if time > EPOCH_SECONDS_MAX { time / 1000 } else { time });
-    let limit = LimitEvent { status, resets_at, kind: word(&info["rateLimitType"]) };
+    let (is_closed, kind) = (status == REJECTED, word(&info["rateLimitType"]));
+    let limit = LimitEvent { is_closed, resets_at, kind };
     // An account has several windows: what is told of another one does not open the one that is
     // closed, and of two that are closed the later one counts.
     let stays = summary.limit.as_ref().is_some_and(|old| {
-        let opens_later = limit.status != REJECTED || old.resets_at > limit.resets_at;
-        old.status == REJECTED && old.kind != limit.kind && opens_later
+        let opens_later = !limit.is_closed || old.resets_at > limit.resets_at;
+        old.is_closed && old.kind != limit.kind && opens_later
     });
     if !stays {
         summary.limit = Some(limit);
