@@ -16,6 +16,7 @@ use crate::effects::callback::Sender;
 use crate::effects::process::Processes;
 use crate::effects::store::Store;
 use crate::effects::{clock, error};
+use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::cli::Flags;
 use crate::pure::config::Settings;
@@ -35,7 +36,7 @@ const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
 const LAST_CALLBACKS_MAX: Duration = Duration::from_secs(2);
 
 /// Runs the daemon to its end. The error is one line for the user.
-pub fn run(flags: &Flags) -> Result<ExitCode, String> {
+pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     // Before anything else can be interrupted half-way.
     let signals = signals::register().map_err(|e| format!("cannot watch for signals: {e}"))?;
     let sources = Sources::new(std::env::vars_os(), flags.clone());
@@ -49,7 +50,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     let Some(lock) = store.lock(settings.lock_wait).map_err(text)? else {
         return second_daemon(&store);
     };
-    let programs = sources.find_agents(&settings)?;
+    let programs = sources.find_agents(&drivers, &settings)?;
     let ca_file = settings.ca_file.as_deref().map(Path::new);
     let sender = Sender::new(ca_file).map_err(|e| format!("ca_file: {e}"))?;
     let (outbox_changed, outbox_news) = bounded(1);
@@ -59,7 +60,8 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     let (level, stopping) = Level::new();
     let context = Context {
         audit: store.open_audit(reload::rotation(&settings)).map_err(text)?,
-        processes: Processes::new(),
+        processes: Processes::new(|variable| drivers.inherits(variable)),
+        drivers,
         level,
         paused: AtomicBool::new(store.is_paused()),
         health: Health::new(changed.clone()),

@@ -58,8 +58,8 @@
 //!   by [`effects::store`] (`aside`).
 //! - **Removed what is over?** [`pure::retention`] decides, `threads::retention` does it, a little
 //!   with each beat.
-//! - **A fifth agent added?** One row in [`pure::agent::DRIVERS`] and a file beside
-//!   `pure/agent/claude.rs`; its name in [`pure::dispatch::AGENTS`].
+//! - **Another agent added?** One row in [`pure::agent::DRIVERS`] and a file or folder beside
+//!   `pure/agent/claude/`; nothing else (`tests/toy_driver` does it).
 //! - **A new command added?** A variant of [`pure::cli::Command`], its arm in [`main`], and a file
 //!   `src/commands/<name>.rs` on the level of [`daemon`], working on the store's files, so that it
 //!   works with the daemon up or down.
@@ -89,6 +89,7 @@ use std::process::ExitCode;
 use effects::process;
 use effects::stderr::{self, Stderr};
 use env_logger::Target;
+use pure::agent::{self, Driver, Drivers};
 use pure::cli::{self, Command};
 
 const FAILED: u8 = 1;
@@ -96,6 +97,11 @@ const WRONG_USAGE: u8 = 2;
 
 /// The whole program. `args`: without the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    main_with(args, agent::DRIVERS)
+}
+
+/// The same with another table of agents.
+pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Driver]) -> ExitCode {
     let mut args = args.into_iter().peekable();
     if args.next_if(|first| first == process::VERB).is_some() {
         let failed = process::become_session(args);
@@ -109,7 +115,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Ok(Command::Run(flags)) => {
             init_log();
-            Ok(daemon::run(&flags).unwrap_or_else(|error| refuse(&error)))
+            Ok(daemon::run(&flags, Drivers::new(drivers)).unwrap_or_else(|error| refuse(&error)))
         }
         Err(usage) => Err((WRONG_USAGE, usage)),
     };

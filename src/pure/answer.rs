@@ -112,7 +112,7 @@ pub fn to_rejection(id: &DispatchId, error: &str, now_ms: i64) -> Report {
 fn blank(dispatch: &Dispatch, status: Status) -> Report {
     Report {
         dispatch_id: dispatch.id.to_string(),
-        target_agent: dispatch.target_agent.clone(),
+        target_agent: dispatch.target_agent.to_string(),
         project: Some(dispatch.project.clone()),
         warnings: redacted(&warnings_of_file(dispatch)),
         ..Report::empty(status)

@@ -1,9 +1,9 @@
 //! What all attempts of a dispatch cost together, and how many tokens they used.
 //!
 //! The tokens are each attempt's own. The cost is what the agent says, and of a session that was
-//! resumed versions differ: older ones (2.1.197) tell the cost of the resumption, newer ones
-//! (2.1.330) that of the whole session. Nothing in the stream says which it is, but a cost of the
-//! whole stands beside the tokens of the whole.
+//! resumed agents differ, and versions of one: some tell the cost of the resumption, some that of
+//! the whole session. So a driver hands on the tokens that a cost pays for: the cost of the whole
+//! stands beside the tokens of the whole. Must not know which agent it is.
 
 use super::agent::Tokens;
 use super::report::AttemptReport;

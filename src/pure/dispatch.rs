@@ -13,7 +13,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::agent::one_line;
+use super::clip::one_line;
 use super::nearest::nearest;
 
 /// Longest id, in characters. Every file name that we build from an id stays far below the 255
@@ -63,8 +63,8 @@ pub struct Dispatch {
     pub task: String,
     pub project: String,
     pub project_dir: String,
-    /// One of [`AGENTS`].
-    pub target_agent: String,
+    /// One of those that [`parse`] was given.
+    pub target_agent: &'static str,
     pub learnings: Vec<String>,
     pub constraints: Vec<String>,
     pub callback_url: Option<String>,
@@ -75,16 +75,13 @@ pub struct Dispatch {
 
 /// What may not run twice at once: the project's working tree.
 pub type Lane = Arc<str>;
-/// An agent's name: one of [`AGENTS`].
+/// An agent's name, as a dispatch may name it.
 pub type Agent = &'static str;
 
-/// The agents that a dispatch may name; which of them are installed is another question.
-pub const AGENTS: [&str; 4] = ["claude", "codex", "cursor", "gemini"];
-
-/// The name as the table has it: for those who keep many.
-pub fn agent_name(name: &str) -> &'static str {
-    AGENTS.into_iter().find(|agent| *agent == name).unwrap_or(AGENTS[0])
-}
+/// The agents of the published schema; which of them are installed is another question.
+pub const AGENTS: [&str; 4] = [DEFAULT_AGENT, "codex", "cursor", "gemini"];
+/// The agent of a dispatch that names none.
+pub const DEFAULT_AGENT: &str = "claude";
 
 /// Why something in the inbox is no dispatch. The name is what `reason.json` and the audit log say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,8 +184,12 @@ impl Rejection {
 }
 
 /// Parses and checks the bytes of one dispatch file. `ttl_seconds_min` is a setting (60 in the
-/// schema).
-pub fn parse(bytes: &[u8], ttl_seconds_min: u64) -> Result<Dispatch, Rejection> {
+/// schema); `agents`: those that it may name.
+pub fn parse(
+    bytes: &[u8],
+    ttl_seconds_min: u64,
+    agents: &[&'static str],
+) -> Result<Dispatch, Rejection> {
     // An editor on another system may put a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|e| {
@@ -203,7 +204,7 @@ pub fn parse(bytes: &[u8], ttl_seconds_min: u64) -> Result<Dispatch, Rejection> 
         }
     };
     let id = check_id(&fields)?;
-    check_fields(&id, &fields, ttl_seconds_min).map_err(|(reason, error)| Rejection {
+    check_fields(&id, &fields, ttl_seconds_min, agents).map_err(|(reason, error)| Rejection {
         reason,
         error,
         id: Some(id),
@@ -240,7 +241,12 @@ fn check_id(fields: &Fields) -> Result<DispatchId, Rejection> {
 
 type Refusal = (Reason, String);
 
-fn check_fields(id: &DispatchId, f: &Fields, ttl_seconds_min: u64) -> Result<Dispatch, Refusal> {
+fn check_fields(
+    id: &DispatchId,
+    f: &Fields,
+    ttl_seconds_min: u64,
+    agents: &[&'static str],
+) -> Result<Dispatch, Refusal> {
     if let Some(key) = &f.duplicate {
         let key = one_line(key, SHOWN_CHARS_MAX);
         return Err((Reason::Schema, format!("{key} stands twice")));
@@ -252,17 +258,17 @@ fn check_fields(id: &DispatchId, f: &Fields, ttl_seconds_min: u64) -> Result<Dis
     // Known by the schema, not used by us here: still of the right type.
     f.text_or("clawvisor_task_id", None)?;
     f.text_or("source_signature", None)?;
-    let agent = f.text_or("target_agent", Some(AGENTS[0]))?.unwrap_or_default();
-    if !AGENTS.contains(&agent.as_str()) {
-        return Err((Reason::Schema, format!("target_agent must be one of {}", AGENTS.join(", "))));
-    }
+    let agent = f.text_or("target_agent", Some(DEFAULT_AGENT))?.unwrap_or_default();
+    let Some(&target_agent) = agents.iter().find(|name| **name == agent) else {
+        return Err((Reason::Schema, format!("target_agent must be one of {}", agents.join(", "))));
+    };
     Ok(Dispatch {
         id: id.clone(),
         dispatched_by: f.text("dispatched_by")?,
         task,
         project: f.text("project")?,
         project_dir: f.text("project_dir")?,
-        target_agent: agent,
+        target_agent,
         learnings: f.texts("learnings")?,
         constraints: f.texts("constraints")?,
         // The seed's: an empty one is none.

@@ -13,13 +13,13 @@ fn with(key: &str, value: &str) -> String {
 }
 
 fn verdict(text: &str) -> Result<Dispatch, Reason> {
-    parse(text.as_bytes(), 60).map_err(|r| r.reason)
+    parse(text.as_bytes(), 60, &AGENTS).map_err(|r| r.reason)
 }
 
 #[test]
 fn defaults_are_the_seeds() {
     let d = verdict(GOOD).expect("valid");
-    assert_eq!((d.ttl_seconds, d.target_agent.as_str()), (3600, "claude"));
+    assert_eq!((d.ttl_seconds, d.target_agent), (3600, "claude"));
     assert!(d.learnings.is_empty() && d.unknown_fields.is_empty());
 }
 
@@ -81,14 +81,14 @@ fn what_is_no_object_is_told_apart() {
     ] {
         assert_eq!(verdict(text).err(), Some(want), "{:.20}", text);
     }
-    let latin1 = parse(b"{\"id\":\"\xe9\"}", 60).map_err(|r| r.reason);
+    let latin1 = parse(b"{\"id\":\"\xe9\"}", 60, &AGENTS).map_err(|r| r.reason);
     assert_eq!(latin1.err(), Some(Reason::NotJson));
 }
 
 #[test]
 fn a_key_that_stands_twice_is_refused_with_the_id() {
     let twice = GOOD.replacen("\"task\"", "\"task\":\"other\",\"task\"", 1);
-    let rejection = parse(twice.as_bytes(), 60).expect_err("duplicate key");
+    let rejection = parse(twice.as_bytes(), 60, &AGENTS).expect_err("duplicate key");
     assert_eq!(rejection.reason, Reason::Schema);
     assert_eq!(rejection.id, DispatchId::parse("dispatch-a"));
 }
@@ -101,7 +101,7 @@ fn what_an_error_shows_of_the_file_is_one_short_line() {
         GOOD.replacen("{", &format!("{{\"{long}\":1,\"{long}\":2,"), 1),
         GOOD.replacen("{", r#"{"\u001b[2J\n":1,"\u001b[2J\n":2,"#, 1),
     ] {
-        let error = parse(bad.as_bytes(), 60).expect_err("refused").error;
+        let error = parse(bad.as_bytes(), 60, &AGENTS).expect_err("refused").error;
         assert!(error.len() < 200 && !error.contains(char::is_control), "{error:.300}");
     }
 }
@@ -113,7 +113,8 @@ fn a_field_that_is_missing_may_be_there_under_another_name() {
         ("\"id\"", "\"ID\"", "id is missing: is it what ID is meant to be?"),
         ("\"task\"", "\"what\"", "task is missing"),
     ] {
-        let error = parse(GOOD.replacen(from, to, 1).as_bytes(), 60).expect_err("refused").error;
+        let error =
+            parse(GOOD.replacen(from, to, 1).as_bytes(), 60, &AGENTS).expect_err("refused").error;
         assert_eq!(error, want);
     }
     let empty = verdict(&with("callback_url", "\"\"")).expect("valid");

@@ -1,5 +1,8 @@
 //! Which variables of our environment a session inherits: all but what breaks a nested agent, what
 //! belongs to an outer session, and our own secrets. And the ones that are set for it.
+//!
+//! Owns what is alike for all agents. What only one of them sets or minds is in its driver's row
+//! ([`Variables`]).
 
 /// Names the session; any of its processes can be recognised by it.
 pub const RUN_TOKEN: &str = "GSTACK_RUN_TOKEN";
@@ -10,26 +13,25 @@ pub const DISPATCH_FILE: &str = "GSTACK_DISPATCH_FILE";
 /// becomes.
 pub const LEADER: &str = "GSTACK_RUN_LEADER";
 
-/// What every session is told besides. Nobody watches it: an agent does not replace itself in the
-/// middle of its work, and gstack's skills decide by themselves where they would ask a person
-/// (`gstack-session-kind`: "spawned").
-pub const SET: [(&str, &str); 2] = [("DISABLE_AUTOUPDATER", "1"), ("OPENCLAW_SESSION", "1")];
+/// What of the environment is an agent's own. A name that ends in `*` stands for all that begin
+/// like it.
+#[derive(Clone, Copy, Debug)]
+pub struct Variables {
+    /// Set for its sessions.
+    pub set: &'static [(&'static str, &'static str)],
+    /// What a session of it sets for its children, and what breaks one.
+    pub withheld: &'static [&'static str],
+    /// What is inherited although it is among those: an operator's settings of the agent.
+    pub kept: &'static [&'static str],
+}
 
-/// Set by an outer session for its children (seen with Claude Code 2.1.330), or known to break an
-/// inner one: `NODE_OPTIONS=--inspect` ends it without a word, `CLAUDECODE` makes some versions
-/// refuse to start. `CONDUCTOR_…` and a plan file or mode make gstack's skills put every decision
-/// to a person, or plan only. A gateway's tokens are its own.
-const REMOVED: [&str; 17] = [
-    "CLAUDECODE",
-    "CLAUDE_PID",
-    "CLAUDE_EFFORT",
-    "CLAUDE_SESSION_ID",
-    "AI_AGENT",
-    "GIT_EDITOR",
-    "COREPACK_ENABLE_AUTO_PIN",
-    "NoDefaultCurrentDirectoryInExePath",
-    "NODE_OPTIONS",
-    "NODE_CHANNEL_FD",
+/// Every session is told that nobody watches it: gstack's skills decide by themselves where they
+/// would ask a person (`gstack-session-kind`: "spawned").
+pub const SET: &[(&str, &str)] = &[("OPENCLAW_SESSION", "1")];
+
+/// `CONDUCTOR_…` and a plan file or mode make gstack's skills put every decision to a person, or
+/// plan only. A gateway's tokens are its own.
+const WITHHELD: [&str; 11] = [
     "CLAUDE_PLAN_FILE",
     "GSTACK_PLAN_MODE",
     "GSTACK_PLAN_MODE_FORCE",
@@ -37,34 +39,30 @@ const REMOVED: [&str; 17] = [
     "OPENCLAW_GATEWAY_PASSWORD",
     RUN_TOKEN,
     LEADER,
-];
-const REMOVED_PREFIXES: [&str; 5] =
-    ["CLAUDE_CODE_", "GSTACK_DISPATCHD_", "CLAWVISOR_", "CONDUCTOR_", "ACPX_AUTH_"];
-/// An operator's settings of Claude Code, which must reach it.
-const KEPT: [&str; 7] = [
-    "CLAUDE_CODE_OAUTH_TOKEN",
-    "CLAUDE_CODE_MAX_RETRIES",
-    "CLAUDE_CODE_MAX_OUTPUT_TOKENS",
-    "CLAUDE_CODE_TMPDIR",
-    "CLAUDE_CODE_SHELL",
-    "CLAUDE_CODE_API_KEY_HELPER_TTL_MS",
-    "CLAUDE_CODE_SUBAGENT_MODEL",
-];
-const KEPT_PREFIXES: [&str; 6] = [
-    "CLAUDE_CODE_USE_",
-    "CLAUDE_CODE_SKIP_",
-    "CLAUDE_CODE_DISABLE_",
-    "CLAUDE_CODE_ENABLE_",
-    "CLAUDE_CODE_CLIENT_",
-    "CLAUDE_CODE_RETRY_",
+    "GSTACK_DISPATCHD_*",
+    "CLAWVISOR_*",
+    "CONDUCTOR_*",
+    "ACPX_AUTH_*",
 ];
 
-pub fn is_inherited(name: &str) -> bool {
-    let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    if KEPT.contains(&name) || begins(&KEPT_PREFIXES) {
-        return true;
+/// `of_agents`: those of all agents that there are.
+pub fn is_inherited<'a>(name: &str, of_agents: impl Iterator<Item = &'a Variables>) -> bool {
+    let is_among = |patterns: &[&str]| patterns.iter().any(|pattern| matches(name, pattern));
+    let mut is_withheld = is_among(&WITHHELD);
+    for own in of_agents {
+        if is_among(own.kept) {
+            return true;
+        }
+        is_withheld |= is_among(own.withheld);
     }
-    !REMOVED.contains(&name) && !begins(&REMOVED_PREFIXES)
+    !is_withheld
+}
+
+fn matches(name: &str, pattern: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == pattern,
+    }
 }
 
 #[cfg(test)]
@@ -77,21 +75,12 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_or_leaks_is_not_inherited() {
+    fn what_breaks_or_leaks_is_inherited_by_no_agent() {
         for (name, want) in [
             ("PATH", true),
             ("HOME", true),
-            ("ANTHROPIC_API_KEY", true),
             ("HTTPS_PROXY", true),
             ("GSTACK_HOME", true),
-            ("CLAUDE_CONFIG_DIR", true),
-            ("CLAUDE_CODE_OAUTH_TOKEN", true),
-            ("CLAUDE_CODE_USE_BEDROCK", true),
-            ("CLAUDE_CODE_MAX_RETRIES", true),
-            ("CLAUDECODE", false),
-            ("CLAUDE_CODE_ENTRYPOINT", false),
-            ("CLAUDE_CODE_SESSION_ID", false),
-            ("NODE_OPTIONS", false),
             ("CLAWVISOR_AGENT_TOKEN", false),
             ("GSTACK_DISPATCHD_ALLOW_TOOLS", false),
             ("GSTACK_RUN_TOKEN", false),
@@ -107,7 +96,7 @@ mod tests {
             ("GSTACK_PLAN_MODE", false),
             ("GSTACK_PLAN_MODE_FORCE", false),
         ] {
-            assert_eq!(is_inherited(name), want, "{name}");
+            assert_eq!(is_inherited(name, [].iter()), want, "{name}");
         }
     }
 }

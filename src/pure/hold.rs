@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::dispatch::{AGENTS, Agent, DispatchId, Lane};
+use super::dispatch::{Agent, DispatchId, Lane};
 use super::report::ErrorType;
 use super::sign::{Sign, is_refusal};
 
@@ -137,13 +137,13 @@ impl Holds {
         self.limits = limits;
     }
 
-    /// What an earlier daemon saved, as far as it can be believed.
-    pub fn restore(limits: Limits, saved: Saved, now_ms: i64) -> Holds {
+    /// What an earlier daemon saved, as far as it can be believed. `agents`: those that there are.
+    pub fn restore(limits: Limits, saved: Saved, agents: &[Agent], now_ms: i64) -> Holds {
         let mut holds = Holds::new(limits);
         for mut hold in saved.holds {
             let is_usage = hold.kind == ErrorType::UsageLimit && hold.project.is_none();
             let is_past = is_usage && hold.until_ms <= now_ms;
-            let is_ours = AGENTS.contains(&hold.agent.as_str());
+            let is_ours = agents.contains(&hold.agent.as_str());
             let place = holds.place(&hold.agent, hold.kind, hold.project.as_ref());
             if (is_usage || is_refusal(hold.kind)) && is_ours && !is_past && place.is_none() {
                 let longest_ms = if is_usage { limits.max_ms } else { limits.probe_ms };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::pure::dispatch::AGENTS;
 use ErrorType::*;
 
 const LIMITS: Limits = Limits { max_ms: 10_000, probe_ms: 300 };
@@ -187,7 +188,7 @@ fn what_was_saved_is_believed_within_reason() {
         let saved = Saved { as_of_ms: 900, holds: vec![hold.clone(), hold] };
         let text = serde_json::to_string(&saved).expect("JSON");
         let read: Saved = serde_json::from_str(&text).expect("the same");
-        let restored = Holds::restore(LIMITS, read, 1000);
+        let restored = Holds::restore(LIMITS, read, &AGENTS, 1000);
         assert_eq!(untils(&restored), wanted, "{name}");
         let shut = wanted.first().is_some_and(|until| *until > 1000);
         assert_eq!(restored.admits_in("claude", "a", 1000), !shut, "{name}");

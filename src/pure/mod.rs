@@ -6,6 +6,7 @@ pub mod answer;
 pub mod audit_event;
 pub mod claim;
 pub mod cli;
+pub mod clip;
 pub mod clocks;
 pub mod config;
 pub mod cost;

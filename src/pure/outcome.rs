@@ -1,12 +1,13 @@
 //! How a session ended: one function of what we did, what its stream said and how its process
 //! exited.
 //!
-//! Owns the order of evidence; each agent's driver owns the meaning of its errors. Must not guess
+//! Owns the order of evidence; each agent's driver owns the meaning of its words. Must not guess
 //! our own actions from an exit status: an agent that we ended exits 0, 1, 143 or by signal, and so
 //! does one that we did not. Exit 0 is no success without a result event, and words on stderr name
 //! a cause only where no event can exist.
 
-use super::agent::{Driver, ResultEvent, Summary, one_line};
+use super::agent::{Driver, Failure, ResultEvent, Summary};
+use super::clip::one_line;
 use super::clocks::{Limits, StopCause};
 use super::report::{ERROR_CHARS_MAX, ErrorType, GitFacts, Status};
 use serde::{Deserialize, Serialize};
@@ -49,11 +50,8 @@ pub fn classify(e: &Evidence) -> Ending {
     }
     let mut ending = match &e.summary.result {
         None => without_result(e),
-        Some(result) if result.is_error => {
-            let (error_type, error) = (e.driver.failure)(e.summary, result);
-            failed(error_type, &error)
-        }
-        Some(_) => succeeded(e),
+        Some(ResultEvent { failure: Some(failure), .. }) => failed_as(failure),
+        Some(ResultEvent { failure: None, .. }) => succeeded(e),
     };
     if had_answered {
         let (agent, grace) = (e.driver.name, seconds(e.limits.result_grace_ms));
@@ -100,7 +98,7 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
         }
     };
     // No word about broken lines: our own signal cut the last one.
-    let had_succeeded = e.summary.result.as_ref().is_some_and(|result| !result.is_error);
+    let had_succeeded = e.summary.result.as_ref().is_some_and(|result| result.failure.is_none());
     let warnings = if had_succeeded {
         vec!["the session had reported success before it was ended".to_string()]
     } else {
@@ -117,8 +115,8 @@ fn without_result(e: &Evidence) -> Ending {
         return failed(ErrorType::Interrupted, &error);
     };
     let is_start = e.stdout_bytes == 0 && exit.code.is_some_and(|code| code != 0);
-    if is_start && let Some(error) = (e.driver.start_failure)(e.stderr_tail) {
-        return failed(ErrorType::Config, &error);
+    if is_start && let Some(failure) = (e.driver.start_failure)(e.stderr_tail) {
+        return failed_as(&failure);
     }
     let stderr = e.stderr_tail.lines().map(|line| one_line(line, STDERR_LINE_CHARS_MAX));
     let stderr = stderr.into_iter().find(|line| !line.is_empty());
@@ -221,6 +219,10 @@ fn dirty_warning(git: &GitFacts) -> Option<String> {
         taken => format!(": {taken} of them are in its commits"),
     };
     Some(format!("{files} had uncommitted changes before the session{taken}"))
+}
+
+fn failed_as(failure: &Failure) -> Ending {
+    failed(failure.error_type, &failure.message)
 }
 
 fn failed(error_type: ErrorType, error: &str) -> Ending {

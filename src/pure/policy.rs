@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::agent::Summary;
+use super::agent::{Driver, Summary};
 use super::claim::{AttemptStart, Mode, Moment, NextStep};
 use super::config::{OnInterrupt, Settings};
 use super::outcome::Ending;
@@ -40,16 +40,20 @@ impl Knobs {
     }
 }
 
-/// What follows the attempt that began as `start` says and ended now. `sign`: what it says about
-/// its agent.
-pub fn next(
-    start: &AttemptStart,
-    ending: &Ending,
-    summary: &Summary,
-    sign: Option<&Sign>,
-    now: &Moment,
-    knobs: &Knobs,
-) -> NextStep {
+/// The attempt that just ended.
+#[derive(Clone, Copy)]
+pub struct Tried<'a> {
+    pub driver: &'static Driver,
+    pub start: &'a AttemptStart,
+    pub ending: &'a Ending,
+    pub summary: &'a Summary,
+    /// What it says about its agent.
+    pub sign: Option<&'a Sign>,
+}
+
+/// What follows an attempt that ends now.
+pub fn next(tried: Tried, now: &Moment, knobs: &Knobs) -> NextStep {
+    let Tried { start, ending, summary, sign, .. } = tried;
     let error_type = match (ending.status, ending.error_type) {
         (Status::Failed, Some(error_type)) => error_type,
         (Status::Failed, None) | (Status::Completed | Status::Cancelled | Status::Timeout, _) => {
@@ -62,7 +66,7 @@ pub fn next(
         not_before_ms: now.at_ms.saturating_add_unsigned(delay_ms),
         delay_ms,
     };
-    if start.is_resumed() && session_is_gone(ending, summary) {
+    if start.is_resumed() && session_is_gone(tried) {
         // Nothing ran, so nothing was tried: it is still the same retry.
         return retry(Mode::AsIs, start.retries, 0);
     }
@@ -150,26 +154,16 @@ pub fn sign_to_tell(start: &AttemptStart, sign: Option<Sign>, next: &NextStep) -
     })
 }
 
-/// The agent no longer knows the session that it should resume: said in a result, by older versions
-/// only on stderr.
-fn session_is_gone(ending: &Ending, summary: &Summary) -> bool {
-    const SAID: &str = "No conversation found";
-    if summary.assistant_turns > 0 {
-        return false;
-    }
-    match &summary.result {
-        Some(result) => {
-            result.subtype == "error_during_execution"
-                && result.errors.iter().any(|error| error.contains(SAID))
-        }
-        None => summary.lines == 0 && ending.error.as_deref().is_some_and(|e| e.contains(SAID)),
-    }
+/// The agent no longer knows the session that it should resume, and so did nothing.
+fn session_is_gone(Tried { driver, ending, summary, .. }: Tried) -> bool {
+    let error = ending.error.as_deref().unwrap_or_default();
+    summary.assistant_turns == 0 && (driver.session_is_gone)(summary, error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pure::agent::ResultEvent;
+    use crate::pure::agent::{Failure, ResultEvent, claude};
 
     const KNOBS: Knobs =
         Knobs { rate_limit_backoff_ms: 30_000, retry_interrupted: false, probe_keep_ms: 100_000 };
@@ -186,6 +180,15 @@ mod tests {
     /// An attempt that began a second before [`now`].
     fn start(had_learnings: bool, retries: u32) -> AttemptStart {
         AttemptStart { attempt: retries + 1, retries, had_learnings, ..AttemptStart::default() }
+    }
+
+    fn tried<'a>(
+        start: &'a AttemptStart,
+        ending: &'a Ending,
+        summary: &'a Summary,
+        sign: Option<&'a Sign>,
+    ) -> Tried<'a> {
+        Tried { driver: &claude::DRIVER, start, ending, summary, sign }
     }
 
     fn resumed(start: AttemptStart) -> AttemptStart {
@@ -232,7 +235,7 @@ mod tests {
             (ContextOverflow, turns(5), start(true, 1), NextStep::Report),
         ];
         for (error_type, summary, start, wanted) in rows {
-            let got = next(&start, &failed(error_type), &summary, None, &now(), &KNOBS);
+            let got = next(tried(&start, &failed(error_type), &summary, None), &now(), &KNOBS);
             assert_eq!(got, wanted, "{error_type:?} {start:?}");
         }
         for error_type in [
@@ -253,8 +256,8 @@ mod tests {
             VerifyFailed,
             QueueTimeout,
         ] {
-            let ending = failed(error_type);
-            let got = next(&start(true, 0), &ending, &turns(3), None, &now(), &KNOBS);
+            let (ending, start) = (failed(error_type), start(true, 0));
+            let got = next(tried(&start, &ending, &turns(3), None), &now(), &KNOBS);
             assert_eq!(got, NextStep::Report, "{error_type:?}");
         }
     }
@@ -283,7 +286,8 @@ mod tests {
         ];
         for (kind, summary, start, at, wanted) in rows {
             let sign = Sign::Met { kind, resets_at_ms: None, reason: String::new() };
-            let got = next(&start, &failed(kind), &summary, Some(&sign), &seconds(at), &KNOBS);
+            let got =
+                next(tried(&start, &failed(kind), &summary, Some(&sign)), &seconds(at), &KNOBS);
             assert_eq!(got, wanted, "{kind:?} {start:?}");
         }
     }
@@ -292,7 +296,8 @@ mod tests {
     fn what_did_not_fail_is_reported() {
         for status in [Status::Completed, Status::Cancelled, Status::Timeout] {
             let ending = Ending { status, ..failed(ErrorType::ToolFailure) };
-            let got = next(&start(true, 0), &ending, &turns(1), None, &now(), &KNOBS);
+            let (start, turns) = (start(true, 0), turns(1));
+            let got = next(tried(&start, &ending, &turns, None), &now(), &KNOBS);
             assert_eq!(got, NextStep::Report, "{status:?}");
         }
     }
@@ -301,7 +306,8 @@ mod tests {
     fn an_interrupted_session_runs_again_only_if_asked_and_only_once() {
         let ending = failed(ErrorType::Interrupted);
         let knobs = Knobs { retry_interrupted: true, ..KNOBS };
-        let again = |start: AttemptStart| next(&start, &ending, &turns(0), None, &now(), &knobs);
+        let again =
+            |start: AttemptStart| next(tried(&start, &ending, &turns(0), None), &now(), &knobs);
         assert_eq!(again(start(true, 0)), retry(1, 0, Mode::AsIs));
         assert_eq!(again(start(true, 1)), NextStep::Report);
     }
@@ -309,20 +315,13 @@ mod tests {
     #[test]
     fn a_session_that_is_gone_is_replaced_within_the_same_retry() {
         let said = "No conversation found with session ID: s-1".to_string();
-        let gone = Summary {
-            results: 1,
-            result: Some(ResultEvent {
-                is_error: true,
-                subtype: "error_during_execution".to_string(),
-                errors: vec![said.clone()],
-                ..ResultEvent::default()
-            }),
-            ..Summary::default()
-        };
+        let failure = Failure { error_type: ErrorType::ToolFailure, message: said.clone() };
+        let result = ResultEvent { failure: Some(failure), ..ResultEvent::default() };
+        let gone = Summary { results: 1, result: Some(result), ..Summary::default() };
         let again = retry(1, 0, Mode::AsIs);
-        let ending = failed(ErrorType::ToolFailure);
+        let ending = Ending { error: Some(said.clone()), ..failed(ErrorType::ToolFailure) };
         let after = |start: AttemptStart, ending: &Ending, summary: &Summary| {
-            next(&start, ending, summary, None, &now(), &KNOBS)
+            next(tried(&start, ending, summary, None), &now(), &KNOBS)
         };
         let a_resumed_one = || resumed(start(true, 1));
         assert_eq!(after(a_resumed_one(), &ending, &gone), again);

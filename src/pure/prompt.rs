@@ -49,6 +49,7 @@ mod tests {
             br#"{"id":"dispatch-x","dispatched_by":"o","task":"Do it","project":"p","project_dir":"/p",
                  "constraints":["a","b"],"learnings":["1","2","3","4","5","6"]}"#,
             60,
+            &super::super::dispatch::AGENTS,
         )
         .expect("valid");
         assert_eq!(

@@ -76,11 +76,7 @@ mod tests {
     #[test]
     fn what_an_ending_says() {
         let limit = |resets_at| Summary {
-            limit: Some(LimitEvent {
-                status: "rejected".into(),
-                resets_at,
-                kind: Some("w".into()),
-            }),
+            limit: Some(LimitEvent { is_closed: true, resets_at, kind: Some("w".into()) }),
             ..Summary::default()
         };
         let (empty, answered) =

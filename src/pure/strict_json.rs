@@ -10,7 +10,7 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::agent::one_line;
+use super::clip::one_line;
 
 /// How much of a key is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 100;

@@ -19,9 +19,9 @@ use crate::pure::claim::{AttemptEnd, AttemptFacts, AttemptStart, Moment, NextSte
 use crate::pure::clocks::{Limits, StopCause};
 use crate::pure::config::projects::Verify;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::environment::{self, DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
+use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
 use crate::pure::outcome::{Ending, Evidence, Exit, classify, warnings_of_work};
-use crate::pure::policy::{self, Knobs};
+use crate::pure::policy::{self, Knobs, Tried};
 use crate::pure::report::{ErrorType, GitFacts, Status};
 use crate::pure::sign::{self, Sign};
 
@@ -88,7 +88,8 @@ pub(super) fn session_variables(
         // The shell's idea of where it is would contradict the real one.
         ("PWD", start.dir().into()),
     ];
-    variables.extend(environment::SET.map(|(name, value)| (name, value.into())));
+    let fixed = context.drivers.variables(claim.agent);
+    variables.extend(fixed.map(|(name, value)| (name, value.into())));
     variables
 }
 
@@ -139,7 +140,14 @@ impl Running<'_> {
         ending.warnings.extend(warnings_of_work(&summary, &git, index_is_locked));
         let (ending, verify) = self.verify(claim, ending, cancel)?;
         let (now, knobs) = (clock::now(), Knobs::of(&self.context.settings()));
-        let next = policy::next(&self.start, &ending, &summary, sign.as_ref(), &now, &knobs);
+        let tried = Tried {
+            driver: self.driver,
+            start: &self.start,
+            ending: &ending,
+            summary: &summary,
+            sign: sign.as_ref(),
+        };
+        let next = policy::next(tried, &now, &knobs);
         let sign = policy::sign_to_tell(&self.start, sign, &next);
         let facts = AttemptFacts { git, verify, ..self.facts(exit, summary) };
         self.put_on_record(facts, ending, swept, (next, sign), &now)

@@ -41,6 +41,7 @@ use crate::effects::callback;
 use crate::effects::error::{Error, Result};
 use crate::effects::process::Processes;
 use crate::effects::store::{Audit, Claim, DaemonLock, MovedAside, Store};
+use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::AttemptEnd;
 use crate::pure::dispatch::DispatchId;
@@ -61,6 +62,7 @@ pub struct Context {
     pub lock: DaemonLock,
     pub audit: Audit,
     pub processes: Processes,
+    pub drivers: Drivers,
     pub live: LiveSettings,
     pub sources: Sources,
     /// Of callbacks.

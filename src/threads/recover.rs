@@ -117,7 +117,7 @@ fn take_up_remains(
         names: vec![name],
         is_detached: false,
         lane: Lane::from(""),
-        agent: dispatch::AGENTS[0],
+        agent: dispatch::DEFAULT_AGENT,
         project: "".into(),
         accepted_at_ms: clock::unix_ms(),
         seq: 0,
@@ -144,7 +144,11 @@ fn take_up_remains(
 
 /// What the inbox file says of one whose own folder says nothing.
 pub(super) fn in_inbox(context: &Context, claim: &Claim) -> Option<Contents> {
-    let found = context.store.find_in_inbox(claim, context.settings().min_ttl_seconds);
+    let found = context.store.find_in_inbox(
+        claim,
+        context.settings().min_ttl_seconds,
+        context.drivers.names(),
+    );
     found.unwrap_or_else(|e| {
         log::warn!("{e}");
         None
@@ -179,7 +183,8 @@ struct Looked {
 fn look(context: &Context, id: &DispatchId) -> Result<Looked> {
     let store = &context.store;
     let folder = store.open_up_claim(id)?;
-    let (contents, report) = (store.read_claim(id)?, store.read_committed(id)?);
+    let (contents, report) =
+        (store.read_claim(id, context.drivers.names())?, store.read_committed(id)?);
     let started = store.has_started(id)?;
     let attempt = store.last_attempt(id)?;
     let attempt = attempt.map(|attempt| look_at_attempt(context, attempt)).transpose()?;
@@ -205,7 +210,7 @@ fn claim_of(
         id,
         seq: accepted.seq,
         lane: project::lane(&dir),
-        agent: dispatch::agent_name(&dispatch.target_agent),
+        agent: dispatch.target_agent,
         sha256: sha256_of_hex(&accepted.sha256),
         names,
         is_detached,

@@ -59,8 +59,10 @@ fn read(context: &Context) -> Result<New, String> {
     let settings = changes::in_force(&now, found.settings);
     // Looked for again only where another one is named: one that is being replaced just now is no
     // reason to refuse a file.
-    let is_other = settings.claude != now.claude;
-    let programs = is_other.then(|| context.sources.find_agents(&settings)).transpose()?;
+    let mut named = context.drivers.rows().iter().map(|driver| driver.named);
+    let is_other = named.any(|named| named(&settings) != named(&now));
+    let programs =
+        is_other.then(|| context.sources.find_agents(&context.drivers, &settings)).transpose()?;
     let ca_file = settings.ca_file.as_deref().map(Path::new);
     let sender = Sender::new(ca_file).map_err(|e| format!("ca_file: {e}"))?;
     let (warnings, unmet) = context.sources.missing(&settings);

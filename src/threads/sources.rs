@@ -11,10 +11,11 @@ use super::live::{Programs, Unmet};
 use crate::effects::process::{find_program, is_executable};
 use crate::effects::project;
 use crate::effects::store::Store;
-use crate::pure::agent::DRIVERS;
+use crate::pure::agent::Drivers;
 use crate::pure::cli::Flags;
 use crate::pure::config::projects::Verify;
 use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable};
+use crate::pure::dispatch::DEFAULT_AGENT;
 use crate::pure::{escape, strict_json};
 
 /// What does not change as long as the daemon runs.
@@ -78,32 +79,28 @@ impl Sources {
         Ok(Found { settings, warnings })
     }
 
-    /// Where each agent's program is, absolute. Without Claude Code there is nothing to do (the
-    /// seed's start-up error).
-    pub fn find_agents(&self, settings: &Settings) -> Result<Programs, String> {
-        // Where its installers put it; cron's and systemd's PATH have none of these.
-        let user_places = [".local/bin", ".claude/local", "bin", ".npm-global/bin", ".bun/bin"];
-        let home = self.home().map(Path::new);
-        let mut places: Vec<PathBuf> =
-            home.into_iter().flat_map(|h| user_places.map(|p| h.join(p))).collect();
-        places.extend(["/usr/local/bin", "/opt/homebrew/bin"].map(PathBuf::from));
+    /// Where each agent's program is, absolute. Without any there is nothing to do (the seed's
+    /// start-up error).
+    pub fn find_agents(&self, drivers: &Drivers, settings: &Settings) -> Result<Programs, String> {
         let mut programs = Programs::new();
-        for driver in DRIVERS {
-            let named = (driver.name == "claude").then_some(settings.claude.as_deref()).flatten();
+        for driver in drivers.rows() {
+            let (name, named) = (driver.name, (driver.named)(settings));
+            let places = driver.places.iter().map(|place| project::expand(place, self.home()));
+            let places: Vec<PathBuf> = places.filter(|place| !place.starts_with("~")).collect();
             let program = named.unwrap_or(driver.program);
             if let Some(program) = find_program(program, self.path.as_deref(), &places) {
-                programs.insert(driver.name, program);
+                programs.insert(name, program);
             } else if let Some(named) = named {
                 return Err(format!(
-                    "claude binary not found: {named} is no executable file; name it with --claude PATH"
+                    "{name} binary not found: {named} is no executable file; name it with --{name} PATH"
                 ));
             }
         }
         if programs.is_empty() {
-            return Err(
-                "claude binary not found in PATH or the usual places; name it with --claude PATH"
-                    .into(),
-            );
+            let name = DEFAULT_AGENT;
+            return Err(format!(
+                "{name} binary not found in PATH or the usual places; name it with --{name} PATH"
+            ));
         }
         Ok(programs)
     }

@@ -23,7 +23,7 @@ use gstack_dispatch_daemon::pure::lines::{COMPACT_BYTES_MAX, LINE_BYTES_MAX, Lin
 use gstack_dispatch_daemon::pure::outcome::{Evidence, Exit, classify};
 use gstack_dispatch_daemon::pure::prompt::{self, Learnings};
 use gstack_dispatch_daemon::pure::report::{ERROR_CHARS_MAX, Status};
-use gstack_dispatch_daemon::pure::{answer, dispatch as dispatches, escape, strict_json};
+use gstack_dispatch_daemon::pure::{answer, clip, dispatch as dispatches, escape, strict_json};
 use serde_json::Value;
 
 pub use records::control;
@@ -38,10 +38,10 @@ const REJECTION_CHARS_MAX: usize = 2 * ERROR_CHARS_MAX;
 /// A dispatch file's bytes are a dispatch that is safe to run, or are refused with a reason that is
 /// safe to show.
 pub fn dispatch(data: &[u8]) {
-    let parsed = dispatches::parse(data, TTL_SECONDS_MIN);
+    let parsed = dispatches::parse(data, TTL_SECONDS_MIN, &dispatches::AGENTS);
     assert_eq!(
         parsed,
-        dispatches::parse(data, TTL_SECONDS_MIN),
+        dispatches::parse(data, TTL_SECONDS_MIN, &dispatches::AGENTS),
         "the same bytes, the same verdict"
     );
     match parsed {
@@ -50,7 +50,7 @@ pub fn dispatch(data: &[u8]) {
             let ttl = dispatch.ttl_seconds;
             let is_legal = (TTL_SECONDS_MIN..=TTL_SECONDS_MAX).contains(&ttl);
             assert!(is_legal || ttl == TTL_SECONDS_DEFAULT, "ttl_seconds {ttl}");
-            assert!(dispatches::AGENTS.contains(&dispatch.target_agent.as_str()));
+            assert!(dispatches::AGENTS.contains(&dispatch.target_agent));
             let ours = format!("Load gstack. Dispatch ID: {}. Task: ", dispatch.id);
             for learnings in [Learnings::Include, Learnings::Omit] {
                 let prompt = prompt::first(&dispatch, learnings);
@@ -177,15 +177,11 @@ fn assert_bounded(summary: &Summary) {
         &summary.session_id,
         &summary.model,
         &summary.agent_version,
-        &summary.last_message_id,
         &summary.last_tool,
         &summary.assistant_error,
     ];
     let is_word = |word: &String| word.len() <= agent::WORD_BYTES_MAX;
     assert!(words.into_iter().flatten().all(is_word), "a word that is too long");
-    for ids in [&summary.pull_request_calls, &summary.started_tasks] {
-        assert!(ids.len() <= agent::TASKS_MAX && ids.iter().all(is_word), "{} ids", ids.len());
-    }
     if let Some(id) = &summary.session_id {
         let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         assert!(is_plain && !id.is_empty() && !id.starts_with('-'), "{id} may become an argument");
@@ -196,9 +192,9 @@ fn assert_bounded(summary: &Summary) {
         |text: &Option<String>| text.as_ref().is_none_or(|t| t.len() <= agent::RESULT_BYTES_MAX);
     assert!(is_text(&summary.last_text));
     let Some(result) = &summary.result else { return };
-    assert!(is_text(&result.text) && is_word(&result.subtype));
-    assert!(result.errors.len() <= agent::ERRORS_MAX);
-    assert!(result.errors.iter().all(|error| error.chars().count() <= ERROR_CHARS_MAX));
+    assert!(is_text(&result.text));
+    let message = result.failure.as_ref().map_or(0, |failure| failure.message.chars().count());
+    assert!(message <= ERROR_CHARS_MAX, "an error of {message} characters");
     assert!(result.denials.len() <= agent::DENIALS_MAX.min(result.denials_total));
     for denial in &result.denials {
         let length = denial.input.as_ref().map_or(0, |input| input.chars().count());
@@ -245,7 +241,7 @@ fn assert_endings(data: &[u8], summary: &Summary) {
         assert_eq!(completed, ending.error_type.is_none(), "{stop:?} {exit:?}: {ending:?}");
         assert_eq!(completed, ending.error.is_none(), "{stop:?} {exit:?}: {ending:?}");
         if completed {
-            assert!(summary.result.as_ref().is_some_and(|result| !result.is_error));
+            assert!(summary.result.as_ref().is_some_and(|result| result.failure.is_none()));
         } else {
             assert_is_an_error(ending.error.as_deref());
         }
@@ -359,7 +355,7 @@ fn assert_names_a_key(error: &str, value: &Value) {
         let is_known = SETTINGS.iter().any(|setting| setting.key == key);
         let says = error.strip_prefix(key.as_str()).and_then(|rest| rest.strip_prefix(": "));
         // An unknown one may be long, and is shown in one line.
-        let shown = agent::one_line(key, 100);
+        let shown = clip::one_line(key, 100);
         let unknown = error.strip_prefix("unknown setting ").and_then(|e| e.strip_prefix(&*shown));
         match is_known {
             true => says.is_some_and(|what| !what.is_empty()),

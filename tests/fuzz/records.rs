@@ -126,7 +126,7 @@ fn check_records(data: &[u8]) {
         for (monotonic_ms, boot_id) in [(0, start.boot_id.clone()), (i64::MAX, "another".into())] {
             let _ = Moment { at_ms: NOW_MS, monotonic_ms, boot_id }.ms_since(&start.first);
         }
-        let _ = dispatch::parse(start.dispatch.as_bytes(), 0);
+        let _ = dispatch::parse(start.dispatch.as_bytes(), 0, &dispatch::AGENTS);
     }
     if let Some(end) = record::<AttemptEnd>(data) {
         check_end(end);
@@ -157,7 +157,7 @@ fn check_end(end: AttemptEnd) {
     const DISPATCH: &[u8] =
         br#"{"id":"dispatch-a","dispatched_by":"o","task":"t","project":"p","project_dir":"~/p"}"#;
     let _ = end.next.wait_ms(NOW_MS);
-    let dispatch = dispatch::parse(DISPATCH, 0).expect("valid");
+    let dispatch = dispatch::parse(DISPATCH, 0, &dispatch::AGENTS).expect("valid");
     let report = answer::from_attempts(&dispatch, Vec::new(), end, String::new());
     serde_json::to_vec(&report).expect("a report can be written");
 }
@@ -165,7 +165,7 @@ fn check_end(end: AttemptEnd) {
 /// No file can hold an agent back for longer than the settings allow.
 fn check_holds(saved: Saved) {
     let limits = Limits { max_ms: 1000, probe_ms: 100 };
-    let mut holds = Holds::restore(limits, saved, NOW_MS);
+    let mut holds = Holds::restore(limits, saved, &dispatch::AGENTS, NOW_MS);
     assert!(holds.list().iter().all(|hold| hold.until_ms <= NOW_MS + limits.max_ms));
     for agent in dispatch::AGENTS {
         assert!(holds.admits(agent, NOW_MS + limits.max_ms), "{agent} is held for too long");

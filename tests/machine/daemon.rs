@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use gstack_dispatch_daemon::pure::dispatch::{Agent, Lane};
+use gstack_dispatch_daemon::pure::dispatch::{AGENTS, Agent, Lane};
 use gstack_dispatch_daemon::pure::hold::{Change, Holds, Limits, Notice, Saved};
 use gstack_dispatch_daemon::pure::queue::{Queue, Seq};
 use gstack_dispatch_daemon::pure::recovery::{
@@ -141,7 +141,7 @@ impl Daemon {
             _ => Saved::default(),
         };
         let as_of_ms = saved.as_of_ms;
-        self.holds = Holds::restore(LIMITS, saved, w.wall_ms);
+        self.holds = Holds::restore(LIMITS, saved, &AGENTS, w.wall_ms);
         for (ended_ms, notice) in notices {
             if ended_ms > as_of_ms {
                 self.learn(w, &notice)?;

@@ -1,7 +1,7 @@
 //! What stands in the files of the machine: the records of `pure::claim`, without what only a
 //! reader of reports wants.
 
-use gstack_dispatch_daemon::pure::agent::{LimitEvent, ResultEvent, Summary};
+use gstack_dispatch_daemon::pure::agent::{Failure, LimitEvent, ResultEvent, Summary};
 use gstack_dispatch_daemon::pure::claim::{AttemptEnd, AttemptStart};
 use gstack_dispatch_daemon::pure::clocks::StopCause;
 use gstack_dispatch_daemon::pure::outcome::Exit;
@@ -79,23 +79,22 @@ impl How {
 
     /// What its stream says at its end.
     pub fn summary(self) -> Summary {
-        let failed = |status: u16| {
-            Some(ResultEvent { is_error: true, api_error_status: Some(status), ..fine() })
+        let failed_with = |error_type: ErrorType, message: &str| {
+            let failure = Some(Failure { error_type, message: message.to_string() });
+            Some(ResultEvent { failure, ..ResultEvent::default() })
         };
+        let failed = |error_type| failed_with(error_type, "x");
         let (turns, result) = match self {
-            How::Fine | How::Poison => (3, Some(fine())),
-            How::LogicError => (1, failed(400)),
-            How::Overflow => {
-                let reason = Some("prompt_too_long".to_string());
-                (0, failed(400).map(|result| ResultEvent { terminal_reason: reason, ..result }))
-            }
-            How::RateLimit | How::Usage(_) => (0, failed(429)),
-            How::Auth => (0, failed(401)),
-            How::ToolFailure => (1, failed(503)),
+            How::Fine | How::Poison => (3, Some(ResultEvent::default())),
+            How::LogicError => (1, failed(ErrorType::LogicError)),
+            How::Overflow => (0, failed(ErrorType::ContextOverflow)),
+            How::RateLimit => (0, failed(ErrorType::RateLimit)),
+            How::Usage(_) => (0, failed(ErrorType::UsageLimit)),
+            How::Auth => (0, failed(ErrorType::Auth)),
+            How::ToolFailure => (1, failed(ErrorType::ToolFailure)),
             How::Gone => {
-                let said = vec!["No conversation found with session ID".to_string()];
-                let subtype = "error_during_execution".to_string();
-                (0, Some(ResultEvent { is_error: true, subtype, errors: said, ..fine() }))
+                let said = "No conversation found with session ID";
+                (0, failed_with(ErrorType::ToolFailure, said))
             }
             How::Dies | How::Hangs => (1, None),
         };
@@ -110,14 +109,10 @@ impl How {
         };
         if let How::Usage(reset_ms) = self {
             let resets_at = Some(reset_ms as u64 / 1000);
-            summary.limit = Some(LimitEvent { status: "rejected".into(), resets_at, kind: None });
+            summary.limit = Some(LimitEvent { is_closed: true, resets_at, kind: None });
         }
         summary
     }
-}
-
-fn fine() -> ResultEvent {
-    ResultEvent { subtype: "success".into(), ..ResultEvent::default() }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -2,12 +2,12 @@
 //! `conclude`, cut where another thread may come in between. How a session ended and what follows
 //! is asked of `pure`, with the stream as it stands.
 
-use gstack_dispatch_daemon::pure::agent::{Summary, driver};
+use gstack_dispatch_daemon::pure::agent::{Summary, claude};
 use gstack_dispatch_daemon::pure::claim::{AttemptEnd, AttemptFacts, NextStep};
 use gstack_dispatch_daemon::pure::clocks::{self, StopCause};
 use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, classify};
 use gstack_dispatch_daemon::pure::plan::Plan;
-use gstack_dispatch_daemon::pure::policy::{self, Knobs};
+use gstack_dispatch_daemon::pure::policy::{self, Knobs, Tried};
 use gstack_dispatch_daemon::pure::recovery::{Resume, ResumeAttempt};
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 use gstack_dispatch_daemon::pure::sign::{self, Sign};
@@ -258,7 +258,14 @@ fn settle(w: &mut World, id: u32, running: Running, exit: Option<Exit>) -> Resul
     let ending = classify_as(running.stop, exit, &summary);
     let sign = sign::sign(&ending, &summary, start.record.started_at_ms, w.wall_ms);
     let knobs = Knobs { retry_interrupted: w.settings.retry_interrupted, ..KNOBS };
-    let next = policy::next(&start.record, &ending, &summary, sign.as_ref(), &w.now(), &knobs);
+    let tried = Tried {
+        driver: &claude::DRIVER,
+        start: &start.record,
+        ending: &ending,
+        summary: &summary,
+        sign: sign.as_ref(),
+    };
+    let next = policy::next(tried, &w.now(), &knobs);
     let sign = policy::sign_to_tell(&start.record, sign, &next);
     let end = end_of(w, start, summary, ending, (next, sign));
     write_end(w, id, &end)?;
@@ -279,7 +286,7 @@ fn note_reading(w: &mut World, id: u32, number: u32) -> Result<()> {
 
 fn classify_as(stop: Option<StopCause>, exit: Option<Exit>, summary: &Summary) -> Ending {
     classify(&Evidence {
-        driver: driver("claude").expect("a driver"),
+        driver: &claude::DRIVER,
         stop,
         ttl_seconds: 60,
         limits: &clocks::Limits {

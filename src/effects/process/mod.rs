@@ -23,7 +23,6 @@ use std::time::Instant;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::effects::failpoint::{self, Effect};
-use crate::pure::environment;
 pub use helper::{Helper, find_program, is_executable};
 pub use session::{Session, Spawn};
 pub use sweep::{Mark, Swept};
@@ -53,8 +52,9 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Once for the process, before any thread of ours spawns something.
-    pub fn new() -> Processes {
+    /// Once for the process, before any thread of ours spawns something. `inherits`: whether a
+    /// session gets a variable of our environment.
+    pub fn new(inherits: impl Fn(&str) -> bool) -> Processes {
         Processes {
             since: Instant::now(),
             subreaper: become_subreaper(),
@@ -62,7 +62,7 @@ impl Processes {
             forking: RwLock::default(),
             withheld: std::env::vars_os()
                 .map(|(name, _)| name)
-                .filter(|name| !environment::is_inherited(&name.to_string_lossy()))
+                .filter(|name| !inherits(&name.to_string_lossy()))
                 .collect(),
             through: verb::needed(),
         }
@@ -114,12 +114,6 @@ impl Processes {
     /// Reaps the dead orphans that sessions left to us.
     pub fn reap_strangers(&self) {
         self.strangers();
-    }
-}
-
-impl Default for Processes {
-    fn default() -> Processes {
-        Processes::new()
     }
 }
 

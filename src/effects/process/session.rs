@@ -32,7 +32,7 @@ pub struct Spawn<'a> {
     pub program: &'a Path,
     pub arguments: Vec<OsString>,
     pub directory: &'a Path,
-    /// Set on top of what is inherited ([`crate::pure::environment::is_inherited`]).
+    /// Set on top of what is inherited ([`Processes::new`]).
     pub variables: Vec<(&'static str, OsString)>,
     pub stdin: File,
     pub stdout: File,

@@ -18,7 +18,7 @@ use crate::effects::clock;
 use crate::effects::error::{At, Error, Result};
 use crate::pure::claim::{Accepted, AttemptStart, Identity, name_to_text};
 use crate::pure::digest::{sha256_hex, sha256_of_hex};
-use crate::pure::dispatch::{Dispatch, DispatchId, FILE_BYTES_MAX};
+use crate::pure::dispatch::{Agent, Dispatch, DispatchId, FILE_BYTES_MAX};
 use crate::pure::queue::Seq;
 use crate::pure::report::ErrorType;
 use crate::pure::time::rfc3339;
@@ -211,23 +211,30 @@ impl Store {
     }
 
     /// Reads an accepted dispatch back. `None`: the folder holds no acceptance (a power cut took
-    /// it).
-    pub fn read_claim(&self, id: &DispatchId) -> Result<Option<Contents>> {
+    /// it). `agents`: those that a dispatch may name.
+    pub fn read_claim(&self, id: &DispatchId, agents: &[Agent]) -> Result<Option<Contents>> {
         let dir = self.claim_dir(id);
         let accepted = files::read_record::<Accepted>(&dir.join("accepted.json"))?;
         let bytes = files::read(&dir.join("dispatch.json"), FILE_BYTES_MAX)?;
         if let (Record::Read(accepted), Record::Read(bytes)) = (accepted, bytes)
             && sha256_hex(&bytes) == accepted.sha256
         {
-            return Ok(Contents::parse(accepted, bytes, ANY_TTL));
+            return Ok(Contents::parse(accepted, bytes, ANY_TTL, agents));
         }
         // Once an attempt began, its durable record holds both.
         let start = newest_start(&dir)?;
-        Ok(start.and_then(|s| Contents::parse(s.accepted, s.dispatch.into_bytes(), ANY_TTL)))
+        Ok(start.and_then(|start| {
+            Contents::parse(start.accepted, start.dispatch.into_bytes(), ANY_TTL, agents)
+        }))
     }
 
     /// What the inbox file of a claim says whose own folder says nothing any more.
-    pub fn find_in_inbox(&self, claim: &Claim, min_ttl_seconds: u64) -> Result<Option<Contents>> {
+    pub fn find_in_inbox(
+        &self,
+        claim: &Claim,
+        ttl_seconds_min: u64,
+        agents: &[Agent],
+    ) -> Result<Option<Contents>> {
         for InboxName { name, .. } in &claim.names {
             let Some(seen) = self.stamp_inbox(name)? else { continue };
             let Inspected::Read(dropped) = self.inspect(name, seen)? else { continue };
@@ -243,7 +250,7 @@ impl Store {
                 inbox_file: dropped.stamp.identity,
                 inbox_dir: self.drop_zone_identity()?,
             };
-            let contents = Contents::parse(accepted, dropped.bytes, min_ttl_seconds);
+            let contents = Contents::parse(accepted, dropped.bytes, ttl_seconds_min, agents);
             return Ok(contents.filter(|contents| contents.dispatch.id == claim.id));
         }
         Ok(None)

@@ -58,9 +58,10 @@ impl Contents {
     pub(super) fn parse(
         accepted: Accepted,
         bytes: Vec<u8>,
-        min_ttl_seconds: u64,
+        ttl_seconds_min: u64,
+        agents: &[Agent],
     ) -> Option<Contents> {
-        let dispatch = dispatch::parse(&bytes, min_ttl_seconds).ok()?;
+        let dispatch = dispatch::parse(&bytes, ttl_seconds_min, agents).ok()?;
         Some(Contents { accepted, bytes, dispatch })
     }
 }

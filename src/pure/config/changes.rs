@@ -8,7 +8,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::{Reload, SETTINGS, Setting, Settings};
-use crate::pure::agent::one_line;
+use crate::pure::clip::one_line;
 use crate::pure::redact::redact;
 use crate::pure::strict_json;
 

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{SETTINGS, Settings, VARIABLE_PREFIX, keys, unknown};
-use crate::pure::agent::one_line;
+use crate::pure::clip::one_line;
 use crate::pure::nearest::nearest;
 
 /// The one variable of ours that is no setting: the level of the log.

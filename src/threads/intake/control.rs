@@ -251,7 +251,9 @@ impl Intake<'_> {
         let open = self.open.get(id)?;
         // Read before it leaves the queue: what cannot be read now is asked for again.
         let store = &self.context.store;
-        let read = store.read_claim(id).and_then(|read| Ok((read, store.last_end(id)?)));
+        let read = store
+            .read_claim(id, self.context.drivers.names())
+            .and_then(|read| Ok((read, store.last_end(id)?)));
         let (contents, last) = match read {
             Err(e) if e.fault().is_everywhere() => {
                 self.inbox_failed(Place::Inbox, &e);

@@ -19,7 +19,12 @@ use crate::threads::Context;
 pub(super) fn restore(context: &Context) -> (Holds, i64) {
     let saved = context.store.read_holds();
     let as_of_ms = saved.as_of_ms;
-    let holds = Holds::restore(limits(&context.settings()), saved, clock::unix_ms());
+    let holds = Holds::restore(
+        limits(&context.settings()),
+        saved,
+        context.drivers.names(),
+        clock::unix_ms(),
+    );
     for hold in holds.list() {
         log::warn!("{}", in_words(hold));
     }

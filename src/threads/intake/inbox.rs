@@ -18,8 +18,8 @@ use crate::effects::store::{
     Claim, Contents, Dropped, IdOwner, InboxName, Inspected, Stamp, ignored_in_drop_zone,
     is_inbox_name,
 };
-use crate::pure::agent::one_line;
 use crate::pure::claim::{AttemptEnd, hex};
+use crate::pure::clip::one_line;
 use crate::pure::digest::sha256_of_hex;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
 use crate::pure::report::{ErrorType, Status};
@@ -114,7 +114,9 @@ impl Intake<'_> {
             self.names.note(dropped.name, dropped.stamp);
             return Ok(());
         }
-        match dispatch::parse(&dropped.bytes, self.context.settings().min_ttl_seconds) {
+        let ttl_seconds_min = self.context.settings().min_ttl_seconds;
+        let names = self.context.drivers.names();
+        match dispatch::parse(&dropped.bytes, ttl_seconds_min, names) {
             Ok(dispatch) => {
                 self.settling.forget(&dropped.name);
                 self.detach(&dropped.name)?;
@@ -249,7 +251,7 @@ impl Intake<'_> {
             id: dispatch.id.clone(),
             seq,
             lane: project::lane(&dir),
-            agent: dispatch::agent_name(&dispatch.target_agent),
+            agent: dispatch.target_agent,
             sha256: sha256_of_hex(&dropped.sha256),
             names: vec![InboxName { name: dropped.name.clone(), seen: Some(dropped.stamp) }],
             is_detached: false,
@@ -261,7 +263,7 @@ impl Intake<'_> {
         };
         let audit = &self.context.audit;
         let id = dispatch.id.as_str();
-        if !self.context.programs().contains_key(dispatch.target_agent.as_str()) {
+        if !self.context.programs().contains_key(dispatch.target_agent) {
             self.next_seq += 1;
             let agent = json!(dispatch.target_agent);
             audit.record("unsupported_agent", id, &[("target_agent", agent)]);

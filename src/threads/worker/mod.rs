@@ -193,7 +193,8 @@ impl Worker<'_> {
         if let Some(contents) = claim.contents.take() {
             return course(claim, *contents, true);
         }
-        match self.ask(&claim.id, |store| store.read_claim(&claim.id)) {
+        match self.ask(&claim.id, |store| store.read_claim(&claim.id, self.context.drivers.names()))
+        {
             Ok(Some(contents)) => course(claim, contents, false),
             Err(e) if e.fault().is_everywhere() => Opened::Not(Box::new(back(claim, &e))),
             Err(e) => {

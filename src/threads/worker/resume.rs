@@ -13,7 +13,7 @@ use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::process::Session;
 use crate::effects::store::{Attempt, Claim, Committed, Contents, Record};
-use crate::pure::agent::{self, Driver};
+use crate::pure::agent::Driver;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{AttemptEnd, AttemptStart, ChildRecord, NextStep};
 use crate::pure::dispatch::{Dispatch, DispatchId};
@@ -75,7 +75,7 @@ impl Worker<'_> {
             }
         };
         let FoundRecords { attempt, start, child, end, readings } = found;
-        let driver = agent::driver(&course.contents.dispatch.target_agent);
+        let driver = self.context.drivers.get(course.contents.dispatch.target_agent);
         let (Some(driver), Record::Read(start)) = (driver, start) else {
             self.sweep_by_name(&id);
             let error = "the daemon ended while the attempt began; it may have run";
@@ -190,7 +190,8 @@ impl Worker<'_> {
 
     /// From the claim's folder, or from the file in the inbox.
     fn read_what_is_left(&self, claim: &Claim) -> Option<Contents> {
-        let kept = self.context.store.read_claim(&claim.id).ok().flatten();
+        let kept =
+            self.context.store.read_claim(&claim.id, self.context.drivers.names()).ok().flatten();
         let kept = kept.filter(|contents| contents.dispatch.id == claim.id);
         kept.or_else(|| in_inbox(self.context, claim))
     }

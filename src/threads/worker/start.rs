@@ -11,7 +11,7 @@ use crate::effects::error::{Error, fault};
 use crate::effects::process::is_executable;
 use crate::effects::store::{Attempt, AttemptFiles, Claim, Contents};
 use crate::effects::{clock, git, project, random};
-use crate::pure::agent::{self, Driver, Launch, SessionRef};
+use crate::pure::agent::{Driver, Launch, SessionRef};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{Accepted, AttemptStart, Mode, hex, name_to_text};
 use crate::pure::config::projects::Terms;
@@ -140,8 +140,8 @@ impl Worker<'_> {
     }
 
     fn agent(&self, dispatch: &Dispatch) -> Result<(&'static Driver, PathBuf), String> {
-        let name = dispatch.target_agent.as_str();
-        let found = agent::driver(name).zip(self.context.programs().get(name).cloned());
+        let name = dispatch.target_agent;
+        let found = self.context.drivers.get(name).zip(self.context.programs().get(name).cloned());
         let (driver, program) = found.ok_or_else(|| format!("unsupported agent: {name}"))?;
         if !is_executable(&program) {
             return Err(format!(

@@ -4,20 +4,53 @@
 //! cites pull requests that are not its own. So a call is remembered by its id, and only the answer
 //! to that very call is searched.
 
-use super::{Summary, TASKS_MAX, word};
+use std::collections::BTreeSet;
+
 use serde_json::Value;
+
+use super::stream::{IDS_MAX, word};
+use crate::pure::agent::Summary;
 
 const HOST: &str = "https://github.com/";
 /// A tool's answer is searched from its end, this many bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
-/// A `tool_use` block.
-pub(super) fn read_call(summary: &mut Summary, call: &Value) {
-    if summary.pull_request_calls.len() < TASKS_MAX
-        && opens_one(call)
-        && let Some(id) = word(&call["id"])
-    {
-        summary.pull_request_calls.insert(id);
+/// Calls that open a pull request and have not been answered, at most [`IDS_MAX`].
+#[derive(Debug, Default)]
+pub(super) struct OpeningCalls(BTreeSet<String>);
+
+impl OpeningCalls {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A `tool_use` block.
+    pub fn read_call(&mut self, call: &Value) {
+        if self.0.len() < IDS_MAX
+            && opens_one(call)
+            && let Some(id) = word(&call["id"])
+        {
+            self.0.insert(id);
+        }
+    }
+
+    /// A `user` event: the answers of tools.
+    pub fn read_answers(&mut self, event: &Value, summary: &mut Summary) {
+        let blocks = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for answer in blocks.iter().filter(|block| block["type"] == "tool_result") {
+            let is_ours = word(&answer["tool_use_id"]).is_some_and(|id| self.0.remove(&id));
+            // One that exists already is told of in an error.
+            if is_ours && answer["is_error"] != true {
+                let texts = texts(&answer["content"]);
+                let found = texts.iter().rev().find_map(|text| last_address(text));
+                summary.pull_request = found.or(summary.pull_request.take());
+            }
+        }
     }
 }
 
@@ -26,20 +59,6 @@ fn opens_one(call: &Value) -> bool {
     let name = call["name"].as_str().unwrap_or_default();
     let command = call["input"]["command"].as_str().unwrap_or_default();
     name.ends_with("create_pull_request") || name == "Bash" && command.contains("gh pr create")
-}
-
-/// A `user` event: the answers of tools.
-pub(super) fn read_results(summary: &mut Summary, event: &Value) {
-    let blocks = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for answer in blocks.iter().filter(|block| block["type"] == "tool_result") {
-        let is_ours =
-            word(&answer["tool_use_id"]).is_some_and(|id| summary.pull_request_calls.remove(&id));
-        // One that exists already is told of in an error.
-        if is_ours && answer["is_error"] != true {
-            let found = texts(&answer["content"]).iter().rev().find_map(|text| last_address(text));
-            summary.pull_request = found.or(summary.pull_request.take());
-        }
-    }
 }
 
 fn texts(content: &Value) -> Vec<&str> {
@@ -75,33 +94,5 @@ fn address(path: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_whole_address_is_found() {
-        for (text, want) in [
-            ("https://github.com/o/r/pull/12\n", Some("https://github.com/o/r/pull/12")),
-            (
-                "Creating pull request for x\n\nhttps://github.com/a-b/c.d/pull/7?x",
-                Some("https://github.com/a-b/c.d/pull/7"),
-            ),
-            (
-                r#"{"html_url":"https://github.com/o/r/pull/3","issue":"https://github.com/o/r/issues/3"}"#,
-                Some("https://github.com/o/r/pull/3"),
-            ),
-            (
-                "https://github.com/o/r/pull/1 https://github.com/o/r/pull/2",
-                Some("https://github.com/o/r/pull/2"),
-            ),
-            ("https://github.com/o/r/pull/new/branch", None),
-            ("https://github.com/o/pull/1", None),
-            ("https://github.com.evil.example/o/r/pull/1", None),
-            ("https://github.com/o r/x/pull/1", None),
-            ("https://github.com/o/r/pull/12345678901", None),
-            ("", None),
-        ] {
-            assert_eq!(last_address(text).as_deref(), want, "{text}");
-        }
-    }
-}
+#[path = "pull_request_tests.rs"]
+mod tests;

@@ -108,3 +108,7 @@ fn is_event(event: &Value, session_id: Option<&str>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[path = "repair_tests.rs"]
+mod tests;

@@ -1,0 +1,105 @@
+//! What a session's stream said, in words that hold for every agent.
+//!
+//! Owns the facts that others ask for, and their bounds: the daemon keeps a summary for each
+//! running session, so it is bounded whatever the agent writes. Must not hold what a driver only
+//! needs to read on: that is the driver's own ([`super::Reader`]). Must not judge how a session
+//! ended: [`crate::pure::outcome`] does.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pure::report::{Denial, ErrorType};
+
+/// Longest text of an agent that is kept.
+pub const RESULT_BYTES_MAX: usize = 16 * 1024;
+pub const USAGE_BYTES_MAX: usize = 4 * 1024;
+pub const DENIALS_MAX: usize = 50;
+pub const DENIAL_INPUT_CHARS_MAX: usize = 200;
+/// Names, ids, versions.
+pub const WORD_BYTES_MAX: usize = 200;
+
+/// Subagents' messages are not in it, only those of the session itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    pub init_seen: bool,
+    pub session_id: Option<String>,
+    pub model: Option<String>,
+    pub agent_version: Option<String>,
+    /// Messages really produced by the model: an agent's own error messages are not counted.
+    pub assistant_turns: u64,
+    /// Some tool was called, by the session or by a subagent: it may have changed something.
+    pub used_tools: bool,
+    pub last_text: Option<String>,
+    /// The tool that was called last, by the session or a subagent.
+    pub last_tool: Option<String>,
+    /// Of all its messages so far. The result has the final count.
+    pub tokens: Tokens,
+    /// The address of the last pull request that a tool opened, as that tool printed it.
+    pub pull_request: Option<String>,
+    /// The structured error of the last assistant message; none if that one had none.
+    pub assistant_error: Option<String>,
+    pub results: u32,
+    /// The last one counts.
+    pub result: Option<ResultEvent>,
+    /// Another turn began after the last result.
+    pub working_after_result: bool,
+    /// Background work that the stream last said is outstanding.
+    pub outstanding_tasks: u64,
+    /// The last one since the model last answered: later it explains nothing any more.
+    pub api_retry: Option<ApiRetry>,
+    pub limit: Option<LimitEvent>,
+    pub lines: u64,
+    pub broken_lines: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// With what was written to and read from a cache.
+    pub input: u64,
+    pub output: u64,
+}
+
+/// The agent's last word.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResultEvent {
+    /// `None`: the agent says that it succeeded.
+    pub failure: Option<Failure>,
+    /// At most [`RESULT_BYTES_MAX`].
+    pub text: Option<String>,
+    pub num_turns: Option<u64>,
+    pub total_cost_usd: Option<f64>,
+    /// The tokens that this cost pays for, of all models and subagents. In a session that was
+    /// resumed they tell whether the cost is that of the whole session ([`crate::pure::cost`]).
+    pub cost_tokens: Option<Tokens>,
+    /// Absent when larger than [`USAGE_BYTES_MAX`].
+    pub usage: Option<serde_json::Value>,
+    /// The first [`DENIALS_MAX`].
+    pub denials: Vec<Denial>,
+    pub denials_total: usize,
+}
+
+/// Why a session failed, as its driver understands the agent's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub error_type: ErrorType,
+    /// One line, at most [`crate::pure::report::ERROR_CHARS_MAX`] characters.
+    pub message: String,
+}
+
+/// The agent is waiting to repeat a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiRetry {
+    pub attempt: u64,
+    pub error_status: Option<u16>,
+    pub error: Option<String>,
+}
+
+/// What was last told of a limit of the account, as structured data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitEvent {
+    /// It lets nothing work until it resets.
+    pub is_closed: bool,
+    /// Epoch seconds.
+    pub resets_at: Option<u64>,
+    /// The agent's name for it: an account may have several.
+    pub kind: Option<String>,
+}
