@@ -20,13 +20,13 @@ mod settings;
 mod settling;
 
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 
 use super::heartbeat::{Changed, RunningSession, Told};
+use super::signals::DrainSignal;
 use super::watcher::{Seen, Watcher};
 use super::{Cancel, Context, Event, Job};
 use crate::effects::clock;
@@ -54,7 +54,7 @@ pub struct Intake<'c> {
     context: &'c Context,
     changed: Changed,
     events: Receiver<Event>,
-    running: Receiver<Infallible>,
+    drain: DrainSignal,
     /// Dropped when the daemon drains: it ends the idle workers.
     jobs: Option<Sender<Job>>,
     watcher: Watcher,
@@ -126,7 +126,7 @@ struct Running {
 pub struct Wires {
     pub jobs: Sender<Job>,
     pub events: Receiver<Event>,
-    pub running: Receiver<Infallible>,
+    pub drain: DrainSignal,
     pub changed: Changed,
 }
 
@@ -139,7 +139,7 @@ impl<'c> Intake<'c> {
             context,
             changed: wires.changed,
             events: wires.events,
-            running: wires.running,
+            drain: wires.drain,
             jobs: Some(wires.jobs),
             watcher: Watcher::new(&context.store),
             is_watching: false,
@@ -229,10 +229,8 @@ impl<'c> Intake<'c> {
             let may_hand_out = self.may_hand_out();
             let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();
             let timer = if is_busy { at(Instant::now()) } else { self.timer() };
-            let running =
-                if self.jobs.is_some() { self.running.clone() } else { never::<Infallible>() };
             select_biased! {
-                recv(running) -> _ => continue,
+                recv(self.drain.receiver()) -> _ => continue,
                 recv(self.events) -> event => match event {
                     Ok(event) => self.take_in(event),
                     Err(_) => return,
@@ -261,6 +259,7 @@ impl<'c> Intake<'c> {
 
     fn start_to_drain(&mut self) {
         if self.context.level.is_drain() && self.jobs.take().is_some() {
+            self.drain = DrainSignal::never();
             self.is_news = true;
             log::info!("{} running, {} queued", self.active.len(), self.queue.len());
         }

@@ -9,7 +9,6 @@ mod answer;
 mod resume;
 mod start;
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, after, select_biased};
@@ -19,6 +18,7 @@ use self::start::NotStarted;
 use super::attempt::Running;
 use super::conclude::Dossier;
 use super::recover::in_inbox;
+use super::signals::DrainSignal;
 use super::watch::Watched;
 use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
@@ -36,14 +36,9 @@ pub use resume::take_up;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The thread's loop, until intake hangs up.
-pub fn run(
-    context: &Context,
-    jobs: &Receiver<Job>,
-    events: &Sender<Event>,
-    running: &Receiver<Infallible>,
-) {
+pub fn run(context: &Context, jobs: &Receiver<Job>, events: &Sender<Event>, drain: &DrainSignal) {
     for job in jobs {
-        let worker = Worker { context, events, running };
+        let worker = Worker { context, events, drain };
         worker.report(|| worker.work(job));
     }
 }
@@ -51,7 +46,7 @@ pub fn run(
 struct Worker<'c> {
     context: &'c Context,
     events: &'c Sender<Event>,
-    running: &'c Receiver<Infallible>,
+    drain: &'c DrainSignal,
 }
 
 /// An accepted dispatch in a worker's hands.
@@ -276,7 +271,7 @@ impl Worker<'_> {
             };
             let timer = after(wait);
             select_biased! {
-                recv(self.running) -> _ => {}
+                recv(self.drain.receiver()) -> _ => {}
                 recv(timer) -> _ => {}
             }
         }
