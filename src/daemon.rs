@@ -85,8 +85,8 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
     announce(&context);
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, scope };
-        let news = News { drain, outbox: outbox_news, changed, board: news };
-        let code = daemon.run(signals, news).unwrap_or_else(|e| {
+        let wake_ups = WakeUps { drain, outbox: outbox_news, changed, board: news };
+        let code = daemon.run(signals, wake_ups).unwrap_or_else(|e| {
             log::error!("{e}");
             1
         });
@@ -94,8 +94,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, String> {
         let pid = json!(std::process::id());
         context.audit.record("daemon_stopped", "", &[("pid", pid)]);
         log::info!("stopped");
-        // Not by return: that would wait for threads that wait for signals, or for a callback that
-        // hangs.
+        // A return would wait for threads that wait for signals, or for a callback that hangs.
         std::process::exit(code)
     })
 }
@@ -169,7 +168,7 @@ fn announce(context: &Context) {
 }
 
 /// What wakes whom.
-struct News {
+struct WakeUps {
     drain: DrainSignal,
     outbox: Receiver<()>,
     changed: Changed,
@@ -185,7 +184,7 @@ impl<'env> Daemon<'_, 'env> {
     fn run(
         self,
         signals: signal_hook::iterator::Signals,
-        News { drain, outbox, changed, board }: News,
+        WakeUps { drain, outbox, changed, board }: WakeUps,
     ) -> Result<i32, String> {
         let context = self.context;
         let settings = &context.settings();
@@ -208,13 +207,13 @@ impl<'env> Daemon<'_, 'env> {
         }
         let wires = Wires { jobs: jobs_in, events, drain: drain.clone(), changed };
         let mut intake = Intake::new(context, wires);
-        intake.recall_notices(recovered.notices);
+        intake.learn_earlier(recovered.notices);
         intake.park_recovered(recovered.parked, recovered.unread);
         for claim in recovered.waiting {
-            intake.recall(claim);
+            intake.enqueue(claim);
         }
         for (claim, step) in recovered.taken_up {
-            let cancel = intake.occupy(&claim);
+            let cancel = intake.adopt(&claim);
             let (events, drain) = (events_in.clone(), drain.clone());
             self.spawn("adopter", move || {
                 worker::take_up(context, claim, step, &cancel, &events, &drain)
