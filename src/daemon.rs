@@ -26,7 +26,7 @@ use crate::threads::heartbeat::{self, Board, Changed};
 use crate::threads::intake::{Intake, Wires};
 use crate::threads::live::LiveSettings;
 use crate::threads::recover::recover;
-use crate::threads::signals::{self, Level};
+use crate::threads::signals::{self, DrainSignal, ExitSignal, Level};
 use crate::threads::sources::{Found, Sources};
 use crate::threads::{Context, Event, Job, courier, reload, worker};
 
@@ -57,7 +57,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let (changed, news) = bounded(1);
     let (missing, unmet) = sources.missing(&settings);
     let exposed = store.exposed_above(home.as_deref().map(Path::new));
-    let (level, stopping) = Level::new();
+    let (level, drain) = Level::new();
     let context = Context {
         audit: store.open_audit(reload::rotation(&settings)).map_err(text)?,
         processes: Processes::new(|variable| drivers.inherits(variable)),
@@ -88,8 +88,8 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     announce(&context);
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, scope };
-        let news = News { stopping, outbox: outbox_news, changed, board: news };
-        let code = daemon.run(signals, news).unwrap_or_else(|e| {
+        let wake_ups = WakeUps { drain, outbox: outbox_news, changed, board: news };
+        let code = daemon.run(signals, wake_ups).unwrap_or_else(|e| {
             log::error!("{e}");
             1
         });
@@ -97,8 +97,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         let pid = std::process::id();
         context.audit.tell("", &AuditEvent::DaemonStopped { pid });
         log::info!("stopped");
-        // Not by return: that would wait for threads that wait for signals, or for a callback that
-        // hangs.
+        // A return would wait for threads that wait for signals, or for a callback that hangs.
         std::process::exit(code)
     })
 }
@@ -171,8 +170,8 @@ fn announce(context: &Context) {
 }
 
 /// What wakes whom.
-struct News {
-    stopping: Receiver<Infallible>,
+struct WakeUps {
+    drain: DrainSignal,
     outbox: Receiver<()>,
     changed: Changed,
     board: Receiver<()>,
@@ -187,45 +186,45 @@ impl<'env> Daemon<'_, 'env> {
     fn run(
         self,
         signals: signal_hook::iterator::Signals,
-        News { stopping, outbox, changed, board }: News,
+        WakeUps { drain, outbox, changed, board }: WakeUps,
     ) -> Result<i32, String> {
         let context = self.context;
         let settings = &context.settings();
         let signals_handle = signals.handle();
-        // Nothing is ever sent on it: that its one sender is gone is the message.
-        let (alive, ended) = bounded::<Infallible>(0);
+        let (until_exit, exit) = ExitSignal::new();
         let (events_in, events) = unbounded::<Event>();
         let (jobs_in, jobs) = bounded::<Job>(0);
         let (ready_in, ready) = bounded(1);
+        // Nothing is ever sent on these two: each is disconnected when its thread has ended.
         let (done_in, done) = bounded::<Infallible>(0);
         let (last_in, last) = bounded::<Infallible>(0);
 
         self.spawn("signals", move || signals::run(signals, context))?;
-        let beat_until = ended.clone();
+        let beat_until = exit.clone();
         self.spawn("heartbeat", move || heartbeat::run(context, board, beat_until))?;
 
         let recovered = recover(context).map_err(text)?;
         if let Err(e) = context.store.put_back_answered() {
             log::warn!("{e}");
         }
-        let wires = Wires { jobs: jobs_in, events, running: stopping.clone(), changed };
+        let wires = Wires { jobs: jobs_in, events, drain: drain.clone(), changed };
         let mut intake = Intake::new(context, wires);
-        intake.recall_notices(recovered.notices);
+        intake.learn_earlier(recovered.notices);
         intake.park_recovered(recovered.parked, recovered.unread);
         for claim in recovered.waiting {
-            intake.recall(claim);
+            intake.enqueue(claim);
         }
         for (claim, step) in recovered.taken_up {
-            let cancel = intake.occupy(&claim);
-            let (events, stopping) = (events_in.clone(), stopping.clone());
+            let cancel = intake.adopt(&claim);
+            let (events, drain) = (events_in.clone(), drain.clone());
             self.spawn("adopter", move || {
-                worker::take_up(context, claim, step, &cancel, &events, &stopping)
+                worker::take_up(context, claim, step, &cancel, &events, &drain)
             })?;
         }
         for number in 1..=settings.max_concurrent {
-            let (jobs, events, stopping) = (jobs.clone(), events_in.clone(), stopping.clone());
+            let (jobs, events, drain) = (jobs.clone(), events_in.clone(), drain.clone());
             let name = format!("worker-{number}");
-            self.spawn(&name, move || worker::run(context, &jobs, &events, &stopping))?;
+            self.spawn(&name, move || worker::run(context, &jobs, &events, &drain))?;
         }
         drop((jobs, events_in));
         self.spawn("intake", move || {
@@ -233,15 +232,15 @@ impl<'env> Daemon<'_, 'env> {
             drop(done_in);
         })?;
         self.spawn("courier", move || {
-            courier::run(context, &context.sender, outbox, ended);
+            courier::run(context, &context.sender, outbox, exit);
             drop(last_in);
         })?;
         if ready.recv().is_ok() {
             log::info!("ready");
         }
-        self.wait(&stopping, &done);
+        self.wait(&drain, &done);
 
-        drop(alive);
+        drop(until_exit);
         let _ = last.recv_timeout(LAST_CALLBACKS_MAX);
         signals_handle.close();
         let level = &context.level;
@@ -256,9 +255,9 @@ impl<'env> Daemon<'_, 'env> {
         Ok(())
     }
 
-    /// Until intake has nothing left: that is when the last session has ended.
-    fn wait(&self, stopping: &Receiver<Infallible>, done: &Receiver<Infallible>) {
-        let _ = stopping.recv();
+    /// Waits until intake has nothing left, which is when the last session has ended.
+    fn wait(&self, drain: &DrainSignal, done: &Receiver<Infallible>) {
+        let _ = drain.receiver().recv();
         let timeout = self.context.settings().drain_timeout;
         if done.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
             log::warn!("sessions still run after {timeout:?}: ending them");

@@ -29,7 +29,7 @@
 //!
 //! # Where is …
 //!
-//! - **A dropped file first seen?** `threads::watcher` (a name), then `threads::intake::inbox` (the
+//! - **A dropped file first seen?** `threads::watcher` (a name), then `threads::intake::accept` (the
 //!   look).
 //! - **Decided that it runs?** [`pure::queue`] keeps the order, `threads::intake` asks it; nobody
 //!   else hands out a claim.

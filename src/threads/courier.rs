@@ -8,7 +8,6 @@
 //! and written later: else it would be posted again.
 
 use std::collections::{HashMap, HashSet};
-use std::convert::Infallible;
 use std::fmt;
 use std::thread::{self, Scope};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use crossbeam_channel::{self as channel, Receiver, after, never, select_biased, 
 use serde_json::Value;
 
 use super::Context;
+use super::signals::ExitSignal;
 use crate::effects::callback::{Failure, Sender};
 use crate::effects::clock;
 use crate::effects::error::Error;
@@ -30,14 +30,9 @@ use crate::pure::trouble::Place;
 /// 410 Gone: the receiver asks never to be tried again (RFC 9110, section 15.5.11).
 const GONE: u16 = 410;
 
-/// Runs until `running` is disconnected; then once more through what is due, so that the last
+/// Runs until the daemon is done; then once more through what is due, so that the last
 /// answers get their first try.
-pub fn run(
-    context: &Context,
-    sender: &Sender,
-    changed: Receiver<()>,
-    mut running: Receiver<Infallible>,
-) {
+pub fn run(context: &Context, sender: &Sender, changed: Receiver<()>, mut exit: ExitSignal) {
     let (tried_in, tried) = unbounded();
     thread::scope(|scope| {
         let mut courier = Courier {
@@ -62,8 +57,8 @@ pub fn run(
             select_biased! {
                 recv(tried) -> over => over.into_iter().for_each(|over| courier.ended(over)),
                 recv(changed) -> _ => courier.look(),
-                recv(running) -> _ => {
-                    running = never();
+                recv(exit.receiver()) -> _ => {
+                    exit = ExitSignal::never();
                     courier.look();
                     stopped_at_ms = Some(clock::monotonic_ms());
                 }

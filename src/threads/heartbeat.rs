@@ -6,7 +6,6 @@
 //! next beat.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, after, select_biased, tick};
 
 use super::Context;
 use super::retention::Retention;
+use super::signals::ExitSignal;
 use crate::effects::clock;
 use crate::pure::agent::Tokens;
 use crate::pure::dispatch::DispatchId;
@@ -101,15 +101,15 @@ impl Board {
 /// Wakes the heartbeat. Full means that it is about to beat anyway.
 pub type Changed = Sender<()>;
 
-/// Beats until `running` is disconnected.
-pub fn run(context: &Context, changed: Receiver<()>, running: Receiver<Infallible>) {
+/// Beats until the daemon is done.
+pub fn run(context: &Context, changed: Receiver<()>, exit: ExitSignal) {
     let settings_changed = context.live.listen();
     let mut every = context.settings().heartbeat;
     let mut beat = tick(every);
     let mut retention = Retention::new(context);
     loop {
         select_biased! {
-            recv(running) -> _ => return,
+            recv(exit.receiver()) -> _ => return,
             recv(beat) -> _ => {
                 if !context.has_lock() {
                     continue;
@@ -131,7 +131,7 @@ pub fn run(context: &Context, changed: Receiver<()>, running: Receiver<Infallibl
                 let due = after(CHANGE_EVERY);
                 write(context, state(context));
                 select_biased! {
-                    recv(running) -> _ => return,
+                    recv(exit.receiver()) -> _ => return,
                     recv(due) -> _ => {}
                 }
             }

@@ -1,8 +1,9 @@
 //! The level at which the daemon works, RUN → DRAIN → KILL or LOST, and the signals: SIGTERM and
 //! SIGINT raise it, SIGHUP reads the settings again.
 //!
-//! Everybody reads the level; who raises it drops the one sender, which wakes everybody who waits.
-//! It owns no session: their owners see the level and end or leave them.
+//! Everybody reads the level. Whoever raises it drops the one sender behind [`DrainSignal`], which
+//! wakes everybody who waits. This module owns no session: the owners of sessions see the level and
+//! end or leave them.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,31 +11,72 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use super::{Context, reload};
 use crate::pure::config::OnShutdown;
 
-/// Only ever rises.
+/// The level only ever rises.
 #[derive(Debug)]
 pub struct Level {
     level: AtomicU8,
-    /// Nothing is ever sent: that it is gone is the message.
-    running: Mutex<Option<Sender<Infallible>>>,
+    /// The other end of every [`DrainSignal`]; the first rise drops it.
+    until_drain: Mutex<Option<Sender<Infallible>>>,
+}
+
+/// Nothing new is to be begun. The signal is given by a disconnected channel on which nothing is
+/// ever sent, so that it reaches everybody who waits and everybody who looks later.
+#[derive(Clone, Debug)]
+pub struct DrainSignal(Receiver<Infallible>);
+
+impl DrainSignal {
+    /// What a `select!` receives from.
+    pub fn receiver(&self) -> &Receiver<Infallible> {
+        &self.0
+    }
+
+    /// Stands in for a signal that has been heeded.
+    pub fn never() -> DrainSignal {
+        DrainSignal(never())
+    }
+}
+
+/// All work is done: what tells the world about it may end. The signal is given like a
+/// [`DrainSignal`], by dropping the sender.
+#[derive(Clone, Debug)]
+pub struct ExitSignal(Receiver<Infallible>);
+
+impl ExitSignal {
+    pub fn new() -> (Sender<Infallible>, ExitSignal) {
+        let (until_exit, exit) = bounded(0);
+        (until_exit, ExitSignal(exit))
+    }
+
+    /// What a `select!` receives from.
+    pub fn receiver(&self) -> &Receiver<Infallible> {
+        &self.0
+    }
+
+    /// Stands in for a signal that has been heeded.
+    pub fn never() -> ExitSignal {
+        ExitSignal(never())
+    }
 }
 
 const DRAIN: u8 = 1;
 const KILL: u8 = 2;
-/// Above the others: who is not the daemon of this directory any more has nothing to end in it.
+/// This stands above the others: a process that is no longer the daemon of this directory has
+/// nothing to end in it.
 const LOST: u8 = 3;
 
 impl Level {
-    /// With what wakes everybody who waits: it is disconnected once nothing new is to be taken.
-    pub fn new() -> (Level, Receiver<Infallible>) {
-        let (running, stopping) = bounded(0);
-        (Level { level: AtomicU8::new(0), running: Mutex::new(Some(running)) }, stopping)
+    /// The level comes with the signal that its first rise gives.
+    pub fn new() -> (Level, DrainSignal) {
+        let (until_drain, drain) = bounded(0);
+        let level = Level { level: AtomicU8::new(0), until_drain: Mutex::new(Some(until_drain)) };
+        (level, DrainSignal(drain))
     }
 
     /// Take nothing new; let running sessions finish.
@@ -73,8 +115,8 @@ impl Level {
 
     fn raise(&self, to: u8) -> bool {
         let before = self.level.fetch_max(to, Ordering::AcqRel);
-        // In this order: who wakes must see the level.
-        drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // The level is set before: whoever wakes must see it.
+        drop(self.until_drain.lock().unwrap_or_else(PoisonError::into_inner).take());
         before < to
     }
 }
@@ -150,12 +192,12 @@ mod tests {
 
     #[test]
     fn the_level_rises_only_and_wakes_whoever_waits() {
-        let (level, stopping) = Level::new();
+        let (level, drain) = Level::new();
         let seen = |l: &Level| [l.is_drain(), l.is_kill(), l.is_lost(), l.is_last_try()];
         assert_eq!(seen(&level), [false; 4]);
-        assert_eq!(stopping.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(drain.receiver().try_recv(), Err(TryRecvError::Empty));
         assert!(level.raise_to_drain());
-        assert_eq!(stopping.try_recv(), Err(TryRecvError::Disconnected));
+        assert_eq!(drain.receiver().try_recv(), Err(TryRecvError::Disconnected));
         assert!(!level.raise_to_drain());
         assert_eq!(seen(&level), [true, false, false, false]);
         level.raise_to_kill();
@@ -167,9 +209,9 @@ mod tests {
 
     #[test]
     fn a_lost_lock_wakes_whoever_waits() {
-        let (level, stopping) = Level::new();
+        let (level, drain) = Level::new();
         assert!(level.raise_to_lost());
-        assert_eq!(stopping.try_recv(), Err(TryRecvError::Disconnected));
+        assert_eq!(drain.receiver().try_recv(), Err(TryRecvError::Disconnected));
         assert!(!level.raise_to_drain());
     }
 

@@ -17,11 +17,12 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::effects::store::{Store, is_cancel_name, is_inbox_name};
 
-/// Names under way to intake. More than a burst of renames while intake makes one dispatch durable.
+/// Names under way to intake: more than a burst of renames while intake makes one dispatch durable.
 const NAMES_MAX: usize = 4096;
 
+/// What intake is to look at.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum FileEvent {
     /// A dispatch file.
     Inbox(OsString),
     /// A cancel file in the drop zone.
@@ -34,9 +35,9 @@ pub enum Seen {
 
 pub struct Watcher {
     inner: Option<RecommendedWatcher>,
-    /// As long as there is one nobody takes silence for news.
-    sender: Sender<Seen>,
-    seen: Receiver<Seen>,
+    /// Kept here so that the channel stays connected while nothing is watched.
+    sender: Sender<FileEvent>,
+    events: Receiver<FileEvent>,
     /// The channel was full: names were dropped.
     overflowed: Arc<AtomicBool>,
     paths: Paths,
@@ -50,15 +51,15 @@ struct Paths {
 
 impl Watcher {
     pub fn new(store: &Store) -> Watcher {
-        let (sender, seen) = bounded(NAMES_MAX);
+        let (sender, events) = bounded(NAMES_MAX);
         let overflowed = Arc::new(AtomicBool::new(false));
         let paths =
             Paths { drop_zone: store.drop_zone().into(), control: store.control_dir().into() };
-        Watcher { inner: None, sender, seen, overflowed, paths }
+        Watcher { inner: None, sender, events, overflowed, paths }
     }
 
-    pub fn seen(&self) -> &Receiver<Seen> {
-        &self.seen
+    pub fn events(&self) -> &Receiver<FileEvent> {
+        &self.events
     }
 
     /// Whether names were lost since the last call.
@@ -77,8 +78,8 @@ impl Watcher {
             }
         };
         let mut works = Ok(());
-        // Not the folder around them, where others may be busy: that a watched one goes, its own
-        // watch tells.
+        // The folder around them, where others may be busy, is not watched: when a watched one goes
+        // its own watch tells.
         for path in [&self.paths.drop_zone, &self.paths.control] {
             let _ = inner.unwatch(path);
             if let Err(e) = inner.watch(path, RecursiveMode::NonRecursive) {
@@ -90,16 +91,16 @@ impl Watcher {
 }
 
 fn make(
-    sender: Sender<Seen>,
+    sender: Sender<FileEvent>,
     overflowed: Arc<AtomicBool>,
     paths: Paths,
 ) -> Result<RecommendedWatcher, String> {
     let callback = move |event: notify::Result<notify::Event>| {
-        let seen = match event {
+        let boiled_down = match event {
             Ok(event) => boil_down(&event, &paths),
-            Err(_) => vec![Seen::Rescan],
+            Err(_) => vec![FileEvent::Rescan],
         };
-        for one in seen {
+        for one in boiled_down {
             if sender.try_send(one).is_err() {
                 overflowed.store(true, Ordering::Release);
             }
@@ -108,9 +109,9 @@ fn make(
     notify::recommended_watcher(callback).map_err(|e| format!("cannot watch files here: {e}"))
 }
 
-fn boil_down(event: &notify::Event, paths: &Paths) -> Vec<Seen> {
+fn boil_down(event: &notify::Event, paths: &Paths) -> Vec<FileEvent> {
     if event.need_rescan() {
-        return vec![Seen::Rescan];
+        return vec![FileEvent::Rescan];
     }
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
@@ -122,13 +123,14 @@ fn boil_down(event: &notify::Event, paths: &Paths) -> Vec<Seen> {
         | EventKind::Other => {}
     }
     let brings_nothing = brings_nothing(event.kind);
-    let seen = event.paths.iter().filter_map(|path| of_path(path, paths));
-    seen.filter(|seen| !(brings_nothing && matches!(seen, Seen::Inbox(_)))).collect()
+    let named = event.paths.iter().filter_map(|path| of_path(path, paths));
+    named.filter(|named| !(brings_nothing && matches!(named, FileEvent::Inbox(_)))).collect()
 }
 
-/// That a dispatch file went is asked when its turn comes, and mostly it was us; of a rename, its
-/// new name is told before. Inotify tells of one event at a time, so that a file which came again
-/// has one of its own; others may tell of several as one.
+/// Whether an event says no more than that a dispatch file went: mostly we removed it, and whether
+/// it is gone is asked when its turn comes. A rename tells the new name too. Inotify tells of one
+/// event at a time, so that a file which came again has an event of its own; other systems may tell
+/// of several as one.
 fn brings_nothing(kind: EventKind) -> bool {
     use RenameMode::{Both, From};
     let is_gone =
@@ -136,22 +138,22 @@ fn brings_nothing(kind: EventKind) -> bool {
     is_gone && cfg!(target_os = "linux")
 }
 
-fn of_path(path: &Path, paths: &Paths) -> Option<Seen> {
-    // One of the two itself: removed, made again, moved.
+fn of_path(path: &Path, paths: &Paths) -> Option<FileEvent> {
+    // One of the two itself was removed, made again, or moved.
     if *path == paths.drop_zone || *path == paths.control {
-        return Some(Seen::Rescan);
+        return Some(FileEvent::Rescan);
     }
     let (parent, name) = (path.parent()?, path.file_name()?);
     if parent == paths.control {
-        return Some(Seen::Control(name.into()));
+        return Some(FileEvent::Control(name.into()));
     }
     if parent != paths.drop_zone {
         return None;
     }
     if is_inbox_name(name) {
-        return Some(Seen::Inbox(name.into()));
+        return Some(FileEvent::Inbox(name.into()));
     }
-    is_cancel_name(name).then(|| Seen::Cancel(name.into()))
+    is_cancel_name(name).then(|| FileEvent::Cancel(name.into()))
 }
 
 #[cfg(test)]
@@ -167,13 +169,16 @@ mod tests {
                 notify::Event::new(EventKind::Create(CreateKind::File)).add_path(path.into());
             boil_down(&event, &paths)
         };
-        assert_eq!(created("/h/dispatch/dispatch-x.json"), [Seen::Inbox("dispatch-x.json".into())]);
+        assert_eq!(
+            created("/h/dispatch/dispatch-x.json"),
+            [FileEvent::Inbox("dispatch-x.json".into())]
+        );
         assert_eq!(
             created("/h/dispatch/cancel-dispatch-x"),
-            [Seen::Cancel("cancel-dispatch-x".into())]
+            [FileEvent::Cancel("cancel-dispatch-x".into())]
         );
-        assert_eq!(created("/h/d/control/pause"), [Seen::Control("pause".into())]);
-        assert_eq!(created("/h/dispatch"), [Seen::Rescan]);
+        assert_eq!(created("/h/d/control/pause"), [FileEvent::Control("pause".into())]);
+        assert_eq!(created("/h/dispatch"), [FileEvent::Rescan]);
         for other in ["/h/dispatch/.daemon-heartbeat", "/h/dispatch/audit.jsonl", "/h/sessions"] {
             assert_eq!(created(other), [], "{other}");
         }
@@ -187,10 +192,10 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert_eq!(gone("/h/dispatch/dispatch-x.json"), [], "mostly it was us");
         }
-        assert_eq!(gone("/h/d/control/pause"), [Seen::Control("pause".into())]);
-        assert_eq!(gone("/h/dispatch"), [Seen::Rescan]);
-        assert_eq!(gone("/h/d/control"), [Seen::Rescan]);
+        assert_eq!(gone("/h/d/control/pause"), [FileEvent::Control("pause".into())]);
+        assert_eq!(gone("/h/dispatch"), [FileEvent::Rescan]);
+        assert_eq!(gone("/h/d/control"), [FileEvent::Rescan]);
         let overflow = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
-        assert_eq!(boil_down(&overflow, &paths), [Seen::Rescan]);
+        assert_eq!(boil_down(&overflow, &paths), [FileEvent::Rescan]);
     }
 }

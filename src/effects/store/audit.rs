@@ -7,7 +7,6 @@
 //! no line.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
-use serde_json::Value;
 
 use super::{Store, files, identity};
 use crate::effects::clock;
@@ -27,9 +25,6 @@ use crate::pure::trouble::Fault;
 
 /// Lines that wait for room on the disk; more than these are lost, and logged.
 const WAITING_MAX: usize = 1000;
-
-/// Room for most lines, so that none is moved while it grows.
-const LINE_BYTES_USUAL: usize = 256;
 
 /// After a rotation that failed: how much more is written before the next try.
 const ROTATE_AGAIN_BYTES: u64 = 1024 * 1024;
@@ -61,9 +56,6 @@ struct Log {
     trouble: Option<(String, Fault)>,
 }
 
-/// The fields of a line after `ts`, `event` and `dispatch_id`, in order.
-pub type Details<'a> = &'a [(&'a str, Value)];
-
 impl Store {
     pub fn open_audit(&self, rotation: Rotation) -> Result<Audit> {
         let path = self.dispatch.join("audit.jsonl");
@@ -82,15 +74,7 @@ impl Store {
 impl Audit {
     /// Appends the line of an event. `dispatch_id` is empty for the daemon's own.
     pub fn tell(&self, dispatch_id: &str, event: &AuditEvent) {
-        self.add(event.line(&clock::stamp(), dispatch_id));
-    }
-
-    /// The same for events that are not typed yet.
-    pub fn record(&self, event: &str, dispatch_id: &str, details: Details) {
-        self.add(line(event, dispatch_id, details));
-    }
-
-    fn add(&self, line: String) {
+        let line = event.line(&clock::stamp(), dispatch_id);
         let mut log = self.lock();
         if log.waiting.len() >= WAITING_MAX {
             log::error!("{} takes no more lines; lost: {}", self.path.display(), line.trim_end());
@@ -192,17 +176,6 @@ impl Audit {
             _ => self.path.with_extension(format!("jsonl.{number}")),
         }
     }
-}
-
-fn line(event: &str, dispatch_id: &str, details: Details) -> String {
-    let (ts, event, id) = (clock::stamp(), Value::from(event), Value::from(dispatch_id));
-    let mut line = String::with_capacity(LINE_BYTES_USUAL);
-    let _ = write!(line, "{{\"ts\":\"{ts}\",\"event\":{event},\"dispatch_id\":{id}");
-    for (key, value) in details {
-        let _ = write!(line, ",{}:{value}", Value::from(*key));
-    }
-    line += "}\n";
-    line
 }
 
 /// Appends all of it or nothing: a full disk takes a part of a line, which is cut off again.

@@ -45,7 +45,7 @@ pub use accept::IdOwner;
 use aside::Asides;
 pub use aside::MovedAside;
 pub use attempts::{Attempt, AttemptFiles};
-pub use audit::{Audit, Details, Rotation};
+pub use audit::{Audit, Rotation};
 pub use claim::{Claim, Contents, InboxName};
 pub use control::{Request, cancel_request, control_request, is_cancel_name};
 pub use files::Record;

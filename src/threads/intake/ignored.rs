@@ -8,31 +8,54 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 
-use super::Intake;
 use crate::effects::clock;
 use crate::effects::store::ignored_in_control;
+use crate::threads::Context;
 
 /// More names are not told: a folder that is full of other things says enough.
 const TOLD_MAX: usize = 1000;
 
-#[derive(Default)]
-pub(super) struct Ignored {
+pub(super) struct Ignored<'c> {
+    context: &'c Context,
     told: HashSet<OsString>,
 }
 
-impl Ignored {
-    fn is_told(&self, name: &OsStr) -> bool {
-        self.told.len() >= TOLD_MAX || self.told.contains(name)
+impl<'c> Ignored<'c> {
+    pub fn new(context: &'c Context) -> Ignored<'c> {
+        Ignored { context, told: HashSet::new() }
     }
-}
 
-impl Intake<'_> {
-    /// Something in the drop zone that is ignored for ever.
-    pub(super) fn tell_ignored(&mut self, name: OsString, why: &str) {
-        if self.ignored.is_told(&name) || !self.has_been_there_for_a_while(&name) {
+    /// Tells of something in the drop zone that is ignored for ever.
+    pub fn tell_file(&mut self, name: OsString, why: &str) {
+        if self.is_told(&name) || !self.has_been_there_for_a_while(&name) {
             return;
         }
         self.tell_once(name, why);
+    }
+
+    /// Tells of something in `control/`, if it is ignored for ever.
+    pub fn tell_request(&mut self, name: &OsStr) {
+        if let Some(why) = ignored_in_control(name) {
+            // The prefix tells this apart from the same name in the drop zone.
+            let mut place = OsString::from("control/");
+            place.push(name);
+            self.tell_once(place, why);
+        }
+    }
+
+    pub fn tell_once(&mut self, name: OsString, why: &str) {
+        if self.is_told(&name) {
+            return;
+        }
+        log::warn!("{} is ignored: {why}", name.display());
+        self.told.insert(name);
+        if self.told.len() == TOLD_MAX {
+            log::warn!("{TOLD_MAX} names have been ignored: further ones are not told");
+        }
+    }
+
+    fn is_told(&self, name: &OsStr) -> bool {
+        self.told.len() >= TOLD_MAX || self.told.contains(name)
     }
 
     fn has_been_there_for_a_while(&self, name: &OsStr) -> bool {
@@ -40,26 +63,5 @@ impl Intake<'_> {
         let age_ms = clock::unix_ms() - stamp.mtime_ns / 1_000_000;
         // A time that has not come yet says nothing.
         age_ms < 0 || age_ms.unsigned_abs() >= self.context.settings().settle.as_millis() as u64
-    }
-
-    /// Something in `control/`, if it is ignored for ever.
-    pub(super) fn tell_ignored_request(&mut self, name: &OsStr) {
-        if let Some(why) = ignored_in_control(name) {
-            // It is told apart from the same name in the drop zone.
-            let mut place = OsString::from("control/");
-            place.push(name);
-            self.tell_once(place, why);
-        }
-    }
-
-    pub(super) fn tell_once(&mut self, name: OsString, why: &str) {
-        if self.ignored.is_told(&name) {
-            return;
-        }
-        log::warn!("{} is ignored: {why}", name.display());
-        self.ignored.told.insert(name);
-        if self.ignored.told.len() == TOLD_MAX {
-            log::warn!("{TOLD_MAX} names have been ignored: further ones are not told");
-        }
     }
 }

@@ -4,235 +4,153 @@
 //! It reacts to nothing directly: events only say what to look at, everything to look at stands in
 //! one backlog, and each turn of the loop does one piece of work, so that a hundred thousand files
 //! delay neither a free worker nor a cancel. A claim is handed over at a rendezvous: there is no
-//! second queue behind this one.
+//! second queue behind this one. Each part of intake owns what it knows; the loop sequences them,
+//! and only what needs several of them is a method of [`Intake`] (`rescan`, `accept`, `reject`,
+//! `answers`, `workers`, and the ends of `requests` and `parked`).
 
-mod control;
+mod accept;
+mod answers;
 mod halt;
 mod holds;
 mod ignored;
 mod inbox;
+mod ledger;
+mod nameless;
 mod names;
 mod overdue;
 mod parked;
 mod reject;
+mod requests;
 mod rescan;
-mod settings;
 mod settling;
+mod watching;
+mod workers;
 
-use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
-use std::ffi::OsString;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 
-use super::heartbeat::{Changed, RunningSession, Snapshot};
-use super::watcher::{Seen, Watcher};
+use super::heartbeat::{Changed, Snapshot};
+use super::signals::DrainSignal;
+use super::watcher::FileEvent;
 use super::{Cancel, Context, Event, Job};
-use crate::effects::clock;
 use crate::effects::store::{Claim, InboxName};
-use crate::pure::claim::Identity;
-use crate::pure::digest::Sha256;
-use crate::pure::dispatch::{DispatchId, Lane};
-use crate::pure::hold::Holds;
-use crate::pure::queue::{Queue, Seq, Taken};
+use crate::pure::hold::Notice;
 use crate::pure::trouble::Place;
-use control::Cancels;
-use halt::Halt;
-use ignored::Ignored;
-use names::{Nameless, Names};
-use overdue::Overdue;
+use halt::{Halt, PauseChange};
+use holds::HoldKeeper;
+use inbox::Inbox;
+use ledger::{Ledger, NamelessFate};
 use parked::Parked;
-use settings::QueueTimeout;
-use settling::Settling;
-
-/// What waiting dispatches may hold in memory of their files, in bytes, so that they need not be
-/// read again. Twice or three times as much is what it takes.
-const IN_HAND_BYTES_MAX: usize = 512 * 1024;
+use requests::Requests;
+use watching::Watching;
 
 pub struct Intake<'c> {
     context: &'c Context,
     changed: Changed,
     events: Receiver<Event>,
-    running: Receiver<Infallible>,
-    /// Dropped when the daemon drains: it ends the idle workers.
+    drain: DrainSignal,
+    settings_changed: Receiver<()>,
+    /// Dropped when the daemon drains: that ends the idle workers.
     jobs: Option<Sender<Job>>,
-    watcher: Watcher,
-    is_watching: bool,
-    /// The drop zone and `control/` that are being watched.
-    watched: Option<[Identity; 2]>,
-    /// They were taken away a moment ago, and whoever does that may not be through.
-    unquiet_until: Instant,
-
-    queue: Queue<Claim>,
-    /// Every dispatch that is accepted and not answered.
-    open: HashMap<DispatchId, Open>,
-    /// Those that somebody works on.
-    active: HashMap<DispatchId, Running>,
-    /// The board is behind.
+    watching: Watching<'c>,
+    inbox: Inbox<'c>,
+    ledger: Ledger<'c>,
+    holds: HoldKeeper<'c>,
+    requests: Requests<'c>,
+    halt: Halt<'c>,
+    parked: Parked<'c>,
+    /// The board is behind on what the ledger and the holds do not know.
     is_news: bool,
-    next_seq: Seq,
-    /// Of waiting dispatches.
-    in_hand_bytes: usize,
-    halt: Halt,
-    /// Which agent waits until when.
-    holds: Holds,
-    /// When what was found at the start had been written.
-    holds_as_of_ms: i64,
-    holds_are_saved: bool,
     /// The wall clock when it was last asked whether something may start: holds are judged by this
     /// until it is asked again.
     asked_at_ms: i64,
-
-    /// Names to look at, in order.
-    backlog: VecDeque<OsString>,
-    /// Files in the drop zone that have been dealt with and are still there.
-    names: Names,
-    /// Claims that lost theirs.
-    nameless: Nameless,
-    /// Those of the files that should have been moved away, and could not.
-    unmoved: Vec<OsString>,
-    settling: Settling,
-    /// What has been told once.
-    ignored: Ignored,
-    cancels: Cancels,
-    overdue: Overdue,
-    parked: Parked,
-    queue_timeout: QueueTimeout,
-    settings_changed: Receiver<()>,
-    next_scan: Instant,
-}
-
-/// A dispatch between acceptance and answer.
-struct Open {
-    seq: Seq,
-    lane: Lane,
-    /// Of its bytes, if that is known.
-    sha256: Option<Sha256>,
-    /// Of the drop zone's files that hold them.
-    names: Vec<OsString>,
-    /// It does not count any more whether there are any.
-    is_detached: bool,
-    project: String,
-}
-
-struct Running {
-    cancel: Cancel,
-    attempt: u32,
-    since: Instant,
 }
 
 /// The ends of intake's channels that are not its own.
 pub struct Wires {
     pub jobs: Sender<Job>,
     pub events: Receiver<Event>,
-    pub running: Receiver<Infallible>,
+    pub drain: DrainSignal,
     pub changed: Changed,
+}
+
+/// What a turn found of work that nobody waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// One piece of it is done, and there may be more.
+    Busy,
+    Idle,
 }
 
 impl<'c> Intake<'c> {
     pub fn new(context: &'c Context, wires: Wires) -> Intake<'c> {
-        // First: a change that comes in between is told of.
+        // Listening comes first: it tells of a change that comes in between.
         let settings_changed = context.live.listen();
-        let (holds, holds_as_of_ms) = holds::restore(context);
         Intake {
             context,
             changed: wires.changed,
             events: wires.events,
-            running: wires.running,
-            jobs: Some(wires.jobs),
-            watcher: Watcher::new(&context.store),
-            is_watching: false,
-            watched: None,
-            unquiet_until: Instant::now(),
-            queue: Queue::new(context.settings().max_per_project),
-            open: HashMap::new(),
-            active: HashMap::new(),
-            is_news: true,
-            next_seq: 1,
-            in_hand_bytes: 0,
-            halt: Halt::default(),
-            holds,
-            holds_as_of_ms,
-            holds_are_saved: true,
-            asked_at_ms: 0,
-            backlog: VecDeque::new(),
-            names: Names::default(),
-            nameless: Nameless::default(),
-            unmoved: Vec::new(),
-            settling: Settling::default(),
-            ignored: Ignored::default(),
-            cancels: Cancels::default(),
-            overdue: Overdue::default(),
-            parked: Parked::default(),
-            queue_timeout: context.settings().queue_timeout,
+            drain: wires.drain,
             settings_changed,
-            next_scan: Instant::now(),
+            jobs: Some(wires.jobs),
+            watching: Watching::new(context),
+            inbox: Inbox::new(context),
+            ledger: Ledger::new(context),
+            holds: HoldKeeper::restore(context),
+            requests: Requests::new(context),
+            halt: Halt::new(context),
+            parked: Parked::new(context),
+            is_news: true,
+            asked_at_ms: 0,
         }
     }
 
-    /// A dispatch of an earlier daemon that waits.
-    pub fn recall(&mut self, mut claim: Claim) {
-        self.enter(&claim);
-        claim.names = Vec::new();
-        self.limit_wait(&claim);
-        self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
+    /// Attempts ended before this start, and said something about their agents.
+    pub fn learn_earlier(&mut self, notices: Vec<(i64, Notice)>) {
+        self.holds.learn_earlier(notices);
     }
 
-    /// A dispatch of an earlier daemon that somebody works on already. Gives the line by which it
-    /// can be cancelled.
-    pub fn occupy(&mut self, claim: &Claim) -> Cancel {
+    /// A dispatch that has been accepted, now or by an earlier daemon, waits for its turn.
+    pub fn enqueue(&mut self, claim: Claim) {
+        self.enter(&claim);
+        self.ledger.enqueue(claim);
+    }
+
+    /// Somebody works already on a dispatch of an earlier daemon. Gives the line by which it can be
+    /// cancelled.
+    pub fn adopt(&mut self, claim: &Claim) -> Cancel {
         self.enter(claim);
-        self.queue.occupy(&claim.lane);
-        let cancel = self.start_counting(&claim.id);
-        cancel.begin();
-        cancel
+        self.ledger.adopt(claim)
     }
 
     fn enter(&mut self, claim: &Claim) {
-        self.next_seq = self.next_seq.max(claim.seq + 1);
-        let open = Open {
-            seq: claim.seq,
-            lane: claim.lane.clone(),
-            sha256: claim.sha256,
-            names: Vec::with_capacity(claim.names.len()),
-            is_detached: claim.is_detached,
-            project: claim.project.to_string(),
-        };
-        self.open.insert(claim.id.clone(), open);
+        self.ledger.enter(claim);
         for InboxName { name, seen } in &claim.names {
-            self.belongs(name, *seen, &claim.id);
+            self.inbox.belongs(&mut self.ledger, name, *seen, &claim.id);
         }
-        self.is_news = true;
     }
 
-    fn start_counting(&mut self, id: &DispatchId) -> Cancel {
-        let cancel = Cancel::default();
-        let running = Running { cancel: cancel.clone(), attempt: 1, since: Instant::now() };
-        self.active.insert(id.clone(), running);
-        self.is_news = true;
-        cancel
-    }
-
-    /// The loop: until the daemon drains and nothing is running any more.
+    /// The loop: it goes on until the daemon drains and nothing is running any more.
     pub fn run(mut self, ready: Sender<()>) {
         self.rescan();
         self.tell();
         let _ = ready.send(());
         // A channel that nobody ever reads from, for turns in which nothing may be handed out.
         let (nowhere, _unread) = bounded(0);
-        while !(self.context.level.is_drain() && self.active.is_empty()) {
+        while !(self.context.level.is_drain() && self.ledger.active_count() == 0) {
             self.start_to_drain();
             self.update_halt();
-            self.expire_holds();
-            let is_busy = self.jobs.is_some() && self.step();
+            self.holds.expire(&self.ledger.queue);
+            let pace = self.step();
             let may_hand_out = self.may_hand_out();
             let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();
-            let timer = if is_busy { at(Instant::now()) } else { self.timer() };
-            let running =
-                if self.jobs.is_some() { self.running.clone() } else { never::<Infallible>() };
+            let timer = match pace {
+                Pace::Busy => at(Instant::now()),
+                Pace::Idle => self.timer(),
+            };
             select_biased! {
-                recv(running) -> _ => continue,
+                recv(self.drain.receiver()) -> _ => continue,
                 recv(self.events) -> event => match event {
                     Ok(event) => self.take_in(event),
                     Err(_) => return,
@@ -242,15 +160,16 @@ impl<'c> Intake<'c> {
                         log::error!("no worker is left for {}", unsent.into_inner().claim.id);
                     }
                 }
-                recv(self.watcher.seen()) -> seen => match seen {
+                recv(self.watching.events()) -> event => match event {
                     // A pause ends with a scan.
-                    Ok(Seen::Inbox(_)) if self.is_halted() => {}
-                    Ok(Seen::Inbox(name)) => self.backlog.push_back(name),
-                    // Another daemon's: they are not to be taken away from it.
-                    Ok(Seen::Cancel(_) | Seen::Control(_)) if !self.context.has_lock() => {}
-                    Ok(Seen::Cancel(name)) => self.look_at_cancel(&name),
-                    Ok(Seen::Control(name)) => self.look_at_request(&name),
-                    Ok(Seen::Rescan) | Err(_) => self.next_scan = Instant::now(),
+                    Ok(FileEvent::Inbox(_)) if self.halt.is_on() => {}
+                    Ok(FileEvent::Inbox(name)) => self.inbox.backlog.push_back(name),
+                    // Requests to another daemon are not to be taken away from it.
+                    Ok(FileEvent::Cancel(_) | FileEvent::Control(_))
+                        if !self.context.has_lock() => {}
+                    Ok(FileEvent::Cancel(name)) => self.look_at_cancel(&name),
+                    Ok(FileEvent::Control(name)) => self.look_at_request(&name),
+                    Ok(FileEvent::Rescan) | Err(_) => self.inbox.scan_soon(),
                 },
                 recv(self.settings_changed) -> _ => self.follow_settings(),
                 recv(timer) -> _ => {}
@@ -261,49 +180,91 @@ impl<'c> Intake<'c> {
 
     fn start_to_drain(&mut self) {
         if self.context.level.is_drain() && self.jobs.take().is_some() {
+            self.drain = DrainSignal::never();
             self.is_news = true;
-            log::info!("{} running, {} queued", self.active.len(), self.queue.len());
+            let (running, queued) = (self.ledger.active_count(), self.ledger.queue.len());
+            log::info!("{running} running, {queued} queued");
         }
     }
 
-    /// One piece of work that nobody waits for. False: there is none.
-    fn step(&mut self) -> bool {
-        if !self.is_halted() && self.take_in_next() {
-            return true;
+    fn update_halt(&mut self) {
+        match self.halt.update(self.ledger.queue.is_empty()) {
+            PauseChange::None => {}
+            PauseChange::Over => {
+                if self.context.health.is_open(Place::Heartbeat) {
+                    let _ = self.changed.try_send(());
+                }
+                self.inbox.scan_soon();
+            }
+        }
+    }
+
+    /// The settings have been replaced. The pause of a halt, the time that cancels are kept and the
+    /// room on the disk follow with the next scan.
+    fn follow_settings(&mut self) {
+        self.ledger.follow_settings(&self.context.settings());
+        self.holds.follow_settings();
+        self.inbox.scan_soon();
+        self.is_news = true;
+    }
+
+    /// Does one piece of work that nobody waits for.
+    fn step(&mut self) -> Pace {
+        if self.jobs.is_none() {
+            return Pace::Idle;
+        }
+        if !self.halt.is_on() && self.take_in_next() == Pace::Busy {
+            return Pace::Busy;
         }
         self.expire_cancel()
     }
 
-    fn take_in_next(&mut self) -> bool {
-        if self.watcher.take_overflow() {
-            self.next_scan = Instant::now();
+    fn take_in_next(&mut self) -> Pace {
+        if self.watching.take_overflow() {
+            self.inbox.scan_soon();
         }
-        if self.overdue.is_due() {
+        if self.ledger.overdue.is_due() {
             self.answer_overdue();
-            return true;
+            return Pace::Busy;
         }
-        self.settling.take_due(&mut self.backlog);
-        if !self.backlog.is_empty() {
-            let has_room = self.has_room();
+        self.inbox.take_settled();
+        if !self.inbox.backlog.is_empty() {
+            let has_room = self.halt.has_room();
             let may_look = has_room && self.context.has_lock();
-            if may_look && let Some(name) = self.backlog.pop_front() {
+            if !may_look {
+                return Pace::Idle;
+            }
+            if let Some(name) = self.inbox.backlog.pop_front() {
                 self.look(&name);
             }
-            return may_look;
+            return Pace::Busy;
         }
-        self.end_pass();
-        if self.settle_nameless() {
-            return true;
+        self.halt.end_pass();
+        match self.ledger.settle_nameless(&self.inbox.names) {
+            NamelessFate::NoneWaited => {}
+            NamelessFate::Waits => return Pace::Busy,
+            NamelessFate::Withdrawn(id) => {
+                self.withdraw(&id);
+                return Pace::Busy;
+            }
         }
-        if Instant::now() >= self.next_scan {
+        if Instant::now() >= self.inbox.next_scan {
             self.rescan();
-            return true;
+            return Pace::Busy;
         }
-        let is_due = self.nameless.next_scan().is_some_and(|due| Instant::now() >= due);
-        if is_due {
+        if self.ledger.nameless.next_scan().is_some_and(|due| Instant::now() >= due) {
             self.look_for_names();
+            return Pace::Busy;
         }
-        is_due
+        Pace::Idle
+    }
+
+    fn expire_cancel(&mut self) -> Pace {
+        let Some(text) = self.requests.overdue_cancel() else { return Pace::Idle };
+        self.look_at_cancel_of(&text);
+        // One that cannot be removed is found again by the next scan.
+        self.requests.forget(&text);
+        Pace::Busy
     }
 
     /// When there is something to do although nothing happens.
@@ -311,134 +272,32 @@ impl<'c> Intake<'c> {
         if self.jobs.is_none() {
             return never();
         }
-        let (cancels, holds) = (self.cancels_due(), self.holds_due());
-        let due = match self.halt.until {
+        let (cancels, holds) = (self.requests.next_due(), self.holds.next_due(&self.ledger.queue));
+        let due = match self.halt.until() {
             Some(until) => [Some(until), cancels, holds, None, None, None],
             None => {
-                let (settling, overdue) = (self.settling.next_due(), self.overdue.next_due());
-                let names = self.nameless.next_scan();
-                [Some(self.next_scan), cancels, holds, settling, overdue, names]
+                let settling = self.inbox.settling.next_due();
+                let (overdue, names) =
+                    (self.ledger.overdue.next_due(), self.ledger.nameless.next_scan());
+                [Some(self.inbox.next_scan), cancels, holds, settling, overdue, names]
             }
         };
         due.into_iter().flatten().min().map_or_else(never, at)
     }
 
-    fn may_hand_out(&mut self) -> bool {
-        self.asked_at_ms = clock::unix_ms();
-        !self.context.is_paused()
-            && !self.is_halted()
-            && !self.overdue.is_due()
-            && self.active.len() < self.context.settings().max_concurrent
-            && self.queue.is_runnable(&self.holds, self.asked_at_ms)
-            && self.has_room()
-    }
-
-    /// Only called when a worker stands ready and [`Intake::may_hand_out`] was true.
-    fn next_job(&mut self) -> Job {
-        let taken = self.queue.take(&self.holds, self.asked_at_ms);
-        let Taken { lane, agent, item: mut claim, .. } =
-            taken.expect("invariant: the queue is runnable");
-        self.overdue.forget(claim.seq);
-        self.hand_on(&mut claim);
-        let probe = self.holds.let_through(&claim.id, agent, &lane, clock::unix_ms());
-        if probe {
-            log::info!("{} is let through, to see whether {agent} works again", claim.id);
-            self.save_holds();
-        }
-        let cancel = self.start_counting(&claim.id);
-        Job { claim, cancel, probe }
-    }
-
-    /// It leaves the queue, with what is in hand of it.
-    fn hand_on(&mut self, claim: &mut Claim) {
-        self.tell_names(claim);
-        self.in_hand_bytes -= claim.contents.as_ref().map_or(0, |contents| contents.bytes.len());
-    }
-
-    fn take_in(&mut self, event: Event) {
-        self.is_news = true;
-        match event {
-            Event::Attempt { id, number, elapsed } => {
-                self.context.works(Place::Start);
-                if let Some(running) = self.active.get_mut(&id) {
-                    let now = Instant::now();
-                    running.attempt = number;
-                    running.since = now.checked_sub(elapsed).unwrap_or(now);
-                }
-            }
-            Event::Closed { id } => {
-                if self.active.get(&id).is_some_and(|running| running.cancel.is_asked()) {
-                    self.remove_cancel(id.as_str());
-                }
-                if let Some(open) = self.leave(&id) {
-                    self.look_again_at(open.names);
-                }
-            }
-            Event::Left { id } => {
-                self.leave(&id);
-            }
-            Event::Back { claim, error } => {
-                log::warn!("{} waits: {error}", claim.id);
-                self.halt(Place::Start, &error);
-                if matches!(self.context.store.last_attempt(&claim.id), Ok(None)) {
-                    self.limit_wait(&claim);
-                }
-                self.put_back(claim);
-            }
-            Event::Again { claim } => self.put_back(claim),
-            Event::Parked { answering, error } => self.park(*answering, error),
-            Event::Nameless { claim } => self.nameless(claim),
-            Event::Notice(notice) => self.learn(&notice),
-        }
-    }
-
-    /// It is done with, or left to the next daemon.
-    fn leave(&mut self, id: &DispatchId) -> Option<Open> {
-        self.holds.gone(id);
-        let open = self.open.remove(id)?;
-        if self.active.remove(id).is_some() {
-            self.queue.release(&open.lane);
-        }
-        Some(open)
-    }
-
-    /// Nobody works on it any more, and it waits again, in its old place.
-    fn put_back(&mut self, mut claim: Claim) {
-        claim.names = Vec::new();
-        let (id, seq, lane) = (claim.id.clone(), claim.seq, claim.lane.clone());
-        self.holds.gone(&id);
-        let running = self.active.remove(&id);
-        self.queue.push(seq, &lane, claim.agent, claim);
-        // It may have turned out that its directory belongs to another project.
-        let occupied = self.open.get_mut(&id).map(|open| std::mem::replace(&mut open.lane, lane));
-        if let Some(occupied) = occupied {
-            self.queue.release(&occupied);
-        }
-        if running.is_some_and(|running| running.cancel.is_asked()) {
-            self.cancel(&id);
-        }
-    }
-
     /// Puts on the board what the heartbeat tells, if it changed.
     fn tell(&mut self) {
-        if !std::mem::take(&mut self.is_news) {
+        let ours = std::mem::take(&mut self.is_news);
+        let others = [self.ledger.take_news(), self.holds.take_news()];
+        if !ours && others == [false, false] {
             return;
         }
-        let session = |(id, running): (&DispatchId, &Running)| RunningSession {
-            id: id.to_string(),
-            project: self.open.get(id).map(|open| open.project.clone()).unwrap_or_default(),
-            attempt: running.attempt,
-            since: running.since,
-        };
-        let parked = self.parked.list();
-        let mut sessions: Vec<RunningSession> = self.active.iter().map(session).collect();
-        sessions.sort_by_key(|session| session.since);
         self.context.board.put(Snapshot {
-            queued: self.queue.len() + self.nameless.len(),
+            queued: self.ledger.waiting_count(),
             paused: self.context.is_paused(),
-            sessions,
-            parked,
-            holds: self.holds.list().iter().map(|h| (h.clone(), self.queue.held_by(h))).collect(),
+            sessions: self.ledger.sessions(),
+            parked: self.parked.list(),
+            holds: self.holds.list(&self.ledger.queue),
         });
         let _ = self.changed.try_send(());
     }

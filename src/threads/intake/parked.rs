@@ -4,16 +4,18 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
 use super::Intake;
+use crate::effects::error::Error;
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::dispatch::Lane;
 use crate::pure::trouble::Place;
+use crate::threads::Context;
 use crate::threads::conclude::Answering;
 use crate::threads::recover::{Recovered, recover_one};
 
-#[derive(Default)]
-pub(super) struct Parked {
+pub(super) struct Parked<'c> {
+    context: &'c Context,
     answers: BTreeMap<DispatchId, ParkedAnswer>,
     /// Claims of an earlier daemon that could not be read, and why.
     unread: BTreeMap<DispatchId, String>,
@@ -22,45 +24,86 @@ pub(super) struct Parked {
 struct ParkedAnswer {
     answering: Answering,
     error: String,
-    /// Nobody else may work in its project.
-    holds_lane: bool,
+    /// The project in which nobody else may work meanwhile.
+    busy_project: Option<Lane>,
 }
 
-impl Parked {
-    /// For the heartbeat: which, and why.
-    pub(super) fn list(&self) -> Vec<(String, String)> {
+/// What one more try did for a parked answer.
+enum Retried {
+    /// The answer is through. Its project is free from now on, if it was not.
+    Answered {
+        freed_project: Option<Lane>,
+    },
+    StaysParked(Error),
+}
+
+impl<'c> Parked<'c> {
+    pub fn new(context: &'c Context) -> Parked<'c> {
+        Parked { context, answers: BTreeMap::new(), unread: BTreeMap::new() }
+    }
+
+    /// Which dispatches are parked, and why: for the heartbeat.
+    pub fn list(&self) -> Vec<(String, String)> {
         let answers = self.answers.iter().map(|(id, parked)| (id.to_string(), &parked.error));
         let unread = self.unread.iter().map(|(id, error)| (id.to_string(), error));
         answers.chain(unread).map(|(id, error)| (id, error.clone())).collect()
     }
 
     /// Whether it is known that this id has a claim, and not what that says.
-    pub(super) fn is_unread(&self, id: &DispatchId) -> bool {
+    pub fn is_unread(&self, id: &DispatchId) -> bool {
         self.unread.contains_key(id)
+    }
+
+    /// Tries every answer once.
+    fn retry_answers(&mut self) -> Vec<(DispatchId, Retried)> {
+        let mut retried = Vec::new();
+        for (id, mut parked) in std::mem::take(&mut self.answers) {
+            match parked.answering.advance(self.context) {
+                Ok(()) => {
+                    log::info!("{id} is not parked any more");
+                    retried.push((id, Retried::Answered { freed_project: parked.busy_project }));
+                }
+                Err(e) => {
+                    parked.error = e.to_string();
+                    self.answers.insert(id.clone(), parked);
+                    retried.push((id, Retried::StaysParked(e)));
+                }
+            }
+        }
+        retried
+    }
+
+    /// Reads every claim that could not be read once more.
+    fn read_again(&mut self) -> Recovered {
+        let mut recovered = Recovered::default();
+        for (id, _) in std::mem::take(&mut self.unread) {
+            recover_one(self.context, id, &mut recovered);
+        }
+        recovered
     }
 }
 
 impl Intake<'_> {
-    /// Its owner gives its slot back; the project only if nothing of the session is left there.
+    /// The owner of an answer gives its slot back; the project only if nothing of the session is
+    /// left there.
     pub(super) fn park(&mut self, answering: Answering, error: String) {
         let id = answering.id().clone();
         log::warn!("{id} is parked, and looked at again: {error}");
-        self.context.audit.record("parked", id.as_str(), &[("reason", json!(error))]);
+        self.context.audit.tell(id.as_str(), &AuditEvent::Parked { reason: error.clone() });
         self.is_news = true;
-        self.holds.gone(&id);
-        let had_slot = self.active.remove(&id).is_some();
-        let holds_lane = had_slot && answering.is_project_busy();
-        if had_slot
-            && !holds_lane
-            && let Some(open) = self.open.get(&id)
-        {
-            let lane = open.lane.clone();
-            self.queue.release(&lane);
-        }
-        self.parked.answers.insert(id, ParkedAnswer { answering, error, holds_lane });
+        self.holds.forget_probe(&id);
+        let busy_project = match self.ledger.give_slot_back(&id) {
+            Some(lane) if answering.is_project_busy() => Some(lane),
+            Some(lane) => {
+                self.ledger.free_project(&lane);
+                None
+            }
+            None => None,
+        };
+        self.parked.answers.insert(id, ParkedAnswer { answering, error, busy_project });
     }
 
-    /// What could not be seen through or read at the start.
+    /// Parks what recovery could not see through or read.
     pub fn park_recovered(
         &mut self,
         parked: Vec<(Answering, String)>,
@@ -74,9 +117,9 @@ impl Intake<'_> {
         self.parked.unread.extend(unread);
     }
 
-    /// One try for each.
+    /// Tries once to go on with everything that is parked.
     pub(super) fn look_at_parked(&mut self) {
-        // Another daemon has found them too.
+        // The daemon that holds the directory now has found them too.
         if self.context.level.is_lost() {
             return;
         }
@@ -85,26 +128,22 @@ impl Intake<'_> {
     }
 
     fn look_at_parked_answers(&mut self) {
-        for (id, mut parked) in std::mem::take(&mut self.parked.answers) {
-            match parked.answering.advance(self.context) {
-                Ok(()) => {
-                    log::info!("{id} is not parked any more");
-                    self.remove_cancel(id.as_str());
+        for (id, retried) in self.parked.retry_answers() {
+            match retried {
+                Retried::Answered { freed_project } => {
+                    self.requests.remove_cancel(id.as_str());
                     self.is_news = true;
-                    if let Some(open) = self.open.remove(&id) {
-                        if parked.holds_lane {
-                            self.queue.release(&open.lane);
-                        }
-                        self.look_again_at(open.names);
+                    if let Some(lane) = freed_project {
+                        self.ledger.free_project(&lane);
+                    }
+                    if let Some(open) = self.ledger.close(&id) {
+                        self.inbox.look_again_at(open.names);
                     }
                 }
-                Err(e) => {
-                    if e.fault().is_everywhere() {
-                        self.halt(Place::Answer, &e.to_string());
-                    }
-                    parked.error = e.to_string();
-                    self.parked.answers.insert(id, parked);
+                Retried::StaysParked(e) if e.fault().is_everywhere() => {
+                    self.halt.begin(Place::Answer, &e.to_string());
                 }
+                Retried::StaysParked(_) => {}
             }
         }
         if self.parked.answers.is_empty() {
@@ -113,19 +152,16 @@ impl Intake<'_> {
     }
 
     fn look_at_unread(&mut self) {
-        let mut recovered = Recovered::default();
-        for (id, _) in std::mem::take(&mut self.parked.unread) {
-            recover_one(self.context, id, &mut recovered);
-        }
+        let recovered = self.parked.read_again();
         let Recovered { waiting, taken_up, notices, parked, unread, .. } = recovered;
-        self.recall_notices(notices);
+        self.holds.learn_earlier(notices);
         for claim in waiting {
-            self.recall(claim);
+            self.enqueue(claim);
         }
-        // A worker takes it up, as soon as one is free.
+        // A worker takes each up, as soon as one is free.
         for (mut claim, step) in taken_up {
             claim.resume = Some(step);
-            self.recall(claim);
+            self.enqueue(claim);
         }
         self.park_recovered(parked, unread);
     }

@@ -5,16 +5,16 @@
 
 use std::ffi::OsStr;
 
-use serde_json::json;
-
 use super::Intake;
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{IdOwner, Stamp};
 use crate::pure::answer;
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::{DispatchId, Rejection};
 
 impl Intake<'_> {
+    /// A file is no dispatch, or not yet: it is rejected once it has stood still for a while.
     pub(super) fn doubt(
         &mut self,
         name: &OsStr,
@@ -24,18 +24,17 @@ impl Intake<'_> {
     ) -> Result<()> {
         let settle = self.context.settings().settle;
         if rejection.reason.may_be_half_written()
-            && !self.settling.has_settled(name, &stamp, settle)
+            && !self.inbox.settling.has_settled(name, &stamp, settle)
         {
             return Ok(());
         }
-        self.settling.forget(name);
-        self.detach(name)?;
+        self.inbox.settling.forget(name);
+        self.inbox.detach(&mut self.ledger, name)?;
         self.reject(name, &rejection, stamp, sha256);
         Ok(())
     }
 
-    /// The reason first, then the answer to the sender, then the file: a crash in between repeats
-    /// it.
+    /// Writes the reason, answers the sender, moves the file: a crash in between repeats it.
     pub(super) fn reject(
         &mut self,
         name: &OsStr,
@@ -46,16 +45,18 @@ impl Intake<'_> {
         let file = name.to_string_lossy();
         match self.put_aside(name, rejection, &stamp, sha256) {
             Ok(()) => log::warn!("{file} is rejected: {}", rejection.error),
-            Err(e) if e.fault().is_everywhere() => return self.look_later(name, &e),
-            Err(e) => return self.leave_for_now(name, Some(stamp), &e),
+            Err(e) if e.fault().is_everywhere() => {
+                return self.inbox.look_later(&mut self.halt, name, &e);
+            }
+            Err(e) => return self.inbox.leave_for_now(&mut self.halt, name, Some(stamp), &e),
         }
         let id = rejection.id.as_ref().map_or(file.as_ref(), DispatchId::as_str);
-        let details = [
-            ("error", json!(rejection.error)),
-            ("reason", json!(rejection.reason.name())),
-            ("file", json!(file)),
-        ];
-        self.context.audit.record("schema_invalid", id, &details);
+        let event = AuditEvent::SchemaInvalid {
+            error: rejection.error.clone(),
+            reason: rejection.reason,
+            file: file.to_string(),
+        };
+        self.context.audit.tell(id, &event);
     }
 
     fn put_aside(
@@ -81,7 +82,7 @@ impl Intake<'_> {
     fn answer_rejection(&self, name: &OsStr, rejection: &Rejection) -> Result<()> {
         let store = &self.context.store;
         let Some(id) = rejection.answered_id(&name.to_string_lossy()) else { return Ok(()) };
-        let is_open = self.open.contains_key(&id);
+        let is_open = self.ledger.is_open(&id);
         if is_open || matches!(store.owner(&id)?, IdOwner::Dispatch { .. }) {
             return Ok(());
         }

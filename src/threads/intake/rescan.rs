@@ -1,23 +1,24 @@
 //! The look at everything: at the start, with each beat, and whenever events may be missing. It
 //! must be right without any event.
 //!
-//! Whoever takes the directories away takes some time for it, and what is made again in the middle
-//! of that goes too: for a while they are looked at, and watched anew, again and again.
+//! It only brings names and requests to where they are dealt with; a file's content is for the
+//! turns of the loop that follow. Where only the names of files matter, a smaller scan does.
 
 use std::time::Instant;
 
 use super::Intake;
-use super::inbox::Look;
+use super::inbox::ScanDepth;
+use super::watching::Events;
 use crate::effects::error::Result;
 use crate::pure::trouble::Place;
 
 impl Intake<'_> {
-    /// Looks at everything: directories first, then the watch, then what is there. In this order
-    /// nothing can slip through.
+    /// Looks at directories first, then the watch, then what is there: in this order nothing can
+    /// slip through.
     pub(super) fn rescan(&mut self) {
         let settings = &self.context.settings();
-        self.next_scan = Instant::now() + settings.poll;
-        self.begin_pass();
+        self.inbox.next_scan = Instant::now() + settings.poll;
+        self.halt.begin_pass();
         if !self.context.has_lock() {
             return;
         }
@@ -27,55 +28,35 @@ impl Intake<'_> {
                     log::warn!("{dir}");
                 }
             }
-            Err(e) => return self.inbox_failed(Place::Inbox, &e),
+            Err(e) => return self.halt.inbox_failed(Place::Inbox, &e),
         }
-        let is_unquiet = match self.look_at_watched() {
-            Ok(is_unquiet) => is_unquiet,
-            Err(e) => return self.inbox_failed(Place::Inbox, &e),
+        let events = match self.watching.look() {
+            Ok(events) => events,
+            Err(e) => return self.halt.inbox_failed(Place::Inbox, &e),
         };
-        match self.scan(Look::Closely) {
-            Ok(()) if self.is_watching && !is_unquiet => {
-                self.next_scan = Instant::now() + settings.heartbeat
+        match (self.scan(ScanDepth::KnownFilesToo), events) {
+            (Ok(()), Events::AreReliable) => {
+                self.inbox.next_scan = Instant::now() + settings.heartbeat;
             }
-            Ok(()) => {}
-            Err(e) => self.inbox_failed(Place::Inbox, &e),
+            (Ok(()), Events::MayBeMissing) => {}
+            (Err(e), _) => self.halt.inbox_failed(Place::Inbox, &e),
         }
-        if !self.holds_are_saved {
-            self.save_holds();
-        }
+        self.holds.save_if_behind();
         self.look_at_requests();
         self.look_at_parked();
     }
 
-    /// Said once when it stops to work, and once when it works again.
-    fn watch(&mut self) {
-        let was_watching = self.watched.is_none() || self.is_watching;
-        let watched = self.watcher.watch();
-        self.is_watching = watched.is_ok();
-        match watched {
-            Err(e) if was_watching => {
-                log::warn!("{e}; looking every {:?} instead", self.context.settings().poll);
-            }
-            Ok(()) if !was_watching => log::info!("watching works again"),
-            Ok(()) | Err(_) => {}
-        }
+    fn scan(&mut self, depth: ScanDepth) -> Result<()> {
+        self.inbox.scan(depth)?;
+        self.ledger.nameless.scanned();
+        Ok(())
     }
 
-    /// Watches anew what was taken away and made again. True: that was a moment ago, and whoever
-    /// did it may not be through.
-    fn look_at_watched(&mut self) -> Result<bool> {
-        let store = &self.context.store;
-        let dirs = [store.drop_zone_identity()?, store.control_dir_identity()?];
-        let now = Instant::now();
-        if self.watched.is_some_and(|watched| watched != dirs) {
-            self.unquiet_until = now + 2 * self.context.settings().poll;
+    /// Reads the names of the drop zone, for claims that lost theirs.
+    pub(super) fn look_for_names(&mut self) {
+        self.ledger.nameless.begin_scan();
+        if let Err(e) = self.scan(ScanDepth::NewNames) {
+            self.halt.inbox_failed(Place::Inbox, &e);
         }
-        let is_unquiet = now < self.unquiet_until;
-        if !self.is_watching || is_unquiet || self.watched.is_none() {
-            self.watch();
-            self.watched = Some(dirs);
-            self.context.audit.follow();
-        }
-        Ok(is_unquiet)
     }
 }

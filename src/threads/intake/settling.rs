@@ -1,7 +1,7 @@
 //! Files that may be half-written: what is not JSON yet is looked at again until it stands still,
 //! by our own clock. A sender's clock, or one that is set, must not make a file look finished.
 //!
-//! Keeps only what it has seen of a file; what becomes of it, [`super::inbox`] decides.
+//! This module keeps only what it has seen of a file; what becomes of that, `reject` decides.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -18,7 +18,7 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    /// True once the file has stood still for `settle`.
+    /// Whether the file has stood still for `settle` by now.
     pub fn has_settled(&mut self, name: &OsStr, stamp: &Stamp, settle: Duration) -> bool {
         let now = Instant::now();
         match self.files.get(name) {

@@ -9,12 +9,12 @@ mod answer;
 mod resume;
 mod start;
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use self::start::NotStarted;
 use super::attempt::{Running, Settled};
 use super::recover::in_inbox;
+use super::signals::DrainSignal;
 use super::watch::Watched;
 use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
@@ -34,14 +34,9 @@ pub use resume::take_up;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The thread's loop, until intake hangs up.
-pub fn run(
-    context: &Context,
-    jobs: &Receiver<Job>,
-    events: &Sender<Event>,
-    running: &Receiver<Infallible>,
-) {
+pub fn run(context: &Context, jobs: &Receiver<Job>, events: &Sender<Event>, drain: &DrainSignal) {
     for job in jobs {
-        let worker = Worker { context, events, running };
+        let worker = Worker { context, events, drain };
         worker.report(|| worker.work(job));
     }
 }
@@ -49,7 +44,7 @@ pub fn run(
 struct Worker<'c> {
     context: &'c Context,
     events: &'c Sender<Event>,
-    running: &'c Receiver<Infallible>,
+    drain: &'c DrainSignal,
 }
 
 /// A dispatch on its way through its attempts to its answer.
@@ -278,7 +273,7 @@ impl Worker<'_> {
             };
             let timer = after(wait);
             select_biased! {
-                recv(self.running) -> _ => {}
+                recv(self.drain.receiver()) -> _ => {}
                 recv(timer) -> _ => {}
             }
         }

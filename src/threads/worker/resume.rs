@@ -3,10 +3,9 @@
 //!
 //! Nothing is started here: a retry goes back into the queue, first in line.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
 
 use super::{Course, Opened, Worker};
 use crate::effects::clock;
@@ -23,6 +22,7 @@ use crate::threads::attempt::{Running, Settled, mark_by_name};
 use crate::threads::conclude::{Answering, see_through};
 use crate::threads::follow::Follower;
 use crate::threads::recover::in_inbox;
+use crate::threads::signals::DrainSignal;
 use crate::threads::{Cancel, Context, Event, Unwritten, persist};
 
 /// What the records of an attempt say.
@@ -42,9 +42,9 @@ pub fn take_up(
     resume: Resume,
     cancel: &Cancel,
     events: &Sender<Event>,
-    running: &Receiver<Infallible>,
+    drain: &DrainSignal,
 ) {
-    let worker = Worker { context, events, running };
+    let worker = Worker { context, events, drain };
     worker.report(|| worker.resume(claim, resume, cancel));
 }
 

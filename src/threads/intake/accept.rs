@@ -1,0 +1,282 @@
+//! From a file in the drop zone to an accepted dispatch: read once, judged, and let in if it is
+//! valid and its id is free. What is not valid goes to `reject`.
+//!
+//! A file is judged by the bytes that were read and by nothing else. What cannot be dealt with now
+//! is left where it is and looked at again: an error of ours is no word against a file.
+
+use std::ffi::OsStr;
+use std::io;
+
+use super::Intake;
+use crate::effects::error::Result;
+use crate::effects::project;
+use crate::effects::store::{Claim, Contents, Dropped, IdOwner, InboxName, Inspected};
+use crate::pure::audit_event::AuditEvent;
+use crate::pure::claim::hex;
+use crate::pure::clip::one_line;
+use crate::pure::digest::sha256_of_hex;
+use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
+use crate::pure::queue::Seq;
+use crate::pure::report::{ErrorType, Status};
+use crate::pure::trouble::{Fault, Place};
+
+/// How much of what a sender wrote a line shows, in characters.
+const SHOWN_CHARS_MAX: usize = 100;
+
+impl Intake<'_> {
+    /// One look at one name.
+    pub(super) fn look(&mut self, name: &OsStr) {
+        match self.try_look(name) {
+            Err(e) if e.fault().is_everywhere() => {
+                self.inbox.look_later(&mut self.halt, name, &e);
+            }
+            Err(e) => self.inbox.leave_for_now(&mut self.halt, name, None, &e),
+            Ok(()) => {}
+        }
+    }
+
+    fn try_look(&mut self, name: &OsStr) -> Result<()> {
+        let Some(stamp) = self.context.store.stamp_inbox(name)? else {
+            self.inbox.name_is_gone(&mut self.ledger, name);
+            return Ok(());
+        };
+        if self.inbox.names.is_seen(name, &stamp) {
+            return Ok(());
+        }
+        let inspected = match self.context.store.inspect(name, stamp) {
+            Err(e) if e.fault() != Fault::Shortage => {
+                self.inbox.leave_for_now(&mut self.halt, name, Some(stamp), &e);
+                return Ok(());
+            }
+            inspected => inspected?,
+        };
+        match inspected {
+            Inspected::Gone => {
+                self.inbox.name_is_gone(&mut self.ledger, name);
+                Ok(())
+            }
+            Inspected::Changing(stamp) => {
+                let rejection =
+                    Rejection::new(Reason::NotJson, "it kept changing while it was read");
+                self.doubt(name, rejection, stamp, None)
+            }
+            Inspected::Refused(rejection, stamp) => self.doubt(name, rejection, stamp, None),
+            Inspected::Read(dropped) => self.judge(dropped),
+        }
+    }
+
+    fn judge(&mut self, dropped: Dropped) -> Result<()> {
+        if self.inbox.is_still_its_file(&self.ledger, &dropped) {
+            self.inbox.settling.forget(&dropped.name);
+            self.inbox.names.note(dropped.name, dropped.stamp);
+            return Ok(());
+        }
+        let ttl_seconds_min = self.context.settings().min_ttl_seconds;
+        let names = self.context.drivers.names();
+        match dispatch::parse(&dropped.bytes, ttl_seconds_min, names) {
+            Ok(dispatch) => {
+                self.inbox.settling.forget(&dropped.name);
+                self.inbox.detach(&mut self.ledger, &dropped.name)?;
+                self.admit(dropped, dispatch);
+                Ok(())
+            }
+            Err(rejection) => {
+                self.doubt(&dropped.name, rejection, dropped.stamp, Some(&dropped.sha256))
+            }
+        }
+    }
+
+    /// Takes a valid dispatch: a new one, a known one, or one with somebody else's id.
+    fn admit(&mut self, dropped: Dropped, dispatch: Dispatch) {
+        let store = &self.context.store;
+        if self.parked.is_unread(&dispatch.id) {
+            // Perhaps it is this very file's claim that cannot be read.
+            self.inbox.keep_unmoved(dropped.name, dropped.stamp);
+            return;
+        }
+        let Some(open) = self.ledger.open(&dispatch.id) else {
+            // Nearly all that is in `active/` is known here; the rest is met by the acceptance,
+            // which then asks for all.
+            let owner = store.owner_elsewhere(&dispatch.id);
+            return self.admit_or_refuse(dropped, dispatch, owner);
+        };
+        // What is known here counts, whatever a session made of the folder, but for the news that
+        // it is answered. Where nothing says any more what was accepted, its answer decides.
+        let known = open.sha256.map_or_else(|| dropped.sha256.clone(), |sha256| hex(&sha256));
+        let owner = match store.owner(&dispatch.id) {
+            Ok(IdOwner::Dispatch { is_answered: true, sha256 }) => {
+                Ok(IdOwner::Dispatch { is_answered: true, sha256 })
+            }
+            Ok(_) => Ok(IdOwner::Dispatch { sha256: Some(known), is_answered: false }),
+            Err(e) => Err(e),
+        };
+        self.admit_or_refuse(dropped, dispatch, owner);
+    }
+
+    fn admit_or_refuse(&mut self, dropped: Dropped, dispatch: Dispatch, owner: Result<IdOwner>) {
+        match owner {
+            Ok(IdOwner::Nobody) => self.accept(dropped, dispatch, false),
+            Ok(IdOwner::Rejection) => self.accept(dropped, dispatch, true),
+            Ok(IdOwner::Dispatch { sha256, is_answered })
+                if sha256.as_ref() == Some(&dropped.sha256) =>
+            {
+                self.redelivered(dropped, &dispatch.id, is_answered);
+            }
+            Ok(IdOwner::Dispatch { .. }) => {
+                let error = format!("{} has been dispatched before: use a new id", dispatch.id);
+                let rejection = Rejection {
+                    id: Some(dispatch.id),
+                    ..Rejection::new(Reason::DuplicateId, error)
+                };
+                self.reject(&dropped.name, &rejection, dropped.stamp, Some(&dropped.sha256));
+            }
+            Err(e) => self.inbox.not_taken(&mut self.halt, &dropped, &e),
+        }
+    }
+
+    // --------------------------------------------------------------------------------- redelivered
+
+    /// The same bytes came again: those of an open dispatch, a repetition, or a removal that a
+    /// power cut took back.
+    fn redelivered(&mut self, dropped: Dropped, id: &DispatchId, is_answered: bool) {
+        if !is_answered {
+            return match self.ledger.is_open(id) {
+                true => self.same_bytes_again(dropped, id),
+                false => self.inbox.names.note(dropped.name, dropped.stamp),
+            };
+        }
+        self.audit_redelivered(&dropped.name, id);
+        let name = dropped.name.display();
+        match self.context.store.remove_redelivered(&dropped, id) {
+            Ok(()) => {
+                let why = "has been answered, and these are the same bytes";
+                log::warn!("{name} is removed: {id} {why}; to run it again use a new id");
+            }
+            Err(e) => self.inbox.not_taken(&mut self.halt, &dropped, &e),
+        }
+    }
+
+    /// The bytes of an open dispatch stand under another name: renamed, copied, delivered twice.
+    /// While the dispatch waits that is one of its names, and so it is while it runs and has no
+    /// other; else the file has served its purpose.
+    fn same_bytes_again(&mut self, dropped: Dropped, id: &DispatchId) {
+        self.audit_redelivered(&dropped.name, id);
+        let has_begun = self.ledger.active(id).is_some_and(|active| active.cancel.has_begun());
+        if has_begun && self.inbox.has_another_name(&self.ledger, id, &dropped.name) {
+            let store = &self.context.store;
+            // The other one may go at any moment, and a power cut take the acceptance: then this
+            // one was the last.
+            let kept = store.keep_acceptance(id);
+            if let Err(e) = kept.and_then(|()| store.remove_redelivered(&dropped, id)) {
+                self.inbox.not_taken(&mut self.halt, &dropped, &e);
+            }
+            return;
+        }
+        log::info!("{} is another name of {id}", dropped.name.display());
+        self.inbox.belongs(&mut self.ledger, &dropped.name, Some(dropped.stamp), id);
+    }
+
+    fn audit_redelivered(&self, name: &OsStr, id: &DispatchId) {
+        let file = name.to_string_lossy().into_owned();
+        self.context.audit.tell(id.as_str(), &AuditEvent::Redelivered { file });
+    }
+
+    // ------------------------------------------------------------------------------------ accepted
+
+    fn accept(&mut self, dropped: Dropped, dispatch: Dispatch, was_rejected: bool) {
+        let store = &self.context.store;
+        let seq: Seq = self.ledger.next_seq();
+        let prepared =
+            store.drop_zone_identity().and_then(|dir| store.prepare(&dropped, &dispatch, seq, dir));
+        // The line first: after a crash here it comes a second time, and never not at all.
+        let accepted = prepared.and_then(|prepared| {
+            self.audit_received(&dropped, &dispatch);
+            store.accept(prepared)
+        });
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                let owner = store.owner(&dispatch.id);
+                return self.admit_or_refuse(dropped, dispatch, owner);
+            }
+            Err(e) => return self.inbox.not_taken(&mut self.halt, &dropped, &e),
+        };
+        self.context.works(Place::Inbox);
+        if was_rejected && let Err(e) = store.remove_rejection_report(&dispatch.id) {
+            log::warn!("{e}");
+        }
+        let claim = self.claim_of(&dropped, &dispatch, seq, accepted.at_ms());
+        let name = &dropped.name;
+        if !self.context.programs().contains_key(dispatch.target_agent) {
+            let target_agent = dispatch.target_agent.to_string();
+            let event = AuditEvent::UnsupportedAgent { target_agent };
+            self.context.audit.tell(dispatch.id.as_str(), &event);
+            tell_accepted(name, &dispatch, None);
+            let error = format!("unsupported agent: {}", dispatch.target_agent);
+            let kind = ErrorType::UnsupportedAgent;
+            self.enter(&claim);
+            let contents = Contents { accepted, bytes: dropped.bytes, dispatch };
+            return self.answer_now(claim, contents, None, (Status::Failed, kind, &error));
+        }
+        tell_accepted(name, &dispatch, Some(1 + self.ledger.queue.len()));
+        self.let_wait(claim, Contents { accepted, bytes: dropped.bytes, dispatch });
+    }
+
+    /// A dispatch that has just been accepted waits, unless it was cancelled before it came.
+    fn let_wait(&mut self, mut claim: Claim, contents: Contents) {
+        let id = claim.id.clone();
+        self.ledger.keep_contents(&mut claim, contents);
+        self.enqueue(claim);
+        if self.requests.was_cancelled_before(&id) {
+            return self.cancel(&id);
+        }
+        if !self.may_hand_out() || self.ledger.queue.len() > 1 {
+            let queue_depth = self.ledger.queue.len();
+            self.context.audit.tell(id.as_str(), &AuditEvent::Queued { queue_depth });
+            log::debug!("{id} is queued");
+        }
+    }
+
+    fn claim_of(
+        &self,
+        dropped: &Dropped,
+        dispatch: &Dispatch,
+        seq: Seq,
+        accepted_at_ms: i64,
+    ) -> Claim {
+        let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
+        Claim {
+            id: dispatch.id.clone(),
+            seq,
+            lane: project::lane(&dir),
+            agent: dispatch.target_agent,
+            sha256: sha256_of_hex(&dropped.sha256),
+            names: vec![InboxName { name: dropped.name.clone(), seen: Some(dropped.stamp) }],
+            is_detached: false,
+            project: dispatch.project.as_str().into(),
+            accepted_at_ms,
+            folder: None,
+            contents: None,
+            resume: None,
+        }
+    }
+
+    fn audit_received(&self, dropped: &Dropped, dispatch: &Dispatch) {
+        let (audit, id) = (&self.context.audit, dispatch.id.as_str());
+        let file = dropped.name.to_string_lossy().into_owned();
+        audit.tell(id, &AuditEvent::Received { file, sha256: dropped.sha256.clone() });
+        if !dispatch.unknown_fields.is_empty() {
+            let fields = dispatch.unknown_fields.clone();
+            audit.tell(id, &AuditEvent::UnknownFields { fields });
+        }
+    }
+}
+
+/// One line for people: what came, and when it is its turn.
+fn tell_accepted(name: &OsStr, dispatch: &Dispatch, position: Option<usize>) {
+    let Dispatch { id, target_agent, project, .. } = dispatch;
+    let (name, project) = (name.display(), one_line(project, SHOWN_CHARS_MAX));
+    let position = position.map(|number| format!(", number {number} in the queue"));
+    let position = position.unwrap_or_default();
+    log::info!("{id} is accepted from {name}: project {project}, agent {target_agent}{position}");
+}

@@ -1,0 +1,339 @@
+//! The ledger: every dispatch that is accepted and not answered, which of them wait and in what
+//! order, and which of them somebody works on.
+//!
+//! It is the one owner of the queue and of every waiting claim. It reads no file and decides
+//! nothing about one: what the drop zone says, its callers tell it. A dispatch stands in `open`
+//! from its acceptance to its answer, whatever else it stands in, since its id is taken that long.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::time::{Duration, Instant};
+
+use super::nameless::Nameless;
+use super::names::Names;
+use super::overdue::Overdue;
+use crate::effects::store::{Claim, Contents};
+use crate::pure::config::Settings;
+use crate::pure::digest::Sha256;
+use crate::pure::dispatch::DispatchId;
+use crate::pure::dispatch::Lane;
+use crate::pure::hold::Holds;
+use crate::pure::queue::{Queue, Seq, Taken};
+use crate::threads::heartbeat::RunningSession;
+use crate::threads::{Cancel, Context};
+
+/// Bytes of waiting dispatches that are kept in memory, so that they need not be read again. With
+/// what was parsed of them they take two or three times as much.
+const CONTENTS_BYTES_MAX: usize = 512 * 1024;
+
+pub(super) struct Ledger<'c> {
+    pub queue: Queue<Claim>,
+    /// Claims that wait outside the queue, because the names of their files are gone.
+    pub nameless: Nameless,
+    pub overdue: Overdue<'c>,
+    open: HashMap<DispatchId, OpenDispatch>,
+    active: HashMap<DispatchId, ActiveSession>,
+    next_seq: Seq,
+    /// The size of what waiting claims have in hand.
+    contents_bytes: usize,
+    /// The board is behind.
+    is_news: bool,
+}
+
+/// A dispatch between acceptance and answer.
+pub(super) struct OpenDispatch {
+    pub lane: Lane,
+    /// The digest of its bytes, if that is known.
+    pub sha256: Option<Sha256>,
+    /// The drop zone's files that hold its bytes.
+    pub names: Vec<OsString>,
+    /// Whether it has any names does not count any more.
+    pub is_detached: bool,
+    seq: Seq,
+    project: String,
+}
+
+impl OpenDispatch {
+    pub fn lose_name(&mut self, name: &OsStr) {
+        self.names.retain(|other| other != name);
+    }
+
+    /// What that file holds is another drop by now, or may be.
+    pub fn detach(&mut self, name: &OsStr) {
+        self.lose_name(name);
+        self.is_detached = true;
+    }
+}
+
+/// A dispatch that somebody works on.
+pub(super) struct ActiveSession {
+    pub cancel: Cancel,
+    attempt: u32,
+    since: Instant,
+}
+
+/// Whether a dispatch that comes back from its worker is still to be worked on.
+#[must_use]
+pub(super) enum ComesBack {
+    ToWait,
+    /// Its cancel was asked for, and nobody has heeded it.
+    ToBeCancelled,
+}
+
+/// What has become of a claim without names.
+pub(super) enum NamelessFate {
+    /// No claim waited for the last scan.
+    NoneWaited,
+    /// It waits on: in its old place, or for another scan.
+    Waits,
+    /// None of its names is left.
+    Withdrawn(DispatchId),
+}
+
+impl<'c> Ledger<'c> {
+    pub fn new(context: &'c Context) -> Ledger<'c> {
+        Ledger {
+            queue: Queue::new(context.settings().max_per_project),
+            nameless: Nameless::default(),
+            overdue: Overdue::new(context),
+            open: HashMap::new(),
+            active: HashMap::new(),
+            next_seq: 1,
+            contents_bytes: 0,
+            is_news: true,
+        }
+    }
+
+    pub fn follow_settings(&mut self, settings: &Settings) {
+        self.queue.limit_lanes(settings.max_per_project);
+        self.overdue.follow_settings(&self.queue);
+    }
+
+    // ------------------------------------------------------------------------------ what is known
+
+    pub fn is_open(&self, id: &DispatchId) -> bool {
+        self.open.contains_key(id)
+    }
+
+    pub fn open(&self, id: &DispatchId) -> Option<&OpenDispatch> {
+        self.open.get(id)
+    }
+
+    pub fn open_mut(&mut self, id: &DispatchId) -> Option<&mut OpenDispatch> {
+        self.open.get_mut(id)
+    }
+
+    pub fn active(&self, id: &DispatchId) -> Option<&ActiveSession> {
+        self.active.get(id)
+    }
+
+    pub fn active_count(&self) -> usize {
+        self.active.len()
+    }
+
+    /// How many wait, in the queue or for a name.
+    pub fn waiting_count(&self) -> usize {
+        self.queue.len() + self.nameless.len()
+    }
+
+    pub fn next_seq(&self) -> Seq {
+        self.next_seq
+    }
+
+    /// Whether the board is behind on anything here, since the last call.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
+    }
+
+    /// The sessions for the board, the longest first.
+    pub fn sessions(&self) -> Vec<RunningSession> {
+        let session = |(id, active): (&DispatchId, &ActiveSession)| RunningSession {
+            id: id.to_string(),
+            project: self.open.get(id).map(|open| open.project.clone()).unwrap_or_default(),
+            attempt: active.attempt,
+            since: active.since,
+        };
+        let mut sessions: Vec<RunningSession> = self.active.iter().map(session).collect();
+        sessions.sort_by_key(|session| session.since);
+        sessions
+    }
+
+    // ------------------------------------------------------------------------- into the ledger
+
+    /// Opens a dispatch. Its names are for [`super::inbox::Inbox::belongs`] to enter.
+    pub fn enter(&mut self, claim: &Claim) {
+        self.next_seq = self.next_seq.max(claim.seq + 1);
+        let open = OpenDispatch {
+            lane: claim.lane.clone(),
+            sha256: claim.sha256,
+            names: Vec::with_capacity(claim.names.len()),
+            is_detached: claim.is_detached,
+            seq: claim.seq,
+            project: claim.project.to_string(),
+        };
+        self.open.insert(claim.id.clone(), open);
+        self.is_news = true;
+    }
+
+    /// Puts what was read of a new dispatch in hand, if there is room for it.
+    pub fn keep_contents(&mut self, claim: &mut Claim, contents: Contents) {
+        let bytes = contents.bytes.len();
+        if self.contents_bytes + bytes <= CONTENTS_BYTES_MAX {
+            self.contents_bytes += bytes;
+            claim.contents = Some(Box::new(contents));
+        }
+    }
+
+    /// An entered dispatch waits for its first turn from now on.
+    pub fn enqueue(&mut self, claim: Claim) {
+        self.overdue.limit_wait(&claim);
+        self.queue_up(claim);
+    }
+
+    /// Puts a claim into the queue, in the place that its number of acceptance gives it.
+    fn queue_up(&mut self, mut claim: Claim) {
+        claim.names = Vec::new();
+        self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
+    }
+
+    /// Counts an entered dispatch that somebody works on already. Gives the line by which it can be
+    /// cancelled.
+    pub fn adopt(&mut self, claim: &Claim) -> Cancel {
+        self.queue.occupy(&claim.lane);
+        let cancel = self.start_counting(&claim.id);
+        cancel.begin();
+        cancel
+    }
+
+    // ---------------------------------------------------------------------------- to a worker
+
+    /// Takes the first claim that may run. Only called when the queue is runnable.
+    pub fn take(&mut self, holds: &Holds, now_ms: i64) -> Taken<Claim> {
+        let taken = self.queue.take(holds, now_ms).expect("invariant: the queue is runnable");
+        self.overdue.forget(taken.seq);
+        taken
+    }
+
+    /// Gives a claim that leaves the queue what it takes along: where its files lie, and that what
+    /// it has in hand is no longer counted here.
+    pub fn hand_on(&mut self, claim: &mut Claim, names: &Names) {
+        if let Some(open) = self.open.get(&claim.id) {
+            claim.names = open.names.iter().map(|name| names.inbox_name(name)).collect();
+            claim.is_detached = open.is_detached;
+        }
+        self.contents_bytes -= contents_bytes(claim);
+    }
+
+    pub fn start_counting(&mut self, id: &DispatchId) -> Cancel {
+        let cancel = Cancel::default();
+        let active = ActiveSession { cancel: cancel.clone(), attempt: 1, since: Instant::now() };
+        self.active.insert(id.clone(), active);
+        self.is_news = true;
+        cancel
+    }
+
+    /// An attempt started that long ago.
+    pub fn attempt_started(&mut self, id: &DispatchId, number: u32, elapsed: Duration) {
+        if let Some(active) = self.active.get_mut(id) {
+            let now = Instant::now();
+            active.attempt = number;
+            active.since = now.checked_sub(elapsed).unwrap_or(now);
+        }
+    }
+
+    // ------------------------------------------------------------------------ back from a worker
+
+    /// A dispatch is done with, or left to the next daemon.
+    pub fn leave(&mut self, id: &DispatchId) -> Option<OpenDispatch> {
+        let open = self.open.remove(id)?;
+        if self.active.remove(id).is_some() {
+            self.queue.release(&open.lane);
+        }
+        Some(open)
+    }
+
+    /// Nobody works on this claim any more, and it waits again, in its old place.
+    pub fn put_back(&mut self, claim: Claim) -> ComesBack {
+        let (id, lane) = (claim.id.clone(), claim.lane.clone());
+        let active = self.active.remove(&id);
+        self.queue_up(claim);
+        // It may have turned out that its directory belongs to another project.
+        let occupied = self.open.get_mut(&id).map(|open| std::mem::replace(&mut open.lane, lane));
+        if let Some(occupied) = occupied {
+            self.queue.release(&occupied);
+        }
+        comes_back(active)
+    }
+
+    /// Nobody works on this claim any more, and it waits until a scan finds a name of its again.
+    pub fn put_aside_nameless(&mut self, claim: Claim) -> ComesBack {
+        let active = self.active.remove(&claim.id);
+        self.queue.release(&claim.lane);
+        self.contents_bytes += contents_bytes(&claim);
+        self.nameless.add(claim);
+        comes_back(active)
+    }
+
+    /// A dispatch gives its slot back, if it had one, and stays open. Gives the project that it
+    /// occupies still, until [`Ledger::free_project`].
+    pub fn give_slot_back(&mut self, id: &DispatchId) -> Option<Lane> {
+        self.active.remove(id)?;
+        self.open.get(id).map(|open| open.lane.clone())
+    }
+
+    pub fn free_project(&mut self, lane: &Lane) {
+        self.queue.release(lane);
+    }
+
+    // -------------------------------------------------------------------------- out of the ledger
+
+    /// Takes a claim out of where it waits. `None`: it does not wait, or a session of it may still
+    /// run, and whoever takes that up is asked instead.
+    pub fn take_out(&mut self, id: &DispatchId) -> Option<Claim> {
+        let open = self.open.get(id)?;
+        let (seq, lane) = (open.seq, open.lane.clone());
+        let waiting = self.queue.remove(seq, &lane).or_else(|| self.nameless.take(seq));
+        let claim = waiting?;
+        if claim.resume.is_some() {
+            self.queue.push(seq, &lane, claim.agent, claim);
+            return None;
+        }
+        self.overdue.forget(seq);
+        self.is_news = true;
+        Some(claim)
+    }
+
+    /// A dispatch that nobody works on is answered.
+    pub fn close(&mut self, id: &DispatchId) -> Option<OpenDispatch> {
+        self.open.remove(id)
+    }
+
+    /// Everything that the last scan found has been looked at: sees what has become of one claim
+    /// that waited for that.
+    pub fn settle_nameless(&mut self, names: &Names) -> NamelessFate {
+        let Some(claim) = self.nameless.take_looked_for() else { return NamelessFate::NoneWaited };
+        let Some(open) = self.open.get(&claim.id) else { return NamelessFate::Waits };
+        let is_known = |name: &OsString| names.seen(name).is_some();
+        if open.is_detached || open.names.iter().any(is_known) {
+            self.overdue.limit_wait_if_new(&claim);
+            self.queue_up(claim);
+            return NamelessFate::Waits;
+        }
+        let (id, is_in_doubt) = (claim.id.clone(), !open.names.is_empty());
+        // Where one of its names stands with something that is still being written, the next look
+        // tells.
+        self.nameless.add(claim);
+        if is_in_doubt { NamelessFate::Waits } else { NamelessFate::Withdrawn(id) }
+    }
+}
+
+fn comes_back(active: Option<ActiveSession>) -> ComesBack {
+    match active {
+        Some(active) if active.cancel.is_asked() => ComesBack::ToBeCancelled,
+        Some(_) | None => ComesBack::ToWait,
+    }
+}
+
+fn contents_bytes(claim: &Claim) -> usize {
+    claim.contents.as_ref().map_or(0, |contents| contents.bytes.len())
+}

@@ -1,0 +1,252 @@
+//! Requests as files: cancel, pause, resume, release. A cancel file stays until its dispatch is
+//! answered, so that a crash repeats it; one whose dispatch never came goes after a while.
+//!
+//! An event is one name, and only that is looked at: thousands of requests must not cost a look at
+//! all of them each. Whoever calls has asked for the lock: what another daemon holds is not to be
+//! taken away from it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::Intake;
+use super::ignored::Ignored;
+use super::ledger::Ledger;
+use crate::effects::error::Result;
+use crate::effects::store::{IdOwner, Request, cancel_request, control_request};
+use crate::pure::audit_event::AuditEvent;
+use crate::pure::dispatch::DispatchId;
+use crate::pure::trouble::Place;
+use crate::threads::Context;
+
+/// Since when cancels stand there whose dispatches are not known. Whether they still do, the disk
+/// says.
+pub(super) struct Requests<'c> {
+    context: &'c Context,
+    waiting: HashMap<String, Instant>,
+    /// The same, the oldest first.
+    by_age: BTreeSet<(Instant, String)>,
+}
+
+/// The requests that stand on disk, but for those about the pause.
+#[derive(Default)]
+struct StandingRequests {
+    /// What stands behind `cancel-`.
+    cancels: BTreeSet<String>,
+    /// Releases, and names in `control/` that are no requests.
+    others: Vec<OsString>,
+}
+
+impl<'c> Requests<'c> {
+    pub fn new(context: &'c Context) -> Requests<'c> {
+        Requests { context, waiting: HashMap::new(), by_age: BTreeSet::new() }
+    }
+
+    /// When the first cancel has waited long enough.
+    pub fn next_due(&self) -> Option<Instant> {
+        let (since, _) = self.by_age.first()?;
+        Some(*since + self.context.settings().cancel_keep)
+    }
+
+    /// The cancel that has waited longest, if its time is over.
+    pub fn overdue_cancel(&self) -> Option<String> {
+        let is_over = self.next_due().is_some_and(|due| Instant::now() >= due);
+        if !is_over || !self.context.has_lock() {
+            return None;
+        }
+        self.by_age.first().map(|(_, id)| id.clone())
+    }
+
+    /// Begins to count how long a cancel waits, if nobody has. Gives since when it waits.
+    fn wait(&mut self, id: &str) -> Instant {
+        if let Some(since) = self.waiting.get(id) {
+            return *since;
+        }
+        let now = Instant::now();
+        self.waiting.insert(id.into(), now);
+        self.by_age.insert((now, id.into()));
+        now
+    }
+
+    /// A cancel waits no longer.
+    pub fn forget(&mut self, id: &str) {
+        if let Some(since) = self.waiting.remove(id) {
+            self.by_age.remove(&(since, id.to_string()));
+        }
+    }
+
+    /// Reads what stands on disk. With an error comes what was read before it.
+    fn scan(&self) -> (StandingRequests, Result<()>) {
+        let (mut found, mut control) = (StandingRequests::default(), Vec::new());
+        let store = &self.context.store;
+        let scanned = store.scan_control(&mut |name| control.push(name)).and_then(|()| {
+            store.scan_drop_zone(&mut |name, _| {
+                if let Some(Request::Cancel(id)) = cancel_request(&name) {
+                    found.cancels.insert(text_of(id));
+                }
+            })
+        });
+        for name in control {
+            match control_request(&name) {
+                // One that stands in both places is one.
+                Some(Request::Cancel(id)) => drop(found.cancels.insert(text_of(id))),
+                Some(Request::Pause | Request::Resume) => {}
+                Some(Request::Release(_)) | None => found.others.push(name),
+            }
+        }
+        // One that was taken back waits no longer.
+        found.cancels.extend(self.waiting.keys().cloned());
+        (found, scanned)
+    }
+
+    /// Pauses the daemon, or ends the pause, as the files say.
+    fn follow_pause(&self) {
+        let store = &self.context.store;
+        if store.is_resume_asked()
+            && let Err(e) = store.resume()
+        {
+            log::error!("{e}");
+        }
+        let paused = store.is_paused();
+        if self.context.paused.swap(paused, Ordering::AcqRel) != paused {
+            let (event, word) = if paused {
+                (AuditEvent::Paused, "paused")
+            } else {
+                (AuditEvent::Resumed, "resumed")
+            };
+            self.context.audit.tell("", &event);
+            log::info!("{word}");
+        }
+    }
+
+    /// Looks at the cancel file of that id, if there is one. Gives the open dispatch that it
+    /// cancels. What is no plain file cancels nothing.
+    fn look_at_cancel(
+        &mut self,
+        text: &str,
+        ledger: &Ledger,
+        ignored: &mut Ignored,
+    ) -> Option<DispatchId> {
+        if !self.context.store.is_cancel_asked(text) {
+            self.forget(text);
+            let name = OsString::from(format!("cancel-{text}"));
+            // Something else than a plain file stands there.
+            if matches!(self.context.store.stamp_inbox(&name), Ok(Some(_))) {
+                ignored.tell_once(name, "a request is an empty file");
+            }
+            return None;
+        }
+        match DispatchId::parse(text) {
+            Some(id) if ledger.is_open(&id) => return Some(id),
+            Some(id) if self.is_answered(&id) => {
+                self.context.audit.tell(text, &AuditEvent::CancelIgnored);
+                self.drop_cancel(text);
+            }
+            _ => self.keep_for_a_while(text),
+        }
+        None
+    }
+
+    fn is_answered(&self, id: &DispatchId) -> bool {
+        matches!(self.context.store.owner(id), Ok(IdOwner::Dispatch { .. }))
+    }
+
+    /// The dispatch of this cancel may still come.
+    fn keep_for_a_while(&mut self, id: &str) {
+        let since = self.wait(id);
+        if since.elapsed() >= self.context.settings().cancel_keep {
+            self.context.audit.tell(id, &AuditEvent::CancelIgnored);
+            self.drop_cancel(id);
+        }
+    }
+
+    fn drop_cancel(&mut self, id: &str) {
+        self.forget(id);
+        self.remove_cancel(id);
+    }
+
+    /// Removes a cancel that is on record, or whose time is over.
+    pub fn remove_cancel(&self, id: &str) {
+        if self.context.level.is_lost() {
+            return;
+        }
+        if let Err(e) = self.context.store.remove_cancel(id) {
+            log::error!("{e}");
+        }
+    }
+
+    /// Whether a cancel came before its dispatch, and stands there still.
+    pub fn was_cancelled_before(&mut self, id: &DispatchId) -> bool {
+        let id = id.as_str();
+        if !self.waiting.contains_key(id) {
+            return false;
+        }
+        let is_asked = self.context.store.is_cancel_asked(id);
+        if !is_asked {
+            self.forget(id);
+        }
+        is_asked
+    }
+}
+
+impl Intake<'_> {
+    /// Looks at every request that stands on disk.
+    pub(super) fn look_at_requests(&mut self) {
+        if !self.context.has_lock() {
+            return;
+        }
+        let (found, scanned) = self.requests.scan();
+        if let Err(e) = scanned {
+            self.halt.inbox_failed(Place::Inbox, &e);
+        }
+        self.look_at_pause();
+        for name in found.others {
+            self.look_at_request(&name);
+        }
+        for text in found.cancels {
+            self.look_at_cancel_of(&text);
+        }
+    }
+
+    /// Something happened to a cancel file in the drop zone.
+    pub(super) fn look_at_cancel(&mut self, name: &OsStr) {
+        if let Some(Request::Cancel(id)) = cancel_request(name) {
+            self.look_at_cancel_of(&text_of(id));
+        }
+    }
+
+    /// Something happened to that name in `control/`.
+    pub(super) fn look_at_request(&mut self, name: &OsStr) {
+        match control_request(name) {
+            Some(Request::Cancel(id)) => self.look_at_cancel_of(&text_of(id)),
+            Some(Request::Pause | Request::Resume) => self.look_at_pause(),
+            Some(Request::Release(agent))
+                if self.context.store.is_release_asked(agent.as_deref()) =>
+            {
+                self.holds.release(agent.as_deref());
+            }
+            Some(Request::Release(_)) | None => {}
+        }
+        self.inbox.ignored.tell_request(name);
+    }
+
+    fn look_at_pause(&mut self) {
+        let was_paused = self.context.is_paused();
+        self.requests.follow_pause();
+        self.is_news |= self.context.is_paused() != was_paused;
+    }
+
+    /// `text` is what stands behind `cancel-`, and may be no id.
+    pub(super) fn look_at_cancel_of(&mut self, text: &str) {
+        let ignored = &mut self.inbox.ignored;
+        if let Some(id) = self.requests.look_at_cancel(text, &self.ledger, ignored) {
+            self.cancel(&id);
+        }
+    }
+}
+
+/// What stands behind `cancel-`, whether it is an id or not.
+fn text_of(id: std::result::Result<DispatchId, String>) -> String {
+    id.map_or_else(|text| text, |id| id.to_string())
+}
