@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::dispatch::Reason;
-use super::hold::{Change, Hold, Why};
+use super::hold::{Hold, HoldChange, Why};
 use super::recovery::Step;
 use super::report::{ErrorType, Report, Status};
 use super::time::rfc3339;
@@ -210,11 +210,11 @@ impl AuditEvent {
         }
     }
 
-    pub fn of_hold(change: Change) -> AuditEvent {
+    pub fn of_hold(change: HoldChange) -> AuditEvent {
         match change {
-            Change::Started(hold) => AuditEvent::HoldStarted(begun(hold)),
-            Change::Prolonged(hold) => AuditEvent::HoldProlonged(begun(hold)),
-            Change::Ended(hold, why) => {
+            HoldChange::Started(hold) => AuditEvent::HoldStarted(begun(hold)),
+            HoldChange::Prolonged(hold) => AuditEvent::HoldProlonged(begun(hold)),
+            HoldChange::Ended(hold, why) => {
                 let HoldBegun { agent, kind, project, project_dir, .. } = begun(hold);
                 AuditEvent::HoldEnded { agent, kind, project, project_dir, why }
             }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::AuditEvent::*;
 use super::*;
 use crate::pure::clocks::StopCause;
-use crate::pure::hold::Project;
+use crate::pure::hold::HeldProject;
 use crate::pure::recovery::{Follow, Resume, ResumeAttempt};
 use crate::pure::report::AttemptReport;
 
@@ -328,13 +328,13 @@ fn the_last_event_of_a_dispatch_follows_from_its_report() {
 fn what_becomes_of_a_hold_is_an_event() {
     let hold: Hold = serde_json::from_value(serde_json::json!({
         "agent": "claude", "kind": "auth", "since_ms": 0, "until_ms": 1_775_226_600_000_i64,
-        "reason": "401", "project": Project { name: s("shop"), dir: s("/git/shop") },
+        "reason": "401", "project": HeldProject { name: s("shop"), dir: s("/git/shop") },
     }))
     .expect("a hold");
     let of = |change| AuditEvent::of_hold(change);
-    assert_eq!(of(Change::Started(hold.clone())), HoldStarted(begun(Some("shop"))));
-    assert_eq!(of(Change::Prolonged(hold.clone())), HoldProlonged(begun(Some("shop"))));
+    assert_eq!(of(HoldChange::Started(hold.clone())), HoldStarted(begun(Some("shop"))));
+    assert_eq!(of(HoldChange::Prolonged(hold.clone())), HoldProlonged(begun(Some("shop"))));
     let HoldBegun { agent, kind, project, project_dir, .. } = begun(Some("shop"));
     let ended = HoldEnded { agent, kind, project, project_dir, why: Why::Time };
-    assert_eq!(of(Change::Ended(hold, Why::Time)), ended);
+    assert_eq!(of(HoldChange::Ended(hold, Why::Time)), ended);
 }

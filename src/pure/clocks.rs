@@ -47,17 +47,17 @@ impl StopCause {
 
 /// How long a session may go on. `None`: for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct StopLimits {
     pub start_ms: Option<i64>,
     pub stall_ms: Option<i64>,
     pub result_grace_ms: Option<i64>,
     pub stdout_bytes_max: Option<u64>,
 }
 
-impl Limits {
-    pub fn of(settings: &Settings) -> Limits {
+impl StopLimits {
+    pub fn of(settings: &Settings) -> StopLimits {
         let ms = |limit: Option<Duration>| limit.map(|limit| limit.as_millis() as i64);
-        Limits {
+        StopLimits {
             start_ms: ms(settings.start_timeout),
             stall_ms: ms(settings.stall_timeout),
             result_grace_ms: ms(settings.result_grace),
@@ -84,7 +84,7 @@ pub struct Observation {
 
 /// The TTL is a promise to the dispatcher and comes first; a session that has answered is not also
 /// stalled.
-pub fn due(look: &Observation, limits: &Limits) -> Option<StopCause> {
+pub fn due(look: &Observation, limits: &StopLimits) -> Option<StopCause> {
     let is_over = |since_ms: Option<i64>, limit_ms: Option<i64>| match (since_ms, limit_ms) {
         (Some(since_ms), Some(limit_ms)) => look.now_ms - since_ms >= limit_ms,
         _ => false,
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn each_clock_ends_a_session_and_the_strongest_names_it() {
         use StopCause::*;
-        let limits = Limits {
+        let limits = StopLimits {
             start_ms: Some(100),
             stall_ms: Some(200),
             result_grace_ms: Some(50),
@@ -237,7 +237,7 @@ mod tests {
         for (name, look, want) in rows {
             assert_eq!(due(&look, &limits), want, "{name}");
             let unlimited = if want == Some(Ttl) { want } else { None };
-            assert_eq!(due(&look, &Limits::default()), unlimited, "{name}, without limits");
+            assert_eq!(due(&look, &StopLimits::default()), unlimited, "{name}, without limits");
         }
     }
 

@@ -31,7 +31,7 @@ pub struct Notice {
 
 /// Where a hold holds, if not everywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Project {
+pub struct HeldProject {
     pub name: String,
     /// The lane of its dispatches.
     pub dir: String,
@@ -41,7 +41,7 @@ pub struct Project {
 pub struct Hold {
     pub agent: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project: Option<Project>,
+    pub project: Option<HeldProject>,
     pub kind: ErrorType,
     /// When it was met last.
     pub since_ms: i64,
@@ -81,7 +81,7 @@ pub struct Saved {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct HoldLimits {
     /// Longest hold for a usage limit.
     pub max_ms: i64,
     /// Between two probes while an agent is refused.
@@ -114,7 +114,7 @@ impl Why {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum HoldChange {
     Started(Hold),
     Prolonged(Hold),
     Ended(Hold, Why),
@@ -122,23 +122,23 @@ pub enum Change {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holds {
-    limits: Limits,
+    limits: HoldLimits,
     /// Few: at most one for each agent and kind, and one for a project of each.
     list: Vec<Hold>,
 }
 
 impl Holds {
-    pub fn new(limits: Limits) -> Holds {
+    pub fn new(limits: HoldLimits) -> Holds {
         Holds { limits, list: Vec::new() }
     }
 
     /// For what is met from now on.
-    pub fn limit(&mut self, limits: Limits) {
+    pub fn limit(&mut self, limits: HoldLimits) {
         self.limits = limits;
     }
 
     /// What an earlier daemon saved, as far as it can be believed. `agents`: those that there are.
-    pub fn restore(limits: Limits, saved: Saved, agents: &[Agent], now_ms: i64) -> Holds {
+    pub fn restore(limits: HoldLimits, saved: Saved, agents: &[Agent], now_ms: i64) -> Holds {
         let mut holds = Holds::new(limits);
         for mut hold in saved.holds {
             let is_usage = hold.kind == ErrorType::UsageLimit && hold.project.is_none();
@@ -203,7 +203,7 @@ impl Holds {
 
     /// What an attempt says. `jitter_ms`: added to a reset time, so that not all who share an
     /// account come back at once.
-    pub fn learn(&mut self, notice: &Notice, now_ms: i64, jitter_ms: i64) -> Vec<Change> {
+    pub fn learn(&mut self, notice: &Notice, now_ms: i64, jitter_ms: i64) -> Vec<HoldChange> {
         match &notice.sign {
             Sign::Clear { started_at_ms } => {
                 let (agent, lane) = (notice.agent, &notice.lane);
@@ -230,13 +230,13 @@ impl Holds {
         kind: ErrorType,
         now_ms: i64,
         reason: &str,
-    ) -> Vec<Change> {
+    ) -> Vec<HoldChange> {
         let agent = notice.agent;
         let is_elsewhere = |h: &Hold| {
             let dir = h.project.as_ref().map(|project| project.dir.as_str());
             h.is_like(agent, kind) && dir != Some(&*notice.lane)
         };
-        let project = Project { name: notice.project.clone(), dir: notice.lane.to_string() };
+        let project = HeldProject { name: notice.project.clone(), dir: notice.lane.to_string() };
         let project = (!self.list.iter().any(is_elsewhere)).then_some(project);
         let is_everywhere = project.is_none();
         let until_ms = now_ms.saturating_add(self.limits.probe_ms);
@@ -251,12 +251,12 @@ impl Holds {
     fn put(
         &mut self,
         notice: &Notice,
-        project: Option<Project>,
+        project: Option<HeldProject>,
         kind: ErrorType,
         now_ms: i64,
         until_ms: i64,
         reason: &str,
-    ) -> Change {
+    ) -> HoldChange {
         match self.place(notice.agent, kind, project.as_ref()) {
             Some(at) => {
                 let hold = &mut self.list[at];
@@ -265,19 +265,19 @@ impl Holds {
                 hold.since_ms = now_ms;
                 hold.reason = reason.into();
                 hold.probe = None;
-                Change::Prolonged(hold.clone())
+                HoldChange::Prolonged(hold.clone())
             }
             None => {
                 let (agent, reason) = (notice.agent.to_string(), reason.to_string());
                 let since_ms = now_ms;
                 let hold = Hold { agent, project, kind, since_ms, until_ms, reason, probe: None };
                 self.list.push(hold.clone());
-                Change::Started(hold)
+                HoldChange::Started(hold)
             }
         }
     }
 
-    fn place(&self, agent: &str, kind: ErrorType, project: Option<&Project>) -> Option<usize> {
+    fn place(&self, agent: &str, kind: ErrorType, project: Option<&HeldProject>) -> Option<usize> {
         let dir = project.map(|project| &project.dir);
         self.list.iter().position(|hold| {
             hold.is_like(agent, kind) && hold.project.as_ref().map(|project| &project.dir) == dir
@@ -285,20 +285,20 @@ impl Holds {
     }
 
     /// Somebody knows better. `agent`: of all, or of one.
-    pub fn release(&mut self, agent: Option<&str>) -> Vec<Change> {
+    pub fn release(&mut self, agent: Option<&str>) -> Vec<HoldChange> {
         self.end(Why::Released, |hold| agent.is_none_or(|agent| hold.agent == agent))
     }
 
     /// Ends the usage limits whose time is over and for which nobody waits: no probe would ever do
     /// it.
-    pub fn expire(&mut self, now_ms: i64, waiting: impl Fn(&Hold) -> usize) -> Vec<Change> {
+    pub fn expire(&mut self, now_ms: i64, waiting: impl Fn(&Hold) -> usize) -> Vec<HoldChange> {
         self.end(Why::Time, |hold| {
             hold.kind == ErrorType::UsageLimit && !hold.is_shut(now_ms) && waiting(hold) == 0
         })
     }
 
-    fn end(&mut self, why: Why, is_over: impl Fn(&Hold) -> bool) -> Vec<Change> {
-        self.list.extract_if(.., |hold| is_over(hold)).map(|h| Change::Ended(h, why)).collect()
+    fn end(&mut self, why: Why, is_over: impl Fn(&Hold) -> bool) -> Vec<HoldChange> {
+        self.list.extract_if(.., |hold| is_over(hold)).map(|h| HoldChange::Ended(h, why)).collect()
     }
 
     /// In how many milliseconds the first of them opens.

@@ -2,7 +2,7 @@ use super::*;
 use crate::pure::dispatch::AGENTS;
 use ErrorType::*;
 
-const LIMITS: Limits = Limits { max_ms: 10_000, probe_ms: 300 };
+const LIMITS: HoldLimits = HoldLimits { max_ms: 10_000, probe_ms: 300 };
 
 fn id(name: &str) -> DispatchId {
     DispatchId::parse(&format!("dispatch-{name}")).expect("an id")
@@ -99,7 +99,7 @@ fn a_refusal_holds_one_project_and_a_second_one_all() {
     let mut extended = holds(&[(0, refused("a", Auth))]);
     let changes = extended.learn(&refused("b", Auth), 1, 0);
     assert!(
-        matches!(&changes[..], [Change::Ended(_, Why::AllProjects), Change::Started(hold)] if hold.project.is_none()),
+        matches!(&changes[..], [HoldChange::Ended(_, Why::AllProjects), HoldChange::Started(hold)] if hold.project.is_none()),
         "{changes:?}"
     );
 }
@@ -155,7 +155,7 @@ fn a_usage_limit_that_nobody_waits_for_ends_with_its_time() {
     let mut held = holds(&[(0, limited(100)), (0, refused("a", Auth))]);
     assert_eq!(held.expire(99, |_| 0), []);
     assert_eq!(held.expire(100, |_| 1), []);
-    assert!(matches!(&held.expire(100, |_| 0)[..], [Change::Ended(_, Why::Time)]));
+    assert!(matches!(&held.expire(100, |_| 0)[..], [HoldChange::Ended(_, Why::Time)]));
     assert_eq!(held.list().len(), 1);
 }
 
@@ -163,7 +163,7 @@ fn a_usage_limit_that_nobody_waits_for_ends_with_its_time() {
 fn what_was_saved_is_believed_within_reason() {
     let hold = |project: Option<&str>, kind, since_ms, until_ms| Hold {
         agent: "claude".into(),
-        project: project.map(|name| Project { name: name.into(), dir: name.into() }),
+        project: project.map(|name| HeldProject { name: name.into(), dir: name.into() }),
         kind,
         since_ms,
         until_ms,

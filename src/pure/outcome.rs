@@ -8,7 +8,7 @@
 
 use super::agent::{Driver, Failure, ResultEvent, Summary};
 use super::clip::one_line;
-use super::clocks::{Limits, StopCause};
+use super::clocks::{StopCause, StopLimits};
 use super::report::{ERROR_CHARS_MAX, ErrorType, GitFacts, Status};
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub struct Evidence<'a> {
     pub driver: &'static Driver,
     pub stop: Option<StopCause>,
     pub ttl_seconds: u64,
-    pub limits: &'a Limits,
+    pub limits: &'a StopLimits,
     /// None: we did not see it (an adopted session).
     pub exit: Option<Exit>,
     pub summary: &'a Summary,

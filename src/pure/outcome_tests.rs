@@ -9,7 +9,7 @@ const CODE_1: Option<Exit> = Some(Exit { code: Some(1), signal: None });
 const SIGTERM: Option<Exit> = Some(Exit { code: Some(143), signal: None });
 const SIGKILL: Option<Exit> = Some(Exit { code: None, signal: Some(9) });
 
-const LIMITS: Limits = Limits {
+const LIMITS: StopLimits = StopLimits {
     start_ms: Some(120_000),
     stall_ms: Some(1_500),
     result_grace_ms: Some(30_000),

@@ -335,7 +335,7 @@ mod tests {
         for (start, ending, summary) in [
             (start(true, 1), &ending, &gone),
             (a_resumed_one(), &ending, &with_turn),
-            (a_resumed_one(), &ending, &Summary::default()),
+            (a_resumed_one(), &failed(ErrorType::ToolFailure), &Summary::default()),
             (a_resumed_one(), &ended, &gone),
         ] {
             assert_eq!(after(start, ending, summary), NextStep::Report);

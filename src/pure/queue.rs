@@ -197,7 +197,7 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
     use crate::pure::dispatch::DispatchId;
-    use crate::pure::hold::{Limits, Notice};
+    use crate::pure::hold::{HoldLimits, Notice};
     use crate::pure::report::ErrorType;
     use crate::pure::sign::Sign;
 
@@ -225,7 +225,7 @@ mod tests {
     }
 
     fn no_holds() -> Holds {
-        Holds::new(Limits { max_ms: 1000, probe_ms: 100 })
+        Holds::new(HoldLimits { max_ms: 1000, probe_ms: 100 })
     }
 
     fn queue(per_lane_max: usize, items: &[(Seq, &str)]) -> Queue<Seq> {

@@ -16,7 +16,7 @@ use crate::effects::{clock, git};
 use crate::pure::agent::{Driver, Summary};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{AttemptEnd, AttemptFacts, AttemptStart, Moment, NextStep};
-use crate::pure::clocks::{Limits, StopCause};
+use crate::pure::clocks::{StopCause, StopLimits};
 use crate::pure::config::projects::Verify;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
@@ -258,7 +258,7 @@ impl Running<'_> {
             driver: self.driver,
             stop: self.stop,
             ttl_seconds: (ttl_ms / 1000) as u64,
-            limits: &Limits::of(&self.context.settings()),
+            limits: &StopLimits::of(&self.context.settings()),
             exit,
             summary,
             stdout_bytes: self.follower.seen.bytes,

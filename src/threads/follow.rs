@@ -22,12 +22,12 @@ pub struct Follower {
     last_output_at_ms: Option<i64>,
     /// What the stream had said before the session cut it off.
     before_cut: Option<Summary>,
-    pub seen: Seen,
+    pub seen: Vitals,
 }
 
 /// What the clocks want to know. Until the first look nothing speaks against the session.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen {
+pub struct Vitals {
     pub bytes: u64,
     pub stderr_bytes: u64,
     pub has_begun: bool,
@@ -46,7 +46,7 @@ impl Follower {
             stillness: Stillness::default(),
             last_output_at_ms: None,
             before_cut: None,
-            seen: Seen {
+            seen: Vitals {
                 bytes: 0,
                 stderr_bytes: 0,
                 has_begun: true,

@@ -14,7 +14,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::Context;
 use crate::effects::project;
 use crate::pure::config::Settings;
-use crate::pure::config::projects::{self, Terms, Verify};
+use crate::pure::config::projects::Verify;
+use crate::pure::config::terms::{self, Terms};
 use crate::pure::dispatch::DispatchId;
 
 /// Absolute paths of the agent programs that were found, by agent name.
@@ -81,17 +82,17 @@ impl Context {
     /// On what terms a session runs that starts now in this directory, which is resolved.
     pub fn terms_in(&self, dir: &Path, id: &DispatchId) -> Terms {
         let settings = self.settings();
-        let found = projects::project(&settings, dir, &|key| self.forms(key));
+        let found = terms::project(&settings, dir, &|key| self.forms(key));
         if let Some((key, _)) = found {
             self.tell_of_use("projects", key, id);
         }
-        projects::terms(&settings, found.map(|(_, project)| project))
+        terms::terms(&settings, found.map(|(_, project)| project))
     }
 
     /// What must pass before the work of a session in this directory counts, as things stand now.
     pub fn verify_in(&self, dir: &Path, name: &str, id: &DispatchId) -> Option<Verify> {
         let settings = self.settings();
-        let (key, verify) = projects::verify(&settings, dir, name, &|key| self.forms(key))?;
+        let (key, verify) = terms::verify(&settings, dir, name, &|key| self.forms(key))?;
         self.tell_of_use("verify", key, id);
         Some(verify.clone())
     }

@@ -11,11 +11,11 @@ use super::live::{Programs, Unmet};
 use crate::effects::callback::Sender;
 use crate::effects::store::Rotation;
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::config::changes::{self, Change};
+use crate::pure::config::changes::{self, SettingChange};
 use crate::pure::config::{Reload, Settings};
 
 struct New {
-    changes: Vec<Change>,
+    changes: Vec<SettingChange>,
     settings: Settings,
     /// `None`: those there are.
     programs: Option<Programs>,

@@ -13,7 +13,7 @@ use super::{Cancel, Context};
 use crate::effects::clock;
 use crate::effects::store::Record;
 use crate::pure::claim::StopRecord;
-use crate::pure::clocks::{self, Limits, Observation, StopCause};
+use crate::pure::clocks::{self, Observation, StopCause, StopLimits};
 use crate::pure::config::OnShutdown;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::outcome::Exit;
@@ -106,13 +106,13 @@ impl Running<'_> {
             final_since_ms: seen.final_since_ms,
             still_since_ms: seen.still_since_ms,
         };
-        clocks::due(&look, &Limits::of(&self.context.settings()))
+        clocks::due(&look, &StopLimits::of(&self.context.settings()))
     }
 
     /// Looks at what it wrote since the last look, and tells the heartbeat.
     fn follow(&mut self, id: &DispatchId) {
         let mark = self.context.settings().stall_timeout.map(|_| self.mark());
-        let stall_ms = Limits::of(&self.context.settings()).stall_ms;
+        let stall_ms = StopLimits::of(&self.context.settings()).stall_ms;
         let processes = &self.context.processes;
         let news = self.follower.look(&self.attempt, stall_ms, || processes.cpu(mark.as_ref()?));
         if news {

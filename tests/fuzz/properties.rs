@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use gstack_dispatch_daemon::effects::store::{Rotation, Store};
 use gstack_dispatch_daemon::pure::agent::{self, Summary, Transcript, claude};
 use gstack_dispatch_daemon::pure::audit_event::{AuditEvent, AuditLine};
-use gstack_dispatch_daemon::pure::clocks::Limits;
 use gstack_dispatch_daemon::pure::clocks::StopCause;
-use gstack_dispatch_daemon::pure::config::{self, SETTINGS, Settings, projects};
+use gstack_dispatch_daemon::pure::clocks::StopLimits;
+use gstack_dispatch_daemon::pure::config::{self, SETTINGS, Settings, terms};
 use gstack_dispatch_daemon::pure::dispatch::{DispatchId, TTL_SECONDS_DEFAULT, TTL_SECONDS_MAX};
 use gstack_dispatch_daemon::pure::lines::{COMPACT_BYTES_MAX, LINE_BYTES_MAX, Lines};
 use gstack_dispatch_daemon::pure::outcome::{Evidence, Exit, classify};
@@ -224,7 +224,7 @@ fn assert_endings(data: &[u8], summary: &Summary) {
         Some(Exit { code: Some(143), signal: None }),
         Some(Exit { code: None, signal: Some(9) }),
     ];
-    let limits = Limits::default();
+    let limits = StopLimits::default();
     let stderr = String::from_utf8_lossy(&data[data.len().saturating_sub(1000)..]);
     for (stop, exit) in STOPS.into_iter().flat_map(|stop| exits.map(|exit| (stop, exit))) {
         let ending = classify(&Evidence {
@@ -374,11 +374,11 @@ fn assert_sensible(settings: &Settings) {
     assert!(settings.callback_delays.last().is_some_and(|last| last.as_millis() >= 100));
     let forms = |key: &str| [PathBuf::from(key), PathBuf::from("/p").join(key)];
     for dir in ["/", "/p/q", ""].map(Path::new) {
-        let own = projects::project(settings, dir, &forms).map(|(_, own)| own);
-        let terms = projects::terms(settings, own);
+        let own = terms::project(settings, dir, &forms).map(|(_, own)| own);
+        let terms = terms::terms(settings, own);
         let is_option = |text: &String| text.starts_with('-');
         assert!(!terms.allow_tools.iter().any(is_option) && !terms.model.iter().any(is_option));
-        let verify = projects::verify(settings, dir, "shop", &forms);
+        let verify = terms::verify(settings, dir, "shop", &forms);
         assert!(verify.is_none_or(|(_, verify)| !verify.argv[0].is_empty()));
     }
 }

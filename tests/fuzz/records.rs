@@ -19,7 +19,7 @@ use gstack_dispatch_daemon::pure::claim::{
 };
 use gstack_dispatch_daemon::pure::dispatch::{self, DispatchId};
 use gstack_dispatch_daemon::pure::heartbeat::Heartbeat;
-use gstack_dispatch_daemon::pure::hold::{Holds, Limits, Saved};
+use gstack_dispatch_daemon::pure::hold::{HoldLimits, Holds, Saved};
 use gstack_dispatch_daemon::pure::report::Report;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -164,7 +164,7 @@ fn check_end(end: AttemptEnd) {
 
 /// No file can hold an agent back for longer than the settings allow.
 fn check_holds(saved: Saved) {
-    let limits = Limits { max_ms: 1000, probe_ms: 100 };
+    let limits = HoldLimits { max_ms: 1000, probe_ms: 100 };
     let mut holds = Holds::restore(limits, saved, &dispatch::AGENTS, NOW_MS);
     assert!(holds.list().iter().all(|hold| hold.until_ms <= NOW_MS + limits.max_ms));
     for agent in dispatch::AGENTS {

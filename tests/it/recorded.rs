@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use gstack_dispatch_daemon::pure::agent::{Driver, Summary, Transcript, claude};
 use gstack_dispatch_daemon::pure::claim::{AttemptStart, Mode, Moment, NextStep};
-use gstack_dispatch_daemon::pure::clocks::Limits;
 use gstack_dispatch_daemon::pure::clocks::StopCause;
+use gstack_dispatch_daemon::pure::clocks::StopLimits;
 use gstack_dispatch_daemon::pure::cost;
 use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, classify};
 use gstack_dispatch_daemon::pure::policy::{Knobs, Tried, next};
@@ -201,7 +201,7 @@ fn judge(
         driver: claude(),
         stop,
         ttl_seconds: 3600,
-        limits: &Limits::default(),
+        limits: &StopLimits::default(),
         exit,
         summary,
         stdout_bytes: stream.len() as u64,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use gstack_dispatch_daemon::pure::dispatch::{AGENTS, Agent, Lane};
-use gstack_dispatch_daemon::pure::hold::{Change, Holds, Limits, Notice, Saved};
+use gstack_dispatch_daemon::pure::hold::{HoldChange, HoldLimits, Holds, Notice, Saved};
 use gstack_dispatch_daemon::pure::queue::{Queue, Seq};
 use gstack_dispatch_daemon::pure::recovery::{
     FoundAttempt, FoundClaim, Leader, Resume, Step, step as decide,
@@ -21,7 +21,7 @@ use crate::store::*;
 use crate::work::{Stage, Work};
 use crate::world::{Durable, Result, Without, World};
 
-const LIMITS: Limits = Limits { max_ms: 8 * 86_400_000, probe_ms: 300_000 };
+const LIMITS: HoldLimits = HoldLimits { max_ms: 8 * 86_400_000, probe_ms: 300_000 };
 
 #[derive(Clone)]
 pub struct Claim {
@@ -430,23 +430,23 @@ impl Daemon {
         self.holds_changed(w, changes).map(drop)
     }
 
-    fn holds_changed(&mut self, w: &mut World, changes: Vec<Change>) -> Result<bool> {
+    fn holds_changed(&mut self, w: &mut World, changes: Vec<HoldChange>) -> Result<bool> {
         if changes.is_empty() {
             return Ok(false);
         }
         self.save_holds(w)?;
         for change in changes {
             match change {
-                Change::Started(hold) | Change::Prolonged(hold) => {
+                HoldChange::Started(hold) | HoldChange::Prolonged(hold) => {
                     if hold.kind == ErrorType::UsageLimit {
                         let agent = ["claude", "codex"].into_iter().find(|a| *a == hold.agent);
                         w.truth.closes(agent.expect("ours"), hold.since_ms, hold.until_ms);
                     }
                 }
-                Change::Ended(hold, _) if hold.kind == ErrorType::UsageLimit => {
+                HoldChange::Ended(hold, _) if hold.kind == ErrorType::UsageLimit => {
                     w.truth.opens(&hold.agent)
                 }
-                Change::Ended(..) => {}
+                HoldChange::Ended(..) => {}
             }
         }
         Ok(true)

@@ -289,7 +289,7 @@ fn classify_as(stop: Option<StopCause>, exit: Option<Exit>, summary: &Summary) -
         driver: &claude::DRIVER,
         stop,
         ttl_seconds: 60,
-        limits: &clocks::Limits {
+        limits: &clocks::StopLimits {
             start_ms: None,
             stall_ms: None,
             result_grace_ms: None,

@@ -10,7 +10,7 @@ pub mod claude;
 mod summary;
 
 use super::config::Settings;
-use super::config::projects::Terms;
+use super::config::terms::Terms;
 use super::dispatch::AGENTS;
 use super::environment::{self, Variables};
 use super::lines::Lines;

@@ -16,16 +16,16 @@ use crate::pure::strict_json;
 const SHOWN_CHARS_MAX: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct SettingChange {
     pub key: &'static str,
     /// `none → 200`
     what: String,
     pub reload: Reload,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for SettingChange {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Change { key, what, reload } = self;
+        let SettingChange { key, what, reload } = self;
         let later = match reload {
             Reload::Live => "",
             Reload::Restart => " (needs a restart)",
@@ -35,14 +35,14 @@ impl fmt::Display for Change {
 }
 
 /// What differs, in the order of the table.
-pub fn changes(old: &Settings, new: &Settings) -> Vec<Change> {
+pub fn changes(old: &Settings, new: &Settings) -> Vec<SettingChange> {
     let differing = SETTINGS.iter().filter(|setting| !(setting.is_same)(old, new));
     let change = |setting: &Setting| {
         let what = match (entries(setting, old), entries(setting, new)) {
             (Some(old), Some(new)) => by_entry(&old, &new),
             _ => format!("{} → {}", shown(setting, old), shown(setting, new)),
         };
-        Change { key: setting.key, what, reload: setting.reload }
+        SettingChange { key: setting.key, what, reload: setting.reload }
     };
     differing.map(change).collect()
 }
@@ -145,7 +145,7 @@ mod tests {
             ),
         ] {
             let got = changes(&settings(old), &settings(new));
-            let got: Vec<String> = got.iter().map(Change::to_string).collect();
+            let got: Vec<String> = got.iter().map(SettingChange::to_string).collect();
             assert_eq!(got, want);
         }
         let got = changes(&settings(json!({})), &settings(json!({ "model": long })));

@@ -11,13 +11,15 @@ pub mod projects;
 mod settings;
 mod sources;
 mod table;
+pub mod terms;
 mod values;
 
 use serde_json::Value;
 
-pub use settings::{OnInterrupt, OnShutdown, Settings};
+pub use settings::Settings;
 pub use sources::{Variable, apply_config, apply_environment};
 pub use table::SETTINGS;
+pub use values::{OnInterrupt, OnShutdown};
 
 use super::nearest::nearest;
 

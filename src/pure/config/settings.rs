@@ -9,20 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::projects::{Places, Project, Verify};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnShutdown {
-    /// Wait for running sessions, end them at the drain timeout.
-    End,
-    /// Leave them running for the next daemon.
-    Leave,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnInterrupt {
-    Report,
-    Retry,
-}
+use super::values::{OnInterrupt, OnShutdown};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {

@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{OnInterrupt, OnShutdown};
-
 /// Between two tries of a callback.
 const DELAY_MIN: Duration = Duration::from_millis(100);
 const DAY_SECONDS: f64 = 24.0 * 60.0 * 60.0;
@@ -79,6 +77,20 @@ pub(super) fn text(value: &Value) -> Result<&str, String> {
 pub(super) fn optional_text(value: &Value) -> Result<Option<String>, String> {
     let text = text(value)?;
     Ok((!text.is_empty()).then(|| text.to_string()))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnShutdown {
+    /// Wait for running sessions, end them at the drain timeout.
+    End,
+    /// Leave them running for the next daemon.
+    Leave,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInterrupt {
+    Report,
+    Retry,
 }
 
 pub(super) fn on_shutdown(value: &Value) -> Result<OnShutdown, String> {

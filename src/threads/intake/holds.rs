@@ -11,7 +11,7 @@ use crate::effects::{clock, random};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::Settings;
 use crate::pure::dispatch::{Agent, DispatchId, Lane};
-use crate::pure::hold::{self, Change, Hold, Holds, Notice};
+use crate::pure::hold::{self, Hold, HoldChange, Holds, Notice};
 use crate::pure::queue::Queue;
 use crate::pure::time::rfc3339;
 use crate::threads::Context;
@@ -121,7 +121,7 @@ impl<'c> HoldKeeper<'c> {
         Instant::now().checked_add(Duration::from_millis(wake_ms.max(0) as u64))
     }
 
-    fn changed(&mut self, changes: Vec<Change>) {
+    fn changed(&mut self, changes: Vec<HoldChange>) {
         if changes.is_empty() {
             return;
         }
@@ -129,8 +129,10 @@ impl<'c> HoldKeeper<'c> {
         self.save();
         for change in changes {
             match &change {
-                Change::Started(hold) | Change::Prolonged(hold) => log::warn!("{}", in_words(hold)),
-                Change::Ended(Hold { agent, reason, .. }, why) => {
+                HoldChange::Started(hold) | HoldChange::Prolonged(hold) => {
+                    log::warn!("{}", in_words(hold))
+                }
+                HoldChange::Ended(Hold { agent, reason, .. }, why) => {
                     log::info!("{agent} is not held any more ({}: {reason})", why.name());
                 }
             }
@@ -159,9 +161,9 @@ impl<'c> HoldKeeper<'c> {
     }
 }
 
-fn limits(settings: &Settings) -> hold::Limits {
+fn limits(settings: &Settings) -> hold::HoldLimits {
     let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-    hold::Limits { max_ms: ms(settings.hold_max), probe_ms: ms(settings.probe) }
+    hold::HoldLimits { max_ms: ms(settings.hold_max), probe_ms: ms(settings.probe) }
 }
 
 fn in_words(hold: &Hold) -> String {

@@ -14,7 +14,7 @@ use crate::effects::{clock, git, project, random};
 use crate::pure::agent::{Driver, Launch, SessionRef};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{Accepted, AttemptStart, Mode, hex, name_to_text};
-use crate::pure::config::projects::Terms;
+use crate::pure::config::terms::Terms;
 use crate::pure::digest::uuid_v4;
 use crate::pure::dispatch::{Dispatch, Lane};
 use crate::pure::plan::Plan;

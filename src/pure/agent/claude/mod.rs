@@ -10,10 +10,11 @@ mod repair;
 #[cfg(test)]
 mod samples;
 mod stream;
+mod word;
 
 use super::{Driver, Failure, Launch, SessionRef, Summary};
 use crate::pure::clip::one_line;
-use crate::pure::config::projects::Terms;
+use crate::pure::config::terms::Terms;
 use crate::pure::environment::Variables;
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::stream::{IDS_MAX, word};
+use super::word::{IDS_MAX, word};
 use crate::pure::agent::Summary;
 
 const HOST: &str = "https://github.com/";

@@ -14,15 +14,14 @@ use serde_json::Value;
 use super::errors::{self, ErrorResult};
 use super::pull_request::OpeningCalls;
 use super::repair;
+use super::word::{IDS_MAX, word};
 use crate::pure::agent::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, LimitEvent, RESULT_BYTES_MAX, Reader,
-    ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WORD_BYTES_MAX,
+    ResultEvent, Summary, Tokens, USAGE_BYTES_MAX,
 };
 use crate::pure::clip::{clip, one_line};
 use crate::pure::report::{Denial, ERROR_CHARS_MAX};
 
-/// Calls and tasks that are remembered, each.
-pub(super) const IDS_MAX: usize = 1000;
 const ERRORS_MAX: usize = 10;
 /// A reset time above this is in milliseconds (seconds reach it in the year 5138).
 const EPOCH_SECONDS_MAX: u64 = 100_000_000_000;
@@ -301,10 +300,6 @@ fn cost_tokens(models: &serde_json::Map<String, Value>) -> Tokens {
         input: input.iter().fold(sum.input, |sum, key| add(sum, &model[*key])),
         output: add(sum.output, &model["outputTokens"]),
     })
-}
-
-pub(super) fn word(value: &Value) -> Option<String> {
-    value.as_str().map(|text| clip(text, WORD_BYTES_MAX))
 }
 
 /// A number without a sign, also one written as `429.0`.

@@ -4,6 +4,7 @@ use super::super::DRIVER;
 use super::super::samples::{DONE, INIT, read, read_in_pieces, said};
 use super::*;
 use crate::pure::agent::Transcript;
+use crate::pure::agent::WORD_BYTES_MAX;
 
 fn read_result_of(fields: &str) -> ResultEvent {
     let summary = read(&format!(r#"{{"type":"result",{fields}}}"#));

@@ -1,0 +1,157 @@
+//! On what terms a session runs in a directory: the settings for all, with those of the nearest
+//! project in their place, and the command that its work must pass.
+//!
+//! Of several entries that are equally near, the one that trusts least decides.
+
+use std::path::Path;
+
+use super::Settings;
+use super::projects::{Forms, Project, Verify};
+
+/// On what terms an agent runs in a project: the settings for all, with the project's own in their
+/// place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    pub allow_tools: Vec<String>,
+    pub setting_sources: Vec<String>,
+    pub model: Option<String>,
+    pub max_turns: Option<u64>,
+    pub max_budget_usd: Option<f64>,
+    pub extra_args: Vec<String>,
+    /// The project is not trusted: none of its own hooks and servers may run.
+    pub strict: bool,
+}
+
+/// The entry that holds for a session in this directory, with its key. Of several that are equally
+/// near the one that trusts least: what restricts must not be lost.
+pub fn project<'s>(
+    settings: &'s Settings,
+    dir: &Path,
+    forms: Forms,
+) -> Option<(&'s str, &'s Project)> {
+    let nearest = settings.projects.of_directory(dir, forms);
+    let strict = nearest.iter().find(|(_, project)| project.strict == Some(true));
+    strict.or(nearest.first()).copied()
+}
+
+pub fn terms(settings: &Settings, own: Option<&Project>) -> Terms {
+    let nothing = Project::default();
+    let own = own.unwrap_or(&nothing);
+    Terms {
+        allow_tools: own.allow_tools.as_ref().unwrap_or(&settings.allow_tools).clone(),
+        setting_sources: own.setting_sources.as_ref().unwrap_or(&settings.setting_sources).clone(),
+        model: own.model.as_ref().or(settings.model.as_ref()).cloned(),
+        max_turns: own.max_turns.or(settings.max_turns),
+        max_budget_usd: own.max_budget_usd.or(settings.max_budget_usd),
+        extra_args: [settings.claude_args.as_slice(), &own.extra_args].concat(),
+        strict: own.strict.unwrap_or(settings.strict),
+    }
+}
+
+/// The command for a directory, else the one for the name that the dispatch gives its project; with
+/// its key.
+pub fn verify<'s>(
+    settings: &'s Settings,
+    dir: &Path,
+    name: &str,
+    forms: Forms,
+) -> Option<(&'s str, &'s Verify)> {
+    let nearest = settings.verify.of_directory(dir, forms);
+    nearest.first().copied().or_else(|| settings.verify.of_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use crate::pure::config::apply_config;
+    use crate::pure::config::projects::verifications;
+
+    fn settings(config: Value) -> Settings {
+        let mut settings = Settings::default();
+        apply_config(&mut settings, &config).expect("config");
+        settings
+    }
+
+    /// Every key is as it is written, but those below `/link`, which leads to `/a/b/c`.
+    fn forms(key: &str) -> [PathBuf; 2] {
+        let led = key.strip_prefix("/link").map(|rest| format!("/a/b/c{rest}"));
+        [PathBuf::from(key), PathBuf::from(led.unwrap_or(key.into()))]
+    }
+
+    fn terms_in(settings: &Settings, dir: &str) -> Terms {
+        let own = project(settings, Path::new(dir), &forms);
+        terms(settings, own.map(|(_, project)| project))
+    }
+
+    #[test]
+    fn the_nearest_directory_decides_and_nothing_below_it_escapes() {
+        let entry = |model: &str| json!({"model": model});
+        let s = settings(json!({"model": "all", "projects": {
+            "/a": entry("a"), "/a/b/": entry("b"), "/ab": entry("ab"), "/link/d": entry("link")}}));
+        for (dir, want) in [
+            ("/a", "a"),
+            ("/a/x/y", "a"),
+            ("/a/b", "b"),
+            ("/a/b/c", "b"),
+            ("/a/b/c/d", "link"),
+            ("/link/d/e", "link"),
+            ("/link", "all"),
+            ("/ab", "ab"),
+            ("/abc", "all"),
+            ("/", "all"),
+        ] {
+            assert_eq!(terms_in(&s, dir).model.as_deref(), Some(want), "{dir}");
+        }
+    }
+
+    #[test]
+    fn of_two_keys_for_one_directory_the_one_that_trusts_less_counts() {
+        let (open, strict) = (json!({"allow_tools": "Bash"}), json!({"strict": true}));
+        for projects in [
+            json!({"/a/b/c": open, "/link": strict}),
+            json!({"/a/b/c": strict, "/link": open}),
+            json!({"/link": open, "/link/": strict}),
+        ] {
+            let s = settings(json!({ "projects": projects }));
+            let terms = terms_in(&s, "/a/b/c/d");
+            assert!(terms.strict && terms.allow_tools.is_empty(), "{s:?}");
+        }
+    }
+
+    #[test]
+    fn a_project_replaces_what_it_names_and_keeps_the_rest() {
+        let s = settings(json!({"allow_tools": "Bash", "max_turns": 9, "claude_args": "--a",
+            "projects": {"/p": {"allow_tools": [], "extra_args": ["--b"], "strict": true}}}));
+        let own = terms_in(&s, "/p");
+        assert!(own.allow_tools.is_empty() && own.strict);
+        assert_eq!((own.max_turns, own.extra_args), (Some(9), vec!["--a".into(), "--b".into()]));
+        let other = terms_in(&s, "/q");
+        assert_eq!((other.allow_tools, other.strict), (vec!["Bash".to_string()], false));
+    }
+
+    #[test]
+    fn an_acceptance_command_is_found_by_directory_then_by_name() {
+        let run = |word: &str| json!({"argv": [word]});
+        let s = settings(json!({"verify": {"/a": run("dir"), "shop": run("name")}}));
+        for (dir, name, want) in [
+            ("/a/b", "shop", Some("dir")),
+            ("/x", "shop", Some("name")),
+            ("/x", "/a", None),
+            ("/x", "other", None),
+        ] {
+            let found = verify(&s, Path::new(dir), name, &forms);
+            let found = found.map(|(_, verify)| verify.argv[0].as_str());
+            assert_eq!(found, want, "{dir} {name}");
+        }
+        // A flag has it as text.
+        let mut s = Settings::default();
+        let value = json!(r#"{"shop": {"argv": ["make", "test"], "timeout_seconds": 2}}"#);
+        s.verify = verifications(&value).expect("JSON as text");
+        let (_, found) = verify(&s, Path::new("/x"), "shop", &forms).expect("by name");
+        assert_eq!((found.argv.len(), found.timeout), (2, Duration::from_secs(2)));
+    }
+}
