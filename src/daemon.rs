@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, Scope};
 use std::time::Duration;
@@ -21,14 +22,18 @@ use crate::pure::audit_event::AuditEvent;
 use crate::pure::cli::Flags;
 use crate::pure::config::Settings;
 use crate::pure::heartbeat::DaemonState;
-use crate::threads::health::Health;
-use crate::threads::heartbeat::{self, Board, Changed};
+use crate::threads::events::{Event, Job};
+use crate::threads::heartbeat;
 use crate::threads::intake::{Intake, Wires};
-use crate::threads::live::LiveSettings;
 use crate::threads::recover::recover;
-use crate::threads::signals::{self, DrainSignal, ExitSignal, Level};
-use crate::threads::sources::{Found, Sources};
-use crate::threads::{Context, Event, Job, courier, reload, worker};
+use crate::threads::shared::board::{Board, Changed};
+use crate::threads::shared::context::Context;
+use crate::threads::shared::health::Health;
+use crate::threads::shared::level::{DrainSignal, ExitSignal, Level};
+use crate::threads::shared::live::LiveSettings;
+use crate::threads::shared::sources::{Found, Sources};
+use crate::threads::signals;
+use crate::threads::{courier, reload, worker};
 
 /// A heartbeat older than this is not that of a living daemon.
 const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
@@ -58,13 +63,14 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let (missing, unmet) = sources.missing(&settings);
     let exposed = store.exposed_above(home.as_deref().map(Path::new));
     let (level, drain) = Level::new();
+    let audit = Arc::new(store.open_audit(reload::rotation(&settings)).map_err(text)?);
     let context = Context {
-        audit: store.open_audit(reload::rotation(&settings)).map_err(text)?,
+        health: Health::new(audit.clone(), changed.clone()),
+        audit,
         processes: Processes::new(|variable| drivers.inherits(variable)),
         drivers,
         level,
         paused: AtomicBool::new(store.is_paused()),
-        health: Health::new(changed.clone()),
         board: Board::default(),
         last_beat_ms: store.heartbeat_at_ms(),
         store,

@@ -102,7 +102,7 @@ ROWS = [
      [(IT, "blast::"), (IT, "hostile::")]),
     ("an answer from memory", "threads/conclude.rs", "Err(e) if !e.fault().is_everywhere() => {", "Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {",
      [(IT, "blast::"), (IT, "hostile::")]),
-    ("what fails for one is tried a few times only", "threads/mod.rs", "if own_tries >= OWN_TRIES {", "if own_tries >= u32::MAX {",
+    ("what fails for one is tried a few times only", "threads/shared/persist.rs", "if own_tries >= OWN_TRIES {", "if own_tries >= u32::MAX {",
      [(IT, "blast::"), (IT, "hostile::")]),
     ("a pid that a session wrote is not its agent's", "effects/process/sweep.rs", "return is_hidden && !Stdout::of(mark).is_unlocked();", "return true;",
      [(IT, "blast::"), (IT, "hostile::")]),

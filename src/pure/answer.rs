@@ -13,6 +13,10 @@ use super::redact::redact;
 use super::report::{AttemptReport, ERROR_CHARS_MAX, ErrorType, GitFacts, Report, Status};
 use super::time::rfc3339;
 
+/// What an answer says of records that could not be asked for it.
+pub const FROM_MEMORY: &str =
+    "records of this dispatch were gone or damaged: this is what the daemon remembered of it";
+
 /// The answer to a dispatch whose last attempt ended with `last`. `earlier` are the attempts before
 /// it, `logs` the folder that will hold their files.
 pub fn from_attempts(

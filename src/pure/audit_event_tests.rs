@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use super::AuditEvent::*;
 use super::*;
+use crate::pure::audit_event::AuditEvent::*;
 use crate::pure::clocks::StopCause;
 use crate::pure::hold::HeldProject;
 use crate::pure::recovery::{Follow, Resume, ResumeAttempt};

@@ -8,12 +8,15 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::events::Cancel;
 use super::follow::Follower;
-use super::{Cancel, Context, Unwritten, persist};
+use super::shared::context::Context;
+use super::shared::persist::{Unwritten, persist};
 use crate::effects::process::{Mark, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
 use crate::effects::{clock, git};
 use crate::pure::agent::{Driver, Summary};
+use crate::pure::answer::FROM_MEMORY;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{AttemptEnd, AttemptFacts, AttemptStart, Moment, NextStep};
 use crate::pure::clocks::{StopCause, StopLimits};
@@ -25,9 +28,6 @@ use crate::pure::policy::{self, Knobs, Tried};
 use crate::pure::report::{ErrorType, GitFacts, Status};
 use crate::pure::sign::{self, Sign};
 
-/// What an answer says of records that could not be asked for it.
-pub(super) const FROM_MEMORY: &str =
-    "records of this dispatch were gone or damaged: this is what the daemon remembered of it";
 /// Why what would have been tried again is not.
 const NOT_AGAIN: &str = "it is not tried again: the records of the attempt are gone or damaged";
 

@@ -6,12 +6,12 @@
 
 use serde_json::json;
 
-use super::attempt::FROM_MEMORY;
-use super::{Context, Event, Unwritten, persist};
+use super::shared::context::Context;
+use super::shared::persist::{Unwritten, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Claim, Committed, Contents, IdOwner, OutboxEntry};
-use crate::pure::answer::{self, ascii_json};
+use crate::pure::answer::{self, FROM_MEMORY, ascii_json};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::{AttemptEnd, NextStep};
 use crate::pure::delivery;
@@ -249,17 +249,27 @@ impl Answering {
     }
 }
 
+/// What came of seeing an answer through.
+pub enum Conclusion {
+    /// Everything is done: its folder is gone from `active/`.
+    Closed { id: DispatchId },
+    /// What stands on disk is left to the next daemon.
+    Left { id: DispatchId },
+    /// A trouble of its own keeps it from going on.
+    Parked { answering: Box<Answering>, error: String },
+}
+
 /// Sees an answer through, in a thread that may wait. Gives what intake is to be told.
-pub fn see_through(context: &Context, mut answering: Answering) -> Event {
+pub fn see_through(context: &Context, mut answering: Answering) -> Conclusion {
     let id = answering.id().clone();
     if !answering.is_ours(context) {
-        return Event::Left { id };
+        return Conclusion::Left { id };
     }
     match persist(context, || answering.advance(context)) {
-        Ok(()) => Event::Closed { id },
-        Err(Unwritten::DaemonEnds) => Event::Left { id },
+        Ok(()) => Conclusion::Closed { id },
+        Err(Unwritten::DaemonEnds) => Conclusion::Left { id },
         Err(Unwritten::Own(e)) => {
-            Event::Parked { answering: Box::new(answering), error: e.to_string() }
+            Conclusion::Parked { answering: Box::new(answering), error: e.to_string() }
         }
     }
 }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use crossbeam_channel::{self as channel, Receiver, after, never, select_biased, unbounded};
 use serde_json::Value;
 
-use super::Context;
-use super::signals::ExitSignal;
+use super::shared::context::Context;
+use super::shared::level::ExitSignal;
 use crate::effects::callback::{Failure, Sender};
 use crate::effects::clock;
 use crate::effects::error::Error;
@@ -131,7 +131,7 @@ impl Courier<'_, '_> {
             Err(e) => self.trouble(&e),
         }
         if !self.in_trouble {
-            self.context.works(Place::Outbox);
+            self.context.health.works_again(Place::Outbox);
         }
     }
 
@@ -292,6 +292,6 @@ impl Courier<'_, '_> {
 
     fn trouble(&mut self, e: &Error) {
         self.in_trouble = true;
-        self.context.failed(Place::Outbox, e);
+        self.context.health.failed(Place::Outbox, e);
     }
 }

@@ -4,12 +4,12 @@
 //! never needed for the answer that anything was read early, so whatever goes wrong here only means
 //! that less is known until the end.
 
+use super::shared::board::Progress;
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Attempt, Stream};
 use crate::pure::agent::{Driver, Summary, Transcript};
 use crate::pure::clocks::{self, Cpu, Stillness};
-use crate::threads::heartbeat::Progress;
 
 pub struct Follower {
     driver: &'static Driver,

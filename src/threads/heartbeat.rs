@@ -6,14 +6,14 @@
 //! next beat.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, after, select_biased, tick};
+use crossbeam_channel::{Receiver, after, select_biased, tick};
 
-use super::Context;
 use super::retention::Retention;
-use super::signals::ExitSignal;
+use super::shared::board::{Progress, RunningSession, Snapshot};
+use super::shared::context::Context;
+use super::shared::level::ExitSignal;
 use crate::effects::clock;
 use crate::pure::agent::Tokens;
 use crate::pure::dispatch::DispatchId;
@@ -26,80 +26,6 @@ use crate::pure::trouble::Place;
 
 /// At most one beat in this time, however much changes.
 const CHANGE_EVERY: Duration = Duration::from_secs(1);
-
-/// What there is to tell of dispatches.
-#[derive(Debug, Default)]
-pub struct Board {
-    /// Intake keeps it.
-    snapshot: Mutex<Snapshot>,
-    /// The owner of each session keeps its own, by the dispatch's id.
-    progress: Mutex<HashMap<String, Progress>>,
-}
-
-/// What a running session's stream has said so far.
-#[derive(Clone, Debug, Default)]
-pub struct Progress {
-    pub output_bytes: u64,
-    /// Milliseconds since 1970.
-    pub last_activity_ms: Option<i64>,
-    pub turns: u64,
-    pub last_tool: Option<String>,
-    pub tokens: Tokens,
-    pub cost_usd: Option<f64>,
-}
-
-/// What intake knows at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    pub queued: usize,
-    pub paused: bool,
-    /// Longest first.
-    pub sessions: Vec<RunningSession>,
-    /// Which dispatches' own troubles keep them from going on, and why.
-    pub parked: Vec<(String, String)>,
-    /// Each hold, with how many dispatches wait for it.
-    pub holds: Vec<(Hold, usize)>,
-}
-
-#[derive(Clone, Debug)]
-pub struct RunningSession {
-    pub id: String,
-    pub project: String,
-    pub attempt: u32,
-    pub since: Instant,
-}
-
-impl Board {
-    pub fn put(&self, snapshot: Snapshot) {
-        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
-    }
-
-    /// A running session has come so far.
-    pub fn progress(&self, id: &DispatchId, progress: Progress) {
-        self.all_progress().insert(id.to_string(), progress);
-    }
-
-    /// The session has ended.
-    pub fn forget(&self, id: &DispatchId) {
-        self.all_progress().remove(id.as_str());
-    }
-
-    fn all_progress(&self) -> MutexGuard<'_, HashMap<String, Progress>> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ids of the sessions that run, longest first.
-    pub fn running_ids(&self) -> Vec<String> {
-        self.get().sessions.into_iter().map(|session| session.id).collect()
-    }
-
-    fn get(&self) -> Snapshot {
-        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// Wakes the heartbeat. Full means that it is about to beat anyway.
-pub type Changed = Sender<()>;
 
 /// Beats until the daemon is done.
 pub fn run(context: &Context, changed: Receiver<()>, exit: ExitSignal) {
@@ -148,10 +74,10 @@ pub fn write(context: &Context, state: DaemonState) {
     if !context.has_lock() {
         return;
     }
-    context.look_at_audit();
+    context.health.look_at_audit();
     match context.store.write_heartbeat(&beat(context, state)) {
-        Ok(()) => context.works(Place::Heartbeat),
-        Err(e) => context.failed(Place::Heartbeat, &e),
+        Ok(()) => context.health.works_again(Place::Heartbeat),
+        Err(e) => context.health.failed(Place::Heartbeat, &e),
     }
 }
 

@@ -6,7 +6,8 @@ use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
 
 use super::conclude::Answering;
-use super::{Context, notice_of};
+use super::events::notice_of;
+use super::shared::context::Context;
 use crate::effects::error::Result;
 use crate::effects::process::Mark;
 use crate::effects::store::{Attempt, Claim, Committed, Contents, InboxName, Record};

@@ -6,8 +6,8 @@
 
 use std::path::Path;
 
-use super::Context;
-use super::live::{Programs, Unmet};
+use super::shared::context::Context;
+use super::shared::live::{Programs, Unmet};
 use crate::effects::callback::Sender;
 use crate::effects::store::Rotation;
 use crate::pure::audit_event::AuditEvent;

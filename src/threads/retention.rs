@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::Context;
+use super::shared::context::Context;
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Shelf, Store, Walk};

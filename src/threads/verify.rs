@@ -9,8 +9,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::Cancel;
 use super::attempt::{Running, session_variables};
+use super::events::Cancel;
 use crate::effects::process::{Mark, Session, Spawn};
 use crate::effects::store::{Claim, OutputFile, VerifyLog};
 use crate::pure::claim::ChildRecord;

@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use super::attempt::Running;
-use super::{Cancel, Context};
+use super::events::Cancel;
+use super::shared::context::Context;
 use crate::effects::clock;
 use crate::effects::store::Record;
 use crate::pure::claim::StopRecord;

@@ -17,8 +17,10 @@ use gstack_dispatch_daemon::pure::cost;
 use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, classify};
 use gstack_dispatch_daemon::pure::policy::{Knobs, Tried, next};
 use gstack_dispatch_daemon::pure::report::AttemptReport;
-use gstack_dispatch_daemon::pure::report::ErrorType::{self, *};
-use gstack_dispatch_daemon::pure::report::Status::{self, *};
+use gstack_dispatch_daemon::pure::report::ErrorType;
+use gstack_dispatch_daemon::pure::report::ErrorType::*;
+use gstack_dispatch_daemon::pure::report::Status;
+use gstack_dispatch_daemon::pure::report::Status::*;
 use gstack_dispatch_daemon::pure::sign::sign;
 use serde_json::Value;
 

@@ -13,7 +13,8 @@ use gstack_dispatch_daemon::pure::report::Status;
 use gstack_dispatch_daemon::pure::sign::is_refusal;
 use serde_json::{Value, json};
 
-use crate::recorded::Then::{self, *};
+use crate::recorded::Then;
+use crate::recorded::Then::*;
 use crate::recorded::{Recording, folder, recordings};
 use crate::util::*;
 

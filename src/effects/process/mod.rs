@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use crate::effects::failpoint::{self, Effect};
+use super::failpoint::{self, Effect};
 pub use helper::{Helper, find_program, is_executable};
 pub use session::{Session, Spawn};
 pub use sweep::{Mark, Swept};

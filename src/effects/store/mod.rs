@@ -37,9 +37,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use crate::effects::clock;
-use crate::effects::error::{At, Result};
-use crate::effects::failpoint::{self, Effect};
+use super::clock;
+use super::error::{At, Result};
+use super::failpoint::{self, Effect};
 
 pub use accept::IdOwner;
 use aside::Asides;

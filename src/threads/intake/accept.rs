@@ -201,7 +201,7 @@ impl Intake<'_> {
             }
             Err(e) => return self.inbox.not_taken(&mut self.halt, &dropped, &e),
         };
-        self.context.works(Place::Inbox);
+        self.context.health.works_again(Place::Inbox);
         if was_rejected && let Err(e) = store.remove_rejection_report(&dispatch.id) {
             log::warn!("{e}");
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::effects::error::Error;
 use crate::pure::trouble::Place;
-use crate::threads::Context;
+use crate::threads::shared::context::Context;
 
 /// Free space is not looked at more often.
 const LOOK_AT_ROOM_EVERY: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl<'c> Halt<'c> {
 
     fn look_whether_it_works(&mut self, is_queue_empty: bool) {
         self.context.audit.write_waiting();
-        self.context.look_at_audit();
+        self.context.health.look_at_audit();
         if self.context.health.is_open(Place::Lock) {
             self.context.has_lock();
         }
@@ -70,7 +70,7 @@ impl<'c> Halt<'c> {
             self.look_at_room();
         }
         if is_queue_empty {
-            self.context.works(Place::Start);
+            self.context.health.works_again(Place::Start);
         }
     }
 
@@ -80,7 +80,7 @@ impl<'c> Halt<'c> {
 
     /// Work that was tried could not be done for a reason that has nothing to do with it.
     pub fn begin(&mut self, place: Place, reason: &str) {
-        self.context.held_up(place, reason);
+        self.context.health.held_up(place, reason);
         self.rest();
     }
 
@@ -91,7 +91,7 @@ impl<'c> Halt<'c> {
         if e.fault().is_everywhere() {
             self.begin(place, &e.to_string());
         } else {
-            self.context.held_up(place, &e.to_string());
+            self.context.health.held_up(place, &e.to_string());
         }
     }
 
@@ -104,8 +104,8 @@ impl<'c> Halt<'c> {
     pub fn end_pass(&mut self) {
         if self.told && !self.failed {
             self.told = false;
-            self.context.works(Place::Inbox);
-            self.context.works(Place::File);
+            self.context.health.works_again(Place::Inbox);
+            self.context.health.works_again(Place::File);
         }
     }
 
@@ -119,7 +119,7 @@ impl<'c> Halt<'c> {
         match self.context.store.want_of_room(self.context.settings().min_free_bytes) {
             Ok(None) => {
                 self.room_seen = Some(Instant::now());
-                self.context.works(Place::Room);
+                self.context.health.works_again(Place::Room);
                 true
             }
             Ok(Some(want)) => {

@@ -14,7 +14,7 @@ use crate::pure::dispatch::{Agent, DispatchId, Lane};
 use crate::pure::hold::{self, Hold, HoldChange, Holds, Notice};
 use crate::pure::queue::Queue;
 use crate::pure::time::rfc3339;
-use crate::threads::Context;
+use crate::threads::shared::context::Context;
 
 pub(super) struct HoldKeeper<'c> {
     context: &'c Context,

@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 
 use crate::effects::clock;
 use crate::effects::store::ignored_in_control;
-use crate::threads::Context;
+use crate::threads::shared::context::Context;
 
 /// More names are not told: a folder that is full of other things says enough.
 const TOLD_MAX: usize = 1000;

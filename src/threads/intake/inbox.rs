@@ -20,7 +20,7 @@ use crate::pure::audit_event::AuditEvent;
 use crate::pure::claim::hex;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::trouble::Place;
-use crate::threads::Context;
+use crate::threads::shared::context::Context;
 
 pub(super) struct Inbox<'c> {
     context: &'c Context,

@@ -19,8 +19,9 @@ use crate::pure::dispatch::DispatchId;
 use crate::pure::dispatch::Lane;
 use crate::pure::hold::Holds;
 use crate::pure::queue::{Queue, Seq, Taken};
-use crate::threads::heartbeat::RunningSession;
-use crate::threads::{Cancel, Context};
+use crate::threads::events::Cancel;
+use crate::threads::shared::board::RunningSession;
+use crate::threads::shared::context::Context;
 
 /// Bytes of waiting dispatches that are kept in memory, so that they need not be read again. With
 /// what was parsed of them they take two or three times as much.

@@ -30,10 +30,11 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 
-use super::heartbeat::{Changed, Snapshot};
-use super::signals::DrainSignal;
+use super::events::{Cancel, Event, Job};
+use super::shared::board::{Changed, Snapshot};
+use super::shared::context::Context;
+use super::shared::level::DrainSignal;
 use super::watcher::FileEvent;
-use super::{Cancel, Context, Event, Job};
 use crate::effects::store::{Claim, InboxName};
 use crate::pure::hold::Notice;
 use crate::pure::trouble::Place;

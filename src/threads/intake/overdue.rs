@@ -12,7 +12,7 @@ use crate::effects::clock;
 use crate::effects::store::Claim;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::queue::{Queue, Seq};
-use crate::threads::Context;
+use crate::threads::shared::context::Context;
 
 pub(super) struct Overdue<'c> {
     context: &'c Context,

@@ -10,9 +10,9 @@ use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::dispatch::Lane;
 use crate::pure::trouble::Place;
-use crate::threads::Context;
 use crate::threads::conclude::Answering;
 use crate::threads::recover::{Recovered, recover_one};
+use crate::threads::shared::context::Context;
 
 pub(super) struct Parked<'c> {
     context: &'c Context,
@@ -147,7 +147,7 @@ impl Intake<'_> {
             }
         }
         if self.parked.answers.is_empty() {
-            self.context.works(Place::Answer);
+            self.context.health.works_again(Place::Answer);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::effects::store::{IdOwner, Request, cancel_request, control_request};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::trouble::Place;
-use crate::threads::Context;
+use crate::threads::shared::context::Context;
 
 /// Since when cancels stand there whose dispatches are not known. Whether they still do, the disk
 /// says.

@@ -10,7 +10,7 @@ use crossbeam_channel::Receiver;
 
 use crate::effects::error::Result;
 use crate::pure::claim::Identity;
-use crate::threads::Context;
+use crate::threads::shared::context::Context;
 use crate::threads::watcher::{FileEvent, Watcher};
 
 pub(super) struct Watching<'c> {

@@ -11,7 +11,7 @@ use crate::effects::store::{Claim, InboxName};
 use crate::pure::dispatch::DispatchId;
 use crate::pure::queue::Taken;
 use crate::pure::trouble::Place;
-use crate::threads::{Event, Job};
+use crate::threads::events::{Event, Job};
 
 impl Intake<'_> {
     /// Whether something may start now, and there is something.
@@ -39,7 +39,7 @@ impl Intake<'_> {
         self.is_news = true;
         match event {
             Event::Attempt { id, number, elapsed } => {
-                self.context.works(Place::Start);
+                self.context.health.works_again(Place::Start);
                 self.ledger.attempt_started(&id, number, elapsed);
             }
             Event::Closed { id } => {

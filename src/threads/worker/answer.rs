@@ -9,7 +9,8 @@ use crate::pure::answer;
 use crate::pure::claim::AttemptEnd;
 use crate::pure::report::{AttemptReport, ErrorType, Status};
 use crate::threads::conclude::{Answering, earlier_attempts, see_through};
-use crate::threads::{Event, Unwritten, persist};
+use crate::threads::events::Event;
+use crate::threads::shared::persist::{Unwritten, persist};
 
 const RECORDS_GONE: &str =
     "its records are gone or damaged: it may have run, and is not run (again)";
@@ -19,7 +20,7 @@ impl Worker<'_> {
     pub(super) fn answer_remains(&self, claim: Claim) -> Event {
         let (id, now_ms) = (&claim.id, clock::unix_ms());
         let report = answer::to_remains(id, claim.agent, &claim.project, RECORDS_GONE, now_ms);
-        see_through(self.context, Answering::new(claim, None, report))
+        see_through(self.context, Answering::new(claim, None, report)).into()
     }
 
     /// The same where it is known what it was, but not how far it came.
@@ -40,7 +41,7 @@ impl Worker<'_> {
         };
         let answering =
             Answering::of_attempts(self.context, course.claim, course.contents, earlier, end);
-        see_through(self.context, answering)
+        see_through(self.context, answering).into()
     }
 
     /// Without another session. `None` of the attempts may be known to this worker.
@@ -69,7 +70,7 @@ impl Worker<'_> {
         let Course { claim, contents, .. } = course;
         let answering =
             Answering::without_session(self.context, claim, contents, earlier, last, told);
-        see_through(self.context, answering)
+        see_through(self.context, answering).into()
     }
 
     /// Its folder cannot be used, so that no attempt can begin. What an earlier attempt came to is

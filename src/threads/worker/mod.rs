@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use self::start::NotStarted;
 use super::attempt::{Running, Settled};
+use super::events::{Cancel, Event, Job, notice, notice_of};
 use super::recover::in_inbox;
-use super::signals::DrainSignal;
+use super::shared::context::Context;
+use super::shared::level::DrainSignal;
 use super::watch::Watched;
-use super::{Cancel, Context, Event, Job, notice, notice_of};
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
 use crate::effects::store::{Attempt, Claim, Contents, Store};

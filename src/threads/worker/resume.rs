@@ -20,10 +20,12 @@ use crate::pure::recovery::{Resume, ResumeAttempt};
 use crate::pure::report::{ErrorType, Status};
 use crate::threads::attempt::{Running, Settled, mark_by_name};
 use crate::threads::conclude::{Answering, see_through};
+use crate::threads::events::{Cancel, Event};
 use crate::threads::follow::Follower;
 use crate::threads::recover::in_inbox;
-use crate::threads::signals::DrainSignal;
-use crate::threads::{Cancel, Context, Event, Unwritten, persist};
+use crate::threads::shared::context::Context;
+use crate::threads::shared::level::DrainSignal;
+use crate::threads::shared::persist::{Unwritten, persist};
 
 /// What the records of an attempt say.
 struct FoundRecords {
@@ -225,6 +227,6 @@ impl Worker<'_> {
     fn see_committed_through(&self, claim: Claim, committed: Committed, is_afresh: bool) -> Event {
         let contents = self.read_what_is_left(&claim);
         let answering = Answering::of_committed(claim, contents, committed, is_afresh);
-        see_through(self.context, answering)
+        see_through(self.context, answering).into()
     }
 }

@@ -20,8 +20,8 @@ use crate::pure::dispatch::{Dispatch, Lane};
 use crate::pure::plan::Plan;
 use crate::pure::prompt::{self, Learnings};
 use crate::pure::trouble::{Fault, Place};
-use crate::threads::Event;
 use crate::threads::attempt::{self, Running};
+use crate::threads::events::Event;
 use crate::threads::follow::Follower;
 
 /// Why nothing was started.

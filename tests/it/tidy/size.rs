@@ -4,15 +4,9 @@
 use super::{Source, sources};
 
 /// Lines of a source file without its tests.
-const LINES_MAX: usize = 450;
+const LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 const COMMENT_COLUMNS_MAX: usize = 100;
-
-/// Functions that are still to be cut. The list only shrinks.
-const KNOWN_LONG_FUNCTIONS: &[&str] =
-    &["threads/worker/resume.rs: resume", "threads/worker/start.rs: begin"];
-/// Files with so many comment lines that are still to be wrapped. The list only shrinks.
-const KNOWN_WIDE_COMMENTS: &[&str] = &["effects/store/files.rs: 1", "lib.rs: 5"];
 
 fn untidy(sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -92,12 +86,12 @@ fn files_say_what_they_own_and_stay_small() {
 
 #[test]
 fn functions_are_short() {
-    assert_eq!(long_functions(&sources()), KNOWN_LONG_FUNCTIONS);
+    assert_eq!(long_functions(&sources()), Vec::<String>::new());
 }
 
 #[test]
 fn comments_are_narrow() {
-    assert_eq!(wide_comments(&sources()), KNOWN_WIDE_COMMENTS);
+    assert_eq!(wide_comments(&sources()), Vec::<String>::new());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which of many addresses counts, in a text and in a stream.
 
-use super::super::samples::{read, said};
 use super::*;
+use crate::pure::agent::claude::samples::{read, said};
 
 fn called(message: &str, call: &str, name: &str, command: &str) -> String {
     format!(

@@ -1,6 +1,6 @@
 //! Streams with lines that are not quite JSON, as a whole reader takes them.
 
-use super::super::samples::{DONE, INIT, read, read_in_pieces, said};
+use crate::pure::agent::claude::samples::{DONE, INIT, read, read_in_pieces, said};
 
 #[test]
 fn a_line_that_is_not_quite_json_is_read() {

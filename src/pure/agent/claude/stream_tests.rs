@@ -1,10 +1,10 @@
 //! What the reader makes of a stream, line by line and however it is cut.
 
-use super::super::DRIVER;
-use super::super::samples::{DONE, INIT, read, read_in_pieces, said};
 use super::*;
 use crate::pure::agent::Transcript;
 use crate::pure::agent::WORD_BYTES_MAX;
+use crate::pure::agent::claude::DRIVER;
+use crate::pure::agent::claude::samples::{DONE, INIT, read, read_in_pieces, said};
 
 fn read_result_of(fields: &str) -> ResultEvent {
     let summary = read(&format!(r#"{{"type":"result",{fields}}}"#));

@@ -1,22 +1,15 @@
-//! The settings in force, and what follows from them: the programs of the agents, the rules for a
-//! project.
+//! The settings in force, with the programs of the agents that follow from them.
 //!
 //! They are replaced as a whole when the operator has changed them (SIGHUP). Whoever needs several
-//! of them together takes them once; a session keeps the rules that it was started with. Where a
-//! key of `projects` or `verify` leads is asked each time.
+//! of them together takes them once; a session keeps the rules that it was started with.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::Context;
-use crate::effects::project;
 use crate::pure::config::Settings;
-use crate::pure::config::projects::Verify;
-use crate::pure::config::terms::{self, Terms};
-use crate::pure::dispatch::DispatchId;
 
 /// Absolute paths of the agent programs that were found, by agent name.
 pub type Programs = HashMap<&'static str, PathBuf>;
@@ -55,6 +48,15 @@ impl LiveSettings {
         }
     }
 
+    /// The settings that are in force now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    pub fn programs(&self) -> Arc<Programs> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
     /// Gives a word after each replacement: for threads that keep something of the settings.
     pub fn listen(&self) -> Receiver<()> {
         let (sender, receiver) = bounded(1);
@@ -63,47 +65,8 @@ impl LiveSettings {
     }
 
     /// True the first time that such a rule holds.
-    fn is_met_at_last(&self, setting: &'static str, key: &str) -> bool {
+    pub fn is_met_at_last(&self, setting: &'static str, key: &str) -> bool {
         let mut unmet = self.unmet.lock().unwrap_or_else(PoisonError::into_inner);
         unmet.remove(&(setting, key.to_string()))
-    }
-}
-
-impl Context {
-    /// The settings that are in force now.
-    pub fn settings(&self) -> Arc<Settings> {
-        self.live.now.read().unwrap_or_else(PoisonError::into_inner).0.clone()
-    }
-
-    pub fn programs(&self) -> Arc<Programs> {
-        self.live.now.read().unwrap_or_else(PoisonError::into_inner).1.clone()
-    }
-
-    /// On what terms a session runs that starts now in this directory, which is resolved.
-    pub fn terms_in(&self, dir: &Path, id: &DispatchId) -> Terms {
-        let settings = self.settings();
-        let found = terms::project(&settings, dir, &|key| self.forms(key));
-        if let Some((key, _)) = found {
-            self.tell_of_use("projects", key, id);
-        }
-        terms::terms(&settings, found.map(|(_, project)| project))
-    }
-
-    /// What must pass before the work of a session in this directory counts, as things stand now.
-    pub fn verify_in(&self, dir: &Path, name: &str, id: &DispatchId) -> Option<Verify> {
-        let settings = self.settings();
-        let (key, verify) = terms::verify(&settings, dir, name, &|key| self.forms(key))?;
-        self.tell_of_use("verify", key, id);
-        Some(verify.clone())
-    }
-
-    fn forms(&self, key: &str) -> [PathBuf; 2] {
-        project::forms(key, self.home.as_deref())
-    }
-
-    fn tell_of_use(&self, setting: &'static str, key: &str, id: &DispatchId) {
-        if self.live.is_met_at_last(setting, key) {
-            log::warn!("{setting}: {key}, which named no directory, holds from here on: {id}");
-        }
     }
 }

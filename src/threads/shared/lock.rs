@@ -5,7 +5,7 @@
 //! taken again and work goes on: one `rm` must not end everybody's sessions. Where another daemon
 //! holds it, everything that stands there is its own.
 
-use super::Context;
+use super::context::Context;
 use crate::effects::store::Standing;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::trouble::Place;
@@ -18,16 +18,16 @@ impl Context {
             return false;
         }
         match self.store.look_at_lock(&self.lock) {
-            Ok(Standing::Held) => self.works(Place::Lock),
+            Ok(Standing::Held) => self.health.works_again(Place::Lock),
             Ok(Standing::Retaken) => {
-                self.works(Place::Lock);
+                self.health.works_again(Place::Lock);
                 self.retaken();
             }
             Ok(Standing::Lost) => {
                 self.lose();
                 return false;
             }
-            Err(e) => self.failed(Place::Lock, &e),
+            Err(e) => self.health.failed(Place::Lock, &e),
         }
         true
     }

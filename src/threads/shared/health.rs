@@ -6,12 +6,12 @@
 //! has to wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Context;
-use super::heartbeat::Changed;
+use super::board::Changed;
 use crate::effects::clock;
 use crate::effects::error::Error;
+use crate::effects::store::Audit;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::trouble::{Ended, Holder, Place, Troubles};
 
@@ -19,14 +19,15 @@ use crate::pure::trouble::{Ended, Holder, Place, Troubles};
 const ONLY: Holder = 0;
 
 pub struct Health {
+    audit: Arc<Audit>,
     troubles: Mutex<Troubles>,
     last_holder: AtomicU64,
     changed: Changed,
 }
 
 impl Health {
-    pub fn new(changed: Changed) -> Health {
-        Health { troubles: Mutex::default(), last_holder: AtomicU64::new(ONLY), changed }
+    pub fn new(audit: Arc<Audit>, changed: Changed) -> Health {
+        Health { audit, troubles: Mutex::default(), last_holder: AtomicU64::new(ONLY), changed }
     }
 
     /// A number that nobody else has.
@@ -52,7 +53,7 @@ impl Health {
     }
 }
 
-impl Context {
+impl Health {
     /// Something failed that is tried again. New work waits for it, if it would fail likewise.
     pub fn failed(&self, place: Place, e: &Error) {
         self.trouble(place, ONLY, &e.to_string(), e.fault().is_everywhere());
@@ -68,18 +69,18 @@ impl Context {
         self.trouble(place, ONLY, reason, false);
     }
 
-    /// It works (again).
-    pub fn works(&self, place: Place) {
-        self.works_for(place, ONLY);
+    /// What had failed works again, or still works.
+    pub fn works_again(&self, place: Place) {
+        self.works_again_for(place, ONLY);
     }
 
-    pub fn works_for(&self, place: Place, holder: Holder) {
-        let ended = self.health.lock().end(place, holder);
+    pub fn works_again_for(&self, place: Place, holder: Holder) {
+        let ended = self.lock().end(place, holder);
         let Some(Ended { reason, since_ms }) = ended else { return };
         let seconds = (clock::monotonic_ms() - since_ms) as f64 / 1000.0;
         self.audit.tell("", &AuditEvent::DegradedEnded { place, reason, seconds });
         log::info!("{} works again after {seconds} s", place.name());
-        let _ = self.health.changed.try_send(());
+        let _ = self.changed.try_send(());
     }
 
     /// Lines of the audit log that wait for room are a trouble that nobody else would tell of.
@@ -88,19 +89,19 @@ impl Context {
             Some((reason, fault)) => {
                 self.trouble(Place::Audit, ONLY, &reason, fault.is_everywhere());
             }
-            None => self.works(Place::Audit),
+            None => self.works_again(Place::Audit),
         }
     }
 
     fn trouble(&self, place: Place, holder: Holder, reason: &str, stops_work: bool) {
         let now_ms = clock::monotonic_ms();
-        let is_new = self.health.lock().begin(place, holder, reason, stops_work, now_ms);
+        let is_new = self.lock().begin(place, holder, reason, stops_work, now_ms);
         if !is_new {
             log::debug!("{}: {reason}", place.name());
             return;
         }
         log::error!("degraded ({}): {reason}", place.name());
         self.audit.tell("", &AuditEvent::Degraded { place, reason: reason.into() });
-        let _ = self.health.changed.try_send(());
+        let _ = self.changed.try_send(());
     }
 }

@@ -1,0 +1,105 @@
+//! What every thread may use: built once by the daemon, borrowed, never replaced.
+//!
+//! What changes while the daemon runs changes inside of its parts. Whether we still hold the
+//! directory is asked in `lock`, which needs several of them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::Sender;
+
+use super::board::Board;
+use super::health::Health;
+use super::level::Level;
+use super::live::{LiveSettings, Programs};
+use super::sources::Sources;
+use crate::effects::process::Processes;
+use crate::effects::store::{Audit, DaemonLock, MovedAside, Store};
+use crate::effects::{callback, project};
+use crate::pure::agent::Drivers;
+use crate::pure::audit_event::AuditEvent;
+use crate::pure::config::Settings;
+use crate::pure::config::projects::Verify;
+use crate::pure::config::terms::{self, Terms};
+use crate::pure::dispatch::DispatchId;
+
+pub struct Context {
+    pub store: Store,
+    /// Asked for by [`Context::has_lock`].
+    pub lock: DaemonLock,
+    pub audit: Arc<Audit>,
+    pub processes: Processes,
+    pub drivers: Drivers,
+    pub live: LiveSettings,
+    pub sources: Sources,
+    /// Of callbacks.
+    pub sender: callback::Sender,
+    /// For `~/` in a dispatch.
+    pub home: Option<OsString>,
+    pub level: Level,
+    /// Nothing new is started, and no retry. Intake sets it, from the control files.
+    pub paused: AtomicBool,
+    /// What is wrong just now.
+    pub health: Health,
+    /// What the heartbeat tells.
+    pub board: Board,
+    /// When an earlier daemon beat last, in milliseconds since 1970.
+    pub last_beat_ms: Option<i64>,
+    /// Pokes the courier; full means that it is awake anyway.
+    pub outbox_changed: Sender<()>,
+}
+
+impl Context {
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// Tells what had to be moved because it stood where something of ours belongs.
+    pub fn tell_moved_aside(&self) {
+        for MovedAside { id, from, to } in self.store.take_moved_aside() {
+            let (from, to) = (from.display().to_string(), to.display().to_string());
+            log::warn!("{from} was in the way and is {to} now");
+            let of_dispatch = DispatchId::parse(&id).map_or("", |_| id.as_str());
+            self.audit.tell(of_dispatch, &AuditEvent::MovedAside { path: from, to });
+        }
+    }
+
+    /// The settings that are in force now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.live.settings()
+    }
+
+    pub fn programs(&self) -> Arc<Programs> {
+        self.live.programs()
+    }
+
+    /// On what terms a session runs that starts now in this directory, which is resolved.
+    pub fn terms_in(&self, dir: &Path, id: &DispatchId) -> Terms {
+        let settings = self.settings();
+        let found = terms::project(&settings, dir, &|key| self.forms(key));
+        if let Some((key, _)) = found {
+            self.tell_of_use("projects", key, id);
+        }
+        terms::terms(&settings, found.map(|(_, project)| project))
+    }
+
+    /// What must pass before the work of a session in this directory counts, as things stand now.
+    pub fn verify_in(&self, dir: &Path, name: &str, id: &DispatchId) -> Option<Verify> {
+        let settings = self.settings();
+        let (key, verify) = terms::verify(&settings, dir, name, &|key| self.forms(key))?;
+        self.tell_of_use("verify", key, id);
+        Some(verify.clone())
+    }
+
+    fn forms(&self, key: &str) -> [PathBuf; 2] {
+        project::forms(key, self.home.as_deref())
+    }
+
+    fn tell_of_use(&self, setting: &'static str, key: &str, id: &DispatchId) {
+        if self.live.is_met_at_last(setting, key) {
+            log::warn!("{setting}: {key}, which named no directory, holds from here on: {id}");
+        }
+    }
+}
