@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 
-use crate::effects::callback::Sender;
+use crate::effects::http::callback::Sender;
 use crate::effects::process::Processes;
 use crate::effects::store::Store;
 use crate::effects::{clock, error};
 use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::cli::Flags;
 use crate::pure::config::Settings;
+use crate::pure::config::cli::Flags;
 use crate::pure::heartbeat::DaemonState;
 use crate::threads::events::{Event, Job};
 use crate::threads::heartbeat;

@@ -60,7 +60,7 @@
 //!   with each beat.
 //! - **Another agent added?** One row in [`pure::agent::DRIVERS`] and a file or folder beside
 //!   `pure/agent/claude/`; nothing else (`tests/toy_driver` does it).
-//! - **A new command added?** A variant of [`pure::cli::Command`], its arm in [`main`], and a file
+//! - **A new command added?** A variant of [`pure::config::cli::Command`], its arm in [`main`], and a file
 //!   `src/commands/<name>.rs` on the level of [`daemon`], working on the store's files, so that it
 //!   works with the daemon up or down.
 //! - **An audit event added?** A variant of [`pure::audit_event::AuditEvent`], its line in the table
@@ -90,7 +90,7 @@ use effects::process;
 use effects::stderr::{self, Stderr};
 use env_logger::Target;
 use pure::agent::{self, Driver, Drivers};
-use pure::cli::{self, Command};
+use pure::config::cli::{self, Command};
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
@@ -127,7 +127,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
 
 /// Why the daemon does not start: a line as the log has them, whatever level was asked for.
 fn refuse(error: &str) -> ExitCode {
-    let (stamp, error) = (effects::clock::stamp(), pure::escape::line(error));
+    let (stamp, error) = (effects::clock::stamp(), pure::text::escape::line(error));
     // There is nobody else to tell.
     let _ = writeln!(std::io::stderr(), "{stamp} ERROR main: {error}");
     ExitCode::from(FAILED)
@@ -166,5 +166,5 @@ fn init_log() {
 
 /// What a person reads may be an agent's words: secrets are hidden, and nothing moves the cursor.
 fn shown(text: &str) -> String {
-    pure::escape::line(&pure::redact::redact(text))
+    pure::text::escape::line(&pure::text::redact::redact(text))
 }

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::failpoint;
-use crate::pure::claim::Moment;
+use crate::pure::attempt::record::Moment;
 
 /// Milliseconds since 1970. Can jump; decide nothing by it.
 pub fn unix_ms() -> i64 {
@@ -20,7 +20,7 @@ pub fn unix_ms() -> i64 {
 
 /// Now, as the files write it.
 pub fn stamp() -> String {
-    crate::pure::time::rfc3339(unix_ms())
+    crate::pure::text::time::rfc3339(unix_ms())
 }
 
 /// Milliseconds on a clock that never jumps and is the same for every process until the next boot.

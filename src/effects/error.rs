@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::pure::trouble::Fault;
+use crate::pure::upkeep::health::Fault;
 
 #[derive(Debug)]
 pub struct Error {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::report::ErrorType;
-use super::time::parse_rfc3339;
+use super::text::time::parse_rfc3339;
 
 /// How many parked dispatches are listed.
 const PARKED_MAX: usize = 100;

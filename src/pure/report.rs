@@ -2,8 +2,8 @@
 //! the callback.
 //!
 //! The first eight fields are the seed's, with the seed's meaning; all others are additive. Absent
-//! means unknown: no field is ever `null`. Nothing here decides; [`super::outcome`] and
-//! [`super::policy`] do.
+//! means unknown: no field is ever `null`. Nothing here decides; [`super::attempt::outcome`] and
+//! [`super::attempt::retry`] do.
 
 use serde::{Deserialize, Serialize};
 

@@ -11,13 +11,13 @@ use super::shared::persist::{Unwritten, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Claim, Committed, Contents, IdOwner, OutboxEntry};
-use crate::pure::answer::{self, FROM_MEMORY, ascii_json};
+use crate::pure::attempt::build_report::{self, FROM_MEMORY, ascii_json};
+use crate::pure::attempt::record::{AttemptEnd, NextStep};
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::claim::{AttemptEnd, NextStep};
-use crate::pure::delivery;
-use crate::pure::digest::sha256_hex;
+use crate::pure::callback;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{AttemptReport, ErrorType, Report, Status};
+use crate::pure::text::digest::sha256_hex;
 
 /// A dispatch on its way from its report to its end.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Answering {
         last: AttemptEnd,
     ) -> Answering {
         let logs = context.store.finished_dir(&claim.id).display().to_string();
-        let report = answer::from_attempts(&contents.dispatch, earlier, last, logs);
+        let report = build_report::from_attempts(&contents.dispatch, earlier, last, logs);
         Answering::new(claim, Some(contents), report)
     }
 
@@ -77,7 +77,8 @@ impl Answering {
     ) -> Answering {
         let Some(mut end) = last else {
             let now = clock::unix_ms();
-            let report = answer::without_session(&contents.dispatch, status, kind, error, now);
+            let report =
+                build_report::without_session(&contents.dispatch, status, kind, error, now);
             return Answering::new(claim, Some(contents), report);
         };
         if let NextStep::Retry { retries, .. } = end.next {
@@ -191,7 +192,7 @@ impl Answering {
     fn callback(&self, context: &Context) -> Option<std::result::Result<&String, &'static str>> {
         let url = self.contents.as_ref()?.dispatch.callback_url.as_ref();
         let url = url.filter(|_| !context.settings().local_only)?;
-        Some(delivery::origin(url).map(|_| url))
+        Some(callback::origin(url).map(|_| url))
     }
 
     fn put_callback(&self, context: &Context) -> Result<()> {

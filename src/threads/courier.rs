@@ -17,15 +17,15 @@ use serde_json::Value;
 
 use super::shared::context::Context;
 use super::shared::level::ExitSignal;
-use crate::effects::callback::{Failure, Sender};
 use crate::effects::clock;
 use crate::effects::error::Error;
+use crate::effects::http::callback::{Failure, Sender};
 use crate::effects::store::OutboxEntry;
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::delivery::{self, Schedule};
+use crate::pure::callback::{self, Schedule};
 use crate::pure::dispatch::DispatchId;
-use crate::pure::redact::redact;
-use crate::pure::trouble::Place;
+use crate::pure::text::redact::redact;
+use crate::pure::upkeep::health::Subsystem;
 
 /// 410 Gone: the receiver asks never to be tried again (RFC 9110, section 15.5.11).
 const GONE: u16 = 410;
@@ -131,7 +131,7 @@ impl Courier<'_, '_> {
             Err(e) => self.trouble(&e),
         }
         if !self.in_trouble {
-            self.context.health.works_again(Place::Outbox);
+            self.context.health.works_again(Subsystem::Outbox);
         }
     }
 
@@ -154,7 +154,7 @@ impl Courier<'_, '_> {
             Ok(None) => return,
             Err(e) => return self.trouble(&e),
         };
-        match delivery::origin(&entry.url) {
+        match callback::origin(&entry.url) {
             Ok(origin) => {
                 let due_ms = clock::monotonic_ms() + self.left_ms(&entry);
                 self.schedule.put(id.clone(), origin, entry.created_at_ms, due_ms);
@@ -178,7 +178,7 @@ impl Courier<'_, '_> {
     }
 
     fn pause_after(&self, tries: u32) -> Option<Duration> {
-        delivery::pause_after(tries, &self.context.settings().callback_delays)
+        callback::pause_after(tries, &self.context.settings().callback_delays)
     }
 
     /// Until there is something to do although nobody says so.
@@ -292,6 +292,6 @@ impl Courier<'_, '_> {
 
     fn trouble(&mut self, e: &Error) {
         self.in_trouble = true;
-        self.context.health.failed(Place::Outbox, e);
+        self.context.health.failed(Subsystem::Outbox, e);
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::conclude::{Answering, Conclusion};
 use crate::effects::store::Claim;
-use crate::pure::claim::AttemptEnd;
+use crate::pure::attempt::record::AttemptEnd;
+use crate::pure::attempt::sign::Sign;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::hold::Notice;
-use crate::pure::sign::Sign;
+use crate::pure::schedule::hold::Notice;
 
 /// One claim on its way to a worker, with the line by which it can be told to stop.
 pub struct Job {

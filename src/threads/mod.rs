@@ -1,28 +1,21 @@
 //! Layer 3, threads: small loops that call `pure` for decisions and `effects` for deeds. Each owns
-//! its state; what one tells another goes through a channel, and a claim moves with it. `health` is
-//! what all of them say is wrong.
+//! its state; what one tells another goes through a channel, and a claim moves with it.
 //!
-//! `signals` raises the level, and so does `lock` when another daemon has taken our place.
-//! `watcher` turns file events into names. `intake` owns the queue: it looks, accepts and hands
-//! claims out. `worker` drives one claim at a time through its attempts (`attempt`; `watch` while
-//! one runs, `follow` for what it says, `verify` after it) to its answer (`conclude`). `heartbeat`
-//! and `courier` tell the world, and with each beat `retention` thins out what is over. `recover`
-//! runs once, at start, before the others. `live` holds the settings in force, `sources` reads
-//! them, `reload` does so again.
+//! `intake` looks at the drop zone, accepts, owns the queue and hands claims out. A `worker` drives
+//! one claim at a time through its attempts, each of which is a `session`. `heartbeat` and
+//! `courier` tell the world, `signals` ends the daemon or has `reload` read the settings again.
+//! `recover` and `conclude` are procedures that threads call: what an earlier daemon left, and the
+//! way from a decided report to an answered dispatch. `events` go between intake and the owners of
+//! claims; what all threads use is in `shared`.
 
-pub mod attempt;
 pub mod conclude;
 pub mod courier;
 pub mod events;
-pub mod follow;
 pub mod heartbeat;
 pub mod intake;
 pub mod recover;
 pub mod reload;
-pub mod retention;
+pub mod session;
 pub mod shared;
 pub mod signals;
-pub mod verify;
-pub mod watch;
-pub mod watcher;
 pub mod worker;

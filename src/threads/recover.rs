@@ -1,5 +1,5 @@
 //! What an earlier daemon left: looked at once, at start, before anything new is taken. The files
-//! alone decide ([`crate::pure::recovery`]); here they are read, and what can be done at once is
+//! alone decide ([`crate::pure::attempt::recovery`]); here they are read, and what can be done at once is
 //! done.
 
 use std::cell::OnceCell;
@@ -12,13 +12,15 @@ use crate::effects::error::Result;
 use crate::effects::process::Mark;
 use crate::effects::store::{Attempt, Claim, Committed, Contents, InboxName, Record};
 use crate::effects::{clock, project};
+use crate::pure::agent::environment::{DISPATCH_FILE, RUN_TOKEN};
+use crate::pure::attempt::record::{AttemptStart, Identity};
+use crate::pure::attempt::recovery::{
+    FoundAttempt, FoundClaim, Leader, Resume, ResumeAttempt, Step, step,
+};
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::claim::{AttemptStart, Identity};
-use crate::pure::digest::sha256_of_hex;
 use crate::pure::dispatch::{self, DispatchId, Lane};
-use crate::pure::environment::{DISPATCH_FILE, RUN_TOKEN};
-use crate::pure::hold::Notice;
-use crate::pure::recovery::{FoundAttempt, FoundClaim, Leader, Resume, ResumeAttempt, Step, step};
+use crate::pure::schedule::hold::Notice;
+use crate::pure::text::digest::sha256_of_hex;
 
 #[derive(Default)]
 pub struct Recovered {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::shared::context::Context;
 use super::shared::live::{Programs, Unmet};
-use crate::effects::callback::Sender;
+use crate::effects::http::callback::Sender;
 use crate::effects::store::Rotation;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::changes::{self, SettingChange};

@@ -13,17 +13,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gstack_dispatch_daemon::effects::store::{Rotation, Store};
+use gstack_dispatch_daemon::pure::agent::lines::{COMPACT_BYTES_MAX, LINE_BYTES_MAX, Lines};
 use gstack_dispatch_daemon::pure::agent::{self, Summary, Transcript, claude};
+use gstack_dispatch_daemon::pure::attempt::build_report;
+use gstack_dispatch_daemon::pure::attempt::limits::StopCause;
+use gstack_dispatch_daemon::pure::attempt::limits::StopLimits;
+use gstack_dispatch_daemon::pure::attempt::outcome::{Evidence, Exit, classify};
 use gstack_dispatch_daemon::pure::audit_event::{AuditEvent, AuditLine};
-use gstack_dispatch_daemon::pure::clocks::StopCause;
-use gstack_dispatch_daemon::pure::clocks::StopLimits;
+use gstack_dispatch_daemon::pure::config::strict_json;
 use gstack_dispatch_daemon::pure::config::{self, SETTINGS, Settings, terms};
+use gstack_dispatch_daemon::pure::dispatch as dispatches;
+use gstack_dispatch_daemon::pure::dispatch::prompt::{self, Learnings};
 use gstack_dispatch_daemon::pure::dispatch::{DispatchId, TTL_SECONDS_DEFAULT, TTL_SECONDS_MAX};
-use gstack_dispatch_daemon::pure::lines::{COMPACT_BYTES_MAX, LINE_BYTES_MAX, Lines};
-use gstack_dispatch_daemon::pure::outcome::{Evidence, Exit, classify};
-use gstack_dispatch_daemon::pure::prompt::{self, Learnings};
 use gstack_dispatch_daemon::pure::report::{ERROR_CHARS_MAX, Status};
-use gstack_dispatch_daemon::pure::{answer, clip, dispatch as dispatches, escape, strict_json};
+use gstack_dispatch_daemon::pure::text::{clip, escape};
 use serde_json::Value;
 
 pub use records::control;
@@ -66,7 +69,7 @@ pub fn dispatch(data: &[u8]) {
             let Some(id) = rejection.id else { return };
             assert!(rejection.reason.answers_sender(), "{:?} names {id}", rejection.reason);
             assert_names_one_folder(&id);
-            let report = answer::to_rejection(&id, &rejection.error, 0);
+            let report = build_report::to_rejection(&id, &rejection.error, 0);
             assert_is_an_error(report.error.as_deref());
         }
     }

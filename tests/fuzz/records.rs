@@ -12,15 +12,15 @@ use std::os::unix::ffi::OsStrExt;
 use gstack_dispatch_daemon::effects::store::{
     OutboxEntry, Request, Store, cancel_request, control_request, is_cancel_name, is_inbox_name,
 };
-use gstack_dispatch_daemon::pure::answer;
-use gstack_dispatch_daemon::pure::claim::{
+use gstack_dispatch_daemon::pure::attempt::build_report;
+use gstack_dispatch_daemon::pure::attempt::record::{
     Accepted, AttemptEnd, AttemptStart, ChildRecord, Moment, StopRecord, name_from_text,
     name_to_text,
 };
 use gstack_dispatch_daemon::pure::dispatch::{self, DispatchId};
 use gstack_dispatch_daemon::pure::heartbeat::Heartbeat;
-use gstack_dispatch_daemon::pure::hold::{HoldLimits, Holds, Saved};
 use gstack_dispatch_daemon::pure::report::Report;
+use gstack_dispatch_daemon::pure::schedule::hold::{HoldLimits, Holds, Saved};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -158,7 +158,7 @@ fn check_end(end: AttemptEnd) {
         br#"{"id":"dispatch-a","dispatched_by":"o","task":"t","project":"p","project_dir":"~/p"}"#;
     let _ = end.next.wait_ms(NOW_MS);
     let dispatch = dispatch::parse(DISPATCH, 0, &dispatch::AGENTS).expect("valid");
-    let report = answer::from_attempts(&dispatch, Vec::new(), end, String::new());
+    let report = build_report::from_attempts(&dispatch, Vec::new(), end, String::new());
     serde_json::to_vec(&report).expect("a report can be written");
 }
 

@@ -48,7 +48,7 @@ fn control(lab: &Lab, name: &str) -> std::path::PathBuf {
 /// A moment that many seconds from now, as our files write it.
 fn stamp_in(seconds: i64) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
-    gstack_dispatch_daemon::pure::time::rfc3339(now.as_millis() as i64 + seconds * 1000)
+    gstack_dispatch_daemon::pure::text::time::rfc3339(now.as_millis() as i64 + seconds * 1000)
 }
 
 fn no_hold(lab: &Lab) {

@@ -9,8 +9,8 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use gstack_dispatch_daemon::pure::attempt::sign::is_refusal;
 use gstack_dispatch_daemon::pure::report::Status;
-use gstack_dispatch_daemon::pure::sign::is_refusal;
 use serde_json::{Value, json};
 
 use crate::recorded::Then;

@@ -98,11 +98,11 @@ const EFFECTS: [(&str, &[&str]); 15] = [
     ("kill_process", &["effects/process/"]),
     ("pidfd_send_signal", &["effects/process/"]),
     ("wait_timeout", &["effects/process/"]),
-    ("ureq", &["effects/callback.rs"]),
+    ("ureq", &["effects/http/"]),
     ("SystemTime", &["effects/clock.rs"]),
     ("clock_gettime", &["effects/clock.rs"]),
     ("SystemRandom", &["effects/random.rs"]),
-    ("notify::", &["threads/watcher.rs"]),
+    ("notify::", &["threads/intake/watcher.rs"]),
     ("\"completed\"", &["effects/store/", "threads/conclude.rs"]),
 ];
 

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
-use gstack_dispatch_daemon::pure::clocks::StopCause;
-use gstack_dispatch_daemon::pure::hold::Holds;
-use gstack_dispatch_daemon::pure::policy::WAITS_MAX;
+use gstack_dispatch_daemon::pure::attempt::limits::StopCause;
+use gstack_dispatch_daemon::pure::attempt::retry::WAITS_MAX;
 use gstack_dispatch_daemon::pure::report::ErrorType;
+use gstack_dispatch_daemon::pure::schedule::hold::Holds;
 
 use crate::disk::Disk;
 use crate::records::{Body, How, Record, Report, Start};

@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use gstack_dispatch_daemon::pure::dispatch::{AGENTS, Agent, Lane};
-use gstack_dispatch_daemon::pure::hold::{HoldChange, HoldLimits, Holds, Notice, Saved};
-use gstack_dispatch_daemon::pure::queue::{Queue, Seq};
-use gstack_dispatch_daemon::pure::recovery::{
+use gstack_dispatch_daemon::pure::attempt::recovery::{
     FoundAttempt, FoundClaim, Leader, Resume, Step, step as decide,
 };
+use gstack_dispatch_daemon::pure::attempt::sign::Sign;
+use gstack_dispatch_daemon::pure::dispatch::{AGENTS, Agent, Lane};
 use gstack_dispatch_daemon::pure::report::ErrorType;
-use gstack_dispatch_daemon::pure::sign::Sign;
+use gstack_dispatch_daemon::pure::schedule::hold::{HoldChange, HoldLimits, Holds, Notice, Saved};
+use gstack_dispatch_daemon::pure::schedule::queue::{Queue, Seq};
 
 use crate::disk::Id;
 use crate::records::{Accepted, Body, Record};

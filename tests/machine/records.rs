@@ -2,9 +2,9 @@
 //! reader of reports wants.
 
 use gstack_dispatch_daemon::pure::agent::{Failure, LimitEvent, ResultEvent, Summary};
-use gstack_dispatch_daemon::pure::claim::{AttemptEnd, AttemptStart};
-use gstack_dispatch_daemon::pure::clocks::StopCause;
-use gstack_dispatch_daemon::pure::outcome::Exit;
+use gstack_dispatch_daemon::pure::attempt::limits::StopCause;
+use gstack_dispatch_daemon::pure::attempt::outcome::Exit;
+use gstack_dispatch_daemon::pure::attempt::record::{AttemptEnd, AttemptStart};
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 
 use crate::disk::Id;

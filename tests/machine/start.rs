@@ -1,8 +1,8 @@
 //! The start of an attempt: what is to be run next, and everything that must be durable before the
 //! agent runs.
 
-use gstack_dispatch_daemon::pure::claim::{AttemptStart, Mode, NextStep};
-use gstack_dispatch_daemon::pure::plan::{self, Last, Plan};
+use gstack_dispatch_daemon::pure::attempt::next_attempt::{self, Last, NextAttempt};
+use gstack_dispatch_daemon::pure::attempt::record::{AttemptStart, Mode, NextStep};
 
 use crate::disk::Id;
 use crate::records::{Accepted, Record, Start};
@@ -10,7 +10,7 @@ use crate::store::*;
 use crate::work::{Running, Work};
 use crate::world::{Durable, Fail, Result, Without, World};
 
-pub fn plan(w: &World, id: u32) -> Plan {
+pub fn plan(w: &World, id: u32) -> NextAttempt {
     let last = attempts(w, &claim_dir(id)).pop().map(|number| Last {
         number,
         start: Running::of(w, id, number).map(|running| running.start.record),
@@ -18,9 +18,9 @@ pub fn plan(w: &World, id: u32) -> Plan {
     });
     let end = last.as_ref().and_then(|last| last.end.as_ref());
     let is_retry = end.is_some_and(|end| matches!(end.next, NextStep::Retry { .. }));
-    let plan = plan::next(last, w.wall_ms);
+    let plan = next_attempt::next(last, w.wall_ms);
     let is_uncounted = is_retry && w.lacks(Without::CountOfRetries);
-    Plan { retries: if is_uncounted { 0 } else { plan.retries }, ..plan }
+    NextAttempt { retries: if is_uncounted { 0 } else { plan.retries }, ..plan }
 }
 
 /// One of the names that it is known by stands with the file that is known, or at least its bytes.
@@ -36,7 +36,7 @@ pub fn is_named(w: &World, names: &[(String, Option<Id>)], accepted: &Accepted) 
 
 /// Makes the attempt durable, then starts the agent. `None`: it could not be started, and is taken
 /// back.
-pub fn begin(w: &mut World, work: &Work, plan: &Plan) -> Result<Option<Running>> {
+pub fn begin(w: &mut World, work: &Work, plan: &NextAttempt) -> Result<Option<Running>> {
     let (id, number) = (work.claim.id, plan.number);
     let dir = attempt_dir(id, number);
     let now = w.now();

@@ -1,7 +1,7 @@
 //! The files, as `effects::store` reads, writes and syncs them: a claim, its attempts' ends, the
 //! commit and what follows it, the removal from the inbox.
 
-use gstack_dispatch_daemon::pure::claim::{AttemptEnd, NextStep};
+use gstack_dispatch_daemon::pure::attempt::record::{AttemptEnd, NextStep};
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 
 use crate::records::{Accepted, Body, Record, Report};

@@ -3,14 +3,14 @@
 //! is asked of `pure`, with the stream as it stands.
 
 use gstack_dispatch_daemon::pure::agent::{Summary, claude};
-use gstack_dispatch_daemon::pure::claim::{AttemptEnd, AttemptFacts, NextStep};
-use gstack_dispatch_daemon::pure::clocks::{self, StopCause};
-use gstack_dispatch_daemon::pure::outcome::{Ending, Evidence, Exit, classify};
-use gstack_dispatch_daemon::pure::plan::Plan;
-use gstack_dispatch_daemon::pure::policy::{self, Knobs, Tried};
-use gstack_dispatch_daemon::pure::recovery::{Resume, ResumeAttempt};
+use gstack_dispatch_daemon::pure::attempt::limits::{self, StopCause};
+use gstack_dispatch_daemon::pure::attempt::next_attempt::NextAttempt;
+use gstack_dispatch_daemon::pure::attempt::outcome::{Ending, Evidence, Exit, classify};
+use gstack_dispatch_daemon::pure::attempt::record::{AttemptEnd, AttemptFacts, NextStep};
+use gstack_dispatch_daemon::pure::attempt::recovery::{Resume, ResumeAttempt};
+use gstack_dispatch_daemon::pure::attempt::retry::{self, Knobs, Tried};
+use gstack_dispatch_daemon::pure::attempt::sign::{self, Sign};
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
-use gstack_dispatch_daemon::pure::sign::{self, Sign};
 
 use crate::daemon::{Claim, Daemon, notice};
 use crate::records::{Accepted, Body, How, Record, Report, Start};
@@ -33,7 +33,7 @@ pub enum Stage {
     TakeUp(Resume),
     Plan,
     /// Until then, by the monotonic clock.
-    Wait(Plan, i64),
+    Wait(NextAttempt, i64),
     Watch(Running),
     Judge(Running, Option<Exit>),
     GiveUp(Running),
@@ -265,8 +265,8 @@ fn settle(w: &mut World, id: u32, running: Running, exit: Option<Exit>) -> Resul
         summary: &summary,
         sign: sign.as_ref(),
     };
-    let next = policy::next(tried, &w.now(), &knobs);
-    let sign = policy::sign_to_tell(&start.record, sign, &next);
+    let next = retry::next(tried, &w.now(), &knobs);
+    let sign = retry::sign_to_tell(&start.record, sign, &next);
     let end = end_of(w, start, summary, ending, (next, sign));
     write_end(w, id, &end)?;
     Ok(end)
@@ -289,7 +289,7 @@ fn classify_as(stop: Option<StopCause>, exit: Option<Exit>, summary: &Summary) -
         driver: &claude::DRIVER,
         stop,
         ttl_seconds: 60,
-        limits: &clocks::StopLimits {
+        limits: &limits::StopLimits {
             start_ms: None,
             stall_ms: None,
             result_grace_ms: None,

@@ -2,7 +2,7 @@
 //! boots; and the way to the disk, on which each single effect may be the daemon's last, and in
 //! each of which somebody else may do something.
 
-use gstack_dispatch_daemon::pure::claim::Moment;
+use gstack_dispatch_daemon::pure::attempt::record::Moment;
 
 use crate::check::Truth;
 use crate::disk::{Disk, Id};

@@ -4,10 +4,10 @@
 //! Its dialect is unlike the others' on purpose: other arguments, other events, other words for its
 //! errors and for a session that it does not know.
 
+use gstack_dispatch_daemon::pure::agent::environment::Variables;
 use gstack_dispatch_daemon::pure::agent::{
     Driver, Failure, Launch, Reader, ResultEvent, SessionRef, Summary,
 };
-use gstack_dispatch_daemon::pure::environment::Variables;
 use gstack_dispatch_daemon::pure::report::ErrorType;
 use serde_json::Value;
 

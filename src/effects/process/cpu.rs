@@ -5,7 +5,7 @@
 
 use super::sweep::{Mark, belongs, is_of_group};
 use super::{Processes, procfs};
-use crate::pure::clocks::Cpu;
+use crate::pure::attempt::limits::Cpu;
 
 impl Processes {
     /// `None`: this system does not tell.

@@ -19,8 +19,8 @@ use wait_timeout::ChildExt;
 
 use super::{Processes, procfs, verb};
 use crate::effects::failpoint::{self, Effect};
-use crate::pure::claim::ChildRecord;
-use crate::pure::outcome::Exit;
+use crate::pure::attempt::outcome::Exit;
+use crate::pure::attempt::record::ChildRecord;
 
 /// How often a process is looked at that is not our child, where the kernel cannot tell us of its
 /// end.

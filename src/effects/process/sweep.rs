@@ -14,8 +14,8 @@ use rustix::process::Signal;
 
 use super::Processes;
 use super::procfs::{self, Stat};
-use crate::pure::claim::ChildRecord;
-use crate::pure::environment::LEADER;
+use crate::pure::agent::environment::LEADER;
+use crate::pure::attempt::record::ChildRecord;
 use crate::pure::report::Leftover;
 
 /// How long a held stdout lock may be a fork of ours that has not reached its exec and so holds a

@@ -26,7 +26,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-use crate::pure::environment::LEADER;
+use crate::pure::agent::environment::LEADER;
 
 /// The first argument, before the agent's program and its arguments.
 pub const VERB: &str = "__session";

@@ -2,9 +2,9 @@
 //! nor a power cut opens a window that is closed.
 
 use super::Store;
-use super::files::{self, Durable, Record};
+use super::disk::files::{self, Durable, Record};
 use crate::effects::error::Result;
-use crate::pure::hold::Saved;
+use crate::pure::schedule::hold::Saved;
 
 const NAME: &str = "holds.json";
 

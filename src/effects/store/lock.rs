@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
-use super::identity::{self, Kind};
-use super::{Store, files};
+use super::Store;
+use super::disk::files;
+use super::disk::identity::{self, Kind};
 use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
-use crate::pure::claim::Identity;
+use crate::pure::attempt::record::Identity;
 
 const LOCK_TRY_EVERY: Duration = Duration::from_millis(50);
 /// However short a wait was asked for.

@@ -6,30 +6,15 @@
 //! these modules should be able to ask at every line: if the process died here, would the next
 //! start reach the same answer?
 
-mod accept;
-mod aside;
-mod attempts;
-mod audit;
-mod claim;
-mod control;
-mod files;
-mod folder;
-mod heartbeat;
+mod archive;
+mod claims;
+mod disk;
+mod drop_zone;
+mod free_space;
 mod holds;
-mod identity;
-mod ignored;
-mod inbox;
 mod lock;
-mod names;
 mod outbox;
-mod output;
 mod ownership;
-mod past;
-mod publish;
-mod reading;
-mod room;
-mod started;
-mod stream;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -41,35 +26,37 @@ use super::clock;
 use super::error::{At, Result};
 use super::failpoint::{self, Effect};
 
-pub use accept::IdOwner;
-use aside::Asides;
-pub use aside::MovedAside;
-pub use attempts::{Attempt, AttemptFiles};
-pub use audit::{Audit, Rotation};
-pub use claim::{Claim, Contents, InboxName};
-pub use control::{Request, cancel_request, control_request, is_cancel_name};
-pub use files::Record;
-use folder::Folder;
-pub use identity::Stamp;
-pub use ignored::{ignored_in_control, ignored_in_drop_zone};
-pub use inbox::{Dropped, Inspected, is_inbox_name};
+pub use archive::{Shelf, Walk};
+pub use claims::accept::IdOwner;
+pub use claims::attempts::{Attempt, AttemptFiles};
+pub use claims::claim::{Claim, Contents, InboxName};
+pub use claims::output::{OutputFile, VerifyLog};
+pub use claims::publish::Committed;
+pub use claims::stream::Stream;
+use disk::aside::Asides;
+pub use disk::aside::MovedAside;
+use disk::files;
+pub use disk::files::Record;
+use disk::group_sync::GroupSync;
+use disk::identity;
+pub use disk::identity::Stamp;
+pub use drop_zone::audit::{Audit, Rotation};
+pub use drop_zone::ignored::{ignored_in_control, ignored_in_drop_zone};
+pub use drop_zone::inbox::{Dropped, Inspected, is_inbox_name};
+pub use drop_zone::requests::{Request, cancel_request, control_request, is_cancel_name};
 pub use lock::{DaemonLock, Standing};
 pub use outbox::OutboxEntry;
-pub use output::{OutputFile, VerifyLog};
 pub use ownership::Mended;
-pub use past::{Shelf, Walk};
-pub use publish::Committed;
-pub use stream::Stream;
 
 /// The layout. Cheap to share: every thread borrows the one that the daemon opened.
 pub struct Store {
     home: PathBuf,
     /// The drop zone.
     dispatch: PathBuf,
-    completed: Folder,
+    completed: GroupSync,
     /// Ours alone.
     own: PathBuf,
-    active: Folder,
+    active: GroupSync,
     started: PathBuf,
     finished: PathBuf,
     pending: PathBuf,
@@ -92,8 +79,8 @@ impl Store {
         let (dispatch, own) = (home.join("dispatch"), home.join("dispatchd"));
         Store {
             home: home.to_path_buf(),
-            completed: Folder::new(dispatch.join("completed")),
-            active: Folder::new(own.join("active")),
+            completed: GroupSync::new(dispatch.join("completed")),
+            active: GroupSync::new(own.join("active")),
             started: own.join("started"),
             finished: own.join("finished"),
             pending: own.join("pending"),

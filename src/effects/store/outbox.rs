@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::files::{self, Durable, Record};
+use super::disk::files::{self, Durable, Record};
 use crate::effects::error::{At, Error, Result};
 use crate::pure::dispatch::DispatchId;
 

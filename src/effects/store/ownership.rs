@@ -15,8 +15,8 @@ use rustix::fs::OFlags;
 
 use super::Store;
 use crate::effects::error::{At, Error, Result};
-use crate::pure::escape::shell_word;
-use crate::pure::ownership::{Guarded, Verdict, judge};
+use crate::pure::text::escape::shell_word;
+use crate::pure::upkeep::ownership::{Guarded, Verdict, judge};
 
 /// More than anybody writes by hand.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;

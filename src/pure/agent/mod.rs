@@ -7,13 +7,16 @@
 //! and SIGTERM to the process group asks a session to end, after which a driver can resume it.
 
 pub mod claude;
+pub mod cost;
+pub mod environment;
+pub mod lines;
 mod summary;
 
+use self::environment::Variables;
+use self::lines::Lines;
 use super::config::Settings;
 use super::config::terms::Terms;
 use super::dispatch::AGENTS;
-use super::environment::{self, Variables};
-use super::lines::Lines;
 pub use summary::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WORD_BYTES_MAX,

@@ -3,7 +3,7 @@
 //! Owns the facts that others ask for, and their bounds: the daemon keeps a summary for each
 //! running session, so it is bounded whatever the agent writes. Must not hold what a driver only
 //! needs to read on: that is the driver's own ([`super::Reader`]). Must not judge how a session
-//! ended: [`crate::pure::outcome`] does.
+//! ended: [`crate::pure::attempt::outcome`] does.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +68,7 @@ pub struct ResultEvent {
     pub num_turns: Option<u64>,
     pub total_cost_usd: Option<f64>,
     /// The tokens that this cost pays for, of all models and subagents. In a session that was
-    /// resumed they tell whether the cost is that of the whole session ([`crate::pure::cost`]).
+    /// resumed they tell whether the cost is that of the whole session ([`crate::pure::agent::cost`]).
     pub cost_tokens: Option<Tokens>,
     /// Absent when larger than [`USAGE_BYTES_MAX`].
     pub usage: Option<serde_json::Value>,

@@ -6,8 +6,8 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::pure::clocks::StopCause;
-use crate::pure::recovery::{Follow, Resume, ResumeAttempt, Step};
+use crate::pure::attempt::limits::StopCause;
+use crate::pure::attempt::recovery::{Follow, Resume, ResumeAttempt, Step};
 
 const PLAIN: [Step; 10] = [
     Step::Discard,

@@ -7,10 +7,10 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::strict_json;
 use super::{Reload, SETTINGS, Setting, Settings};
-use crate::pure::clip::one_line;
-use crate::pure::redact::redact;
-use crate::pure::strict_json;
+use crate::pure::text::clip::one_line;
+use crate::pure::text::redact::redact;
 
 /// How much of a value is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 100;

@@ -7,9 +7,11 @@
 //! is a JSON string), so that one setter serves all three sources.
 
 pub mod changes;
+pub mod cli;
 pub mod projects;
 mod settings;
 mod sources;
+pub mod strict_json;
 mod table;
 pub mod terms;
 mod values;
@@ -21,7 +23,7 @@ pub use sources::{Variable, apply_config, apply_environment};
 pub use table::SETTINGS;
 pub use values::{OnInterrupt, OnShutdown};
 
-use super::nearest::nearest;
+use super::text::nearest::nearest;
 
 /// One setting. `key` is its name in `config.json`; see [`Setting::flag`] and [`Setting::variable`]
 /// for the other two.

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::strict_json;
 use super::unknown;
 use super::values::{budget, list, pause, positive, sources, strings, switch, tool_list, word};
-use crate::pure::strict_json;
 
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(600);
 

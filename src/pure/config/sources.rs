@@ -6,8 +6,8 @@
 use serde_json::Value;
 
 use super::{SETTINGS, Settings, VARIABLE_PREFIX, keys, unknown};
-use crate::pure::clip::one_line;
-use crate::pure::nearest::nearest;
+use crate::pure::text::clip::one_line;
+use crate::pure::text::nearest::nearest;
 
 /// The one variable of ours that is no setting: the level of the log.
 const LOG: &str = "GSTACK_DISPATCHD_LOG";

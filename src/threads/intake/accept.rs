@@ -11,14 +11,14 @@ use super::Intake;
 use crate::effects::error::Result;
 use crate::effects::project;
 use crate::effects::store::{Claim, Contents, Dropped, IdOwner, InboxName, Inspected};
+use crate::pure::attempt::record::hex;
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::claim::hex;
-use crate::pure::clip::one_line;
-use crate::pure::digest::sha256_of_hex;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
-use crate::pure::queue::Seq;
 use crate::pure::report::{ErrorType, Status};
-use crate::pure::trouble::{Fault, Place};
+use crate::pure::schedule::queue::Seq;
+use crate::pure::text::clip::one_line;
+use crate::pure::text::digest::sha256_of_hex;
+use crate::pure::upkeep::health::{Fault, Subsystem};
 
 /// How much of what a sender wrote a line shows, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
@@ -201,7 +201,7 @@ impl Intake<'_> {
             }
             Err(e) => return self.inbox.not_taken(&mut self.halt, &dropped, &e),
         };
-        self.context.health.works_again(Place::Inbox);
+        self.context.health.works_again(Subsystem::Inbox);
         if was_rejected && let Err(e) = store.remove_rejection_report(&dispatch.id) {
             log::warn!("{e}");
         }

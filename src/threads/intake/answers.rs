@@ -9,12 +9,12 @@ use std::ffi::OsString;
 use super::Intake;
 use crate::effects::clock;
 use crate::effects::store::{Claim, Contents};
-use crate::pure::answer;
+use crate::pure::attempt::build_report;
+use crate::pure::attempt::record::AttemptEnd;
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::claim::AttemptEnd;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, Status};
-use crate::pure::trouble::Place;
+use crate::pure::upkeep::health::Subsystem;
 use crate::threads::conclude::{Answering, earlier_attempts};
 use crate::threads::recover::in_inbox;
 
@@ -81,7 +81,7 @@ impl Intake<'_> {
         let read = read.and_then(|contents| Ok((contents, store.last_end(id)?)));
         let (contents, last) = match read {
             Err(e) if e.fault().is_everywhere() => {
-                self.halt.inbox_failed(Place::Inbox, &e);
+                self.halt.inbox_failed(Subsystem::Inbox, &e);
                 return None;
             }
             Err(e) => {
@@ -131,7 +131,7 @@ impl Intake<'_> {
             }
             Err(e) => {
                 if e.fault().is_everywhere() {
-                    self.halt.begin(Place::Answer, &e.to_string());
+                    self.halt.begin(Subsystem::Answer, &e.to_string());
                 }
                 self.park(answering, e.to_string());
             }
@@ -142,7 +142,7 @@ impl Intake<'_> {
     fn answer_remains(&mut self, claim: Claim) {
         let (id, now_ms) = (claim.id.clone(), clock::unix_ms());
         let error = "cancelled, or out of time, when its records were gone or damaged already";
-        let report = answer::to_remains(&id, claim.agent, &claim.project, error, now_ms);
+        let report = build_report::to_remains(&id, claim.agent, &claim.project, error, now_ms);
         let mut answering = Answering::new(claim, None, report);
         if !answering.is_ours(self.context) {
             return;

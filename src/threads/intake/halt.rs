@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::effects::error::Error;
-use crate::pure::trouble::Place;
+use crate::pure::upkeep::health::Subsystem;
 use crate::threads::shared::context::Context;
 
 /// Free space is not looked at more often.
@@ -63,14 +63,14 @@ impl<'c> Halt<'c> {
     fn look_whether_it_works(&mut self, is_queue_empty: bool) {
         self.context.audit.write_waiting();
         self.context.health.look_at_audit();
-        if self.context.health.is_open(Place::Lock) {
+        if self.context.health.is_open(Subsystem::Lock) {
             self.context.has_lock();
         }
-        if self.context.health.is_open(Place::Room) {
+        if self.context.health.is_open(Subsystem::Room) {
             self.look_at_room();
         }
         if is_queue_empty {
-            self.context.health.works_again(Place::Start);
+            self.context.health.works_again(Subsystem::Start);
         }
     }
 
@@ -79,13 +79,13 @@ impl<'c> Halt<'c> {
     }
 
     /// Work that was tried could not be done for a reason that has nothing to do with it.
-    pub fn begin(&mut self, place: Place, reason: &str) {
+    pub fn begin(&mut self, place: Subsystem, reason: &str) {
         self.context.health.held_up(place, reason);
         self.rest();
     }
 
     /// The inbox could not be dealt with, which is tried again with the next scan, soon.
-    pub fn inbox_failed(&mut self, place: Place, e: &Error) {
+    pub fn inbox_failed(&mut self, place: Subsystem, e: &Error) {
         self.failed = true;
         self.told = true;
         if e.fault().is_everywhere() {
@@ -104,8 +104,8 @@ impl<'c> Halt<'c> {
     pub fn end_pass(&mut self) {
         if self.told && !self.failed {
             self.told = false;
-            self.context.health.works_again(Place::Inbox);
-            self.context.health.works_again(Place::File);
+            self.context.health.works_again(Subsystem::Inbox);
+            self.context.health.works_again(Subsystem::File);
         }
     }
 
@@ -119,12 +119,12 @@ impl<'c> Halt<'c> {
         match self.context.store.want_of_room(self.context.settings().min_free_bytes) {
             Ok(None) => {
                 self.room_seen = Some(Instant::now());
-                self.context.health.works_again(Place::Room);
+                self.context.health.works_again(Subsystem::Room);
                 true
             }
             Ok(Some(want)) => {
                 self.room_seen = None;
-                self.begin(Place::Room, &want);
+                self.begin(Subsystem::Room, &want);
                 false
             }
             // Whatever is wrong there, the work itself will meet it.

@@ -1,7 +1,7 @@
 //! The keeper of holds: learns them from what attempts say, saves them before anything else may
 //! start, and tells people.
 //!
-//! It decides nothing: [`crate::pure::hold`] does. A hold that could not be saved is in force all
+//! It decides nothing: [`crate::pure::schedule::hold`] does. A hold that could not be saved is in force all
 //! the same, and is saved with the next beat.
 
 use std::time::{Duration, Instant};
@@ -11,9 +11,9 @@ use crate::effects::{clock, random};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::Settings;
 use crate::pure::dispatch::{Agent, DispatchId, Lane};
-use crate::pure::hold::{self, Hold, HoldChange, Holds, Notice};
-use crate::pure::queue::Queue;
-use crate::pure::time::rfc3339;
+use crate::pure::schedule::hold::{self, Hold, HoldChange, Holds, Notice};
+use crate::pure::schedule::queue::Queue;
+use crate::pure::text::time::rfc3339;
 use crate::threads::shared::context::Context;
 
 pub(super) struct HoldKeeper<'c> {

@@ -16,10 +16,10 @@ use super::names::Names;
 use super::settling::Settling;
 use crate::effects::error::{Error, Result};
 use crate::effects::store::{Dropped, Stamp, ignored_in_drop_zone, is_inbox_name};
+use crate::pure::attempt::record::hex;
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::claim::hex;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::trouble::Place;
+use crate::pure::upkeep::health::Subsystem;
 use crate::threads::shared::context::Context;
 
 pub(super) struct Inbox<'c> {
@@ -101,7 +101,7 @@ impl<'c> Inbox<'c> {
     pub fn look_later(&mut self, halt: &mut Halt, name: &OsStr, e: &Error) {
         log::debug!("{} waits: {e}", name.display());
         self.backlog.push_front(name.into());
-        halt.inbox_failed(Place::Inbox, e);
+        halt.inbox_failed(Subsystem::Inbox, e);
     }
 
     /// This file alone cannot be dealt with: it must not hold up the others, and is tried again
@@ -117,7 +117,7 @@ impl<'c> Inbox<'c> {
         if let Some(stamp) = stamp {
             self.keep_unmoved(name.into(), stamp);
         }
-        halt.inbox_failed(Place::File, e);
+        halt.inbox_failed(Subsystem::File, e);
     }
 
     /// A file that was read could not be dealt with.

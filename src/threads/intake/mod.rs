@@ -23,6 +23,7 @@ mod reject;
 mod requests;
 mod rescan;
 mod settling;
+mod watcher;
 mod watching;
 mod workers;
 
@@ -30,14 +31,14 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 
+use self::watcher::FileEvent;
 use super::events::{Cancel, Event, Job};
 use super::shared::board::{Changed, Snapshot};
 use super::shared::context::Context;
 use super::shared::level::DrainSignal;
-use super::watcher::FileEvent;
 use crate::effects::store::{Claim, InboxName};
-use crate::pure::hold::Notice;
-use crate::pure::trouble::Place;
+use crate::pure::schedule::hold::Notice;
+use crate::pure::upkeep::health::Subsystem;
 use halt::{Halt, PauseChange};
 use holds::HoldKeeper;
 use inbox::Inbox;
@@ -192,7 +193,7 @@ impl<'c> Intake<'c> {
         match self.halt.update(self.ledger.queue.is_empty()) {
             PauseChange::None => {}
             PauseChange::Over => {
-                if self.context.health.is_open(Place::Heartbeat) {
+                if self.context.health.is_open(Subsystem::Heartbeat) {
                     let _ = self.changed.try_send(());
                 }
                 self.inbox.scan_soon();

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::effects::store::Claim;
-use crate::pure::queue::Seq;
+use crate::pure::schedule::queue::Seq;
 
 /// Scans that look for nothing but other names are no more frequent.
 const SCAN_EVERY: Duration = Duration::from_secs(1);

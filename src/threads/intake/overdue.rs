@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::effects::clock;
 use crate::effects::store::Claim;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::queue::{Queue, Seq};
+use crate::pure::schedule::queue::{Queue, Seq};
 use crate::threads::shared::context::Context;
 
 pub(super) struct Overdue<'c> {

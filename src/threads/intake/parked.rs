@@ -9,7 +9,7 @@ use crate::effects::error::Error;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::dispatch::Lane;
-use crate::pure::trouble::Place;
+use crate::pure::upkeep::health::Subsystem;
 use crate::threads::conclude::Answering;
 use crate::threads::recover::{Recovered, recover_one};
 use crate::threads::shared::context::Context;
@@ -141,13 +141,13 @@ impl Intake<'_> {
                     }
                 }
                 Retried::StaysParked(e) if e.fault().is_everywhere() => {
-                    self.halt.begin(Place::Answer, &e.to_string());
+                    self.halt.begin(Subsystem::Answer, &e.to_string());
                 }
                 Retried::StaysParked(_) => {}
             }
         }
         if self.parked.answers.is_empty() {
-            self.context.health.works_again(Place::Answer);
+            self.context.health.works_again(Subsystem::Answer);
         }
     }
 

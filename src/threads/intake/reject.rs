@@ -9,7 +9,7 @@ use super::Intake;
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{IdOwner, Stamp};
-use crate::pure::answer;
+use crate::pure::attempt::build_report;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::{DispatchId, Rejection};
 
@@ -86,7 +86,7 @@ impl Intake<'_> {
         if is_open || matches!(store.owner(&id)?, IdOwner::Dispatch { .. }) {
             return Ok(());
         }
-        let report = answer::to_rejection(&id, &rejection.error, clock::unix_ms());
+        let report = build_report::to_rejection(&id, &rejection.error, clock::unix_ms());
         store.publish_rejection(&id, &report)
     }
 }

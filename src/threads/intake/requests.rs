@@ -17,7 +17,7 @@ use crate::effects::error::Result;
 use crate::effects::store::{IdOwner, Request, cancel_request, control_request};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::trouble::Place;
+use crate::pure::upkeep::health::Subsystem;
 use crate::threads::shared::context::Context;
 
 /// Since when cancels stand there whose dispatches are not known. Whether they still do, the disk
@@ -198,7 +198,7 @@ impl Intake<'_> {
         }
         let (found, scanned) = self.requests.scan();
         if let Err(e) = scanned {
-            self.halt.inbox_failed(Place::Inbox, &e);
+            self.halt.inbox_failed(Subsystem::Inbox, &e);
         }
         self.look_at_pause();
         for name in found.others {

@@ -10,7 +10,7 @@ use super::Intake;
 use super::inbox::ScanDepth;
 use super::watching::Events;
 use crate::effects::error::Result;
-use crate::pure::trouble::Place;
+use crate::pure::upkeep::health::Subsystem;
 
 impl Intake<'_> {
     /// Looks at directories first, then the watch, then what is there: in this order nothing can
@@ -28,18 +28,18 @@ impl Intake<'_> {
                     log::warn!("{dir}");
                 }
             }
-            Err(e) => return self.halt.inbox_failed(Place::Inbox, &e),
+            Err(e) => return self.halt.inbox_failed(Subsystem::Inbox, &e),
         }
         let events = match self.watching.look() {
             Ok(events) => events,
-            Err(e) => return self.halt.inbox_failed(Place::Inbox, &e),
+            Err(e) => return self.halt.inbox_failed(Subsystem::Inbox, &e),
         };
         match (self.scan(ScanDepth::KnownFilesToo), events) {
             (Ok(()), Events::AreReliable) => {
                 self.inbox.next_scan = Instant::now() + settings.heartbeat;
             }
             (Ok(()), Events::MayBeMissing) => {}
-            (Err(e), _) => self.halt.inbox_failed(Place::Inbox, &e),
+            (Err(e), _) => self.halt.inbox_failed(Subsystem::Inbox, &e),
         }
         self.holds.save_if_behind();
         self.look_at_requests();
@@ -56,7 +56,7 @@ impl Intake<'_> {
     pub(super) fn look_for_names(&mut self) {
         self.ledger.nameless.begin_scan();
         if let Err(e) = self.scan(ScanDepth::NewNames) {
-            self.halt.inbox_failed(Place::Inbox, &e);
+            self.halt.inbox_failed(Subsystem::Inbox, &e);
         }
     }
 }

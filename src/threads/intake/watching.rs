@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 
+use super::watcher::{FileEvent, Watcher};
 use crate::effects::error::Result;
-use crate::pure::claim::Identity;
+use crate::pure::attempt::record::Identity;
 use crate::threads::shared::context::Context;
-use crate::threads::watcher::{FileEvent, Watcher};
 
 pub(super) struct Watching<'c> {
     context: &'c Context,

@@ -9,8 +9,8 @@ use super::ledger::{ComesBack, OpenDispatch};
 use crate::effects::clock;
 use crate::effects::store::{Claim, InboxName};
 use crate::pure::dispatch::DispatchId;
-use crate::pure::queue::Taken;
-use crate::pure::trouble::Place;
+use crate::pure::schedule::queue::Taken;
+use crate::pure::upkeep::health::Subsystem;
 use crate::threads::events::{Event, Job};
 
 impl Intake<'_> {
@@ -39,7 +39,7 @@ impl Intake<'_> {
         self.is_news = true;
         match event {
             Event::Attempt { id, number, elapsed } => {
-                self.context.health.works_again(Place::Start);
+                self.context.health.works_again(Subsystem::Start);
                 self.ledger.attempt_started(&id, number, elapsed);
             }
             Event::Closed { id } => {
@@ -55,7 +55,7 @@ impl Intake<'_> {
             }
             Event::Back { claim, error } => {
                 log::warn!("{} waits: {error}", claim.id);
-                self.halt.begin(Place::Start, &error);
+                self.halt.begin(Subsystem::Start, &error);
                 self.ledger.overdue.limit_wait_if_new(&claim);
                 self.put_back(claim);
             }

@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 
 use crate::pure::agent::Tokens;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::hold::Hold;
+use crate::pure::schedule::hold::Hold;
 
 /// What there is to tell of dispatches.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use crate::effects::clock;
 use crate::effects::error::Error;
 use crate::effects::store::Audit;
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::trouble::{Ended, Holder, Place, Troubles};
+use crate::pure::upkeep::health::{Ended, Holder, Subsystem, Troubles};
 
 /// For a place that one thread has to itself.
 const ONLY: Holder = 0;
@@ -44,7 +44,7 @@ impl Health {
         self.lock().stop_work()
     }
 
-    pub fn is_open(&self, place: Place) -> bool {
+    pub fn is_open(&self, place: Subsystem) -> bool {
         self.lock().is_open(place)
     }
 
@@ -55,26 +55,26 @@ impl Health {
 
 impl Health {
     /// Something failed that is tried again. New work waits for it, if it would fail likewise.
-    pub fn failed(&self, place: Place, e: &Error) {
+    pub fn failed(&self, place: Subsystem, e: &Error) {
         self.trouble(place, ONLY, &e.to_string(), e.fault().is_everywhere());
     }
 
     /// The same for a place where several threads may be in trouble.
-    pub fn failed_for(&self, place: Place, holder: Holder, e: &Error) {
+    pub fn failed_for(&self, place: Subsystem, holder: Holder, e: &Error) {
         self.trouble(place, holder, &e.to_string(), e.fault().is_everywhere());
     }
 
     /// For a trouble by which intake itself measures when to go on.
-    pub fn held_up(&self, place: Place, reason: &str) {
+    pub fn held_up(&self, place: Subsystem, reason: &str) {
         self.trouble(place, ONLY, reason, false);
     }
 
     /// What had failed works again, or still works.
-    pub fn works_again(&self, place: Place) {
+    pub fn works_again(&self, place: Subsystem) {
         self.works_again_for(place, ONLY);
     }
 
-    pub fn works_again_for(&self, place: Place, holder: Holder) {
+    pub fn works_again_for(&self, place: Subsystem, holder: Holder) {
         let ended = self.lock().end(place, holder);
         let Some(Ended { reason, since_ms }) = ended else { return };
         let seconds = (clock::monotonic_ms() - since_ms) as f64 / 1000.0;
@@ -87,13 +87,13 @@ impl Health {
     pub fn look_at_audit(&self) {
         match self.audit.trouble() {
             Some((reason, fault)) => {
-                self.trouble(Place::Audit, ONLY, &reason, fault.is_everywhere());
+                self.trouble(Subsystem::Audit, ONLY, &reason, fault.is_everywhere());
             }
-            None => self.works_again(Place::Audit),
+            None => self.works_again(Subsystem::Audit),
         }
     }
 
-    fn trouble(&self, place: Place, holder: Holder, reason: &str, stops_work: bool) {
+    fn trouble(&self, place: Subsystem, holder: Holder, reason: &str, stops_work: bool) {
         let now_ms = clock::monotonic_ms();
         let is_new = self.lock().begin(place, holder, reason, stops_work, now_ms);
         if !is_new {

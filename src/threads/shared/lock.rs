@@ -8,7 +8,7 @@
 use super::context::Context;
 use crate::effects::store::Standing;
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::trouble::Place;
+use crate::pure::upkeep::health::Subsystem;
 
 impl Context {
     /// False: another daemon holds the directory, and nothing there may be touched any more. What
@@ -18,16 +18,16 @@ impl Context {
             return false;
         }
         match self.store.look_at_lock(&self.lock) {
-            Ok(Standing::Held) => self.health.works_again(Place::Lock),
+            Ok(Standing::Held) => self.health.works_again(Subsystem::Lock),
             Ok(Standing::Retaken) => {
-                self.health.works_again(Place::Lock);
+                self.health.works_again(Subsystem::Lock);
                 self.retaken();
             }
             Ok(Standing::Lost) => {
                 self.lose();
                 return false;
             }
-            Err(e) => self.health.failed(Place::Lock, &e),
+            Err(e) => self.health.failed(Subsystem::Lock, &e),
         }
         true
     }

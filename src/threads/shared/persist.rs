@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use crate::effects::error::{Error, Result};
-use crate::pure::trouble::Place;
+use crate::pure::upkeep::health::Subsystem;
 
 /// The first pause; it doubles up to the setting.
 const PERSIST_PAUSE: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub fn persist<T>(
         };
         if failed.fault().is_everywhere() {
             is_told = true;
-            context.health.failed_for(Place::Answer, holder, &failed);
+            context.health.failed_for(Subsystem::Answer, holder, &failed);
             if context.level.is_last_try() {
                 return Err(Unwritten::DaemonEnds);
             }
@@ -59,7 +59,7 @@ pub fn persist<T>(
         thread::sleep(OWN_PAUSE);
     };
     if is_told {
-        context.health.works_again_for(Place::Answer, holder);
+        context.health.works_again_for(Subsystem::Answer, holder);
     }
     done
 }

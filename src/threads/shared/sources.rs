@@ -12,11 +12,12 @@ use crate::effects::process::{find_program, is_executable};
 use crate::effects::project;
 use crate::effects::store::Store;
 use crate::pure::agent::Drivers;
-use crate::pure::cli::Flags;
+use crate::pure::config::cli::Flags;
 use crate::pure::config::projects::Verify;
+use crate::pure::config::strict_json;
 use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable};
 use crate::pure::dispatch::DEFAULT_AGENT;
-use crate::pure::{escape, strict_json};
+use crate::pure::text::escape;
 
 /// What does not change as long as the daemon runs.
 pub struct Sources {

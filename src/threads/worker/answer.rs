@@ -5,8 +5,8 @@ use super::{Course, Worker};
 use crate::effects::clock;
 use crate::effects::error::Error;
 use crate::effects::store::Claim;
-use crate::pure::answer;
-use crate::pure::claim::AttemptEnd;
+use crate::pure::attempt::build_report;
+use crate::pure::attempt::record::AttemptEnd;
 use crate::pure::report::{AttemptReport, ErrorType, Status};
 use crate::threads::conclude::{Answering, earlier_attempts, see_through};
 use crate::threads::events::Event;
@@ -19,7 +19,8 @@ impl Worker<'_> {
     /// Answers what nobody can run any more, since nothing says what it was.
     pub(super) fn answer_remains(&self, claim: Claim) -> Event {
         let (id, now_ms) = (&claim.id, clock::unix_ms());
-        let report = answer::to_remains(id, claim.agent, &claim.project, RECORDS_GONE, now_ms);
+        let report =
+            build_report::to_remains(id, claim.agent, &claim.project, RECORDS_GONE, now_ms);
         see_through(self.context, Answering::new(claim, None, report)).into()
     }
 

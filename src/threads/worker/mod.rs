@@ -12,21 +12,21 @@ mod start;
 use std::time::Duration;
 
 use self::start::NotStarted;
-use super::attempt::{Running, Settled};
 use super::events::{Cancel, Event, Job, notice, notice_of};
 use super::recover::in_inbox;
+use super::session::watch::Watched;
+use super::session::{Running, Settled};
 use super::shared::context::Context;
 use super::shared::level::DrainSignal;
-use super::watch::Watched;
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
 use crate::effects::store::{Attempt, Claim, Contents, Store};
+use crate::pure::attempt::next_attempt::{self, Last, NextAttempt};
+use crate::pure::attempt::record::{AttemptEnd, NextStep};
+use crate::pure::attempt::sign::Sign;
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::claim::{AttemptEnd, NextStep};
 use crate::pure::dispatch::DispatchId;
-use crate::pure::plan::{self, Last, Plan};
 use crate::pure::report::{ErrorType, Status};
-use crate::pure::sign::Sign;
 use crossbeam_channel::{Receiver, Sender, after, select_biased};
 
 pub use resume::take_up;
@@ -126,7 +126,7 @@ impl Worker<'_> {
         self.run_attempts(course, plan, &cancel, probe)
     }
 
-    fn is_named(&self, course: &Course, plan: &Plan) -> Result<bool> {
+    fn is_named(&self, course: &Course, plan: &NextAttempt) -> Result<bool> {
         let Course { claim, contents, .. } = course;
         Ok(!plan.is_queued || self.context.store.is_named(claim, &contents.accepted)?)
     }
@@ -135,7 +135,7 @@ impl Worker<'_> {
     fn run_attempts(
         &self,
         mut course: Course,
-        mut plan: Plan,
+        mut plan: NextAttempt,
         cancel: &Cancel,
         probe: bool,
     ) -> Event {
@@ -162,7 +162,7 @@ impl Worker<'_> {
                 NextStep::Queue { .. } => return Event::Again { claim: course.claim },
                 NextStep::Retry { .. } => {}
             }
-            plan = plan::after(&end, start.waits, clock::unix_ms());
+            plan = next_attempt::after(&end, start.waits, clock::unix_ms());
             course.ended.push(end);
         }
     }
@@ -242,20 +242,20 @@ impl Worker<'_> {
 
     /// What the files say is to be run next. `None`: it was started, and they do not say how far
     /// that came.
-    fn plan(&self, course: &Course) -> Result<Option<Plan>> {
+    fn plan(&self, course: &Course) -> Result<Option<NextAttempt>> {
         let (id, now_ms) = (course.id(), clock::unix_ms());
         if course.is_new {
-            return Ok(Some(plan::next(None, now_ms)));
+            return Ok(Some(next_attempt::next(None, now_ms)));
         }
         let last = self.ask(id, |store| store.last_attempt(id)?.map(last_of).transpose())?;
         if last.is_none() && self.context.store.has_started(id)? {
             return Ok(None);
         }
-        Ok(Some(plan::next(last, now_ms)))
+        Ok(Some(next_attempt::next(last, now_ms)))
     }
 
     /// Waits out a retry's delay, and a pause.
-    fn wait_for_turn(&self, plan: &Plan, cancel: &Cancel) -> Turn {
+    fn wait_for_turn(&self, plan: &NextAttempt, cancel: &Cancel) -> Turn {
         let due = clock::monotonic_ms().saturating_add_unsigned(plan.wait_ms);
         loop {
             if cancel.is_asked() {

@@ -12,17 +12,17 @@ use crate::effects::process::is_executable;
 use crate::effects::store::{Attempt, AttemptFiles, Claim, Contents};
 use crate::effects::{clock, git, project, random};
 use crate::pure::agent::{Driver, Launch, SessionRef};
+use crate::pure::attempt::next_attempt::NextAttempt;
+use crate::pure::attempt::record::{Accepted, AttemptStart, Mode, hex, name_to_text};
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::claim::{Accepted, AttemptStart, Mode, hex, name_to_text};
 use crate::pure::config::terms::Terms;
-use crate::pure::digest::uuid_v4;
+use crate::pure::dispatch::prompt::{self, Learnings};
 use crate::pure::dispatch::{Dispatch, Lane};
-use crate::pure::plan::Plan;
-use crate::pure::prompt::{self, Learnings};
-use crate::pure::trouble::{Fault, Place};
-use crate::threads::attempt::{self, Running};
+use crate::pure::text::digest::uuid_v4;
+use crate::pure::upkeep::health::{Fault, Subsystem};
 use crate::threads::events::Event;
-use crate::threads::follow::Follower;
+use crate::threads::session::follow::Follower;
+use crate::threads::session::{self, Running};
 
 /// Why nothing was started.
 pub(super) enum NotStarted {
@@ -51,7 +51,7 @@ impl Worker<'_> {
     pub(super) fn begin(
         &self,
         course: &mut Course,
-        plan: &Plan,
+        plan: &NextAttempt,
         probe: bool,
     ) -> Result<Running<'_>, NotStarted> {
         let context = self.context;
@@ -81,7 +81,7 @@ impl Worker<'_> {
         let (attempt, files) = self.make_durable(claim, contents, &start, &prompt)?;
         self.audit_start(claim, &contents.dispatch, &start);
         let arguments = (driver.argv)(&launch);
-        match attempt::launch(context, claim, &program, arguments, &start, files) {
+        match session::launch(context, claim, &program, arguments, &start, files) {
             Ok(session) => {
                 self.tell_start(claim, &start);
                 if let Err(e) = attempt.write_child(&session.record()) {
@@ -166,7 +166,7 @@ impl Worker<'_> {
     fn tell_start(&self, claim: &Claim, start: &AttemptStart) {
         log::info!("{} starts (attempt {}) in {}", claim.id, start.attempt, start.project_dir);
         // That it was handed out to start its first attempt, intake knows.
-        if start.attempt == 1 && !self.context.health.is_open(Place::Start) {
+        if start.attempt == 1 && !self.context.health.is_open(Subsystem::Start) {
             return;
         }
         let _ = self.events.send(Event::Attempt {
@@ -178,7 +178,12 @@ impl Worker<'_> {
 }
 
 /// What is known of an attempt that starts now, but for what the dispatch itself says.
-fn start_now(plan: &Plan, dir: &Path, ttl_seconds: u64, accepted: &Accepted) -> AttemptStart {
+fn start_now(
+    plan: &NextAttempt,
+    dir: &Path,
+    ttl_seconds: u64,
+    accepted: &Accepted,
+) -> AttemptStart {
     let now = clock::now();
     AttemptStart {
         attempt: plan.number,
@@ -226,7 +231,7 @@ fn is_shortage(e: &io::Error) -> bool {
     fault(e) == Fault::Shortage || e.kind() == io::ErrorKind::ExecutableFileBusy
 }
 
-fn launch_of<'t>(plan: &Plan, terms: &'t Terms) -> Launch<'t> {
+fn launch_of<'t>(plan: &NextAttempt, terms: &'t Terms) -> Launch<'t> {
     let session = match &plan.mode {
         Mode::Resume { session_id } => SessionRef::Resume(session_id.clone()),
         Mode::AsIs | Mode::WithoutLearnings => SessionRef::New(uuid_v4(random::bytes())),

@@ -4,8 +4,8 @@
 //! `success` for every API failure, and the text may be the model's prose, about anything.
 
 use crate::pure::agent::{Failure, Summary};
-use crate::pure::clip::one_line;
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
+use crate::pure::text::clip::one_line;
 
 /// What a result says that only its meaning needs; its text is in the summary.
 #[derive(Debug, Default)]

@@ -12,11 +12,11 @@ mod samples;
 mod stream;
 mod word;
 
+use super::environment::Variables;
 use super::{Driver, Failure, Launch, SessionRef, Summary};
-use crate::pure::clip::one_line;
 use crate::pure::config::terms::Terms;
-use crate::pure::environment::Variables;
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
+use crate::pure::text::clip::one_line;
 
 pub const DRIVER: Driver = Driver {
     name: "claude",

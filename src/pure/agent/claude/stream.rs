@@ -19,8 +19,8 @@ use crate::pure::agent::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, LimitEvent, RESULT_BYTES_MAX, Reader,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX,
 };
-use crate::pure::clip::{clip, one_line};
 use crate::pure::report::{Denial, ERROR_CHARS_MAX};
+use crate::pure::text::clip::{clip, one_line};
 
 const ERRORS_MAX: usize = 10;
 /// A reset time above this is in milliseconds (seconds reach it in the year 5138).

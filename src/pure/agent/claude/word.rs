@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::pure::agent::WORD_BYTES_MAX;
-use crate::pure::clip::clip;
+use crate::pure::text::clip::clip;
 
 /// Calls and tasks that are remembered, each.
 pub(super) const IDS_MAX: usize = 1000;

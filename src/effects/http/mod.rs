@@ -1,0 +1,3 @@
+//! HTTP, and the only room that knows the client library.
+
+pub mod callback;

@@ -1,0 +1,192 @@
+//! What is over: `finished/` and `rejected/`, looked through in small pieces and thinned out.
+//! Nothing else is touched here.
+//!
+//! A finished dispatch's logs go long before its folder: as long as that stands its id is taken,
+//! and its report can be read. A folder goes by a rename first, so that none is ever seen that is
+//! half there.
+
+use std::ffi::OsString;
+use std::fs::{Metadata, ReadDir};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Store;
+use super::claims::accept::read_accepted;
+use super::claims::publish::BUILDING;
+use super::disk::files::{self, Durable, Record};
+use super::disk::identity;
+use crate::effects::clock;
+use crate::effects::error::{At, Result};
+use crate::pure::attempt::record::Accepted;
+use crate::pure::dispatch::DispatchId;
+use crate::pure::upkeep::retention::Kept;
+
+/// A folder under this name is on its way out.
+const GOING: &str = ".tmp.gone.";
+/// What is older than this, in milliseconds, and still being built, was left by a crash.
+const BUILT_WITHIN_MS: i64 = 60 * 60 * 1000;
+/// A block of `st_blocks`, whatever the file system's own are.
+const STAT_BLOCK_BYTES: u64 = 512;
+/// Files of one rejected directory whose size is asked for; how large the rest is does not matter
+/// to anybody.
+const COUNTED_FILES_MAX: usize = 1000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shelf {
+    Finished,
+    Rejected,
+}
+
+/// A look through one of the two, that can be interrupted.
+pub struct Walk {
+    shelf: Shelf,
+    path: PathBuf,
+    entries: ReadDir,
+}
+
+impl Store {
+    /// How much has come to it since the start.
+    pub fn came_to(&self, shelf: Shelf) -> u64 {
+        let count = match shelf {
+            Shelf::Finished => &self.finished_count,
+            Shelf::Rejected => &self.rejected_count,
+        };
+        count.load(Ordering::Relaxed)
+    }
+
+    pub fn walk(&self, shelf: Shelf) -> Result<Walk> {
+        let path = self.shelf(shelf).to_path_buf();
+        let entries = files::list(&path)?;
+        Ok(Walk { shelf, path, entries })
+    }
+
+    fn shelf(&self, shelf: Shelf) -> &Path {
+        match shelf {
+            Shelf::Finished => &self.finished,
+            Shelf::Rejected => &self.rejected,
+        }
+    }
+
+    /// Removes the prompts, streams and records of a finished dispatch's attempts. Its report, and
+    /// what makes its id taken, stay.
+    pub fn remove_logs(&self, name: &str) -> Result<()> {
+        let dir = self.finished.join(name);
+        let record = dir.join("accepted.json");
+        match files::read_record::<Accepted>(&record)? {
+            Record::Read(_) => files::sync(&record)?,
+            // A power cut left only an attempt's record to know the dispatch by.
+            Record::Absent | Record::Unreadable => {
+                if let Some(accepted) = read_accepted(&dir)? {
+                    let bytes = files::to_json(&accepted, &record)?;
+                    files::replace(&dir, "accepted.json", &bytes, Durable::Yes)?;
+                }
+            }
+        }
+        for entry in files::list(&dir)? {
+            let name = entry.at("read", &dir)?.file_name();
+            if is_attempt(&name) {
+                files::remove_tree(&dir.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all of it.
+    pub fn remove_past(&self, shelf: Shelf, name: &str) -> Result<()> {
+        let dir = self.shelf(shelf).join(name);
+        let going = self.shelf(shelf).join(format!("{GOING}{name}"));
+        files::remove_tree(&going)?;
+        match files::rename(&dir, &going) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed.at("remove", &dir)?,
+        }
+        files::remove_tree(&going)
+    }
+}
+
+/// `bytes` are those of the logs, or of all that was rejected. What is not ours is passed over.
+impl Iterator for Walk {
+    type Item = Result<Kept>;
+
+    fn next(&mut self) -> Option<Result<Kept>> {
+        loop {
+            let name = match self.entries.next()? {
+                Ok(entry) => entry.file_name(),
+                Err(e) => return Some(Err(e).at("read", &self.path)),
+            };
+            let Some(name) = name.to_str() else { continue };
+            if name.starts_with(BUILDING) && !self.is_left_behind(name) {
+                continue;
+            }
+            if name.starts_with(GOING) || name.starts_with(BUILDING) {
+                if let Err(e) = files::remove_tree(&self.path.join(name)) {
+                    return Some(Err(e));
+                }
+            } else if let Some(kept) = self.look_at(name) {
+                return Some(Ok(kept));
+            }
+        }
+    }
+}
+
+impl Walk {
+    /// Nobody builds that long.
+    fn is_left_behind(&self, name: &str) -> bool {
+        let stamp = identity::of_path(&self.path.join(name));
+        stamp.is_ok_and(|s| clock::unix_ms() - s.mtime_ns / 1_000_000 > BUILT_WITHIN_MS)
+    }
+
+    fn look_at(&self, name: &str) -> Option<Kept> {
+        let dir = self.path.join(name);
+        let (dated, bytes) = match self.shelf {
+            Shelf::Finished => {
+                DispatchId::parse(name)?;
+                (dir.join("report.json"), log_bytes(&dir))
+            }
+            Shelf::Rejected => (dir.join("reason.json"), tree_bytes(&dir)),
+        };
+        let stamp = identity::of_path(&dated).or_else(|_| identity::of_path(&dir)).ok()?;
+        let age_ms = clock::unix_ms() - stamp.mtime_ns / 1_000_000;
+        let age = Duration::from_millis(age_ms.max(0) as u64);
+        Some(Kept { age, name: name.into(), bytes })
+    }
+}
+
+fn is_attempt(name: &OsString) -> bool {
+    name.as_encoded_bytes().starts_with(b"attempt-")
+}
+
+fn log_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = files::list(dir) else { return 0 };
+    let attempts = entries.flatten().filter(|entry| is_attempt(&entry.file_name()));
+    attempts.map(|entry| tree_bytes(&entry.path())).sum()
+}
+
+/// What all in a folder takes up on the disk.
+fn tree_bytes(dir: &Path) -> u64 {
+    let (mut bytes, mut files, mut folders) = (0, 0, vec![dir.to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = files::list(&folder) else { continue };
+        for entry in entries.flatten() {
+            // Of the entry itself, not of what a link leads to.
+            let Ok(meta) = entry.metadata() else { continue };
+            bytes += on_disk(&meta);
+            files += 1;
+            if files >= COUNTED_FILES_MAX {
+                return bytes;
+            }
+            if meta.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    bytes
+}
+
+fn on_disk(meta: &Metadata) -> u64 {
+    // A file system may keep a small file in no block at all.
+    (meta.blocks() * STAT_BLOCK_BYTES).max(1)
+}

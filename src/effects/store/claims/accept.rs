@@ -1,0 +1,331 @@
+//! Acceptance: `active/<id>/`, from the rename that accepts a dispatch on, and whose an id is.
+//!
+//! Nothing need be durable before the first attempt: the inbox file is still there, and a folder
+//! that does not match its digest counts for nothing at the next start.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::claim::{Claim, Contents, InboxName};
+use crate::effects::clock;
+use crate::effects::error::{At, Error, Result};
+use crate::effects::store::Store;
+use crate::effects::store::disk::files::{self, Record};
+use crate::effects::store::disk::identity::{self, Kind};
+use crate::effects::store::drop_zone::inbox::{Dropped, Inspected};
+use crate::pure::attempt::record::{Accepted, AttemptStart, Identity, name_to_text};
+use crate::pure::dispatch::{Agent, Dispatch, DispatchId, FILE_BYTES_MAX};
+use crate::pure::report::ErrorType;
+use crate::pure::schedule::queue::Seq;
+use crate::pure::text::digest::{sha256_hex, sha256_of_hex};
+use crate::pure::text::time::rfc3339;
+
+/// What was accepted once is accepted, whatever the setting says now.
+const ANY_TTL: u64 = 0;
+
+/// A dispatch that is about to be accepted.
+pub struct Prepared {
+    accepted: Accepted,
+    building: PathBuf,
+    place: PathBuf,
+}
+
+/// Who has a dispatch's id.
+pub enum IdOwner {
+    Nobody,
+    /// The report of a rejection, which does not count: a rejected id is not spent.
+    Rejection,
+    Dispatch {
+        /// Of its bytes, if it is known.
+        sha256: Option<String>,
+        is_answered: bool,
+    },
+}
+
+impl Store {
+    pub(in crate::effects::store) fn claim_dir(&self, id: &DispatchId) -> PathBuf {
+        self.active.path().join(id.as_str())
+    }
+
+    fn building_dir(&self, id: &DispatchId) -> PathBuf {
+        self.active.path().join(format!(".tmp.{id}"))
+    }
+
+    /// Our own copy of the dispatch, which the session may read.
+    pub fn copy_path(&self, id: &DispatchId) -> PathBuf {
+        self.claim_dir(id).join("dispatch.json")
+    }
+
+    /// Builds the folder of a dispatch that is to be accepted, aside. Nothing is durable yet, and
+    /// need not be: the inbox file stays until the dispatch is answered, and a folder that does not
+    /// match its digest counts for nothing at the next start.
+    pub fn prepare(
+        &self,
+        dropped: &Dropped,
+        dispatch: &Dispatch,
+        seq: Seq,
+        dir: Identity,
+    ) -> Result<Prepared> {
+        let accepted = Accepted {
+            seq,
+            accepted_at: clock::stamp(),
+            sha256: dropped.sha256.clone(),
+            inbox_name: name_to_text(dropped.name.as_bytes()),
+            inbox_file: dropped.stamp.identity,
+            inbox_dir: dir,
+        };
+        let building = self.building_dir(&dispatch.id);
+        self.make_building(&building, &dispatch.id)?;
+        files::create(&building.join("dispatch.json"), &dropped.bytes)?;
+        let record = building.join("accepted.json");
+        files::create(&record, &files::to_json(&accepted, &record)?)?;
+        Ok(Prepared { accepted, building, place: self.claim_dir(&dispatch.id) })
+    }
+
+    /// Nobody but us comes there: what fails for this one fails for all.
+    fn make_building(&self, building: &Path, id: &DispatchId) -> Result<()> {
+        self.asides.make_dir_anew(building, id.as_str()).map_err(Error::of_all)
+    }
+
+    /// THE ACCEPTANCE, by one rename. Where a dispatch of that id is already, it fails with
+    /// `AlreadyExists`.
+    pub fn accept(&self, prepared: Prepared) -> Result<Accepted> {
+        let Prepared { accepted, building, place } = prepared;
+        if let Err(e) = files::rename_to_free(&building, &place) {
+            let _ = files::remove_tree(&building);
+            return Err(e).at("accept into", &place);
+        }
+        Ok(accepted)
+    }
+
+    /// Puts an accepted dispatch's folder back that was removed or replaced before anything of it
+    /// ran: somebody else's session can reach it too.
+    pub fn restore(&self, id: &DispatchId, accepted: &Accepted, bytes: &[u8]) -> Result<()> {
+        let (building, place) = (self.building_dir(id), self.claim_dir(id));
+        self.make_building(&building, id)?;
+        files::create(&building.join("dispatch.json"), bytes)?;
+        files::create(&building.join("accepted.json"), &files::to_json(accepted, &building)?)?;
+        // What is no folder, or cannot be removed, is moved out of the way.
+        if matches!(files::open_up(&place), Ok(Some(_)))
+            && let Err(e) = files::remove_tree(&place)
+        {
+            log::debug!("{e}");
+        }
+        self.asides.rename_over(&building, &place, id.as_str())
+    }
+
+    /// Makes an acceptance durable that rests on its inbox file no longer.
+    pub fn keep_acceptance(&self, id: &DispatchId) -> Result<()> {
+        let dir = self.claim_dir(id);
+        for path in [dir.join("accepted.json"), dir.join("dispatch.json")] {
+            // Once a power cut took it, an attempt's record holds it. What a session put in its
+            // place is not waited for.
+            if identity::find(&path)?.is_some_and(|stamp| stamp.is_plain_file()) {
+                files::sync(&path)?;
+            }
+        }
+        files::sync_dir(&dir)?;
+        self.active.sync()
+    }
+
+    /// Who has this id.
+    pub fn owner(&self, id: &DispatchId) -> Result<IdOwner> {
+        let dir = self.claim_dir(id);
+        // Whatever stands there, nothing can be accepted under that id.
+        if identity::find(&dir)?.is_some() {
+            return Ok(IdOwner::Dispatch { sha256: sha256_in(&dir)?, is_answered: false });
+        }
+        self.owner_elsewhere(id)
+    }
+
+    /// Who has this id, if no dispatch in `active/` has it: that one the acceptance meets.
+    pub fn owner_elsewhere(&self, id: &DispatchId) -> Result<IdOwner> {
+        let pending = self.pending.join(id.as_str());
+        if identity::find(&pending)?.is_some_and(|stamp| stamp.kind == Kind::Directory) {
+            return Ok(IdOwner::Dispatch { sha256: sha256_in(&pending)?, is_answered: false });
+        }
+        let finished = self.finished_dir(id);
+        // Without a report it is no answered dispatch, but something that somebody put there.
+        if identity::find(&finished)?.is_some_and(|stamp| stamp.kind == Kind::Directory)
+            && identity::find(&finished.join("report.json"))?.is_some_and(|s| s.is_plain_file())
+        {
+            return Ok(IdOwner::Dispatch { sha256: sha256_in(&finished)?, is_answered: true });
+        }
+        Ok(match self.read_answer(id)?.as_deref().map(answer_in) {
+            None | Some(Answer::None) => IdOwner::Nobody,
+            Some(Answer::Rejection) => IdOwner::Rejection,
+            Some(Answer::Report) => IdOwner::Dispatch { sha256: None, is_answered: true },
+        })
+    }
+
+    /// What the plain file under the name of that id's report holds. Whatever else stands there
+    /// says nothing: a link is not followed, a FIFO not waited for.
+    fn read_answer(&self, id: &DispatchId) -> Result<Option<Vec<u8>>> {
+        let path = self.answer_path(id);
+        if !identity::find(&path)?.is_some_and(|stamp| stamp.is_plain_file()) {
+            return Ok(None);
+        }
+        Ok(files::read(&path, files::RECORD_BYTES_MAX)?.into_read())
+    }
+
+    /// The report of an earlier rejection goes when a valid dispatch takes the id.
+    pub fn remove_rejection_report(&self, id: &DispatchId) -> Result<()> {
+        files::remove(&self.answer_path(id))
+    }
+
+    /// Opens a claim's folders up that a session shut, so that they can be read. Gives which folder
+    /// it is.
+    pub fn open_up_claim(&self, id: &DispatchId) -> Result<Option<Identity>> {
+        let dir = self.claim_dir(id);
+        let Some(stamp) = files::open_up(&dir)? else { return Ok(None) };
+        // Before it runs there are no folders in it.
+        if self.has_started(id)? {
+            for entry in files::list(&dir)? {
+                files::open_up(&entry.at("read", &dir)?.path())?;
+            }
+        }
+        Ok(Some(stamp.identity))
+    }
+
+    /// Ids in `active/`, in no order. Folders that were being built are removed.
+    pub fn list_active(&self) -> Result<Vec<DispatchId>> {
+        let mut ids = Vec::new();
+        for entry in files::list(self.active.path())? {
+            let name = entry.at("read", self.active.path())?.file_name();
+            match name.to_str().and_then(DispatchId::parse) {
+                Some(id) => ids.push(id),
+                None if name.as_bytes().starts_with(b".tmp.") => {
+                    let path = self.active.path().join(&name);
+                    if let Err(e) = files::remove_tree(&path) {
+                        log::warn!("{e}");
+                    }
+                }
+                None if name.as_bytes().starts_with(b".aside-") => {}
+                None => log::warn!("{} is not ours", self.active.path().join(&name).display()),
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Reads an accepted dispatch back. `None`: the folder holds no acceptance (a power cut took
+    /// it). `agents`: those that a dispatch may name.
+    pub fn read_claim(&self, id: &DispatchId, agents: &[Agent]) -> Result<Option<Contents>> {
+        let dir = self.claim_dir(id);
+        let accepted = files::read_record::<Accepted>(&dir.join("accepted.json"))?;
+        let bytes = files::read(&dir.join("dispatch.json"), FILE_BYTES_MAX)?;
+        if let (Record::Read(accepted), Record::Read(bytes)) = (accepted, bytes)
+            && sha256_hex(&bytes) == accepted.sha256
+        {
+            return Ok(Contents::parse(accepted, bytes, ANY_TTL, agents));
+        }
+        // Once an attempt began, its durable record holds both.
+        let start = newest_start(&dir)?;
+        Ok(start.and_then(|start| {
+            Contents::parse(start.accepted, start.dispatch.into_bytes(), ANY_TTL, agents)
+        }))
+    }
+
+    /// What the inbox file of a claim says whose own folder says nothing any more.
+    pub fn find_in_inbox(
+        &self,
+        claim: &Claim,
+        ttl_seconds_min: u64,
+        agents: &[Agent],
+    ) -> Result<Option<Contents>> {
+        for InboxName { name, .. } in &claim.names {
+            let Some(seen) = self.stamp_inbox(name)? else { continue };
+            let Inspected::Read(dropped) = self.inspect(name, seen)? else { continue };
+            let digest = sha256_of_hex(&dropped.sha256);
+            if claim.sha256.is_some() && digest != claim.sha256 {
+                continue;
+            }
+            let accepted = Accepted {
+                seq: claim.seq,
+                accepted_at: rfc3339(claim.accepted_at_ms),
+                sha256: dropped.sha256,
+                inbox_name: name_to_text(dropped.name.as_bytes()),
+                inbox_file: dropped.stamp.identity,
+                inbox_dir: self.drop_zone_identity()?,
+            };
+            let contents = Contents::parse(accepted, dropped.bytes, ttl_seconds_min, agents);
+            return Ok(contents.filter(|contents| contents.dispatch.id == claim.id));
+        }
+        Ok(None)
+    }
+
+    /// Removes a folder that turned out to be no acceptance.
+    pub fn discard(&self, id: &DispatchId) -> Result<()> {
+        files::remove_tree(&self.claim_dir(id))
+    }
+}
+
+/// Of the bytes that were accepted. `None` too where nothing there can be read, though the disk is
+/// well.
+fn sha256_in(dir: &Path) -> Result<Option<String>> {
+    match read_accepted(dir) {
+        Err(e) if !e.fault().is_everywhere() => Ok(None),
+        read => Ok(read?.map(|accepted| accepted.sha256)),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    /// It is no report.
+    None,
+    Rejection,
+    Report,
+}
+
+fn answer_in(bytes: &[u8]) -> Answer {
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(Value::Object(fields)) if fields.contains_key("status") => {
+            let kind = fields.get("error_type").map(ErrorType::deserialize);
+            let is_rejection = matches!(kind, Some(Ok(ErrorType::InvalidDispatch)));
+            if is_rejection { Answer::Rejection } else { Answer::Report }
+        }
+        _ => Answer::None,
+    }
+}
+
+pub(in crate::effects::store) fn read_accepted(dir: &Path) -> Result<Option<Accepted>> {
+    match files::read_record::<Accepted>(&dir.join("accepted.json"))? {
+        Record::Read(accepted) => Ok(Some(accepted)),
+        Record::Absent | Record::Unreadable => Ok(newest_start(dir)?.map(|start| start.accepted)),
+    }
+}
+
+fn newest_start(dir: &Path) -> Result<Option<AttemptStart>> {
+    for number in super::attempts::numbers(dir)?.into_iter().rev() {
+        let path = dir.join(format!("attempt-{number}")).join("attempt.json");
+        if let Record::Read(start) = files::read_record::<AttemptStart>(&path)? {
+            return Ok(Some(start));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_report_takes_an_id() {
+        for (bytes, want) in [
+            (&b""[..], Answer::None),
+            (b"{\"status\": ", Answer::None),
+            (b"null", Answer::None),
+            (b"[{\"status\": \"completed\"}]", Answer::None),
+            (b"{}", Answer::None),
+            (b"{\"status\": \"completed\"}", Answer::Report),
+            (b"{\"status\": 7, \"error_type\": null}", Answer::Report),
+            (b"{\"status\": \"failed\", \"error_type\": \"timeout\"}", Answer::Report),
+            (b"{\"status\": \"failed\", \"error_type\": \"invalid_dispatch\"}", Answer::Rejection),
+            (b"{\"error_type\": \"invalid_dispatch\"}", Answer::None),
+        ] {
+            assert_eq!(answer_in(bytes), want, "{}", bytes.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A [`Claim`] is the right to work on an accepted dispatch, and [`Contents`] is what was accepted.
+//!
+//! A claim is made when its folder is accepted or found at start, it moves through queue and
+//! channel, and it cannot be copied: two threads never work on one dispatch.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use crate::effects::clock;
+use crate::effects::store::disk::identity::Stamp;
+use crate::pure::attempt::record::{Accepted, AttemptStart, Identity, name_from_text};
+use crate::pure::attempt::recovery::Resume;
+use crate::pure::dispatch::{self, Agent, Dispatch, DispatchId, Lane};
+use crate::pure::schedule::queue::Seq;
+use crate::pure::text::digest::Sha256;
+use crate::pure::text::time::parse_rfc3339;
+
+/// The one right to work on an accepted dispatch. Not `Clone`.
+#[derive(Debug)]
+pub struct Claim {
+    pub id: DispatchId,
+    pub seq: Seq,
+    pub lane: Lane,
+    pub agent: Agent,
+    /// Of the exact bytes that were accepted, as long as anything says what they were.
+    pub sha256: Option<Sha256>,
+    /// Where its sender's file lies in the drop zone, as intake knew when it handed this on. Empty
+    /// while it waits: then intake keeps them.
+    pub names: Vec<InboxName>,
+    /// What its file holds is another drop by now, or may be: no removal of a file withdraws it any
+    /// more.
+    pub is_detached: bool,
+    /// As the dispatch names it: for people.
+    pub project: Box<str>,
+    /// In milliseconds since 1970: a wait may outlast the daemon, and the boot.
+    pub accepted_at_ms: i64,
+    /// Which folder is its own, once a session of it may have run: one that has another one's place
+    /// says nothing.
+    pub folder: Option<Identity>,
+    /// What this daemon accepted, so that it need not be read back; no attempt can have begun. Many
+    /// that wait do without.
+    pub contents: Option<Box<Contents>>,
+    /// How a thread takes it up; only of one that could not be read when the daemon started.
+    pub resume: Option<Resume>,
+}
+
+/// An accepted dispatch, read once: how it was accepted, its exact bytes, and what they say.
+#[derive(Debug)]
+pub struct Contents {
+    pub accepted: Accepted,
+    pub bytes: Vec<u8>,
+    pub dispatch: Dispatch,
+}
+
+impl Contents {
+    /// `None`: the bytes are no dispatch.
+    pub(in crate::effects::store) fn parse(
+        accepted: Accepted,
+        bytes: Vec<u8>,
+        ttl_seconds_min: u64,
+        agents: &[Agent],
+    ) -> Option<Contents> {
+        let dispatch = dispatch::parse(&bytes, ttl_seconds_min, agents).ok()?;
+        Some(Contents { accepted, bytes, dispatch })
+    }
+}
+
+/// A name of a dispatch's file.
+#[derive(Clone, Debug)]
+pub struct InboxName {
+    pub name: OsString,
+    /// When its bytes were last seen to be the dispatch's. `None`: an earlier daemon saw them.
+    pub seen: Option<Stamp>,
+}
+
+impl Accepted {
+    pub fn inbox_name(&self) -> OsString {
+        OsString::from_vec(name_from_text(&self.inbox_name))
+    }
+
+    pub fn at_ms(&self) -> i64 {
+        parse_rfc3339(&self.accepted_at).unwrap_or_else(clock::unix_ms)
+    }
+}
+
+impl AttemptStart {
+    /// Where the session works.
+    pub fn dir(&self) -> PathBuf {
+        OsString::from_vec(name_from_text(&self.project_dir)).into()
+    }
+}

@@ -1,0 +1,11 @@
+//! Accepted dispatches on disk: `active/<id>/` with its attempts, from the acceptance to the
+//! publication of the answer, and `started/`.
+
+pub(super) mod accept;
+pub(super) mod attempts;
+pub(super) mod claim;
+pub(super) mod output;
+pub(super) mod publish;
+pub(super) mod reading;
+pub(super) mod started;
+pub(super) mod stream;

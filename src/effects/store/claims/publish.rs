@@ -1,0 +1,182 @@
+//! From a finished session to an answer: the commit, and the steps after it, each harmless when it
+//! is done again.
+//!
+//! Where a claim's own folder is gone or cannot be used (a session can reach it), the answer is
+//! committed in a fresh `finished/<id>` instead: whoever owns the dispatch knows it from memory.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use crate::effects::error::{Error, Result};
+use crate::effects::store::disk::files::{self, Durable, Record};
+use crate::effects::store::disk::identity;
+use crate::effects::store::{Claim, Contents, Store};
+use crate::pure::attempt::record::Identity;
+use crate::pure::dispatch::DispatchId;
+use crate::pure::report::{ErrorType, Report};
+
+pub(in crate::effects::store) const REPORT: &str = "report.json";
+/// A folder of `finished/` that is being built.
+pub(in crate::effects::store) const BUILDING: &str = ".tmp.new.";
+
+/// A report that stands for ever, and its exact bytes.
+#[derive(Debug)]
+pub struct Committed {
+    pub report: Report,
+    pub bytes: Vec<u8>,
+}
+
+impl Store {
+    /// THE COMMIT POINT: once this returns, this is the dispatch's report for ever.
+    pub fn commit(&self, claim: &Claim, report: &Report) -> Result<Vec<u8>> {
+        let (id, dir) = (claim.id.as_str(), self.claim_dir(&claim.id));
+        let bytes = report_bytes(report)?;
+        self.look_at_folder(claim)?;
+        if report.attempts.is_empty() {
+            // No attempt record holds them: the steps after the commit need both, through a power
+            // cut too. So they are there for good before anything has the report's name.
+            self.keep_acceptance(&claim.id)?;
+        }
+        self.asides.replace(&dir, REPORT, id, &bytes, Durable::AfterRename)?;
+        Ok(bytes)
+    }
+
+    /// The claim's folder is the one that it was, and we may write there. Gives which one it is.
+    pub(in crate::effects::store) fn look_at_folder(&self, claim: &Claim) -> Result<Identity> {
+        files::open_same(&self.claim_dir(&claim.id), claim.folder)
+    }
+
+    /// The same commit for a claim whose folder is of no use: in a fresh `finished/<id>`, with what
+    /// is known of the dispatch.
+    pub fn commit_afresh(
+        &self,
+        id: &DispatchId,
+        known: Option<&Contents>,
+        report: &[u8],
+    ) -> Result<()> {
+        let building = self.finished.join(format!("{BUILDING}{id}"));
+        // Nobody but us comes here: what fails for this one fails for all.
+        let all = |e: Error| e.of_all();
+        self.asides.make_dir_anew(&building, id.as_str()).map_err(all)?;
+        if let Some(Contents { accepted, bytes: dispatch, .. }) = known {
+            let accepted = files::to_json(accepted, &building)?;
+            for (name, bytes) in [("accepted.json", &accepted), ("dispatch.json", dispatch)] {
+                files::replace(&building, name, bytes, Durable::FileOnly).map_err(all)?;
+            }
+        }
+        files::replace(&building, REPORT, report, Durable::Yes).map_err(all)?;
+        self.asides.rename_over(&building, &self.finished_dir(id), id.as_str()).map_err(all)?;
+        files::sync_dir(&self.finished).map_err(all)?;
+        self.finished_count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The bytes of a report, for ever.
+    pub fn encode(&self, report: &Report) -> Result<Vec<u8>> {
+        report_bytes(report)
+    }
+
+    /// Whether its answer stands where it is kept.
+    pub fn is_kept(&self, id: &DispatchId) -> Result<bool> {
+        Ok(identity::find(&self.finished_dir(id).join(REPORT))?.is_some())
+    }
+
+    /// The report that stands in the claim's folder, if it is whole: one that a crash in the middle
+    /// of the commit left is none. Durable when this returns, for what follows rests on it, and who
+    /// wrote it may have died before its fsync.
+    pub fn read_committed(&self, id: &DispatchId) -> Result<Option<Committed>> {
+        read_report(&self.claim_dir(id), id)
+    }
+
+    /// The answer to a claim that stands although its folder says nothing of it: a daemon gave it
+    /// from memory and died before it was through, or the folder went after the publication.
+    pub fn find_answer(&self, id: &DispatchId) -> Result<Option<Committed>> {
+        if let Some(committed) = read_report(&self.finished_dir(id), id)? {
+            return Ok(Some(committed));
+        }
+        let path = self.answer_path(id);
+        let bytes = files::read(&path, files::RECORD_BYTES_MAX)?.into_read();
+        let Some((bytes, report)) = bytes.and_then(|bytes| {
+            let report = serde_json::from_slice::<Report>(&bytes).ok()?;
+            Some((bytes, report))
+        }) else {
+            return Ok(None);
+        };
+        let is_answer = report.dispatch_id == id.as_str()
+            && report.error_type != Some(ErrorType::InvalidDispatch);
+        Ok(is_answer.then_some(Committed { report, bytes }))
+    }
+
+    /// Publishes a copy, never a link: the drop zone must not reach our file. Durable, since the
+    /// inbox file goes next.
+    pub fn publish(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
+        let (dir, name) = (self.completed.path(), format!("{id}.json"));
+        let published = self.asides.replace(dir, &name, id.as_str(), report, Durable::FileOnly);
+        // Whatever was in the way has been moved: what is left is the folder, which all share.
+        published.map_err(Error::of_all)?;
+        self.completed.sync().map_err(Error::of_all)
+    }
+
+    /// Where the sender finds its answer.
+    pub(in crate::effects::store) fn answer_path(&self, id: &DispatchId) -> PathBuf {
+        self.completed.path().join(format!("{id}.json"))
+    }
+
+    /// The answer to a file that never became a dispatch.
+    pub fn publish_rejection(&self, id: &DispatchId, report: &Report) -> Result<()> {
+        self.publish(id, &report_bytes(report)?)
+    }
+
+    /// The last step: `active/<id>` becomes `finished/<id>`.
+    pub fn retire(&self, claim: &Claim) -> Result<()> {
+        let (from, id) = (self.claim_dir(&claim.id), claim.id.as_str());
+        self.asides.rename_over(&from, &self.finished_dir(&claim.id), id)?;
+        self.finished_count.fetch_add(1, Ordering::Relaxed);
+        self.forget_start(&claim.id)
+    }
+
+    /// The same for one that was committed afresh: what is left of its old folder goes with the
+    /// answer, if it can be moved.
+    pub fn retire_remains(&self, id: &DispatchId) -> Result<()> {
+        let (from, to) = (self.claim_dir(id), self.finished_dir(id).join("remains"));
+        if identity::find(&from)?.is_some() {
+            files::open_up(&from)?;
+            self.asides.rename_over(&from, &to, id.as_str())?;
+        }
+        self.forget_start(id)
+    }
+
+    /// Where the session's prompt, stream and stderr will stay.
+    pub fn finished_dir(&self, id: &DispatchId) -> PathBuf {
+        self.finished.join(id.as_str())
+    }
+}
+
+fn read_report(dir: &Path, id: &DispatchId) -> Result<Option<Committed>> {
+    let path = dir.join(REPORT);
+    let bytes = match files::read(&path, files::RECORD_BYTES_MAX)? {
+        Record::Read(bytes) => bytes,
+        Record::Absent | Record::Unreadable => return Ok(None),
+    };
+    let report = serde_json::from_slice::<Report>(&bytes);
+    let Ok(report) = report.map_err(drop).and_then(|r| of_dispatch(r, id).ok_or(())) else {
+        log::warn!("{} is no report of {id}: nothing was committed", path.display());
+        return Ok(None);
+    };
+    files::sync(&path)?;
+    files::sync_dir(dir)?;
+    Ok(Some(Committed { report, bytes }))
+}
+
+fn of_dispatch(report: Report, id: &DispatchId) -> Option<Report> {
+    Some(report).filter(|report| report.dispatch_id == id.as_str())
+}
+
+/// Two-space JSON, as the seed wrote it.
+fn report_bytes(report: &Report) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(files::RECORD_BYTES_USUAL);
+    match serde_json::to_writer_pretty(&mut bytes, report) {
+        Ok(()) => Ok(bytes),
+        Err(e) => Err(Error::new("encode the report of", &report.dispatch_id, e.into())),
+    }
+}

@@ -1,0 +1,101 @@
+//! A session's stream, `stdout.jsonl`: read once, from front to back, while the session still
+//! writes it or after its end.
+//!
+//! Knows no events. Whoever reads sets a mark first and takes it back after ([`super::reading`]).
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::reading::ReadingMark;
+use crate::effects::error::{At, Result};
+use crate::effects::failpoint::{self, Effect};
+use crate::effects::store::Attempt;
+
+/// What is read at once, in bytes.
+const PIECE_BYTES: usize = 32 * 1024;
+/// What one look at a running session reads at most, in bytes: its clocks must not wait for a
+/// flood.
+const LOOK_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+pub struct Stream {
+    file: Arc<File>,
+    path: PathBuf,
+    read: u64,
+    /// Whose mark is set, and where.
+    of: Attempt,
+    /// Of a running session.
+    mark: Option<ReadingMark>,
+}
+
+/// What is new since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Bytes on the stream, read or not.
+    pub size: u64,
+    /// Some of them have not been read.
+    pub is_more: bool,
+    /// The stream is shorter than what was read of it: it begins anew.
+    pub is_cut: bool,
+}
+
+impl Stream {
+    /// From its beginning. `None`: nothing is left of it.
+    pub fn open(attempt: &Attempt) -> Option<Stream> {
+        let (file, path) = (attempt.stdout()?, attempt.stdout_path());
+        Some(Stream { file, path, read: 0, of: attempt.clone(), mark: None })
+    }
+
+    /// How long the stream is. One that was cut is read from its beginning.
+    pub fn look(&mut self) -> Result<News> {
+        let size = self.file.metadata().at("look at", &self.path)?.len();
+        let is_cut = size < self.read;
+        if is_cut {
+            self.read = 0;
+        }
+        Ok(News { size, is_more: size > self.read, is_cut })
+    }
+
+    /// Feeds what is there beyond what was read to `each`, in pieces; not all of it, if that is
+    /// much.
+    pub fn read_some(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
+        if self.mark.is_none() {
+            self.mark = Some(self.of.reading_mark()?);
+        }
+        self.mark(ReadingMark::set)?;
+        let read = self.read(LOOK_BYTES_MAX, each);
+        self.mark(ReadingMark::take_back)?;
+        read
+    }
+
+    /// The same without a mark, for a session that has ended: to the end, or until `bytes_max` of
+    /// the stream have been read.
+    pub fn read_rest(&mut self, bytes_max: u64, each: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.read(bytes_max.saturating_sub(self.read), each)
+    }
+
+    fn mark(&mut self, deed: fn(&mut ReadingMark) -> Result<()>) -> Result<()> {
+        self.mark.as_mut().map_or(Ok(()), deed)
+    }
+
+    fn read(&mut self, bytes_max: u64, each: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let mut piece = [0; PIECE_BYTES];
+        let end = self.read.saturating_add(bytes_max);
+        while self.read < end {
+            let read = failpoint::before(Effect::Read)
+                .and_then(|()| self.file.read_at(&mut piece, self.read));
+            match read {
+                Ok(0) => return Ok(()),
+                Ok(n) => {
+                    self.read += n as u64;
+                    each(&piece[..n]);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e).at("read", &self.path),
+            }
+        }
+        Ok(())
+    }
+}

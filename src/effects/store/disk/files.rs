@@ -1,0 +1,360 @@
+//! The few ways in which a file of ours comes into being or is read. Nobody else in the store opens
+//! a file for writing.
+//!
+//! Why each fsync: after a power cut a file that was renamed without fsync can be empty under its
+//! final name, and without the directory's fsync the rename itself is gone (both seen on ext4 and
+//! xfs). An fsync that failed is never tried again on the same file: the kernel may have dropped
+//! the pages and would then report success.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::identity::{self, Kind, Stamp};
+use crate::effects::error::{At, Error, Result};
+use crate::effects::failpoint::{self, Effect};
+use crate::pure::attempt::record::Identity;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::effects::store) enum Durable {
+    Yes,
+    /// The file is; the caller sees to its folder.
+    FileOnly,
+    /// Synced under its final name: one journal commit less, and a power cut before this returns
+    /// may leave the file empty. For a record of which an unreadable one is told from a readable
+    /// one by everybody who asks.
+    AfterRename,
+    No,
+}
+
+/// Creates a file that must not exist yet. Not durable.
+pub(in crate::effects::store) fn create(path: &Path, bytes: &[u8]) -> Result<File> {
+    let mut file = create_new(path).at("create", path)?;
+    write_all(&mut file, bytes).at("write", path)?;
+    Ok(file)
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    failpoint::before(Effect::Create(path))?;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path)
+}
+
+/// The name under which a file is written before it takes its own.
+pub(in crate::effects::store) fn temporary(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!(".tmp.{name}"))
+}
+
+/// Puts a file in place of whatever stands there, at once and whole. The rename never follows a
+/// planted link.
+pub(in crate::effects::store) fn replace(
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+    durable: Durable,
+) -> Result<()> {
+    let temporary = temporary(dir, name);
+    let file = match create(&temporary, bytes) {
+        // A remainder of a crash, or something planted.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            remove(&temporary)?;
+            create(&temporary, bytes)?
+        }
+        created => created?,
+    };
+    match durable {
+        Durable::Yes | Durable::FileOnly => sync_file(&file, &temporary).at("sync", &temporary)?,
+        Durable::AfterRename | Durable::No => {}
+    }
+    let path = dir.join(name);
+    rename(&temporary, &path).at("put in place", &path)?;
+    match durable {
+        Durable::Yes => sync_dir(dir),
+        Durable::AfterRename => {
+            sync_file(&file, &path).at("sync", &path)?;
+            sync_dir(dir)
+        }
+        Durable::FileOnly | Durable::No => Ok(()),
+    }
+}
+
+/// What is there moves to its other name at once and whole.
+pub(in crate::effects::store) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    failpoint::before(Effect::Rename(from, to))?;
+    fs::rename(from, to)
+}
+
+/// The same, but never over what has that name.
+pub(in crate::effects::store) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    failpoint::before(Effect::Rename(from, to))?;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that cannot do it at once.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match fs::symlink_metadata(to) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
+            found => found.and(Err(io::ErrorKind::AlreadyExists.into())),
+        },
+        renamed => Ok(renamed?),
+    }
+}
+
+/// [`rename_to_free`] to the first of these names that nothing has, and gives that. `AlreadyExists`:
+/// all of them are taken.
+pub(in crate::effects::store) fn rename_to_first_free(
+    from: &Path,
+    names: impl Iterator<Item = PathBuf>,
+) -> io::Result<PathBuf> {
+    for to in names {
+        match rename_to_free(from, &to) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            renamed => return renamed.map(|()| to),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// All of it, in as many pieces as it takes.
+pub(in crate::effects::store) fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match failpoint::write(file, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = &bytes[n..],
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// The names in a folder.
+pub(in crate::effects::store) fn list(dir: &Path) -> Result<fs::ReadDir> {
+    failpoint::before(Effect::Open).and_then(|()| fs::read_dir(dir)).at("read", dir)
+}
+
+pub(in crate::effects::store) fn sync_file(file: &File, path: &Path) -> io::Result<()> {
+    failpoint::before(Effect::Sync(path))?;
+    file.sync_all()
+}
+
+/// Writes over the beginning of a file that is there already, in one write.
+pub(in crate::effects::store) fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
+    let file = OpenOptions::new().write(true).custom_flags(UNLED).open(path).and_then(plain);
+    match failpoint::before(Effect::Write).and(file).and_then(|file| file.write_at(bytes, 0)) {
+        Ok(written) if written < bytes.len() => Err(io::ErrorKind::WriteZero.into()),
+        written => written.map(drop),
+    }
+    .at("write over", path)
+}
+
+/// For a file that was written without.
+pub(in crate::effects::store) fn sync(path: &Path) -> Result<()> {
+    open_to_sync(path).and_then(|file| sync_file(&file, path)).at("sync", path)
+}
+
+/// A file or a folder.
+pub(in crate::effects::store) fn open_to_sync(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(UNLED).open(path)
+}
+
+/// Ours alone, whatever the umask.
+pub(in crate::effects::store) fn make_dir(path: &Path) -> io::Result<()> {
+    failpoint::before(Effect::MakeDir(path))?;
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Empty, whatever a crash left there. It is made first and looked at after: mostly nothing is
+/// there.
+pub(in crate::effects::store) fn make_dir_anew(path: &Path) -> Result<()> {
+    match make_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            remove_tree(path)?;
+            make_dir(path)
+        }
+        made => made,
+    }
+    .at("make", path)
+}
+
+/// Gives a folder of ours its own mode back, if a session took it. `None`: it is no folder (any
+/// more).
+pub(in crate::effects::store) fn open_up(dir: &Path) -> Result<Option<Stamp>> {
+    let Some(stamp) = identity::find(dir)?.filter(|stamp| stamp.kind == Kind::Directory) else {
+        return Ok(None);
+    };
+    if stamp.mode & 0o700 != 0o700 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).at("open up", dir)?;
+    }
+    Ok(Some(stamp))
+}
+
+/// That a folder is the one that it was, and that we may write there. Gives which one it is.
+pub(in crate::effects::store) fn open_same(
+    dir: &Path,
+    known: Option<Identity>,
+) -> Result<Identity> {
+    let now = open_up(dir)?.map(|stamp| stamp.identity);
+    now.filter(|now| known.is_none_or(|known| known == *now)).ok_or_else(|| {
+        let gone = io::Error::new(io::ErrorKind::NotFound, "it is not there any more");
+        Error::new("use", dir, gone)
+    })
+}
+
+/// The same for all folders in it, however deep. What cannot be opened up stays as it is.
+fn open_up_all(dir: &Path) {
+    let mut folders = vec![dir.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        if !matches!(open_up(&folder), Ok(Some(_))) {
+            continue;
+        }
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        folders.extend(entries.filter(is_dir).map(|entry| entry.path()));
+    }
+}
+
+pub(in crate::effects::store) fn sync_dir(dir: &Path) -> Result<()> {
+    sync(dir)
+}
+
+/// Reads a file of ours, at most `bytes_max` of it. What stands there instead of a plain file that
+/// we may read (a session can put anything there) is unreadable, which is no trouble of the moment.
+pub(in crate::effects::store) fn read(path: &Path, bytes_max: u64) -> Result<Record<Vec<u8>>> {
+    let file = match open_plain(path) {
+        Err(e) if identity::is_nothing(&e) => return Ok(Record::Absent),
+        Err(e) if is_no_file_of_ours(&e) => {
+            log::warn!("{} is not what it was: {e}", path.display());
+            return Ok(Record::Unreadable);
+        }
+        opened => opened.at("open", path)?,
+    };
+    // Two reads instead of six.
+    let mut bytes = Vec::with_capacity(RECORD_BYTES_USUAL);
+    failpoint::before(Effect::Read)
+        .and_then(|()| file.take(bytes_max).read_to_end(&mut bytes))
+        .at("read", path)?;
+    Ok(Record::Read(bytes))
+}
+
+/// A link, a folder, a FIFO or a socket stands there, or a file that we may not read.
+fn is_no_file_of_ours(e: &io::Error) -> bool {
+    let errnos = [Errno::LOOP, Errno::ACCESS, Errno::PERM, Errno::NXIO, Errno::NODEV];
+    e.kind() == NOT_PLAIN || errnos.iter().any(|n| e.raw_os_error() == Some(n.raw_os_error()))
+}
+
+/// Never waits, and never follows a link.
+pub(in crate::effects::store) fn open_no_follow(path: &Path) -> io::Result<File> {
+    failpoint::before(Effect::Open)?;
+    OpenOptions::new().read(true).custom_flags(UNLED).open(path)
+}
+
+/// The same, for a plain file only.
+pub(in crate::effects::store) fn open_plain(path: &Path) -> io::Result<File> {
+    plain(open_no_follow(path)?)
+}
+
+/// For appending; made if it is not there.
+pub(in crate::effects::store) fn open_to_append(path: &Path) -> io::Result<File> {
+    failpoint::before(Effect::Create(path))?;
+    let mut options = OpenOptions::new();
+    plain(options.append(true).create(true).mode(0o600).custom_flags(UNLED).open(path)?)
+}
+
+fn plain(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(NOT_PLAIN, "it is not a plain file"))
+}
+
+/// No link is followed; a FIFO that nobody writes to does not keep us waiting.
+const UNLED: i32 =
+    (OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits() | OFlags::NOCTTY.bits()) as i32;
+/// What [`open_plain`] says of anything else.
+const NOT_PLAIN: io::ErrorKind = io::ErrorKind::InvalidInput;
+
+/// Largest record of ours. An attempt record holds a whole dispatch, escaped once more.
+pub(in crate::effects::store) const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Room for most of them, so that none is moved while it grows.
+pub(in crate::effects::store) const RECORD_BYTES_USUAL: usize = 2048;
+
+/// What a record's file says. A record that makes no sense is not the same as none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record<T> {
+    Absent,
+    Unreadable,
+    Read(T),
+}
+
+impl<T> Record<T> {
+    pub fn read(&self) -> Option<&T> {
+        match self {
+            Record::Read(value) => Some(value),
+            Record::Absent | Record::Unreadable => None,
+        }
+    }
+
+    pub fn into_read(self) -> Option<T> {
+        match self {
+            Record::Read(value) => Some(value),
+            Record::Absent | Record::Unreadable => None,
+        }
+    }
+}
+
+/// An error is our trouble of the moment (no descriptor left, a bad disk) and says nothing about
+/// the record.
+pub(in crate::effects::store) fn read_record<T: DeserializeOwned>(
+    path: &Path,
+) -> Result<Record<T>> {
+    let bytes = match read(path, RECORD_BYTES_MAX)? {
+        Record::Read(bytes) => bytes,
+        Record::Absent => return Ok(Record::Absent),
+        Record::Unreadable => return Ok(Record::Unreadable),
+    };
+    Ok(serde_json::from_slice(&bytes).map_or_else(
+        |e| {
+            log::warn!("{} is damaged: {e}", path.display());
+            Record::Unreadable
+        },
+        Record::Read,
+    ))
+}
+
+pub(in crate::effects::store) fn to_json<T: Serialize>(value: &T, path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(RECORD_BYTES_USUAL);
+    match serde_json::to_writer(&mut bytes, value) {
+        Ok(()) => Ok(bytes),
+        Err(e) => Err(Error::new("encode", path, e.into())),
+    }
+}
+
+/// Removes a file; that it was gone already is as good.
+pub(in crate::effects::store) fn remove(path: &Path) -> Result<()> {
+    match failpoint::before(Effect::Remove(path)).and_then(|()| fs::remove_file(path)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.at("remove", path),
+    }
+}
+
+/// Removes a folder with all in it; that it was gone already is as good. A session may have shut
+/// folders of its own in it.
+pub(in crate::effects::store) fn remove_tree(dir: &Path) -> Result<()> {
+    match failpoint::before(Effect::Remove(dir)).and_then(|()| fs::remove_dir_all(dir)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            open_up_all(dir);
+            fs::remove_dir_all(dir).at("remove", dir)
+        }
+        removed => removed.at("remove", dir),
+    }
+}

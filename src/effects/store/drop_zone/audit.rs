@@ -1,0 +1,235 @@
+//! `audit.jsonl`: what happened, one JSON object a line, appended with one write each and never
+//! rewritten.
+//!
+//! A line that cannot be written (a full disk) waits in memory and costs no dispatch; what was
+//! written of it is cut off. A log that gets too large is renamed, between two lines; the
+//! descriptor stays good until there is a new one, so that whatever fails or dies in between costs
+//! no line.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::OFlags;
+
+use crate::effects::clock;
+use crate::effects::error::{At, Result, fault};
+use crate::effects::failpoint::{self, Effect};
+use crate::effects::store::Store;
+use crate::effects::store::disk::{files, identity};
+use crate::pure::audit_event::AuditEvent;
+use crate::pure::upkeep::health::Fault;
+use crate::pure::upkeep::rotation;
+
+/// Lines that wait for room on the disk; more than these are lost, and logged.
+const WAITING_MAX: usize = 1000;
+
+/// After a rotation that failed: how much more is written before the next try.
+const ROTATE_AGAIN_BYTES: u64 = 1024 * 1024;
+
+/// When the log is put aside, and how many old ones are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotation {
+    /// 0: never.
+    pub max_bytes: u64,
+    pub keep: u32,
+}
+
+/// The one writer of the audit log.
+pub struct Audit {
+    path: PathBuf,
+    log: Mutex<Log>,
+}
+
+struct Log {
+    rotation: Rotation,
+    file: File,
+    /// How long it is.
+    bytes: u64,
+    /// How long it may get; more than the setting after a rotation that failed.
+    bytes_max: u64,
+    /// Lines that could not be written yet, oldest first.
+    waiting: VecDeque<String>,
+    /// Why they wait.
+    trouble: Option<(String, Fault)>,
+}
+
+impl Store {
+    pub fn open_audit(&self, rotation: Rotation) -> Result<Audit> {
+        let path = self.dispatch.join("audit.jsonl");
+        let Opened { file, bytes, torn } = open(&path).at("open", &path)?;
+        let bytes_max = rotation.max_bytes;
+        let waiting = VecDeque::new();
+        let log = Log { rotation, file, bytes, bytes_max, waiting, trouble: None };
+        let audit = Audit { path, log: Mutex::new(log) };
+        if torn {
+            audit.tell("", &AuditEvent::AuditTailRepaired);
+        }
+        Ok(audit)
+    }
+}
+
+impl Audit {
+    /// Appends the line of an event. `dispatch_id` is empty for the daemon's own.
+    pub fn tell(&self, dispatch_id: &str, event: &AuditEvent) {
+        let line = event.line(&clock::stamp(), dispatch_id);
+        let mut log = self.lock();
+        if log.waiting.len() >= WAITING_MAX {
+            log::error!("{} takes no more lines; lost: {}", self.path.display(), line.trim_end());
+            return;
+        }
+        log.waiting.push_back(line);
+        self.append_waiting(&mut log);
+    }
+
+    /// Why lines wait, if any do.
+    pub fn trouble(&self) -> Option<(String, Fault)> {
+        self.lock().trouble.clone()
+    }
+
+    /// Tries again what waits for room.
+    pub fn write_waiting(&self) {
+        self.append_waiting(&mut self.lock());
+    }
+
+    /// Writes what waited for room, and opens the file anew if another one stands under its name,
+    /// or none (somebody rotated or removed it).
+    pub fn follow(&self) {
+        let mut log = self.lock();
+        self.append_waiting(&mut log);
+        let ours = identity::of_file(&log.file).map(|s| s.identity).ok();
+        if identity::of_path(&self.path).map(|s| s.identity).ok() == ours {
+            return;
+        }
+        match open(&self.path) {
+            Ok(opened) => {
+                (log.file, log.bytes) = (opened.file, opened.bytes);
+                log.bytes_max = log.rotation.max_bytes;
+            }
+            Err(e) => log::error!("cannot open {}: {e}", self.path.display()),
+        }
+    }
+
+    /// From the next line on.
+    pub fn rotate_by(&self, rotation: Rotation) {
+        let mut log = self.lock();
+        log.rotation = rotation;
+        log.bytes_max = rotation.max_bytes;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn append_waiting(&self, log: &mut Log) {
+        while let Some(mut line) = log.waiting.pop_front() {
+            if rotation::is_due(log.bytes, line.len() as u64, log.bytes_max) {
+                self.rotate(log, &mut line);
+            }
+            if let Err(e) = append(&mut log.file, line.as_bytes()) {
+                let reason = format!("cannot append to {}: {e}", self.path.display());
+                log.trouble = Some((reason, fault(&e)));
+                log.waiting.push_front(line);
+                return;
+            }
+            log.bytes += line.len() as u64;
+        }
+        log.trouble = None;
+    }
+
+    /// Puts the log aside and begins a new one, of which `next` is the second line. If that fails,
+    /// the old one goes on.
+    fn rotate(&self, log: &mut Log, next: &mut String) {
+        match self.put_aside(log.rotation.keep) {
+            Ok(opened) => {
+                (log.file, log.bytes) = (opened.file, opened.bytes);
+                log.bytes_max = log.rotation.max_bytes;
+                let previous = self.numbered(1).to_string_lossy().into_owned();
+                let rotated = AuditEvent::AuditRotated { previous };
+                next.insert_str(0, &rotated.line(&clock::stamp(), ""));
+            }
+            Err(e) => {
+                log.bytes_max = log.bytes + next.len() as u64 + ROTATE_AGAIN_BYTES;
+                log::error!("cannot rotate {}: {e}; it goes on", self.path.display());
+            }
+        }
+    }
+
+    fn put_aside(&self, keep: u32) -> io::Result<Opened> {
+        let is_there = |number| fs::symlink_metadata(self.numbered(number)).is_ok();
+        for number in rotation::moves(keep, is_there) {
+            files::rename(&self.numbered(number), &self.numbered(number + 1))?;
+        }
+        open(&self.path).inspect_err(|_| {
+            // Where people look for it. If not even that goes, the next look at the name begins a
+            // new one.
+            let _ = files::rename(&self.numbered(1), &self.path);
+        })
+    }
+
+    /// `audit.jsonl.3`; 0 is the log itself.
+    fn numbered(&self, number: u32) -> PathBuf {
+        match number {
+            0 => self.path.clone(),
+            _ => self.path.with_extension(format!("jsonl.{number}")),
+        }
+    }
+}
+
+/// Appends all of it or nothing: a full disk takes a part of a line, which is cut off again.
+fn append(file: &mut File, line: &[u8]) -> io::Result<()> {
+    let mut written = 0;
+    while written < line.len() {
+        match failpoint::write(file, &line[written..]) {
+            Ok(n) if n > 0 => written += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            failed => {
+                let length = file.metadata()?.len();
+                file.set_len(length.saturating_sub(written as u64))?;
+                return Err(failed.err().unwrap_or(io::ErrorKind::WriteZero.into()));
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Opened {
+    file: File,
+    bytes: u64,
+    /// Its last line was torn.
+    torn: bool,
+}
+
+/// Opens for appending. A torn last line is closed, never cut off: it is evidence.
+fn open(path: &Path) -> io::Result<Opened> {
+    // What is planted there must not be written through.
+    if fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        let aside = path.with_extension(format!("jsonl.{}", clock::unix_ms()));
+        files::rename(path, &aside)?;
+    }
+    failpoint::before(Effect::Create(path))?;
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(path)?;
+    let mut bytes = file.metadata()?.len();
+    if bytes == 0 {
+        return Ok(Opened { file, bytes, torn: false });
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    let torn = last != *b"\n";
+    if torn {
+        file.write_all(b"\n")?;
+        bytes += 1;
+    }
+    Ok(Opened { file, bytes, torn })
+}

@@ -1,0 +1,9 @@
+//! The folder that is shared with the orchestrator, and the requests that come by file: nothing in
+//! there is believed before it was looked at.
+
+pub(super) mod audit;
+pub(super) mod heartbeat;
+pub(super) mod ignored;
+pub(super) mod inbox;
+pub(super) mod names;
+pub(super) mod requests;

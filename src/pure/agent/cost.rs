@@ -1,0 +1,102 @@
+//! What all attempts of a dispatch cost together, and how many tokens they used.
+//!
+//! The tokens are each attempt's own. The cost is what the agent says, and of a session that was
+//! resumed agents differ, and versions of one: some tell the cost of the resumption, some that of
+//! the whole session. So a driver hands on the tokens that a cost pays for: the cost of the whole
+//! stands beside the tokens of the whole. Must not know which agent it is.
+
+use super::Tokens;
+use crate::pure::report::AttemptReport;
+
+/// Of all attempts, in order. `last_counted`: the tokens of which the last one's cost is made up,
+/// as the agent says. `None`: no attempt has told its cost.
+pub fn in_all(attempts: &[AttemptReport], last_counted: Option<Tokens>) -> Option<f64> {
+    let sessions: Vec<&[AttemptReport]> = attempts.chunk_by(|_, next| next.resumed).collect();
+    let sums_up = sums_up(sessions.last()?, last_counted);
+    let costs = sessions.iter().filter_map(|attempts| of_session(attempts, sums_up));
+    costs.reduce(|sum, cost| sum + cost).map(to_the_digit)
+}
+
+/// Whether the agent's cost of a resumed session is that of the whole. `None`: it cannot be told.
+fn sums_up(session: &[AttemptReport], counted: Option<Tokens>) -> Option<bool> {
+    let (counted, own) = (counted?, tokens(session)?);
+    (session.len() > 1).then_some(counted.input >= own.input && counted.output >= own.output)
+}
+
+/// Of one session and its resumptions.
+fn of_session(attempts: &[AttemptReport], sums_up: Option<bool>) -> Option<f64> {
+    let costs: Vec<f64> = attempts.iter().filter_map(|attempt| attempt.total_cost_usd).collect();
+    // A sum never falls. Where nothing else tells, too little is said rather than too much.
+    let last = costs.last().copied()?;
+    let is_sum = sums_up.unwrap_or_else(|| costs.is_sorted());
+    Some(if is_sum { last } else { costs.iter().sum() })
+}
+
+/// Of all attempts, as far as they are known; cached ones too.
+pub fn tokens(attempts: &[AttemptReport]) -> Option<Tokens> {
+    let known = attempts.iter().filter(|a| a.input_tokens.is_some() || a.output_tokens.is_some());
+    let of = known.map(|attempt| Tokens {
+        input: attempt.input_tokens.unwrap_or_default(),
+        output: attempt.output_tokens.unwrap_or_default(),
+    });
+    of.reduce(|sum, more| Tokens {
+        input: sum.input.saturating_add(more.input),
+        output: sum.output.saturating_add(more.output),
+    })
+}
+
+/// Without what adding up leaves behind the digits that mean something.
+fn to_the_digit(usd: f64) -> f64 {
+    (usd * 1e9).round() / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(resumed: bool, cost: Option<f64>, tokens: Option<u64>) -> AttemptReport {
+        AttemptReport {
+            resumed,
+            total_cost_usd: cost,
+            input_tokens: tokens,
+            output_tokens: tokens.map(|n| n / 2),
+            ..AttemptReport::default()
+        }
+    }
+
+    #[test]
+    fn the_cost_of_all_attempts_is_counted_once() {
+        let counted = |n: u64| Some(Tokens { input: n, output: n / 2 });
+        let new = |cost| attempt(false, Some(cost), Some(1000));
+        let resumed = |cost| attempt(true, Some(cost), Some(1000));
+        let (cut, unsaid) = (attempt(true, None, Some(7)), attempt(false, None, None));
+        for (attempts, last_counted, want) in [
+            (vec![], None, None),
+            (vec![unsaid.clone()], None, None),
+            (vec![new(0.1)], counted(1000), Some(0.1)),
+            // Two sessions: as the two recorded versions tell it.
+            (vec![new(0.1), new(0.2)], counted(1000), Some(0.3)),
+            (vec![new(0.0175), resumed(0.0175)], counted(1000), Some(0.035)),
+            (vec![new(0.014), resumed(0.028)], counted(2000), Some(0.028)),
+            // With a session before it, and one resumed twice.
+            (vec![new(0.1), new(0.014), resumed(0.028)], counted(2000), Some(0.128)),
+            (vec![new(0.1), resumed(0.2), resumed(0.3)], counted(3000), Some(0.3)),
+            (vec![new(0.1), resumed(0.2), resumed(0.3)], counted(1000), Some(0.6)),
+            // Cut off: what came before it, and nothing twice.
+            (vec![new(0.014), resumed(0.028), cut.clone()], None, Some(0.028)),
+            (vec![new(0.5), resumed(0.2), cut], None, Some(0.7)),
+            (vec![unsaid, resumed(0.2)], counted(9), Some(0.2)),
+        ] {
+            assert_eq!(in_all(&attempts, last_counted), want, "{attempts:?} {last_counted:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_all_attempts_are_added_up() {
+        let attempts = [attempt(false, None, Some(10)), attempt(true, None, None)];
+        assert_eq!(tokens(&attempts), Some(Tokens { input: 10, output: 5 }));
+        assert_eq!(tokens(&attempts[1..]), None);
+        let huge = [attempt(false, None, Some(u64::MAX)), attempt(false, None, Some(1))];
+        assert_eq!(tokens(&huge).map(|t| t.input), Some(u64::MAX));
+    }
+}

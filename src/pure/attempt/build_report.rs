@@ -1,0 +1,177 @@
+//! The report, put together: from the dispatch and the ends of its attempts, or from the dispatch
+//! alone where no session ran.
+//!
+//! A pure function of what stands on disk, so that a report which is made again after a crash is
+//! the same report.
+
+use super::record::AttemptEnd;
+use crate::pure::agent::cost;
+use crate::pure::callback;
+use crate::pure::dispatch::{Dispatch, DispatchId, KNOWN_FIELDS};
+use crate::pure::report::{AttemptReport, ERROR_CHARS_MAX, ErrorType, GitFacts, Report, Status};
+use crate::pure::text::nearest::nearest;
+use crate::pure::text::redact::redact;
+use crate::pure::text::time::rfc3339;
+
+/// What an answer says of records that could not be asked for it.
+pub const FROM_MEMORY: &str =
+    "records of this dispatch were gone or damaged: this is what the daemon remembered of it";
+
+/// The answer to a dispatch whose last attempt ended with `last`. `earlier` are the attempts before
+/// it, `logs` the folder that will hold their files.
+pub fn from_attempts(
+    dispatch: &Dispatch,
+    earlier: Vec<AttemptReport>,
+    last: AttemptEnd,
+    logs: String,
+) -> Report {
+    let blank = blank(dispatch, last.ending.status);
+    let mut warnings = last.ending.warnings;
+    if !last.leftovers.is_empty() {
+        let processes = match last.leftovers.len() {
+            1 => "1 process".to_string(),
+            count => format!("{count} processes"),
+        };
+        warnings.push(format!("{processes} outlived the agent: see leftover_processes"));
+    }
+    let mut attempts = earlier;
+    attempts.push(last.attempt.clone());
+    let pr = attempts.iter().rev().find_map(|attempt| attempt.pr.clone());
+    let commits = last.git.commits;
+    let total_cost_usd = cost::in_all(&attempts, last.cost_tokens);
+    let tokens = cost::tokens(&attempts);
+    Report {
+        duration: last.elapsed_ms.saturating_add(500) / 1000,
+        output_length: Some(last.output_length),
+        error: last.ending.error.map(|e| short(&redact(&e))),
+        error_type: last.ending.error_type,
+        retry_count: Some(last.retries),
+        started_at: Some(rfc3339(last.first.at_ms)),
+        finished_at: Some(rfc3339(last.finished_at_ms)),
+        exit_code: last.attempt.exit_code,
+        signal: last.attempt.signal,
+        session_id: last.attempt.session_id,
+        result: last.result.map(|text| redact(&text)),
+        num_turns: last.attempt.num_turns,
+        total_cost_usd,
+        input_tokens: tokens.map(|tokens| tokens.input),
+        output_tokens: tokens.map(|tokens| tokens.output),
+        attempts,
+        usage: last.usage,
+        permission_denials: last.permission_denials,
+        git: Some(last.git).filter(|git| *git != GitFacts::default()),
+        commits,
+        pr,
+        verify: last.verify,
+        leftover_processes: last.leftovers,
+        warnings: [&blank.warnings[..], &redacted(&warnings)].concat(),
+        logs: Some(logs),
+        ..blank
+    }
+}
+
+/// The answer to a dispatch that ended without a session.
+pub fn without_session(
+    dispatch: &Dispatch,
+    status: Status,
+    error_type: ErrorType,
+    error: &str,
+    now_ms: i64,
+) -> Report {
+    Report {
+        error: Some(short(&redact(error))),
+        error_type: Some(error_type),
+        retry_count: Some(0),
+        finished_at: Some(rfc3339(now_ms)),
+        ..blank(dispatch, status)
+    }
+}
+
+/// The answer to one of which nothing is left but its name, and what the daemon remembers.
+pub fn to_remains(id: &DispatchId, agent: &str, project: &str, error: &str, now_ms: i64) -> Report {
+    Report {
+        dispatch_id: id.to_string(),
+        target_agent: agent.to_string(),
+        project: Some(project.to_string()).filter(|project| !project.is_empty()),
+        error: Some(short(&redact(error))),
+        error_type: Some(ErrorType::Interrupted),
+        retry_count: Some(0),
+        finished_at: Some(rfc3339(now_ms)),
+        ..Report::empty(Status::Failed)
+    }
+}
+
+/// The answer to a file that is no valid dispatch, under the id that it names.
+pub fn to_rejection(id: &DispatchId, error: &str, now_ms: i64) -> Report {
+    Report {
+        dispatch_id: id.to_string(),
+        error: Some(short(&redact(error))),
+        error_type: Some(ErrorType::InvalidDispatch),
+        retry_count: Some(0),
+        finished_at: Some(rfc3339(now_ms)),
+        ..Report::empty(Status::Failed)
+    }
+}
+
+fn blank(dispatch: &Dispatch, status: Status) -> Report {
+    Report {
+        dispatch_id: dispatch.id.to_string(),
+        target_agent: dispatch.target_agent.to_string(),
+        project: Some(dispatch.project.clone()),
+        warnings: redacted(&warnings_of_file(dispatch)),
+        ..Report::empty(status)
+    }
+}
+
+/// What is wrong with a dispatch that is run all the same.
+fn warnings_of_file(dispatch: &Dispatch) -> Vec<String> {
+    let unknown = dispatch.unknown_fields.iter().map(|name| match nearest(name, KNOWN_FIELDS) {
+        Some(known) => format!("unknown field {name}: did you mean {known}?"),
+        None => format!("unknown field {name}: it is ignored"),
+    });
+    let nowhere = dispatch.callback_url.as_deref().and_then(|url| callback::origin(url).err());
+    let no_callback = nowhere.map(|why| format!("callback_url cannot be used: {why}"));
+    unknown.chain(no_callback).collect()
+}
+
+fn redacted(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| redact(text)).collect()
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(ERROR_CHARS_MAX).collect()
+}
+
+/// ASCII JSON in one line, for the callback: receivers that decode a body piece by piece break on a
+/// character that two packets share.
+pub fn ascii_json(report: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(report).ok()?;
+    let text = value.to_string();
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_body_is_ascii_and_means_the_same() {
+        let report = "{\"error\": \"caf\u{e9} \u{1F600}\\n\"}".as_bytes();
+        let body = ascii_json(report).expect("JSON");
+        assert_eq!(body, r#"{"error":"caf\u00e9 \ud83d\ude00\n"}"#);
+        let parse =
+            |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).expect("JSON");
+        assert_eq!(parse(body.as_bytes()), parse(report));
+    }
+}

@@ -1,0 +1,295 @@
+//! When a running session is ended by us: one function of what was seen of it and how long it may
+//! go on.
+//!
+//! Owns the order of the reasons. Looks at nothing itself: times are milliseconds of the monotonic
+//! clock, taken by the one who looks. Silence is no proof of a hang, since a build may print
+//! nothing for an hour; so it counts only together with processors that stand still, and only where
+//! the operator asked for it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pure::agent::Summary;
+use crate::pure::config::Settings;
+
+/// Why *we* ended a session: recorded before our first signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    Ttl,
+    Cancelled,
+    Shutdown,
+    /// No output and no use of the processor.
+    Stalled,
+    /// No event at its start.
+    StartTimeout,
+    /// Too much on stdout or on stderr.
+    OutputLimit,
+    /// It had answered, and did not go.
+    ResultGrace,
+}
+
+impl StopCause {
+    /// For the log.
+    pub fn words(self) -> &'static str {
+        match self {
+            StopCause::Ttl => "its time to live is over",
+            StopCause::Cancelled => "it is cancelled",
+            StopCause::Shutdown => "the daemon is being stopped",
+            StopCause::Stalled => "it neither writes nor works",
+            StopCause::StartTimeout => "it has said nothing since its start",
+            StopCause::OutputLimit => "it wrote too much",
+            StopCause::ResultGrace => "it has answered and does not go",
+        }
+    }
+}
+
+/// How long a session may go on. `None`: for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopLimits {
+    pub start_ms: Option<i64>,
+    pub stall_ms: Option<i64>,
+    pub result_grace_ms: Option<i64>,
+    pub stdout_bytes_max: Option<u64>,
+}
+
+impl StopLimits {
+    pub fn of(settings: &Settings) -> StopLimits {
+        let ms = |limit: Option<Duration>| limit.map(|limit| limit.as_millis() as i64);
+        StopLimits {
+            start_ms: ms(settings.start_timeout),
+            stall_ms: ms(settings.stall_timeout),
+            result_grace_ms: ms(settings.result_grace),
+            stdout_bytes_max: settings.stdout_bytes_max,
+        }
+    }
+}
+
+/// One look at a session that runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    pub now_ms: i64,
+    pub started_ms: i64,
+    pub deadline_ms: i64,
+    /// On stdout or on stderr, whichever has more.
+    pub output_bytes: u64,
+    /// Its stream had an event, or is not being read.
+    pub has_begun: bool,
+    /// Since when its final result is known, and nothing came after it.
+    pub final_since_ms: Option<i64>,
+    /// Since when it is known to do nothing at all.
+    pub still_since_ms: Option<i64>,
+}
+
+/// The TTL is a promise to the dispatcher and comes first; a session that has answered is not also
+/// stalled.
+pub fn due(look: &Observation, limits: &StopLimits) -> Option<StopCause> {
+    let is_over = |since_ms: Option<i64>, limit_ms: Option<i64>| match (since_ms, limit_ms) {
+        (Some(since_ms), Some(limit_ms)) => look.now_ms - since_ms >= limit_ms,
+        _ => false,
+    };
+    let unbegun_since = (!look.has_begun).then_some(look.started_ms);
+    if look.now_ms >= look.deadline_ms {
+        Some(StopCause::Ttl)
+    } else if limits.stdout_bytes_max.is_some_and(|max| look.output_bytes > max) {
+        Some(StopCause::OutputLimit)
+    } else if is_over(look.final_since_ms, limits.result_grace_ms) {
+        Some(StopCause::ResultGrace)
+    } else if is_over(unbegun_since, limits.start_ms) {
+        Some(StopCause::StartTimeout)
+    } else if is_over(look.still_since_ms, limits.stall_ms) {
+        Some(StopCause::Stalled)
+    } else {
+        None
+    }
+}
+
+/// Whether the last result is the last word: no turn after it, no work in the background that would
+/// wake the agent again.
+pub fn is_final(summary: &Summary) -> bool {
+    summary.result.is_some() && !summary.working_after_result && summary.outstanding_tasks == 0
+}
+
+/// Any event will do: hooks of the start, which may take minutes, come before the agent's own first
+/// one.
+pub fn has_begun(summary: &Summary) -> bool {
+    summary.lines > summary.broken_lines
+}
+
+/// Processor time of all processes of a session, as ticks, and a number for which processes they
+/// are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    pub ticks: u64,
+    pub who: u64,
+}
+
+/// More than this is work, in ticks (1/100 s) for each second. Claude Code that waits for an answer
+/// which never comes uses 0.6 to 0.8 (seen with 2.1.197 and 2.1.330), so that "none at all" would
+/// never be true of it.
+const IDLE_TICKS_PER_SECOND: f64 = 2.0;
+/// Looking at the processor means looking at every process of the machine: at most so often within
+/// one stall timeout.
+const SAMPLES_PER_TIMEOUT: i64 = 4;
+
+/// Finds out since when a session is still: no new output, and no use of the processor.
+#[derive(Clone, Debug, Default)]
+pub struct Stillness {
+    /// The beginning of the present stillness, and the processor time at that moment.
+    since: Option<(i64, Option<Cpu>)>,
+    sampled_at_ms: Option<i64>,
+}
+
+impl Stillness {
+    /// `sample` is asked only when its answer matters; it gives nothing where processor time is not
+    /// known.
+    pub fn look(
+        &mut self,
+        now_ms: i64,
+        has_new_output: bool,
+        stall_ms: i64,
+        sample: impl FnOnce() -> Option<Cpu>,
+    ) -> Option<i64> {
+        if has_new_output {
+            self.since = None;
+            return None;
+        }
+        let rested = |at: i64| now_ms - at >= stall_ms / SAMPLES_PER_TIMEOUT;
+        match self.since {
+            // The stillness counts from the first sample in it.
+            None if self.sampled_at_ms.is_none_or(rested) => self.begin(now_ms, sample()),
+            None => {}
+            Some((since_ms, before)) if now_ms - since_ms >= stall_ms => {
+                let after = sample();
+                if has_worked(before, after, now_ms - since_ms) {
+                    self.begin(now_ms, after);
+                }
+            }
+            Some(_) => {}
+        }
+        self.since.map(|(since_ms, _)| since_ms)
+    }
+
+    fn begin(&mut self, now_ms: i64, cpu: Option<Cpu>) {
+        self.since = Some((now_ms, cpu));
+        self.sampled_at_ms = Some(now_ms);
+    }
+}
+
+/// A process that came or went is work too.
+fn has_worked(before: Option<Cpu>, after: Option<Cpu>, span_ms: i64) -> bool {
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    let idle_ticks = span_ms as f64 / 1000.0 * IDLE_TICKS_PER_SECOND;
+    before.who != after.who || after.ticks.saturating_sub(before.ticks) as f64 > idle_ticks.max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::agent::ResultEvent;
+
+    #[test]
+    fn each_clock_ends_a_session_and_the_strongest_names_it() {
+        use StopCause::*;
+        let limits = StopLimits {
+            start_ms: Some(100),
+            stall_ms: Some(200),
+            result_grace_ms: Some(50),
+            stdout_bytes_max: Some(10),
+        };
+        let fine = Observation {
+            now_ms: 1000,
+            deadline_ms: 5000,
+            has_begun: true,
+            ..Observation::default()
+        };
+        let rows = [
+            ("runs", fine, None),
+            ("time is up", Observation { deadline_ms: 1000, ..fine }, Some(Ttl)),
+            ("as much as it may write", Observation { output_bytes: 10, ..fine }, None),
+            ("a byte more", Observation { output_bytes: 11, ..fine }, Some(OutputLimit)),
+            ("not begun yet", Observation { has_begun: false, started_ms: 901, ..fine }, None),
+            (
+                "never begun",
+                Observation { has_begun: false, started_ms: 900, ..fine },
+                Some(StartTimeout),
+            ),
+            ("still for a while", Observation { still_since_ms: Some(801), ..fine }, None),
+            ("stalled", Observation { still_since_ms: Some(800), ..fine }, Some(Stalled)),
+            ("just done", Observation { final_since_ms: Some(951), ..fine }, None),
+            (
+                "done and there",
+                Observation { final_since_ms: Some(950), ..fine },
+                Some(ResultGrace),
+            ),
+            (
+                "done, there and still",
+                Observation { final_since_ms: Some(0), still_since_ms: Some(0), ..fine },
+                Some(ResultGrace),
+            ),
+            (
+                "everything",
+                Observation { deadline_ms: 0, output_bytes: 99, has_begun: false, ..fine },
+                Some(Ttl),
+            ),
+        ];
+        for (name, look, want) in rows {
+            assert_eq!(due(&look, &limits), want, "{name}");
+            let unlimited = if want == Some(Ttl) { want } else { None };
+            assert_eq!(due(&look, &StopLimits::default()), unlimited, "{name}, without limits");
+        }
+    }
+
+    #[test]
+    fn a_result_is_final_when_nothing_goes_on_after_it() {
+        let done = Summary { result: Some(ResultEvent::default()), ..Summary::default() };
+        assert!(is_final(&done));
+        assert!(!is_final(&Summary::default()));
+        assert!(!is_final(&Summary { outstanding_tasks: 1, ..done.clone() }));
+        assert!(!is_final(&Summary { working_after_result: true, ..done }));
+    }
+
+    #[test]
+    fn only_an_event_is_a_beginning() {
+        let lines = |lines, broken_lines| Summary { lines, broken_lines, ..Summary::default() };
+        for (summary, want) in [(lines(0, 0), false), (lines(2, 2), false), (lines(3, 2), true)] {
+            assert_eq!(has_begun(&summary), want, "{summary:?}");
+        }
+    }
+
+    const A: Cpu = Cpu { ticks: 500, who: 7 };
+
+    /// Since when it is still after looks at these times, each with whether there was output and
+    /// the processor time then.
+    fn still_after(looks: &[(i64, bool, Option<Cpu>)]) -> Option<i64> {
+        let mut stillness = Stillness::default();
+        looks.iter().fold(None, |_, (at, output, cpu)| stillness.look(*at, *output, 4000, || *cpu))
+    }
+
+    #[test]
+    fn stillness_ends_with_output_and_with_work() {
+        let busy = Some(Cpu { ticks: 600, ..A });
+        let other = Some(Cpu { who: 8, ..A });
+        let waiting = Some(Cpu { ticks: 504, ..A });
+        let a = Some(A);
+        for (name, looks, want) in [
+            ("output just now", vec![(0, false, a), (1000, true, a)], None),
+            ("nothing since", vec![(0, false, a), (1000, false, a), (4000, false, a)], Some(0)),
+            ("a build at work", vec![(0, false, a), (4000, false, busy)], Some(4000)),
+            ("a new process", vec![(0, false, a), (4000, false, other)], Some(4000)),
+            ("a timer in its loop", vec![(0, false, a), (4000, false, waiting)], Some(0)),
+            ("no /proc", vec![(0, false, None), (4000, false, None)], Some(0)),
+            // A second look at the processors so soon is put off, and the stillness counts from
+            // when it comes.
+            ("off and on", vec![(0, false, a), (300, true, a), (600, false, a)], None),
+            (
+                "off and on and off",
+                vec![(0, false, a), (300, true, a), (600, false, a), (1000, false, a)],
+                Some(1000),
+            ),
+        ] {
+            assert_eq!(still_after(&looks), want, "{name}");
+        }
+    }
+}

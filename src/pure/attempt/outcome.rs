@@ -1,0 +1,306 @@
+//! How a session ended: one function of what we did, what its stream said and how its process
+//! exited.
+//!
+//! Owns the order of evidence; each agent's driver owns the meaning of its words. Must not guess
+//! our own actions from an exit status: an agent that we ended exits 0, 1, 143 or by signal, and so
+//! does one that we did not. Exit 0 is no success without a result event, and words on stderr name
+//! a cause only where no event can exist.
+
+use super::limits::{StopCause, StopLimits};
+use crate::pure::agent::{Driver, Failure, ResultEvent, Summary};
+use crate::pure::report::{ERROR_CHARS_MAX, ErrorType, GitFacts, Status};
+use crate::pure::text::clip::one_line;
+use serde::{Deserialize, Serialize};
+
+const STDERR_LINE_CHARS_MAX: usize = 200;
+const DENIED_TOOLS_NAMED_MAX: usize = 5;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ending {
+    pub status: Status,
+    pub error_type: Option<ErrorType>,
+    /// At most [`ERROR_CHARS_MAX`] characters, one line.
+    pub error: Option<String>,
+    pub warnings: Vec<String>,
+}
+
+pub struct Evidence<'a> {
+    pub driver: &'static Driver,
+    pub stop: Option<StopCause>,
+    pub ttl_seconds: u64,
+    pub limits: &'a StopLimits,
+    /// None: we did not see it (an adopted session).
+    pub exit: Option<Exit>,
+    pub summary: &'a Summary,
+    pub stdout_bytes: u64,
+    pub stderr_tail: &'a str,
+}
+
+pub fn classify(e: &Evidence) -> Ending {
+    // An answer stands, whatever our signal made of the exit after it.
+    let had_answered = e.stop == Some(StopCause::ResultGrace) && e.summary.result.is_some();
+    if let Some(stop) = e.stop.filter(|_| !had_answered) {
+        return stopped(e, stop);
+    }
+    let mut ending = match &e.summary.result {
+        None => without_result(e),
+        Some(ResultEvent { failure: Some(failure), .. }) => failed_as(failure),
+        Some(ResultEvent { failure: None, .. }) => succeeded(e),
+    };
+    if had_answered {
+        let (agent, grace) = (e.driver.name, seconds(e.limits.result_grace_ms));
+        let warning = format!("{agent} did not exit within {grace} of its result, and was ended");
+        ending.warnings.push(warning);
+    }
+    ending.warnings.extend(warnings_of_stream(e.summary));
+    ending
+}
+
+fn stopped(e: &Evidence, stop: StopCause) -> Ending {
+    let (status, error_type, error) = match stop {
+        StopCause::Ttl => {
+            let error = format!("timed out after {} seconds{}", e.ttl_seconds, last_retry(e));
+            (Status::Timeout, ErrorType::Timeout, error)
+        }
+        StopCause::Cancelled => {
+            (Status::Cancelled, ErrorType::Cancelled, "cancelled while it ran".to_string())
+        }
+        StopCause::Shutdown => {
+            let error = "ended because the daemon was shut down".to_string();
+            (Status::Cancelled, ErrorType::Shutdown, error)
+        }
+        StopCause::Stalled => {
+            let span = seconds(e.limits.stall_ms);
+            let error = format!("ended: no output and no work for {span}{}", last_retry(e));
+            (Status::Failed, ErrorType::Stalled, error)
+        }
+        StopCause::StartTimeout => {
+            let span = seconds(e.limits.start_ms);
+            let error = format!("ended: nothing on its stream within {span} of its start");
+            (Status::Failed, ErrorType::StartTimeout, error)
+        }
+        StopCause::OutputLimit => {
+            let bytes_max = e.limits.stdout_bytes_max.unwrap_or_default();
+            let stream = if e.stdout_bytes > bytes_max { "stdout" } else { "stderr" };
+            let megabytes = bytes_max as f64 / 1e6;
+            let error = format!("ended: it wrote more than {megabytes} MB on {stream}");
+            (Status::Failed, ErrorType::OutputLimit, error)
+        }
+        StopCause::ResultGrace => {
+            let error = "ended after a result that is not there any more".to_string();
+            (Status::Failed, ErrorType::ToolFailure, error)
+        }
+    };
+    // No word about broken lines: our own signal cut the last one.
+    let had_succeeded = e.summary.result.as_ref().is_some_and(|result| result.failure.is_none());
+    let warnings = if had_succeeded {
+        vec!["the session had reported success before it was ended".to_string()]
+    } else {
+        Vec::new()
+    };
+    let error = Some(one_line(&error, ERROR_CHARS_MAX));
+    Ending { status, error_type: Some(error_type), error, warnings }
+}
+
+fn without_result(e: &Evidence) -> Ending {
+    let agent = e.driver.name;
+    let Some(exit) = known(e.exit) else {
+        let error = format!("{agent} ended unseen, without a result{}", last_retry(e));
+        return failed(ErrorType::Interrupted, &error);
+    };
+    let is_start = e.stdout_bytes == 0 && exit.code.is_some_and(|code| code != 0);
+    if is_start && let Some(failure) = (e.driver.start_failure)(e.stderr_tail) {
+        return failed_as(&failure);
+    }
+    let stderr = e.stderr_tail.lines().map(|line| one_line(line, STDERR_LINE_CHARS_MAX));
+    let stderr = stderr.into_iter().find(|line| !line.is_empty());
+    let error = format!(
+        "{agent} ended without a result ({}){}{}",
+        exit_in_words(exit),
+        last_retry(e),
+        stderr.map(|line| format!("; stderr: {line}")).unwrap_or_default()
+    );
+    failed(ErrorType::ToolFailure, &error)
+}
+
+/// A result counts even if its process did not exit cleanly afterwards, unless work was still going
+/// on.
+fn succeeded(e: &Evidence) -> Ending {
+    let exit = known(e.exit);
+    let tasks = e.summary.outstanding_tasks;
+    let work = if e.summary.working_after_result {
+        Some("another turn was running".to_string())
+    } else {
+        (tasks > 0).then(|| format!("{} outstanding", count(tasks, "background task was")))
+    };
+    let how = exit.map_or("end not seen".to_string(), exit_in_words);
+    if let Some(work) = work.as_ref().filter(|_| died(exit)) {
+        let error = format!("{} ended after a result, but {work} ({how})", e.driver.name);
+        let error_type =
+            if exit.is_none() { ErrorType::Interrupted } else { ErrorType::ToolFailure };
+        return failed(error_type, &error);
+    }
+    let mut warnings = Vec::new();
+    if e.stop.is_none() && exit.is_some_and(|exit| exit.code != Some(0)) {
+        warnings.push(format!("{} did not exit cleanly after its result ({how})", e.driver.name));
+    }
+    if let Some(work) = work {
+        warnings.push(format!("{work} when the session ended"));
+    }
+    if let Some(error) = &e.summary.assistant_error {
+        warnings.push(format!("the last message before the result was an error ({error})"));
+    }
+    Ending { status: Status::Completed, error_type: None, error: None, warnings }
+}
+
+/// How a project's acceptance command ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    pub exit: Option<Exit>,
+    pub timed_out: bool,
+    /// It could not be started, or was ended for something else.
+    pub error: Option<String>,
+}
+
+/// A session that did well, after its check: only what exits with 0 passes.
+pub fn after_check(ending: Ending, checked: &Checked, timeout_seconds: f64) -> Ending {
+    let why = match (&checked.error, checked.exit) {
+        (Some(error), _) => error.clone(),
+        (None, _) if checked.timed_out => format!("it took over {timeout_seconds} seconds"),
+        (None, Some(Exit { code: Some(0), signal: None })) => return ending,
+        (None, exit) => exit_in_words(exit.unwrap_or_default()),
+    };
+    let error = format!("the acceptance command did not pass: {why}");
+    Ending { warnings: ending.warnings, ..failed(ErrorType::VerifyFailed, &error) }
+}
+
+/// The check was cut off by a cancel or the daemon's end, and the dispatch with it.
+pub fn cut_check(ending: Ending, cause: StopCause) -> Ending {
+    let (error_type, why) = match cause {
+        StopCause::Cancelled => (ErrorType::Cancelled, "cancelled"),
+        _ => (ErrorType::Shutdown, "the daemon was shut down"),
+    };
+    let error = format!("{why} while the finished work was verified");
+    let failed = failed(error_type, &error);
+    Ending { status: Status::Cancelled, warnings: ending.warnings, ..failed }
+}
+
+/// What a reader of the report must not have to work out from its parts.
+pub fn warnings_of_work(summary: &Summary, git: &GitFacts, index_is_locked: bool) -> Vec<String> {
+    let denied = summary.result.as_ref().map_or(0, |result| result.denials_total);
+    let mut warnings = Vec::new();
+    // What it had found there already is not its work.
+    let found = git.dirty_before.or(Some(0));
+    if denied > 0 && git.commits == Some(0) && git.dirty_files == found {
+        let tools = if denied == 1 { "1 tool".to_string() } else { format!("{denied} tools") };
+        warnings.push(format!("it was denied {tools} and changed nothing"));
+    }
+    warnings.extend(dirty_warning(git));
+    if index_is_locked {
+        let warning =
+            ".git/index.lock is left: git refuses to change the index until it is removed";
+        warnings.push(warning.to_string());
+    }
+    warnings
+}
+
+/// An agent that commits takes along what somebody else had left there.
+fn dirty_warning(git: &GitFacts) -> Option<String> {
+    let files = count(git.dirty_before.filter(|files| *files > 0)?, "file");
+    let taken = match git.dirty_committed.unwrap_or_default() {
+        0 => String::new(),
+        1 => ": 1 of them is in its commits".to_string(),
+        taken => format!(": {taken} of them are in its commits"),
+    };
+    Some(format!("{files} had uncommitted changes before the session{taken}"))
+}
+
+fn failed_as(failure: &Failure) -> Ending {
+    failed(failure.error_type, &failure.message)
+}
+
+fn failed(error_type: ErrorType, error: &str) -> Ending {
+    Ending {
+        status: Status::Failed,
+        error_type: Some(error_type),
+        error: Some(one_line(error, ERROR_CHARS_MAX)),
+        warnings: Vec::new(),
+    }
+}
+
+/// An exit that says neither code nor signal says nothing.
+fn known(exit: Option<Exit>) -> Option<Exit> {
+    exit.filter(|exit| exit.code.is_some() || exit.signal.is_some())
+}
+
+/// By a signal, also one that the agent caught and passed on as 128 + n; or nobody knows how.
+fn died(exit: Option<Exit>) -> bool {
+    exit.is_none_or(|exit| exit.signal.is_some() || exit.code.is_some_and(|code| code > 128))
+}
+
+fn seconds(ms: Option<i64>) -> String {
+    format!("{} seconds", ms.unwrap_or_default() as f64 / 1000.0)
+}
+
+fn exit_in_words(exit: Exit) -> String {
+    match (exit.signal, exit.code) {
+        (Some(signal), _) => format!("killed by signal {signal}"),
+        (None, Some(code)) => format!("exit code {code}"),
+        (None, None) => "exit unknown".to_string(),
+    }
+}
+
+fn last_retry(e: &Evidence) -> String {
+    let Some(retry) = &e.summary.api_retry else {
+        return String::new();
+    };
+    let status = retry.error_status.map(|status| format!(" {status}")).unwrap_or_default();
+    let error = retry.error.as_deref().unwrap_or("an error");
+    format!("; it was repeating an API request after {error}{status} (attempt {})", retry.attempt)
+}
+
+fn warnings_of_stream(summary: &Summary) -> Vec<String> {
+    let mut warnings: Vec<String> =
+        summary.result.as_ref().and_then(denial_warning).into_iter().collect();
+    if summary.broken_lines > 0 {
+        let lines = count(summary.broken_lines, "line");
+        warnings.push(format!("{lines} of the stream could not be read"));
+    }
+    warnings
+}
+
+fn denial_warning(result: &ResultEvent) -> Option<String> {
+    let mut tools: Vec<&str> = Vec::new();
+    for denial in &result.denials {
+        if !tools.contains(&denial.tool_name.as_str()) {
+            tools.push(&denial.tool_name);
+        }
+    }
+    let more = if tools.len() > DENIED_TOOLS_NAMED_MAX { ", …" } else { "" };
+    tools.truncate(DENIED_TOOLS_NAMED_MAX);
+    let calls = match result.denials_total {
+        0 => return None,
+        1 => "1 tool call was".to_string(),
+        total => format!("{total} tool calls were"),
+    };
+    Some(format!("{calls} denied ({}{more}): see permission_denials", tools.join(", ")))
+}
+
+/// `1 line`, `2 lines`; `1 background task was`, `2 background tasks were`.
+fn count(number: u64, thing: &str) -> String {
+    match (number, thing.strip_suffix(" was")) {
+        (1, _) => format!("1 {thing}"),
+        (_, Some(noun)) => format!("{number} {noun}s were"),
+        (_, None) => format!("{number} {thing}s"),
+    }
+}
+
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;

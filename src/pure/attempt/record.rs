@@ -1,0 +1,352 @@
+//! What we write down about an accepted dispatch: the records in `active/<id>/`, each created once.
+//!
+//! These files are the only truth after a crash, so a record holds all that the next daemon needs
+//! to go on, and its absence means something too (see [`super::recovery`]). Fields may be added;
+//! none may change its meaning.
+
+use serde::{Deserialize, Serialize};
+
+use super::limits::StopCause;
+use super::outcome::{Ending, Exit};
+use super::sign::Sign;
+use crate::pure::agent::{Summary, Tokens};
+use crate::pure::report::{AttemptReport, Denial, GitFacts, Leftover, VerifyReport};
+use crate::pure::text::redact::redact;
+use crate::pure::text::time::rfc3339;
+
+/// A file or directory, recognised whatever name it has. `born_ns` (nanoseconds since 1970, where
+/// the file system knows it) tells a new file from an old one whose inode number it was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub dev: u64,
+    pub ino: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born_ns: Option<i64>,
+}
+
+/// `accepted.json`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    pub seq: u64,
+    pub accepted_at: String,
+    /// Of the exact bytes in `dispatch.json`, in hex.
+    pub sha256: String,
+    /// The inbox file's name, as [`name_to_text`] writes it.
+    pub inbox_name: String,
+    pub inbox_file: Identity,
+    pub inbox_dir: Identity,
+}
+
+/// What an attempt runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    #[default]
+    AsIs,
+    WithoutLearnings,
+    Resume {
+        session_id: String,
+    },
+}
+
+/// `attempt.json`: durable before the agent is started. From here on it may have run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttemptStart {
+    pub attempt: u32,
+    pub run_token: String,
+    pub session_id: String,
+    pub mode: Mode,
+    /// Whether the prompt held learnings.
+    pub had_learnings: bool,
+    /// Retries counted before this attempt.
+    pub retries: u32,
+    /// How often it went back into the queue for a usage limit before this attempt.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waits: u32,
+    /// It was let through a hold, to see whether that is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub probe: bool,
+    pub started_at_ms: i64,
+    /// When the first attempt of the dispatch started.
+    pub first: Moment,
+    /// On the machine's monotonic clock, of the boot named beside it.
+    pub started_monotonic_ms: i64,
+    pub deadline_monotonic_ms: i64,
+    pub boot_id: String,
+    /// When the session started, in clock ticks since boot as /proc counts them (0: this system has
+    /// none). A process that is older cannot be this session's.
+    pub started_ticks: u64,
+    #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
+    pub git: GitFacts,
+    /// As [`name_to_text`] writes it.
+    pub project_dir: String,
+    /// What `accepted.json` and `dispatch.json` hold: neither was made durable, this record is.
+    pub accepted: Accepted,
+    pub dispatch: String,
+}
+
+/// A moment on both clocks: what people read, and what can be reckoned with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Milliseconds since 1970.
+    pub at_ms: i64,
+    pub monotonic_ms: i64,
+    /// The boot that the monotonic clock belongs to.
+    pub boot_id: String,
+}
+
+impl Moment {
+    /// Milliseconds since an earlier moment: by the monotonic clock within one boot, else by the
+    /// wall clock.
+    pub fn ms_since(&self, earlier: &Moment) -> u64 {
+        let elapsed_ms = if self.boot_id == earlier.boot_id {
+            self.monotonic_ms.saturating_sub(earlier.monotonic_ms)
+        } else {
+            self.at_ms.saturating_sub(earlier.at_ms)
+        };
+        elapsed_ms.max(0).unsigned_abs()
+    }
+}
+
+/// `child.json`: the agent's process. Need not be durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildRecord {
+    pub pid: i32,
+    /// In clock ticks since boot (field 22 of /proc/PID/stat); with the pid it names one process of
+    /// this boot.
+    pub start_time: Option<u64>,
+}
+
+/// `stop.json`: written before our first signal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRecord {
+    pub cause: StopCause,
+    pub at: String,
+}
+
+/// What comes after an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum NextStep {
+    Report,
+    Retry {
+        mode: Mode,
+        /// Retries counted once this one has started.
+        retries: u32,
+        /// Wall clock; clamped to `delay_ms` from now when it is read back.
+        not_before_ms: i64,
+        delay_ms: u64,
+    },
+    /// Back into the queue, first in line, until the hold that this attempt ran into is over. It is
+    /// no retry.
+    Queue {
+        mode: Mode,
+        retries: u32,
+        waits: u32,
+    },
+}
+
+impl NextStep {
+    /// Until the next attempt may start; never longer than what was decided, whatever the clock was
+    /// set to meanwhile.
+    pub fn wait_ms(&self, now_ms: i64) -> u64 {
+        match self {
+            NextStep::Retry { not_before_ms, delay_ms, .. } => {
+                let left_ms = not_before_ms.saturating_sub(now_ms).max(0);
+                left_ms.unsigned_abs().min(*delay_ms)
+            }
+            NextStep::Report | NextStep::Queue { .. } => 0,
+        }
+    }
+}
+
+/// `end.json`: how the attempt ended and what comes next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptEnd {
+    pub ending: Ending,
+    pub next: NextStep,
+    pub finished_at_ms: i64,
+    /// From the first attempt's start to this attempt's end.
+    pub elapsed_ms: u64,
+    /// Retries counted so far.
+    pub retries: u32,
+    pub first: Moment,
+    /// Exit, session and use, as the report lists them.
+    pub attempt: AttemptReport,
+    /// What starts or ends a hold, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign: Option<Sign>,
+    pub output_length: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<serde_json::Value>,
+    /// What the attempt's cost is made up of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_tokens: Option<Tokens>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permission_denials: Vec<Denial>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Leftover>,
+    #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
+    pub git: GitFacts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifyReport>,
+}
+
+impl AttemptStart {
+    pub fn is_resumed(&self) -> bool {
+        matches!(self.mode, Mode::Resume { .. })
+    }
+
+    fn started(&self) -> Moment {
+        Moment {
+            at_ms: self.started_at_ms,
+            monotonic_ms: self.started_monotonic_ms,
+            boot_id: self.boot_id.clone(),
+        }
+    }
+}
+
+/// What was seen of an attempt, once it was over.
+#[derive(Debug, Default)]
+pub struct AttemptFacts {
+    /// `None`: nobody saw it.
+    pub exit: Option<Exit>,
+    pub summary: Summary,
+    pub leftovers: Vec<Leftover>,
+    /// On its stdout, in bytes.
+    pub output_length: u64,
+    pub git: GitFacts,
+    pub verify: Option<VerifyReport>,
+}
+
+impl AttemptEnd {
+    /// The record of an attempt's end. Secrets are redacted from what the agent said here, before
+    /// anything is written.
+    pub fn new(
+        start: &AttemptStart,
+        facts: AttemptFacts,
+        ending: Ending,
+        (next, sign): (NextStep, Option<Sign>),
+        now: &Moment,
+    ) -> AttemptEnd {
+        let AttemptFacts { exit, summary, leftovers, output_length, git, verify } = facts;
+        let result = summary.result.unwrap_or_default();
+        let tokens = Some(summary.tokens).filter(|tokens| *tokens != Tokens::default());
+        let attempt = AttemptReport {
+            attempt: start.attempt,
+            started_at: Some(rfc3339(start.started_at_ms)),
+            duration: Some(now.ms_since(&start.started()) as f64 / 1000.0),
+            session_id: summary.session_id.or_else(|| Some(start.session_id.clone())),
+            resumed: start.is_resumed(),
+            exit_code: exit.and_then(|exit| exit.code),
+            signal: exit.and_then(|exit| exit.signal),
+            error_type: ending.error_type,
+            error: ending.error.as_deref().map(redact),
+            num_turns: result.num_turns,
+            total_cost_usd: result.total_cost_usd,
+            input_tokens: tokens.map(|tokens| tokens.input),
+            output_tokens: tokens.map(|tokens| tokens.output),
+            pr: summary.pull_request,
+        };
+        let denials = result.denials.into_iter().map(|mut denial| {
+            denial.input = denial.input.as_deref().map(redact);
+            denial
+        });
+        AttemptEnd {
+            finished_at_ms: now.at_ms,
+            elapsed_ms: now.ms_since(&start.first),
+            retries: start.retries,
+            first: start.first.clone(),
+            output_length,
+            result: result.text.or(summary.last_text),
+            usage: result.usage,
+            cost_tokens: result.cost_tokens,
+            permission_denials: denials.collect(),
+            leftovers,
+            attempt,
+            sign,
+            ending,
+            next,
+            git,
+            verify,
+        }
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A file name as text, without loss: UTF-8 as it is, anything else as `hex:` and its bytes. Inbox
+/// names begin with `dispatch-`, so that the two cannot be confused.
+pub fn name_to_text(name: &[u8]) -> String {
+    match std::str::from_utf8(name) {
+        Ok(text) => text.to_string(),
+        Err(_) => format!("hex:{}", hex(name)),
+    }
+}
+
+pub fn name_from_text(text: &str) -> Vec<u8> {
+    let digits = text.strip_prefix("hex:").map(str::as_bytes);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits
+        .and_then(|digits| digits.chunks(2).map(byte).collect())
+        .unwrap_or_else(|| text.as_bytes().to_vec())
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_name_survives_the_way_through_json() {
+        for name in
+            [&b"dispatch-x.json"[..], b"dispatch-\xff\x00.json", "dispatch-é.json".as_bytes()]
+        {
+            assert_eq!(name_from_text(&name_to_text(name)), name);
+        }
+    }
+
+    #[test]
+    fn a_retry_waits_no_longer_than_was_decided_whatever_its_record_says() {
+        for (not_before_ms, delay_ms, want) in [
+            (1_500, 1_000, 500),
+            (900, 1_000, 0),
+            (9_000, 1_000, 1_000),
+            (i64::MIN, 1_000, 0),
+            (i64::MAX, u64::MAX, (i64::MAX - 1_000).unsigned_abs()),
+        ] {
+            let next = NextStep::Retry { mode: Mode::AsIs, retries: 1, not_before_ms, delay_ms };
+            assert_eq!(next.wait_ms(1_000), want, "{next:?}");
+        }
+        assert_eq!(NextStep::Report.wait_ms(1_000), 0);
+    }
+
+    #[test]
+    fn a_cost_keeps_its_digits_however_often_it_is_read_back() {
+        for cost in ["0.15430790000000003", "0.018446744073709553"] {
+            let first: AttemptReport =
+                serde_json::from_str(&format!(r#"{{"attempt":1,"total_cost_usd":{cost}}}"#))
+                    .expect("a record");
+            let written = serde_json::to_string(&first).expect("JSON");
+            assert!(written.contains(cost), "{cost}: {written}");
+            assert_eq!(serde_json::from_str::<AttemptReport>(&written).expect("again"), first);
+        }
+    }
+
+    #[test]
+    fn a_start_that_no_clock_can_have_is_no_overflow() {
+        let first = Moment { at_ms: i64::MIN, monotonic_ms: i64::MIN, boot_id: "b".into() };
+        for boot_id in ["b", "another"] {
+            let now = Moment { at_ms: 1_000, monotonic_ms: 1_000, boot_id: boot_id.into() };
+            assert_eq!(now.ms_since(&first), i64::MAX.unsigned_abs());
+        }
+    }
+}

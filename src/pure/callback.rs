@@ -1,0 +1,202 @@
+//! Callbacks: where a URL leads, whose turn it is, when a failed one is tried again, and when no
+//! more.
+//!
+//! One at a time goes to each host, so that a host that does not answer holds up only what is meant
+//! for it. There are only so many senders; hosts that let us wait get half of them at most, so that
+//! there is always one for a host that answers. Pauses are counted in tries, since the clock on the
+//! wall can be set.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::dispatch::DispatchId;
+
+/// The pauses of a callback add up to this before it is given up.
+const TRIED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// Pauses of nothing add up to nothing: each counts as this much at least.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// Tries under way at once.
+const SENDERS_MAX: usize = 32;
+/// Of them those to hosts that let us wait the last time.
+const SLOW_SENDERS_MAX: usize = 16;
+/// A host that took longer for a try lets us wait.
+const SLOW_MS: i64 = 2_000;
+/// Longer addresses are taken by nobody.
+const URL_BYTES_MAX: usize = 65_000;
+
+/// Host and port that a callback goes to. The error says why it can go nowhere, without the URL,
+/// which may hold a secret.
+pub fn origin(url: &str) -> Result<String, &'static str> {
+    if url.len() > URL_BYTES_MAX {
+        return Err("it is too long");
+    }
+    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("it has blanks or control characters");
+    }
+    let (scheme, rest) = url.split_once("://").ok_or("it is no URL")?;
+    let usual_port = match scheme.to_ascii_lowercase().as_str() {
+        "http" => 80,
+        "https" => 443,
+        _ => return Err("it is neither http nor https"),
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("it has credentials in it");
+    }
+    // An IPv6 address has colons of its own, in brackets.
+    let end_of_host = authority.find(']').map_or(0, |at| at + 1);
+    let (host, port) = match authority[end_of_host..].find(':') {
+        Some(colon) => authority.split_at(end_of_host + colon),
+        None => (authority, ""),
+    };
+    if !is_host(host) {
+        return Err("it has no host, or one that cannot be");
+    }
+    let port = match port.strip_prefix(':') {
+        None | Some("") => usual_port,
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.parse::<u16>().ok().filter(|port| *port > 0).ok_or("its port cannot be")?
+        }
+        Some(_) => return Err("its port cannot be"),
+    };
+    Ok(format!("{}:{port}", host.to_ascii_lowercase()))
+}
+
+fn is_host(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = address {
+        return address.parse::<core::net::Ipv6Addr>().is_ok();
+    }
+    let is_of_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    !host.is_empty() && host.len() <= 255 && host.bytes().all(is_of_name)
+}
+
+/// The pause after so many failed tries, or `None`: that was the last one. `delays`: before each
+/// try; the last one repeats.
+pub fn pause_after(tries: u32, delays: &[Duration]) -> Option<Duration> {
+    let last = delays.last().copied().unwrap_or_default();
+    let pause = |tries: u32| delays.get(tries as usize).copied().unwrap_or(last);
+    let counted = |tries: u32| pause(tries).max(PAUSE_MIN);
+    // Of the first ones each has its own, of the others the last one's.
+    let own = (delays.len() as u32).min(tries);
+    let repeated = last.max(PAUSE_MIN).saturating_mul(tries.saturating_sub(own.max(1)));
+    let spent = (1..own).map(counted).fold(repeated, Duration::saturating_add);
+    (spent < TRIED_FOR).then(|| pause(tries))
+}
+
+/// What waits to be sent, a line for each host. Times are milliseconds on one monotonic clock.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    hosts: BTreeMap<String, Host>,
+    known: HashMap<DispatchId, Known>,
+    under_way: usize,
+    slow_under_way: usize,
+}
+
+#[derive(Debug, Default)]
+struct Host {
+    line: BTreeSet<Turn>,
+    is_busy: bool,
+    is_slow: bool,
+}
+
+/// The order within a line: when it is due, then when it came to be.
+type Turn = (i64, i64, DispatchId);
+
+#[derive(Clone, Debug)]
+struct Known {
+    origin: String,
+    created_ms: i64,
+    /// `None`: a try is under way.
+    due_ms: Option<i64>,
+}
+
+impl Schedule {
+    pub fn knows(&self, id: &DispatchId) -> bool {
+        self.known.contains_key(id)
+    }
+
+    /// Those that wait; not those under way.
+    pub fn waiting(&self) -> Vec<DispatchId> {
+        let waiting = self.known.iter().filter(|(_, known)| known.due_ms.is_some());
+        waiting.map(|(id, _)| id.clone()).collect()
+    }
+
+    pub fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// A callback that is not known yet.
+    pub fn put(&mut self, id: DispatchId, origin: String, created_ms: i64, due_ms: i64) {
+        let host = self.hosts.entry(origin.clone()).or_default();
+        host.line.insert((due_ms, created_ms, id.clone()));
+        self.known.insert(id, Known { origin, created_ms, due_ms: Some(due_ms) });
+    }
+
+    /// One that waited is there no more.
+    pub fn forget(&mut self, id: &DispatchId) {
+        let Some(known) = self.known.get(id).cloned() else { return };
+        let Some(due_ms) = known.due_ms else { return };
+        self.known.remove(id);
+        if let Some(host) = self.hosts.get_mut(&known.origin) {
+            host.line.remove(&(due_ms, known.created_ms, id.clone()));
+        }
+        self.tidy(&known.origin);
+    }
+
+    /// Takes the one whose turn it is out of its line; it is under way until [`Schedule::ended`].
+    pub fn next(&mut self, now_ms: i64) -> Option<DispatchId> {
+        let ready = self.ready().filter(|(_, turn, _)| turn.0 <= now_ms);
+        let (origin, turn, is_slow) = ready.min_by_key(|(_, turn, slow)| (*slow, *turn))?;
+        let (origin, turn) = (origin.clone(), turn.clone());
+        let host = self.hosts.get_mut(&origin)?;
+        host.line.remove(&turn);
+        host.is_busy = true;
+        self.under_way += 1;
+        self.slow_under_way += usize::from(is_slow);
+        self.known.get_mut(&turn.2)?.due_ms = None;
+        Some(turn.2)
+    }
+
+    /// A try is over after so long; it is made again at `due_ms`, if there is to be another.
+    pub fn ended(&mut self, id: &DispatchId, took_ms: i64, due_ms: Option<i64>) {
+        let Some(known) = self.known.remove(id) else { return };
+        if let Some(host) = self.hosts.get_mut(&known.origin) {
+            self.under_way -= 1;
+            self.slow_under_way -= usize::from(host.is_slow);
+            host.is_busy = false;
+            host.is_slow = took_ms >= SLOW_MS;
+        }
+        match due_ms {
+            Some(due_ms) => self.put(id.clone(), known.origin, known.created_ms, due_ms),
+            None => self.tidy(&known.origin),
+        }
+    }
+
+    /// Until the next one is due, as far as that depends on time alone.
+    pub fn wait_ms(&self, now_ms: i64) -> Option<i64> {
+        self.ready().map(|(_, turn, _)| turn.0.saturating_sub(now_ms).max(0)).min()
+    }
+
+    /// The first in line of each host to which something may go now, with whether that host lets us
+    /// wait.
+    fn ready(&self) -> impl Iterator<Item = (&String, &Turn, bool)> {
+        let has_sender = self.under_way < SENDERS_MAX;
+        let has_slow_sender = self.slow_under_way < SLOW_SENDERS_MAX;
+        let may_go =
+            move |host: &Host| has_sender && !host.is_busy && (!host.is_slow || has_slow_sender);
+        let hosts = self.hosts.iter().filter(move |(_, host)| may_go(host));
+        hosts.filter_map(|(origin, host)| Some((origin, host.line.first()?, host.is_slow)))
+    }
+
+    /// A host for which nothing waits is forgotten.
+    fn tidy(&mut self, origin: &str) {
+        if self.hosts.get(origin).is_some_and(|host| host.line.is_empty() && !host.is_busy) {
+            self.hosts.remove(origin);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "callback_tests.rs"]
+mod tests;

@@ -1,0 +1,107 @@
+//! Why something in the inbox is no dispatch, and who is told.
+//!
+//! The reasons' names stand in `reason.json` and in the audit log, and do not change.
+
+use serde::{Deserialize, Serialize};
+
+use super::DispatchId;
+
+/// Why something in the inbox is no dispatch. The name is what `reason.json` and the audit log say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    NotJson,
+    NotAnObject,
+    Schema,
+    UnsafeId,
+    Nul,
+    TooLarge,
+    Symlink,
+    NotAFile,
+    Unreadable,
+    ForeignOwner,
+    WritableByOthers,
+    DuplicateId,
+}
+
+impl Reason {
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::NotJson => "not_json",
+            Reason::NotAnObject => "not_an_object",
+            Reason::Schema => "schema",
+            Reason::UnsafeId => "unsafe_id",
+            Reason::Nul => "nul",
+            Reason::TooLarge => "too_large",
+            Reason::Symlink => "symlink",
+            Reason::NotAFile => "not_a_file",
+            Reason::Unreadable => "unreadable",
+            Reason::ForeignOwner => "foreign_owner",
+            Reason::WritableByOthers => "writable_by_others",
+            Reason::DuplicateId => "duplicate_id",
+        }
+    }
+
+    /// A file that is still being written can look like this; it is looked at again until it no
+    /// longer changes.
+    pub fn may_be_half_written(self) -> bool {
+        match self {
+            Reason::NotJson | Reason::Unreadable => true,
+            Reason::NotAnObject
+            | Reason::Schema
+            | Reason::UnsafeId
+            | Reason::Nul
+            | Reason::TooLarge
+            | Reason::Symlink
+            | Reason::NotAFile
+            | Reason::ForeignOwner
+            | Reason::WritableByOthers
+            | Reason::DuplicateId => false,
+        }
+    }
+
+    /// Whether the sender is answered with a failed report under the id (if that is legal and
+    /// unused): not when the file may be somebody else's, and not when the id has its answer
+    /// already. One that is too large is the sender's own: its owner and mode have been looked at
+    /// before its size.
+    pub fn answers_sender(self) -> bool {
+        match self {
+            Reason::NotJson
+            | Reason::NotAnObject
+            | Reason::Schema
+            | Reason::Nul
+            | Reason::TooLarge => true,
+            Reason::UnsafeId
+            | Reason::Symlink
+            | Reason::NotAFile
+            | Reason::Unreadable
+            | Reason::ForeignOwner
+            | Reason::WritableByOthers
+            | Reason::DuplicateId => false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejection {
+    pub reason: Reason,
+    pub error: String,
+    /// The id, where it could be read and is legal.
+    pub id: Option<DispatchId>,
+}
+
+impl Rejection {
+    pub fn new(reason: Reason, error: impl Into<String>) -> Rejection {
+        Rejection { reason, error: error.into(), id: None }
+    }
+
+    /// Under which id the sender is answered, if at all: where the file names none, its own name
+    /// stands in, for whoever waits for an answer would wait for ever.
+    pub fn answered_id(&self, file_name: &str) -> Option<DispatchId> {
+        if !self.reason.answers_sender() {
+            return None;
+        }
+        let named = || DispatchId::parse(file_name.strip_suffix(".json")?);
+        self.id.clone().or_else(named)
+    }
+}

@@ -1,0 +1,289 @@
+//! One attempt: a session from its start (or its adoption) to the record of how it ended; what lies
+//! between is `watch`.
+//!
+//! The order of the writes is the point of this file: `attempt.json` before the agent starts, the
+//! sweep before anything is concluded, `end.json` before anything follows from it.
+
+pub mod follow;
+pub mod verify;
+pub mod watch;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::Path;
+
+use self::follow::Follower;
+use super::events::Cancel;
+use super::shared::context::Context;
+use super::shared::persist::{Unwritten, persist};
+use crate::effects::process::{Mark, Session, Spawn, Swept};
+use crate::effects::store::{Attempt, Claim};
+use crate::effects::{clock, git};
+use crate::pure::agent::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
+use crate::pure::agent::{Driver, Summary};
+use crate::pure::attempt::build_report::FROM_MEMORY;
+use crate::pure::attempt::limits::{StopCause, StopLimits};
+use crate::pure::attempt::outcome::{Ending, Evidence, Exit, classify, warnings_of_work};
+use crate::pure::attempt::record::{AttemptEnd, AttemptFacts, AttemptStart, Moment, NextStep};
+use crate::pure::attempt::retry::{self, Knobs, Tried};
+use crate::pure::attempt::sign::{self, Sign};
+use crate::pure::audit_event::AuditEvent;
+use crate::pure::config::projects::Verify;
+use crate::pure::dispatch::DispatchId;
+use crate::pure::report::{ErrorType, GitFacts, Status};
+
+/// Why what would have been tried again is not.
+const NOT_AGAIN: &str = "it is not tried again: the records of the attempt are gone or damaged";
+
+/// An attempt whose end is on record.
+pub struct Settled {
+    pub start: AttemptStart,
+    pub end: AttemptEnd,
+}
+
+/// A session that runs, ran, or may have run.
+pub struct Running<'c> {
+    pub context: &'c Context,
+    pub driver: &'static Driver,
+    pub attempt: Attempt,
+    pub start: AttemptStart,
+    /// What its work must pass, as the settings had it at its start.
+    pub verify: Option<Verify>,
+    /// `None`: its agent is gone already.
+    pub session: Option<Session<'c>>,
+    /// Why we end it.
+    pub stop: Option<StopCause>,
+    /// Started by this very process.
+    pub is_below_us: bool,
+    pub follower: Follower,
+}
+
+/// Starts the agent. The attempt is durable already; the error says why no process came to be.
+pub fn launch<'c>(
+    context: &'c Context,
+    claim: &Claim,
+    program: &Path,
+    arguments: Vec<String>,
+    start: &AttemptStart,
+    files: crate::effects::store::AttemptFiles,
+) -> std::io::Result<Session<'c>> {
+    let spawn = Spawn {
+        program,
+        arguments: arguments.into_iter().map(Into::into).collect(),
+        directory: &start.dir(),
+        variables: session_variables(context, claim, start),
+        stdin: files.stdin,
+        stdout: files.stdout,
+        stderr: files.stderr,
+    };
+    Session::spawn(&context.processes, spawn)
+}
+
+/// What every program that runs for a dispatch has in its environment; it can be recognised by it.
+pub(super) fn session_variables(
+    context: &Context,
+    claim: &Claim,
+    start: &AttemptStart,
+) -> Vec<(&'static str, OsString)> {
+    let mut variables = vec![
+        (DISPATCH_ID, claim.id.as_str().into()),
+        (DISPATCH_FILE, context.store.copy_path(&claim.id).into()),
+        (RUN_TOKEN, start.run_token.as_str().into()),
+        // The shell's idea of where it is would contradict the real one.
+        ("PWD", start.dir().into()),
+    ];
+    let fixed = context.drivers.variables(claim.agent);
+    variables.extend(fixed.map(|(name, value)| (name, value.into())));
+    variables
+}
+
+/// How the processes of a session are told whose records do not say so, or say what the session
+/// wrote there: by what they were told of its id and of our own copy.
+pub(super) fn mark_by_name(context: &Context, id: &DispatchId) -> Mark {
+    let copy = context.store.copy_path(id);
+    Mark {
+        variables: vec![
+            format!("{DISPATCH_ID}={id}"),
+            format!("{DISPATCH_FILE}={}", copy.display()),
+        ],
+        stdout: None,
+        group: None,
+        started_ticks: 0,
+        is_below_us: false,
+    }
+}
+
+impl Running<'_> {
+    pub fn mark(&self) -> Mark {
+        Mark {
+            variables: vec![format!("{RUN_TOKEN}={}", self.start.run_token)],
+            stdout: self.attempt.stdout(),
+            group: self.session.as_ref().map(Session::record),
+            started_ticks: self.start.started_ticks,
+            is_below_us: self.is_below_us,
+        }
+    }
+
+    /// After the agent's end: sweeps, reads what it left, decides, and writes that down. `None`:
+    /// the daemon is being ended before that could be written.
+    pub fn settle(mut self, claim: &Claim, exit: Option<Exit>, cancel: &Cancel) -> Option<Settled> {
+        if !self.is_ours() {
+            return None;
+        }
+        let swept = self.sweep(claim);
+        // A crash in here, at reading what an agent wrote, must not repeat for ever.
+        if let Err(e) = self.attempt.note_reading() {
+            log::warn!("{e}");
+        }
+        let (summary, mut ending) = self.judge(exit);
+        let git = self.git_after(&summary);
+        // Of the agent's own end, whatever its work is worth.
+        let sign = sign::sign(&ending, &summary, self.start.started_at_ms, clock::unix_ms());
+        // Before the acceptance command: what it leaves is not the agent's.
+        let index_is_locked = summary.used_tools && git::index_is_locked(&self.start.dir());
+        ending.warnings.extend(warnings_of_work(&summary, &git, index_is_locked));
+        let (ending, verify) = self.verify(claim, ending, cancel)?;
+        let (now, knobs) = (clock::now(), Knobs::of(&self.context.settings()));
+        let tried = Tried {
+            driver: self.driver,
+            start: &self.start,
+            ending: &ending,
+            summary: &summary,
+            sign: sign.as_ref(),
+        };
+        let next = retry::next(tried, &now, &knobs);
+        let sign = retry::sign_to_tell(&self.start, sign, &next);
+        let facts = AttemptFacts { git, verify, ..self.facts(exit, summary) };
+        self.put_on_record(facts, ending, swept, (next, sign), &now)
+    }
+
+    fn facts(&self, exit: Option<Exit>, summary: Summary) -> AttemptFacts {
+        let output_length = self.follower.seen.bytes;
+        AttemptFacts { exit, summary, output_length, ..AttemptFacts::default() }
+    }
+
+    /// `None`: the daemon is being ended before that could be written. Where the attempt's own
+    /// folder takes nothing, its end is known to this daemon only, so that nothing may follow it
+    /// but the report.
+    fn put_on_record(
+        self,
+        facts: AttemptFacts,
+        mut ending: Ending,
+        swept: Swept,
+        next: (NextStep, Option<Sign>),
+        now: &Moment,
+    ) -> Option<Settled> {
+        if swept.unseen_holder {
+            let warning = "something that the daemon cannot see still holds the session's output";
+            ending.warnings.push(warning.into());
+        }
+        let facts = AttemptFacts { leftovers: swept.leftovers, ..facts };
+        let mut end = AttemptEnd::new(&self.start, facts, ending, next, now);
+        match persist(self.context, || self.attempt.write_end(&end)) {
+            Ok(()) => {}
+            Err(Unwritten::DaemonEnds) => return None,
+            Err(Unwritten::Own(e)) => {
+                log::warn!("{e}: how the attempt ended is known from memory only");
+                end.ending.warnings.push(FROM_MEMORY.into());
+                if end.next != NextStep::Report {
+                    end.next = NextStep::Report;
+                    end.ending.warnings.push(NOT_AGAIN.into());
+                }
+            }
+        }
+        self.context.tell_moved_aside();
+        Some(Settled { start: self.start, end })
+    }
+
+    /// Ends what is left of the session, without reading a word of it: for a dispatch that kills
+    /// its reader. If it was stopped, that is what became of it.
+    pub fn give_up(mut self, claim: &Claim) -> Option<Settled> {
+        let swept = self.sweep(claim);
+        self.follower.seen.bytes = self.attempt.stdout_bytes();
+        let why = "the daemon died several times while reading this session's files".to_string();
+        let (summary, git) = (Summary::default(), self.start.git.clone());
+        let ending = if self.stop.is_some() {
+            let stopped = self.ending(None, &summary, "");
+            Ending { warnings: vec![why], ..stopped }
+        } else {
+            let (status, error_type) = (Status::Failed, Some(ErrorType::Interrupted));
+            Ending { status, error_type, error: Some(why), warnings: Vec::new() }
+        };
+        let facts = AttemptFacts { git, ..self.facts(None, summary) };
+        self.put_on_record(facts, ending, swept, (NextStep::Report, None), &clock::now())
+    }
+
+    /// For an attempt whose end is on record: nothing of it may be left when its answer appears.
+    pub fn sweep_only(&self, id: &DispatchId) -> Swept {
+        let (processes, settings) = (&self.context.processes, &self.context.settings());
+        let end_all = |mark: &Mark| processes.sweep(mark, settings.kill_grace, &settings.spare);
+        let mut swept = end_all(&self.mark());
+        let told = swept.leftovers.clone();
+        // The token of an earlier daemon is known from the records only, and those the session may
+        // have written.
+        if !self.is_below_us {
+            let by_name = end_all(&mark_by_name(self.context, id)).leftovers;
+            swept
+                .leftovers
+                .extend(by_name.into_iter().filter(|one| !told.iter().any(|t| t.pid == one.pid)));
+        }
+        swept
+    }
+
+    fn sweep(&self, claim: &Claim) -> Swept {
+        let swept = self.sweep_only(&claim.id);
+        if !swept.leftovers.is_empty() {
+            let names: BTreeSet<String> = swept.leftovers.iter().map(|l| l.name.clone()).collect();
+            let (count, names) = (swept.leftovers.len(), names.into_iter().collect());
+            let event = AuditEvent::LeftoverProcesses { count, names };
+            self.context.audit.tell(claim.id.as_str(), &event);
+        }
+        swept
+    }
+
+    fn judge(&mut self, exit: Option<Exit>) -> (Summary, Ending) {
+        let bytes_max = self.context.settings().stdout_bytes_max;
+        let summary = self.follower.finish(&self.attempt, bytes_max);
+        // It ended by itself before a look at it could end it.
+        let seen = &self.follower.seen;
+        if self.stop.is_none()
+            && bytes_max.is_some_and(|max| seen.bytes.max(seen.stderr_bytes) > max)
+        {
+            self.stop = Some(StopCause::OutputLimit);
+        }
+        let ending = self.ending(exit, &summary, &self.attempt.stderr_tail());
+        (summary, ending)
+    }
+
+    fn ending(&self, exit: Option<Exit>, summary: &Summary, stderr_tail: &str) -> Ending {
+        let ttl_ms =
+            self.start.deadline_monotonic_ms.saturating_sub(self.start.started_monotonic_ms);
+        classify(&Evidence {
+            driver: self.driver,
+            stop: self.stop,
+            ttl_seconds: (ttl_ms / 1000) as u64,
+            limits: &StopLimits::of(&self.context.settings()),
+            exit,
+            summary,
+            stdout_bytes: self.follower.seen.bytes,
+            stderr_tail,
+        })
+    }
+
+    fn git_after(&self, summary: &Summary) -> GitFacts {
+        let (dir, before) = (&self.start.dir(), &self.start.git);
+        let (now, first) = (clock::now(), &self.start.first);
+        let elapsed_ms = now.ms_since(first);
+        let look = git::GitProbe {
+            // Whoever was cut off may have done what its stream does not say.
+            may_have_changed: summary.used_tools || summary.result.is_none(),
+            used_tools: summary.used_tools,
+            since_ms: first.at_ms,
+            // Where the clock was set meanwhile, the times of files say nothing.
+            clock_was_set: (now.at_ms - first.at_ms).abs_diff(elapsed_ms as i64) > 1000,
+            timeout: self.context.settings().git_timeout,
+        };
+        let after = git::after(&self.context.processes, &self.context.store, dir, before, &look);
+        after.unwrap_or_else(|| before.clone())
+    }
+}

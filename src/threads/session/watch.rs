@@ -1,0 +1,134 @@
+//! A running session, from its start to its end: by itself, or by us, at one of its limits, on a
+//! cancel, at shutdown.
+//!
+//! It is looked at once a second, by whoever owns it: what it wrote ([`super::follow`]), and
+//! whether that says that it must end ([`crate::pure::attempt::limits`]). `stop.json` is written before our
+//! first signal, so that a crash between the two leads to the same answer. An adopted session is
+//! watched like one of our own.
+
+use std::time::Duration;
+
+use super::Running;
+use crate::effects::clock;
+use crate::effects::store::Record;
+use crate::pure::attempt::limits::{self, Observation, StopCause, StopLimits};
+use crate::pure::attempt::outcome::Exit;
+use crate::pure::attempt::record::StopRecord;
+use crate::pure::config::OnShutdown;
+use crate::pure::dispatch::DispatchId;
+use crate::threads::events::Cancel;
+use crate::threads::shared::context::Context;
+
+/// How often a running session is looked at. Its end is seen at once all the same.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What [`Running::watch`] came to.
+pub enum Watched {
+    Ended(Option<Exit>),
+    /// It goes on without us.
+    Left,
+}
+
+impl Running<'_> {
+    /// Watches the session to its end. `on_work`: called once for a probe, when its model has
+    /// answered: others need not wait for its end.
+    pub fn watch(&mut self, id: &DispatchId, cancel: &Cancel, on_work: &dyn Fn()) -> Watched {
+        let mut is_probe = self.start.probe;
+        loop {
+            if self.stop.is_none() {
+                if self.is_to_be_left() {
+                    return Watched::Left;
+                }
+                self.stop = self.reason_to_stop(cancel);
+            }
+            if let Some(cause) = self.stop {
+                return Watched::Ended(self.end(id, cause));
+            }
+            let Some(session) = &mut self.session else { return Watched::Ended(None) };
+            let left_ms = self.start.deadline_monotonic_ms.saturating_sub(clock::monotonic_ms());
+            let left = Duration::from_millis(left_ms.max(1) as u64);
+            if let Some(exit) = session.wait(left.min(LOOK_EVERY)) {
+                return Watched::Ended(exit);
+            }
+            self.follow(id);
+            if is_probe && self.follower.progress().turns > 0 {
+                is_probe = false;
+                on_work();
+            }
+        }
+    }
+
+    pub(super) fn is_to_be_left(&self) -> bool {
+        let Context { level, .. } = self.context;
+        if level.is_lost() {
+            return !self.is_gone();
+        }
+        self.context.settings().on_shutdown == OnShutdown::Leave
+            && level.is_drain()
+            && !level.is_kill()
+    }
+
+    /// Whether it is still ours to conclude: another daemon that holds the directory goes on with
+    /// what stands there, and what does not is known to nobody but us.
+    pub(super) fn is_ours(&self) -> bool {
+        self.context.has_lock() || self.is_gone()
+    }
+
+    /// Its records are not in the directory any more. What cannot be read is there.
+    fn is_gone(&self) -> bool {
+        match self.attempt.start() {
+            Ok(Record::Read(start)) => start.run_token != self.start.run_token,
+            Ok(Record::Absent) => true,
+            Ok(Record::Unreadable) | Err(_) => false,
+        }
+    }
+
+    /// Somebody wants it ended, whatever it does.
+    pub(super) fn reason_to_cut(&self, cancel: &Cancel) -> Option<StopCause> {
+        if cancel.is_asked() {
+            return Some(StopCause::Cancelled);
+        }
+        let Context { level, .. } = self.context;
+        let is_to_end = level.is_kill() || level.is_lost() && self.is_gone();
+        is_to_end.then_some(StopCause::Shutdown)
+    }
+
+    fn reason_to_stop(&self, cancel: &Cancel) -> Option<StopCause> {
+        if let Some(cause) = self.reason_to_cut(cancel) {
+            return Some(cause);
+        }
+        let seen = &self.follower.seen;
+        let look = Observation {
+            now_ms: clock::monotonic_ms(),
+            started_ms: self.start.started_monotonic_ms,
+            deadline_ms: self.start.deadline_monotonic_ms,
+            output_bytes: seen.bytes.max(seen.stderr_bytes),
+            has_begun: seen.has_begun,
+            final_since_ms: seen.final_since_ms,
+            still_since_ms: seen.still_since_ms,
+        };
+        limits::due(&look, &StopLimits::of(&self.context.settings()))
+    }
+
+    /// Looks at what it wrote since the last look, and tells the heartbeat.
+    fn follow(&mut self, id: &DispatchId) {
+        let mark = self.context.settings().stall_timeout.map(|_| self.mark());
+        let stall_ms = StopLimits::of(&self.context.settings()).stall_ms;
+        let processes = &self.context.processes;
+        let news = self.follower.look(&self.attempt, stall_ms, || processes.cpu(mark.as_ref()?));
+        if news {
+            self.context.board.progress(id, self.follower.progress());
+        }
+    }
+
+    /// Says why, then climbs the kill ladder.
+    fn end(&mut self, id: &DispatchId, cause: StopCause) -> Option<Exit> {
+        log::info!("ending attempt {} of {id}: {}", self.attempt.number, cause.words());
+        // On a disk that takes nothing the limits still hold; a crash before the end is then judged
+        // by the stream.
+        if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {
+            log::error!("{e}");
+        }
+        self.session.as_mut()?.stop(self.context.settings().kill_grace)
+    }
+}
