@@ -1,6 +1,6 @@
 //! What an earlier daemon left: looked at once, at start, before anything new is taken. The files
-//! alone decide ([`crate::pure::attempt::recovery`]); here they are read, and what can be done at once is
-//! done.
+//! alone decide ([`crate::pure::attempt::recovery`]); here they are read, and what can be done at
+//! once is done.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};

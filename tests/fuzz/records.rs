@@ -14,13 +14,13 @@ use gstack_dispatch_daemon::effects::store::{
 };
 use gstack_dispatch_daemon::pure::attempt::build_report;
 use gstack_dispatch_daemon::pure::attempt::record::{
-    Accepted, AttemptEnd, AttemptStart, ChildRecord, Moment, StopRecord, name_from_text,
-    name_to_text,
+    Accepted, AttemptEnd, AttemptStart, ChildRecord, Moment, StopRecord,
 };
 use gstack_dispatch_daemon::pure::dispatch::{self, DispatchId};
 use gstack_dispatch_daemon::pure::heartbeat::Heartbeat;
 use gstack_dispatch_daemon::pure::report::Report;
 use gstack_dispatch_daemon::pure::schedule::hold::{HoldLimits, Holds, Saved};
+use gstack_dispatch_daemon::pure::text::hex::{name_from_text, name_to_text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -68,7 +68,8 @@ pub struct ResultEvent {
     pub num_turns: Option<u64>,
     pub total_cost_usd: Option<f64>,
     /// The tokens that this cost pays for, of all models and subagents. In a session that was
-    /// resumed they tell whether the cost is that of the whole session ([`crate::pure::agent::cost`]).
+    /// resumed they tell whether the cost is that of the whole session
+    /// ([`crate::pure::agent::cost`]).
     pub cost_tokens: Option<Tokens>,
     /// Absent when larger than [`USAGE_BYTES_MAX`].
     pub usage: Option<serde_json::Value>,

@@ -73,7 +73,8 @@ pub enum Resume {
     Publish,
     /// The answer stands outside of the claim's folder: sweep, then see that answer through.
     Stands,
-    /// Nothing says how far it came: sweep, then report it as interrupted, and never run it (again).
+    /// Nothing says how far it came: sweep, then report it as interrupted, and never run it
+    /// (again).
     Gone,
     Attempt(ResumeAttempt),
 }
@@ -81,8 +82,8 @@ pub enum Resume {
 /// How an attempt with a record is brought to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumeAttempt {
-    /// It ended, and that is on record: sweep, then do what `end.json` says. A retry, and what waits
-    /// for a hold, is queued first in line.
+    /// It ended, and that is on record: sweep, then do what `end.json` says. A retry, and what
+    /// waits for a hold, is queued first in line.
     Follow(Follow),
     /// We were ending it: take up the kill ladder again, then judge.
     GoOnStopping(StopCause),

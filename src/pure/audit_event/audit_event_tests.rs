@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
-use super::AuditEvent::*;
 use super::*;
 use crate::pure::attempt::limits::StopCause;
 use crate::pure::attempt::recovery::{Follow, Resume, ResumeAttempt};
+use crate::pure::audit_event::AuditEvent::*;
 use crate::pure::report::AttemptReport;
 use crate::pure::schedule::hold::HeldProject;
 

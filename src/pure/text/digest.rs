@@ -1,6 +1,6 @@
 //! SHA-256 in hex, and random identifiers made from bytes that the caller brings.
 
-use crate::pure::attempt::record::hex;
+use super::hex::hex;
 
 /// A digest as it is kept of many files at once.
 pub type Sha256 = [u8; 32];

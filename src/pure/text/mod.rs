@@ -3,6 +3,7 @@
 pub mod clip;
 pub mod digest;
 pub mod escape;
+pub mod hex;
 pub mod nearest;
 pub mod redact;
 pub mod time;

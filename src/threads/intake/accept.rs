@@ -11,13 +11,13 @@ use super::Intake;
 use crate::effects::error::Result;
 use crate::effects::project;
 use crate::effects::store::{Claim, Contents, Dropped, IdOwner, InboxName, Inspected};
-use crate::pure::attempt::record::hex;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::schedule::queue::Seq;
 use crate::pure::text::clip::one_line;
 use crate::pure::text::digest::sha256_of_hex;
+use crate::pure::text::hex::hex;
 use crate::pure::upkeep::health::{Fault, Subsystem};
 
 /// How much of what a sender wrote a line shows, in characters.

@@ -1,8 +1,8 @@
 //! The keeper of holds: learns them from what attempts say, saves them before anything else may
 //! start, and tells people.
 //!
-//! It decides nothing: [`crate::pure::schedule::hold`] does. A hold that could not be saved is in force all
-//! the same, and is saved with the next beat.
+//! It decides nothing: [`crate::pure::schedule::hold`] does. A hold that could not be saved is in
+//! force all the same, and is saved with the next beat.
 
 use std::time::{Duration, Instant};
 

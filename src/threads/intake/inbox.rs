@@ -16,9 +16,9 @@ use super::names::Names;
 use super::settling::Settling;
 use crate::effects::error::{Error, Result};
 use crate::effects::store::{Dropped, Stamp, ignored_in_drop_zone, is_inbox_name};
-use crate::pure::attempt::record::hex;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::text::hex::hex;
 use crate::pure::upkeep::health::Subsystem;
 use crate::threads::shared::context::Context;
 

@@ -2,9 +2,9 @@
 //! cancel, at shutdown.
 //!
 //! It is looked at once a second, by whoever owns it: what it wrote ([`super::follow`]), and
-//! whether that says that it must end ([`crate::pure::attempt::limits`]). `stop.json` is written before our
-//! first signal, so that a crash between the two leads to the same answer. An adopted session is
-//! watched like one of our own.
+//! whether that says that it must end ([`crate::pure::attempt::limits`]). `stop.json` is written
+//! before our first signal, so that a crash between the two leads to the same answer. An adopted
+//! session is watched like one of our own.
 
 use std::time::Duration;
 

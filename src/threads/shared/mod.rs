@@ -1,5 +1,6 @@
-//! What all threads share: the context that each borrows, the board that the heartbeat reads, the level that shutdown raises, what is wrong just now, and
-//! the tries that a deed to the disk is given.
+//! What all threads share: the context that each borrows, the board that the heartbeat reads, the
+//! level that shutdown raises, what is wrong just now, and the tries that a deed to the disk is
+//! given.
 
 pub mod board;
 pub mod context;

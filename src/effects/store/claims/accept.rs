@@ -16,11 +16,12 @@ use crate::effects::store::Store;
 use crate::effects::store::disk::files::{self, Record};
 use crate::effects::store::disk::identity::{self, Kind};
 use crate::effects::store::drop_zone::inbox::{Dropped, Inspected};
-use crate::pure::attempt::record::{Accepted, AttemptStart, Identity, name_to_text};
+use crate::pure::attempt::record::{Accepted, AttemptStart, Identity};
 use crate::pure::dispatch::{Agent, Dispatch, DispatchId, FILE_BYTES_MAX};
 use crate::pure::report::ErrorType;
 use crate::pure::schedule::queue::Seq;
 use crate::pure::text::digest::{sha256_hex, sha256_of_hex};
+use crate::pure::text::hex::name_to_text;
 use crate::pure::text::time::rfc3339;
 
 /// What was accepted once is accepted, whatever the setting says now.

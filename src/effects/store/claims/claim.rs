@@ -9,11 +9,12 @@ use std::path::PathBuf;
 
 use crate::effects::clock;
 use crate::effects::store::disk::identity::Stamp;
-use crate::pure::attempt::record::{Accepted, AttemptStart, Identity, name_from_text};
+use crate::pure::attempt::record::{Accepted, AttemptStart, Identity};
 use crate::pure::attempt::recovery::Resume;
 use crate::pure::dispatch::{self, Agent, Dispatch, DispatchId, Lane};
 use crate::pure::schedule::queue::Seq;
 use crate::pure::text::digest::Sha256;
+use crate::pure::text::hex::name_from_text;
 use crate::pure::text::time::parse_rfc3339;
 
 /// The one right to work on an accepted dispatch. Not `Clone`.

@@ -4,6 +4,7 @@
 pub(super) mod accept;
 pub(super) mod attempts;
 pub(super) mod claim;
+pub(super) mod names;
 pub(super) mod output;
 pub(super) mod publish;
 pub(super) mod reading;

@@ -1,4 +1,5 @@
-//! Files that the processes of a session write: made for them, held open by us, read from their end.
+//! Files that the processes of a session write: made for them, held open by us, read from their
+//! end.
 //!
 //! A lock on such a file lives as long as any process that was given it, so what we hold is opened
 //! apart from what they are given.

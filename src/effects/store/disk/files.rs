@@ -107,8 +107,8 @@ pub(in crate::effects::store) fn rename_to_free(from: &Path, to: &Path) -> io::R
     }
 }
 
-/// [`rename_to_free`] to the first of these names that nothing has, and gives that. `AlreadyExists`:
-/// all of them are taken.
+/// [`rename_to_free`] to the first of these names that nothing has, and gives that.
+/// `AlreadyExists`: all of them are taken.
 pub(in crate::effects::store) fn rename_to_first_free(
     from: &Path,
     names: impl Iterator<Item = PathBuf>,

@@ -5,5 +5,4 @@ pub(super) mod audit;
 pub(super) mod heartbeat;
 pub(super) mod ignored;
 pub(super) mod inbox;
-pub(super) mod names;
 pub(super) mod requests;

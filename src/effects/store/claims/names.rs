@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::inbox::{Dropped, Inspected, is_inbox_name};
 use crate::effects::clock;
 use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
 use crate::effects::store::disk::files;
 use crate::effects::store::disk::identity::{self, Kind, Stamp};
+use crate::effects::store::drop_zone::inbox::{Dropped, Inspected, is_inbox_name};
 use crate::effects::store::{Claim, InboxName, Store};
 use crate::pure::attempt::record::{Accepted, Identity};
 use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX};
