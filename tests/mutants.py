@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""tests/mutants.py [NAME...]: takes one safeguard at a time out of a copy of the source, and demands that a test goes red.
+"""tests/mutants.py [--part N/M] [NAME...]: takes one safeguard at a time out of a copy of the source, and demands that a test goes red.
 
 Fsyncs are not here: `without_any_one_of_its_fsyncs_something_is_lost_or_doubled` leaves out each kind of them without
 building anything. Here are locks, markers, comparisons, orders and sweeps. A row whose text is not found exactly once
-stops the run: the list must follow the source. Exit: 0 at least 95 % caught or explained, 1 less.
+stops the run: the list must follow the source. `--part 1/2` runs every second row, for two runs side by side, each with a
+CARGO_TARGET_DIR of its own. Exit: 0 at least 95 % caught or explained, 1 less.
 """
 import os
 import shutil
@@ -14,6 +15,8 @@ import time
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COPY = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(HERE, "target")), "mutants")
 
+# Most tests wait.
+TEST_THREADS = "4"
 IT = "it"
 FAULTS = "faults"
 # name, file, text, what it becomes, tests that should notice: (target, filter)
@@ -211,7 +214,7 @@ def is_caught(row):
         if built.returncode:
             return "does not build:\n" + built.stdout[-1500:]
         for target, wanted in tests:
-            if cargo("--test", target, wanted).returncode:
+            if cargo("--test", target, wanted, "--", "--test-threads", TEST_THREADS).returncode:
                 return f"caught by {target} {wanted}"
         return None
     finally:
@@ -219,7 +222,12 @@ def is_caught(row):
 
 
 def main():
-    rows = [row for row in ROWS if not sys.argv[1:] or any(word in row[0] for word in sys.argv[1:])]
+    words = sys.argv[1:]
+    part, parts = 1, 1
+    if words[:1] == ["--part"]:
+        part, parts = map(int, words[1].split("/"))
+        words = words[2:]
+    rows = [row for row in ROWS if not words or any(word in row[0] for word in words)][part - 1 :: parts]
     fresh_copy()
     missed = []
     for number, row in enumerate(rows, 1):
