@@ -5,75 +5,92 @@
 //!
 //! ```text
 //!  dispatch-*.json dropped
-//!        │  a name                       one look: open once, check, read once, parse
-//!        ▼                               │
-//!  threads::watcher ──► threads::intake ─┤ no  ──► rejected/ (+ a failed report)
-//!                          │             │ yes ──► active/<id>/  = a Claim, into the Queue
-//!                          │ owns the Queue and decides what runs next
-//!                          ▼ a claim moves, at a rendezvous
-//!                    threads::worker (N of them) ──► threads::attempt: attempt.json, agent, watch, sweep, judge, end.json
-//!                          │                                └── retry? the next attempt, in the same slot
-//!                          ▼
-//!                    threads::conclude: report.json (THE COMMIT) ──► completed/<id>.json ──► outbox/ ──► threads::courier
-//!                                       then the inbox file goes, and active/<id> becomes finished/<id>
+//!     │ a name                  one look: open once, check, read once, parse
+//!     ▼                         │
+//!  threads::intake::watcher ──► threads::intake ─┬─ no  ──► rejected/ (+ a failed report)
+//!                                                └─ yes ──► active/<id>/: a Claim, in the Queue
+//!     ┌─ a claim moves, at a rendezvous ◄────────────────── intake owns the queue
+//!     ▼
+//!  threads::worker (N of them) ──► threads::session, once for each attempt:
+//!     │                            attempt.json ► agent ► watch ► sweep ► judge ► end.json
+//!     │                            a retry is the next attempt, in the same slot
+//!     ▼
+//!  threads::conclude: report.json (THE COMMIT) ► completed/<id>.json ► outbox/ ► threads::courier
+//!                     then the inbox file goes, and active/<id> becomes finished/<id>
 //! ```
 //!
-//! # The layers; imports go downwards only (`tests/it/tidy.rs` holds them to it)
+//! # What one attempt goes through, in order
+//!
+//! 1. [`pure::attempt::next_attempt`] says what it is to be; `threads::worker::start` makes the
+//!    record ([`pure::attempt::record`]) durable and starts the agent.
+//! 2. `threads::session::watch` looks at it once a second; [`pure::attempt::limits`] says when it
+//!    must end, and `threads::session::follow` reads its stream with the agent's own reader.
+//! 3. `effects::process` ends what is left of it (the sweep).
+//! 4. [`pure::attempt::outcome`] judges how it ended, `threads::session::verify` runs the project's
+//!    check, and [`pure::attempt::sign`] says what that means for others with the same agent.
+//! 5. [`pure::attempt::retry`] decides what follows; `end.json` is written before it does.
+//! 6. [`pure::attempt::build_report`] makes the report, and `threads::conclude` sees it through.
+//!
+//! # The layers; imports go downwards only, and never in circles (`tests/it/tidy.rs`)
 //!
 //! | layer | what it is | what it may touch |
 //! |---|---|---|
 //! | [`daemon`], `main` | wiring: builds, starts, waits for the end | everything |
-//! | [`threads`] | small loops; each owns its state, claims move through channels | effects, pure |
-//! | [`effects`] | one module per kind of effect: `store` names paths, `process` spawns and signals, `callback` knows HTTP | pure |
+//! | [`threads`] | small loops; each owns its state, claims move in channels | effects, pure |
+//! | [`effects`] | one module for each kind of effect | pure |
 //! | [`pure`] | every decision, as functions of values | nothing |
 //!
 //! # Where is …
 //!
-//! - **A dropped file first seen?** `threads::watcher` (a name), then `threads::intake::accept` (the
-//!   look).
-//! - **Decided that it runs?** [`pure::queue`] keeps the order, `threads::intake` asks it; nobody
-//!   else hands out a claim.
-//! - **Decided that an agent is held (a usage limit, refused credentials)?** [`pure::hold`], from
-//!   what attempts say; `threads::intake` keeps the holds, the queue asks them.
-//! - **Signalled?** Only in `effects::process`, only by the thread that owns the session
-//!   (`threads::attempt`). Others ask.
+//! - **A dropped file first seen?** By its name in `threads::intake::watcher`; it is read and
+//!   judged in `threads::intake::accept`.
+//! - **Decided that a dispatch runs?** [`pure::schedule::queue`] keeps the order and
+//!   `threads::intake` asks it; nobody else hands out a claim.
+//! - **Decided that an agent is held (a usage limit, refused credentials)?**
+//!   [`pure::schedule::hold`], from the signs of attempts; `threads::intake::holds` keeps them.
+//! - **A process signalled?** Only in [`effects::process`], and only for the thread that owns the
+//!   session (`threads::session`). Others ask.
 //! - **A path named?** Only in [`effects::store`].
-//! - **Decided what happens after a crash?** [`pure::recovery`], one exhaustive function over what
-//!   stands on disk; `threads::recover` looks and does.
-//! - **Decided how a session ended?** [`pure::outcome`], from our own stop, the agent's stream, the
-//!   exit. And what follows: [`pure::policy`]. What the next attempt is to be: [`pure::plan`].
-//! - **Decided which callback goes out next, and whether again?** [`pure::delivery`];
-//!   `threads::courier` sends.
-//! - **Told what is wrong with the daemon itself?** [`pure::trouble`] keeps the table,
-//!   `threads::health` tells; whoever meets an error that is tried again says so there, and
+//! - **HTTP spoken?** Only in [`effects::http`]. A callback's headers: [`effects::http::callback`];
+//!   which one goes out next, and whether again: [`pure::callback`]; `threads::courier` sends.
+//! - **Decided what happens after a crash?** [`pure::attempt::recovery`], one exhaustive function
+//!   over what stands on disk; `threads::recover` looks, `threads::worker::resume` does.
+//! - **Told what is wrong with the daemon itself?** [`pure::upkeep::health`] keeps the table and
+//!   `threads::shared::health` tells. Whoever meets an error that is tried again says so there;
 //!   `threads::intake::halt` holds new work back.
-//! - **Read what the operator set, and read again on SIGHUP?** `threads::sources` and
-//!   `threads::reload`; `threads::live` has what is in force. Whose the file must be:
-//!   [`pure::ownership`].
-//! - **Asked whether we are still the one daemon of the directory?** `threads::lock`, by whoever is
-//!   about to begin or answer something; the lock itself is `effects::store`'s.
-//! - **Kept one dispatch's own trouble from the others?** `threads::persist` gives what fails for
-//!   one alone a few tries; `threads::conclude` answers from memory where its folder is of no use,
-//!   `threads::intake::parked` keeps what cannot be answered yet. What stands in the way is moved
-//!   by [`effects::store`] (`aside`).
-//! - **Removed what is over?** [`pure::retention`] decides, `threads::retention` does it, a little
-//!   with each beat.
-//! - **Another agent added?** One row in [`pure::agent::DRIVERS`] and a file or folder beside
+//! - **Read what the operator set, and read again on SIGHUP?** `threads::shared::sources` reads,
+//!   `threads::reload` reads again, `threads::shared::live` has what is in force. Whose the file
+//!   must be: [`pure::upkeep::ownership`].
+//! - **Asked whether this is still the one daemon of the directory?** `threads::shared::lock`, by
+//!   whoever is about to begin or answer something; the lock itself is in [`effects::store`].
+//! - **Kept one dispatch's own trouble from the others?** `threads::shared::persist` gives what
+//!   fails for one alone a few tries, `threads::conclude` answers from memory where its folder is
+//!   of no use, `threads::intake::parked` keeps what cannot be answered yet, and [`effects::store`]
+//!   moves aside what stands in the way.
+//! - **Removed what is over?** [`pure::upkeep::retention`] decides, `threads::heartbeat::retention`
+//!   does it, a little with each beat.
+//!
+//! # What a change touches
+//!
+//! - **Another agent:** one row in [`pure::agent::DRIVERS`] and a file or folder beside
 //!   `pure/agent/claude/`; nothing else (`tests/toy_driver` does it).
-//! - **A new command added?** A variant of [`pure::config::cli::Command`], its arm in [`main`], and a file
+//! - **A command:** a variant of [`pure::config::cli::Command`], its arm in [`main`], and a file
 //!   `src/commands/<name>.rs` on the level of [`daemon`], working on the store's files, so that it
 //!   works with the daemon up or down.
-//! - **An audit event added?** A variant of [`pure::audit_event::AuditEvent`], its line in the table
-//!   of its test, and in README.md. What the heartbeat tells: [`pure::heartbeat::Heartbeat`].
-//! - **A setting added?** One row in [`pure::config::SETTINGS`]: flag, variable, key, default and
-//!   help follow from it, and whether it needs a restart. Its field is in [`pure::config::Settings`].
+//! - **An audit event:** a variant of [`pure::audit_event::AuditEvent`], a row of its test, a line
+//!   in README.md.
+//! - **A field of the heartbeat:** [`pure::heartbeat::Heartbeat`], which the daemon writes and
+//!   every command may read back with `Store::read_heartbeat`.
+//! - **A setting:** one row in [`pure::config::SETTINGS`], from which its flag, variable, key,
+//!   default and help follow, and whether it needs a restart; its field is in
+//!   [`pure::config::Settings`].
 //!
 //! # What holds everywhere
 //!
 //! The directory is the truth: if the process died at this line, the next start must reach the same
 //! answer. A panic ends the process (`panic = "abort"`), so that recovery is the ordinary path. A
-//! failed session is a value; an `Error` is our own trouble; in the loops of threads no error ends
-//! the loop.
+//! failed session is a value; an `Error` is the daemon's own trouble; in the loops of threads no
+//! error ends the loop.
 
 #![forbid(unsafe_code)]
 

@@ -31,7 +31,7 @@ pub struct Accepted {
     pub accepted_at: String,
     /// Of the exact bytes in `dispatch.json`, in hex.
     pub sha256: String,
-    /// The inbox file's name, as [`name_to_text`] writes it.
+    /// The inbox file's name, as [`crate::pure::text::hex::name_to_text`] writes it.
     pub inbox_name: String,
     pub inbox_file: Identity,
     pub inbox_dir: Identity,
@@ -78,7 +78,7 @@ pub struct AttemptStart {
     pub started_ticks: u64,
     #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
     pub git: GitFacts,
-    /// As [`name_to_text`] writes it.
+    /// As [`crate::pure::text::hex::name_to_text`] writes it.
     pub project_dir: String,
     /// What `accepted.json` and `dispatch.json` hold: neither was made durable, this record is.
     pub accepted: Accepted,
