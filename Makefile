@@ -8,6 +8,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 SECONDS ?= 60
+# Most tests wait for a daemon, so that more of them run at once than there are processors.
+TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ "$$n" -gt 4 ] && echo "$$n" || echo 4)
 STATIC_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := gstack-dispatch-daemon
 
@@ -20,7 +22,7 @@ demo:
 # What was skipped is said at the end, where it is seen.
 test:
 	@rm -f "$(TARGET_DIR)/tmp/skipped.txt"
-	$(CARGO) test --locked
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked
 	$(CARGO) test --locked --features failpoints --test faults
 	@cat "$(TARGET_DIR)/tmp/skipped.txt" 2>/dev/null || true
 
