@@ -306,7 +306,7 @@ impl Daemon {
                 let is_second = is_open && (runs || w.lacks(Without::SecondNames));
                 if is_answered || (is_second && self.has_another_name(w, &body, name)) {
                     if !is_answered && !w.lacks(Without::SyncBeforeSecondGoes) {
-                        keep_acceptance(w, body.id)?;
+                        sync_acceptance(w, body.id)?;
                     }
                     return remove_inbox(w, name, &body, true);
                 }

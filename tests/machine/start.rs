@@ -93,7 +93,7 @@ fn write_attempt(w: &mut World, dir: &str, start: &Start) -> Result<()> {
 }
 
 /// Who wrote it may have died before its fsyncs.
-pub fn keep_attempt(w: &mut World, id: u32) -> Result<()> {
+pub fn sync_attempt(w: &mut World, id: u32) -> Result<()> {
     let Some(number) = attempts(w, &claim_dir(id)).pop() else { return Ok(()) };
     let dir = attempt_dir(id, number);
     if w.lacks(Without::SyncOfFoundAttempt) {

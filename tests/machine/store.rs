@@ -107,7 +107,7 @@ pub fn reported_attempts(w: &World, id: u32, last: u32) -> Vec<u32> {
     numbers
 }
 
-pub fn keep_acceptance(w: &mut World, id: u32) -> Result<()> {
+pub fn sync_acceptance(w: &mut World, id: u32) -> Result<()> {
     let dir = claim_dir(id);
     for path in ["/accepted.json", "/dispatch.json", ""] {
         w.sync(&format!("{dir}{path}"))?;
@@ -119,7 +119,7 @@ pub fn keep_acceptance(w: &mut World, id: u32) -> Result<()> {
 pub fn commit(w: &mut World, report: &Report) -> Result<()> {
     let dir = claim_dir(report.id);
     if report.attempts.is_empty() && !w.lacks(Without::SyncOfCopyBeforeReport) {
-        keep_acceptance(w, report.id)?;
+        sync_acceptance(w, report.id)?;
     }
     if w.lacks(Without::CommitBeforePublish) {
         publish(w, report)?;
@@ -197,7 +197,7 @@ pub fn detach(w: &mut World, id: u32) -> Result<()> {
     if w.disk.find(&marker).is_none() {
         w.create(&marker, Record::Plain)?;
     }
-    if w.lacks(Without::SyncOfDetached) { Ok(()) } else { keep_acceptance(w, id) }
+    if w.lacks(Without::SyncOfDetached) { Ok(()) } else { sync_acceptance(w, id) }
 }
 
 fn detached(id: u32) -> String {

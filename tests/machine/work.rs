@@ -14,7 +14,7 @@ use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 
 use crate::daemon::{Claim, Daemon, notice};
 use crate::records::{Accepted, Body, How, Record, Report, Start};
-use crate::start::{begin, is_named, keep_attempt, plan};
+use crate::start::{begin, is_named, sync_attempt, plan};
 use crate::store::*;
 use crate::world::{Durable, Fail, Result, Without, World};
 
@@ -133,7 +133,7 @@ impl Daemon {
                 None => Then::Go(Stage::Fail(ErrorType::Interrupted)),
             },
             Stage::TakeUp(resume) => {
-                keep_attempt(w, id)?;
+                sync_attempt(w, id)?;
                 Then::Go(Stage::taken_up(w, id, resume))
             }
             Stage::Plan => {

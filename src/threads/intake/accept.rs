@@ -166,7 +166,7 @@ impl Intake<'_> {
             let store = &self.context.store;
             // The other one may go at any moment, and a power cut take the acceptance: then this
             // one was the last.
-            let kept = store.keep_acceptance(id);
+            let kept = store.sync_acceptance(id);
             if let Err(e) = kept.and_then(|()| store.remove_redelivered(&dropped, id)) {
                 self.inbox.not_taken(&mut self.halt, &dropped, &e);
             }

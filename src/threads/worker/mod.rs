@@ -38,7 +38,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub fn run(context: &Context, jobs: &Receiver<Job>, events: &Sender<Event>, drain: &DrainSignal) {
     for job in jobs {
         let worker = Worker { context, events, drain };
-        worker.report(|| worker.work(job));
+        worker.send(|| worker.work(job));
     }
 }
 
@@ -86,7 +86,7 @@ enum Turn {
 
 impl Worker<'_> {
     /// Intake is gone only when the whole process is.
-    fn report(&self, work: impl FnOnce() -> Event) {
+    fn send(&self, work: impl FnOnce() -> Event) {
         let _ = self.events.send(work());
     }
 

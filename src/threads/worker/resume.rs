@@ -47,7 +47,7 @@ pub fn take_up(
     drain: &DrainSignal,
 ) {
     let worker = Worker { context, events, drain };
-    worker.report(|| worker.resume(claim, resume, cancel));
+    worker.send(|| worker.resume(claim, resume, cancel));
 }
 
 impl Worker<'_> {
@@ -158,7 +158,7 @@ impl Worker<'_> {
     fn find_attempt(&self, id: &DispatchId) -> Result<Option<FoundRecords>> {
         let store = &self.context.store;
         let Some(mut attempt) = store.last_attempt(id)? else { return Ok(None) };
-        store.keep_attempt(id, &attempt)?;
+        store.sync_attempt(id, &attempt)?;
         attempt.find()?;
         let (start, child, end) = (attempt.start()?, attempt.child()?, attempt.end()?);
         let readings = attempt.readings();

@@ -119,7 +119,7 @@ impl Store {
     }
 
     /// Makes an acceptance durable that rests on its inbox file no longer.
-    pub fn keep_acceptance(&self, id: &DispatchId) -> Result<()> {
+    pub fn sync_acceptance(&self, id: &DispatchId) -> Result<()> {
         let dir = self.claim_dir(id);
         for path in [dir.join("accepted.json"), dir.join("dispatch.json")] {
             // Once a power cut took it, an attempt's record holds it. What a session put in its

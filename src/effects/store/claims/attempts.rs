@@ -128,7 +128,7 @@ impl Store {
 
     /// Makes durable what was found of an attempt, for what follows rests on it, and who wrote it
     /// may have died before its fsync.
-    pub fn keep_attempt(&self, id: &DispatchId, attempt: &Attempt) -> Result<()> {
+    pub fn sync_attempt(&self, id: &DispatchId, attempt: &Attempt) -> Result<()> {
         let claim = self.claim_dir(id);
         files::sync(&attempt.dir.join("attempt.json"))?;
         files::sync_dir(&attempt.dir)?;

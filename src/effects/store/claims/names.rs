@@ -71,7 +71,7 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             created => created.map(drop),
         };
-        match marked.and_then(|()| self.keep_acceptance(id)) {
+        match marked.and_then(|()| self.sync_acceptance(id)) {
             Err(e) if is_missing(&e) => Ok(false),
             kept => kept.map(|()| true),
         }

@@ -35,7 +35,7 @@ impl Store {
         if report.attempts.is_empty() {
             // No attempt record holds them: the steps after the commit need both, through a power
             // cut too. So they are there for good before anything has the report's name.
-            self.keep_acceptance(&claim.id)?;
+            self.sync_acceptance(&claim.id)?;
         }
         self.asides.replace(&dir, REPORT, id, &bytes, Durable::AfterRename)?;
         Ok(bytes)
