@@ -35,8 +35,6 @@ ROWS = [
      "let resolved = written.clone();", [(IT, "places::")]),
     ("two ways to what comes later are one lane", "effects/project.rs", "lane_of_resolved(&resolve_nearest(dir))",
      "lane_of_resolved(&dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf()))", [(IT, "places::")]),
-    ("a link that leads nowhere yet is followed", "effects/project.rs", "Ok(target) if links < LINKS_MAX => {",
-     "Ok(target) if links < LINKS_MAX && resolved.join(&target).exists() => {", [(IT, "places::")]),
     ("a check is that of its session's start", "threads/session/verify.rs", "let Some(verify) = self.verify.as_ref().filter(",
      "let now = self.context.verify_in(Path::new(&self.start.project_dir), &claim.project, &claim.id);\n        let Some(verify) = now.as_ref().filter(",
      [(IT, "places::"), (IT, "reload::")]),

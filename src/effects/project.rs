@@ -1,7 +1,6 @@
 //! The project directory that a dispatch names: where it is, and which working tree it belongs to.
 
-use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use crate::pure::dispatch::Lane;
@@ -30,46 +29,23 @@ pub fn resolve(dir: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// More links than this lead nowhere (Linux follows as many).
-const LINKS_MAX: usize = 40;
-
-/// Where a directory is, or would be if it were made now: every link on the way is followed, also
-/// one that leads to nothing yet, and what is not there keeps its name. Two ways to one directory
-/// are the same before it exists.
+/// Where a directory is, or would be if it were made now: through the nearest folder above it that
+/// exists, below which every name stands as it is written. Two ways to one directory are the same
+/// before it exists.
 pub fn resolve_nearest(path: &Path) -> PathBuf {
-    if let Ok(resolved) = path.canonicalize() {
-        return resolved;
-    }
-    if !path.is_absolute() {
+    let there = |above: &Path| Some((above.canonicalize().ok()?, above.to_path_buf()));
+    let Some((mut resolved, above)) = path.ancestors().find_map(there) else {
         return path.to_path_buf();
-    }
-    let (mut resolved, mut links) = (PathBuf::from("/"), 0);
-    let mut left: VecDeque<OsString> = parts(path);
-    while let Some(part) = left.pop_front() {
-        if part == ".." {
-            resolved.pop();
-            continue;
-        }
-        let next = resolved.join(part);
-        match next.read_link() {
-            Ok(target) if links < LINKS_MAX => {
-                links += 1;
-                if target.is_absolute() {
-                    resolved = PathBuf::from("/");
-                }
-                for part in parts(&target).into_iter().rev() {
-                    left.push_front(part);
-                }
-            }
-            _ => resolved = next,
+    };
+    let below = path.strip_prefix(&above).map(Path::components);
+    for part in below.into_iter().flatten() {
+        match part {
+            Component::ParentDir => drop(resolved.pop()),
+            Component::Normal(name) => resolved.push(name),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
         }
     }
     resolved
-}
-
-fn parts(path: &Path) -> VecDeque<OsString> {
-    let named = |part: &Component| matches!(part, Component::Normal(_) | Component::ParentDir);
-    path.components().filter(named).map(|part| part.as_os_str().to_os_string()).collect()
 }
 
 /// What a directory that the settings name may be called by whoever works in it: as it is written,
@@ -152,8 +128,8 @@ mod tests {
             ("link/./deep/", "real/deep"),
             ("link/new/y", "real/new/y"),
             ("absolute/new", "real/new"),
-            ("dangling/y", "missing/x/y"),
-            ("winding/z", "real/new/z"),
+            ("dangling/y", "dangling/y"),
+            ("winding/z", "winding/z"),
             ("nothing/../real/a", "real/a"),
             ("link/deep/../../b", "b"),
             ("loop/c", "loop/c"),
