@@ -36,7 +36,7 @@ ROWS = [
     ("two ways to what comes later are one lane", "effects/project.rs", "lane_of_resolved(&resolve_nearest(dir))",
      "lane_of_resolved(&dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf()))", [(IT, "places::")]),
     ("a check is that of its session's start", "threads/session/verify.rs", "let Some(verify) = self.verify.as_ref().filter(",
-     "let now = self.context.verify_in(Path::new(&self.start.project_dir), &claim.project, &claim.id);\n        let Some(verify) = now.as_ref().filter(",
+     "let now = self.context.verify_in(std::path::Path::new(&self.start.project_dir), &claim.project, &claim.id);\n        let Some(verify) = now.as_ref().filter(",
      [(IT, "places::"), (IT, "reload::")]),
     ("another user's directory is refused", "pure/upkeep/ownership.rs", "Guarded::Private if !is_ours => Verdict::Foreign,", "", [(IT, "ownership::")]),
     ("settings that others may write are refused", "pure/upkeep/ownership.rs",
@@ -59,7 +59,7 @@ ROWS = [
     ("the mark of a death at reading", "threads/session/mod.rs", "self.attempt.note_reading()",
      "crate::effects::error::Result::Ok(())", [(IT, "recovery::"), (IT, "clocks::"), (IT, "sessions::")]),
     ("how an attempt ended, before what follows", "threads/session/mod.rs",
-     "persist(self.context, || self.attempt.write_end(&end))", "crate::threads::persist(self.context, || Ok(()))",
+     "persist(self.context, || self.attempt.write_end(&end))", "persist(self.context, || Ok(()))",
      [(IT, "recovery::"), (IT, "sessions::"), (FAULTS, "crash::a_daemon_killed_before")]),
     ("the sweep after a session", "threads/session/mod.rs",
      "        let swept = self.sweep(claim);\n        // A crash in here", "        let swept = Swept::default();\n        // A crash in here",
@@ -210,7 +210,7 @@ def is_caught(row):
     try:
         built = cargo("--no-run", "--test", IT, "--test", FAULTS)
         if built.returncode:
-            return "does not build:\n" + built.stdout[-1500:]
+            sys.exit(f"the row {name!r} is stale: with it nothing builds:\n{built.stdout[-1500:]}")
         for target, wanted in tests:
             if cargo("--test", target, wanted, "--", "--test-threads", TEST_THREADS).returncode:
                 return f"caught by {target} {wanted}"

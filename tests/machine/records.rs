@@ -1,4 +1,4 @@
-//! What stands in the files of the machine: the records of `pure::claim`, without what only a
+//! What stands in the files of the machine: the records of `pure::attempt::record`, without what only a
 //! reader of reports wants.
 
 use gstack_dispatch_daemon::pure::agent::{Failure, LimitEvent, ResultEvent, Summary};
