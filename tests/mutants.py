@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -183,7 +184,12 @@ EXPLAINED = {
 
 
 def run(words, **more):
-    return subprocess.run(words, cwd=COPY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+    # A file, no pipe: what a mutated daemon leaves behind may hold its output for hours.
+    with tempfile.TemporaryFile("w+") as out:
+        done = subprocess.run(words, cwd=COPY, stdout=out, stderr=subprocess.STDOUT, text=True, **more)
+        out.seek(0)
+        done.stdout = out.read()
+    return done
 
 
 def cargo(*words):
