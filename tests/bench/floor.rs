@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use crate::daemon::{Sample, ms, rest};
 use crate::lab::{Home, Lab, PATIENCE, file_of, id_of};
+use crate::procfs;
 use crate::watch::{ENDED, Fifo, STARTED};
 
 /// attempt.json, its folder, the claim's folder, `active/`.
@@ -41,6 +42,8 @@ pub struct Floor<'l> {
     completed: SharedFolder,
     log: File,
     next: usize,
+    /// What its own work has cost so far, without its waits.
+    pub cpu_ms: f64,
 }
 
 impl<'l> Floor<'l> {
@@ -54,7 +57,7 @@ impl<'l> Floor<'l> {
         let log = options.append(true).create(true).open(home.audit()).expect("make a log");
         let active = SharedFolder::new(own.join("active"));
         let completed = SharedFolder::new(home.completed());
-        Floor { lab, home, own, active, completed, log, next: 0 }
+        Floor { lab, home, own, active, completed, log, next: 0, cpu_ms: 0.0 }
     }
 
     /// Makes one dispatch, from its rename into the inbox to its report.
@@ -65,13 +68,17 @@ impl<'l> Floor<'l> {
         rest();
         fifo.clear();
         let dropped = self.home.drop_staged(number);
+        let before = procfs::own_thread_cpu_ms();
         let mut agent = self.begin(number, Some(&fifo.path));
+        self.cpu_ms += procfs::own_thread_cpu_ms() - before;
         let said = fifo
             .wait_for(STARTED, PATIENCE)
             .and_then(|started| Ok((started, fifo.wait_for(ENDED, PATIENCE)?)));
         agent.wait().expect("wait for the agent");
         let (started, ended) = said?;
+        let before = procfs::own_thread_cpu_ms();
         let reported = self.conclude(number);
+        self.cpu_ms += procfs::own_thread_cpu_ms() - before;
         rest();
         Ok(Sample {
             start: ms(dropped, started),

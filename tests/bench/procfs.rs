@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Clock ticks a second in /proc/PID/stat, on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -48,6 +50,12 @@ pub fn fine_cpu_ms(pid: u32) -> f64 {
     let first = |text: String| text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok());
     let ns: f64 = tasks(pid, "schedstat").into_iter().filter_map(first).sum();
     ns / 1e6
+}
+
+/// CPU of the calling thread.
+pub fn own_thread_cpu_ms() -> f64 {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    spent.tv_sec as f64 * 1e3 + spent.tv_nsec as f64 / 1e6
 }
 
 /// User and system time of the process, threads that have ended included, to 10 ms: for many

@@ -14,7 +14,7 @@ use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 
 use crate::daemon::{Claim, Daemon, notice};
 use crate::records::{Accepted, Body, How, Record, Report, Start};
-use crate::start::{begin, is_named, sync_attempt, plan};
+use crate::start::{begin, is_named, plan, sync_attempt};
 use crate::store::*;
 use crate::world::{Durable, Fail, Result, Without, World};
 
