@@ -1,6 +1,8 @@
+//! What becomes of lines, short and long, whole and broken, however the stream is cut into pieces.
+
 use super::*;
 
-/// The lines and the skipped ones, fed in pieces of `piece` bytes.
+/// The lines, and how many were skipped, when `bytes` are fed in pieces of `piece` bytes.
 fn split(bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, Skipped) {
     let (mut lines, mut seen) = (Lines::new(), Vec::new());
     for chunk in bytes.chunks(piece) {
@@ -79,7 +81,7 @@ fn no_cut_inside_an_escape_a_character_or_a_surrogate_pair() {
                 (whole["long"].as_str(), value["long"].as_str().unwrap_or_default());
             assert!(whole.is_some_and(|whole| whole.starts_with(kept)), "{unit} {shift}");
             assert!(line.len() > STRING_BYTES_MAX && line.len() < STRING_BYTES_MAX + 60);
-            // The same for every way of feeding.
+            // Every way of feeding gives the same.
             for piece in [1, 16_411] {
                 assert_eq!(split(&bytes, piece).0, [&line[..]], "{unit} {shift} {piece}");
             }

@@ -1,4 +1,5 @@
-//! Lines as Claude Code writes them, and the reading of a whole stream: for the tests beside it.
+//! Lines as Claude Code writes them, and the reading of a whole stream, for the tests beside this
+//! file.
 
 use super::DRIVER;
 use crate::pure::agent::{Summary, Transcript};

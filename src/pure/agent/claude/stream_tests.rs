@@ -91,7 +91,7 @@ fn a_field_of_another_type_is_ignored() {
     let result = read_result_of(
         r#""subtype":3,"is_error":"no","result":[],"errors":{},"num_turns":-1,"total_cost_usd":"1","usage":[1],"permission_denials":4,"api_error_status":70000,"stop_reason":0"#,
     );
-    // It does not say that it succeeded.
+    // The result does not say that the session succeeded.
     assert_eq!(ResultEvent { failure: None, ..result.clone() }, ResultEvent::default());
     assert!(result.failure.is_some());
 }
