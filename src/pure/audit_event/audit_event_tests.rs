@@ -1,3 +1,6 @@
+//! The table of all audit events: each one's word and fields as they stand on disk, both ways, and
+//! that README.md lists them.
+
 use std::collections::BTreeSet;
 
 use super::*;
@@ -121,7 +124,7 @@ fn of_dispatches() -> Vec<Row> {
     ]
 }
 
-/// The same of the daemon's own events.
+/// The same for the daemon's own events.
 fn of_the_daemon() -> Vec<Row> {
     let (claude, kind, place) = (s("claude"), ErrorType::Auth, Subsystem::Outbox);
     let ended =
