@@ -1,5 +1,6 @@
 //! The clocks: wall time for what people read, monotonic time for what is decided, and ticks since
-//! boot for what /proc says. No decision may rest on the wall clock, since anybody can set it.
+//! boot for what /proc says. Owns the only look at the wall clock. No decision may rest on the wall
+//! clock, since anybody can set it.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -235,8 +235,8 @@ mod armed {
         }
     }
 
-    /// By then other threads have done what they announced, and nothing new is done: the trace is
-    /// what happened.
+    /// Other threads have this long to do what they announced, and nothing new is done: the trace
+    /// is what happened.
     const LAST_EFFECTS: Duration = Duration::from_millis(25);
     static IS_DYING: AtomicBool = AtomicBool::new(false);
 

@@ -1,5 +1,7 @@
-//! Random bytes from the system, and the only call to its source. Must not make anything of them:
-//! session ids and run tokens are made in `pure`, from bytes that a test can choose.
+//! Random bytes from the system.
+//!
+//! Owns the only call to its source. Must not make anything of the bytes: session ids and run
+//! tokens are made in `pure`, from bytes that a test can choose.
 
 use ring::rand::{SecureRandom, SystemRandom};
 

@@ -1,4 +1,5 @@
-//! Where callbacks go, whose turn it is, and when it is over, row by row.
+//! Tests of where callbacks go, whose turn it is, and when it is over, row by row. No test waits:
+//! the time is an argument, so a day of pauses is a few additions.
 
 use super::*;
 

@@ -219,7 +219,7 @@ fn read_head(tree: &WorkTree) -> Option<(Option<String>, Option<String>)> {
     let head = read_line(&git_dir.join("HEAD"))?;
     let Some(target) = head.strip_prefix("ref: ") else { return Some((None, commit_id(&head))) };
     let branch = target.strip_prefix("refs/heads/").map(str::to_string);
-    // With reftable HEAD is a stub; only git can read the rest.
+    // With reftable the file HEAD is a stub, and only git can read the rest.
     if branch.as_deref() == Some(".invalid") {
         return Some((None, None));
     }

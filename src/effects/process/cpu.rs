@@ -1,7 +1,7 @@
 //! How much a session's processes work: the sum of their processor time, and which they are.
 //!
-//! It has to look at every process of the machine, since an agent's tools lead groups of their own.
-//! So it is asked seldom, and only for a session that has been silent for a while.
+//! The sum takes a look at every process of the machine, since an agent's tools lead groups of
+//! their own. So it is taken seldom, and only for a session that has been silent for a while.
 
 use super::sweep::{Mark, belongs, is_of_group};
 use super::{Processes, procfs};

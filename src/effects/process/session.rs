@@ -1,8 +1,9 @@
-//! The agent's own process: started by us, or found running at start and adopted.
+//! The agent's own process, which we started, or found running at start and adopted.
 //!
-//! Its outputs are files, so that it outlives us and nobody has to drain it. It leads a process
-//! group of its own, and where we have a terminal a login session too ([`super::verb`]). All
-//! signals come from the one thread that owns this value; others ask that thread.
+//! Its outputs are files, so that the agent outlives us and nobody has to drain them. The agent
+//! leads a process group of its own, and where we have a terminal a login session too
+//! ([`super::verb`]). All signals must come from the one thread that owns this value; others ask
+//! that thread.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -1,4 +1,5 @@
-//! What becomes of lines, short and long, whole and broken, however the stream is cut into pieces.
+//! Tests of what becomes of lines, short and long, whole and broken. The same bytes are fed in
+//! pieces of several sizes, since nothing may depend on where a read happens to end.
 
 use super::*;
 

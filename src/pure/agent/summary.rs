@@ -71,7 +71,7 @@ pub struct ResultEvent {
     /// resumed they tell whether the cost is that of the whole session
     /// ([`crate::pure::agent::cost`]).
     pub cost_tokens: Option<Tokens>,
-    /// It is absent when larger than [`USAGE_BYTES_MAX`].
+    /// The agent's own account of its use; absent when larger than [`USAGE_BYTES_MAX`].
     pub usage: Option<serde_json::Value>,
     /// The first [`DENIALS_MAX`] denials.
     pub denials: Vec<Denial>,
@@ -82,7 +82,7 @@ pub struct ResultEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub error_type: ErrorType,
-    /// One line, at most [`crate::pure::report::ERROR_CHARS_MAX`] characters.
+    /// The message is one line of at most [`crate::pure::report::ERROR_CHARS_MAX`] characters.
     pub message: String,
 }
 

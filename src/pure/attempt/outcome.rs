@@ -25,7 +25,7 @@ pub struct Exit {
 pub struct Ending {
     pub status: Status,
     pub error_type: Option<ErrorType>,
-    /// At most [`ERROR_CHARS_MAX`] characters, one line.
+    /// The error is one line of at most [`ERROR_CHARS_MAX`] characters.
     pub error: Option<String>,
     pub warnings: Vec<String>,
 }

@@ -1,4 +1,6 @@
-//! Endings, from summaries as any agent's driver may make them.
+//! Tests of how endings are judged, from summaries as any agent's driver may make them. Must not
+//! use an agent's own words, except those of the driver made up here: their meaning is tested
+//! beside each driver.
 
 use super::*;
 use crate::pure::agent::{ApiRetry, claude};

@@ -1,9 +1,9 @@
-//! After a crash the files alone decide: what the next daemon does with one claim that it finds in
-//! `active/`.
+//! Decides what the next daemon does with a claim that it finds in `active/` after a crash, from
+//! the files alone.
 //!
-//! One exhaustive function over what was found; the looking is done by `store` and `process`, the
-//! doing by the threads. The order of the questions is that of strength: a committed report binds
-//! us most, a mere acceptance least.
+//! One exhaustive function takes what was found. `store` and `process` do the looking, the threads
+//! do the rest; nothing here may look or act. The order of the questions is that of strength: a
+//! committed report binds us most, a mere acceptance least.
 
 use super::limits::StopCause;
 use super::record::NextStep;

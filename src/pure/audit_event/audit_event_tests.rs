@@ -1,5 +1,6 @@
-//! The table of all audit events: each one's word and fields as they stand on disk, both ways, and
-//! that README.md lists them.
+//! The table of all audit events: the word and the fields of each as they stand on disk, written
+//! and read back. The same table holds the list in README.md to the code, since both are the log's
+//! interface.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! On what terms a session runs in a directory: the settings for all, with those of the nearest
-//! project in their place, and the command that its work must pass.
+//! The terms on which a session runs in a directory: the settings for all, with those of the
+//! nearest project in their place, and the command that its work must pass.
 //!
 //! If several entries are equally near, the one that trusts least decides.
 
@@ -8,8 +8,8 @@ use std::path::Path;
 use super::Settings;
 use super::projects::{Forms, Project, Verify};
 
-/// On what terms an agent runs in a project: the settings for all, with the project's own in their
-/// place.
+/// The terms on which an agent runs in a project: the settings for all, with the project's own in
+/// their place.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Terms {
     pub allow_tools: Vec<String>,

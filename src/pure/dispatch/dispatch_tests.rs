@@ -1,4 +1,5 @@
-//! What is a dispatch and what is refused, row by row.
+//! Tests of what is a dispatch and what is refused, row by row. Most rows are one good dispatch
+//! with one field changed, so that a refusal can only come from that field.
 
 use super::*;
 

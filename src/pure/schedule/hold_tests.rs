@@ -1,4 +1,5 @@
-//! Which holds stand after which notices, what a probe decides, and what a restart keeps.
+//! Tests of which holds stand after which notices, what a probe decides, and what is believed of
+//! saved holds. No test waits: the time is an argument, so each row says when its notice comes.
 
 use super::*;
 use crate::pure::dispatch::AGENTS;

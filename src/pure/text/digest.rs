@@ -1,5 +1,7 @@
-//! SHA-256 in hex, and random identifiers. Must not draw random bytes itself: the caller brings
-//! them, so that the same bytes give the same identifier.
+//! SHA-256 in hex, and random identifiers.
+//!
+//! Must not draw random bytes itself: the caller brings them, so that the same bytes always give
+//! the same identifier.
 
 use super::hex::hex;
 

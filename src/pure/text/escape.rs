@@ -1,5 +1,7 @@
 //! Makes text from outside harmless for a terminal and for a log of lines: file names, errors, an
-//! agent's words. Must not hide secrets: `redact` does that.
+//! agent's words.
+//!
+//! Must not hide secrets: `redact` does that.
 
 use std::fmt::Write;
 

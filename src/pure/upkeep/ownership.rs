@@ -25,11 +25,11 @@ pub enum Guarded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Fine,
-    /// It is ours, and gets this mode.
+    /// What stands there is ours, and gets this mode.
     Mend(u32),
-    /// It belongs to somebody else.
+    /// What stands there belongs to somebody else.
     Foreign,
-    /// Others may write there, and it is not ours to mend.
+    /// Others may write there, and what stands there is not ours to mend.
     TooOpen,
 }
 

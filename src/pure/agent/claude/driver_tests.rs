@@ -1,5 +1,6 @@
-//! Claude Code's row in the table of drivers: its arguments, its environment, and what it says in
-//! words that are known.
+//! Tests of Claude Code's row in the table of drivers: its arguments, its environment, and what it
+//! says in words that are known. What its stream means is tested in `stream_tests` and
+//! `errors_tests`.
 
 use super::*;
 use crate::pure::agent::{DRIVERS, Drivers, ResultEvent};

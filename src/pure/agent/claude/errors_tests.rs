@@ -1,4 +1,6 @@
-//! What an error means, by the streams that end in it.
+//! Tests of what an error means, by the streams that end in it. Must not call the rules directly: a
+//! stream goes through the whole reader, since the fields that decide come in several events and
+//! differ between versions.
 
 use serde_json::{Value, json};
 

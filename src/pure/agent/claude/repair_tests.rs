@@ -1,4 +1,6 @@
-//! Streams with lines that are not quite JSON, as a whole reader takes them.
+//! Tests of streams with lines that are not quite JSON. They go through the whole reader, since
+//! what counts is the summary: a repair that looks right on one line can still let a nested object
+//! pass for an event.
 
 use crate::pure::agent::claude::samples::{DONE, INIT, read, read_in_pieces, said};
 

@@ -1,4 +1,6 @@
-//! What the reader makes of a stream, line by line and however it is cut.
+//! Tests of what the reader makes of a stream, line by line and however the stream is cut. Must not
+//! test what an error means: `errors_tests` does. The samples are as two versions write them, since
+//! order and fields differ between the two.
 
 use super::*;
 use crate::pure::agent::Transcript;

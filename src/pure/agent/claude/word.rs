@@ -1,5 +1,6 @@
 //! The bounds on what is remembered of a stream's ids and names: how long each may be, and how many
-//! there may be. Without them a stream could fill the memory of the daemon.
+//! there may be. Must not judge whether an id is legal: whoever uses it does. Without these bounds
+//! a stream could fill the daemon's memory.
 
 use serde_json::Value;
 
