@@ -5,7 +5,7 @@
 //! line that finds no room is dropped and counted, and the count is told with the next line that
 //! goes out. (A queue and a thread would keep a few more, and lose the last ones at every exit.)
 //! O_NONBLOCK is not set on stderr itself, since it would hit all who share that open file, such as
-//! a shell.
+//! a shell on its terminal.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};

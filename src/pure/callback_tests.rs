@@ -1,5 +1,6 @@
-//! Tests of where callbacks go, whose turn it is, and when it is over, row by row. No test waits:
-//! the time is an argument, so a day of pauses is a few additions.
+//! Tests of where callbacks go, whose turn it is, and when it is over, row by row. Must not send
+//! anything: what a receiver sees is tested with the whole daemon. No test waits: the time is an
+//! argument, so a day of pauses is a few additions.
 
 use super::*;
 

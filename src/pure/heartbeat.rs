@@ -59,7 +59,7 @@ pub struct Heartbeat {
 #[serde(rename_all = "snake_case")]
 pub enum DaemonState {
     Run,
-    /// It begins nothing new and ends with its last session.
+    /// The daemon begins nothing new and ends with its last session.
     Drain,
     Stopped,
 }

@@ -169,7 +169,7 @@ impl Looker<'_> {
         self.metadata(path).is_some_and(|meta| self.is_before(&meta))
     }
 
-    /// `None` also when the limit on looks or on time is reached.
+    /// `None` is also given once the limit on looks or on time is reached.
     fn metadata(&mut self, path: &Path) -> Option<Metadata> {
         if self.left == 0 || Instant::now() > self.until {
             self.left = 0;

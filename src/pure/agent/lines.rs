@@ -99,8 +99,8 @@ fn hand_on(line: &[u8], each: &mut dyn FnMut(&[u8])) {
     }
 }
 
-/// The first place of either byte. After a short look it goes on in blocks, because the compiler
-/// turns a search without an early exit into vector instructions.
+/// The first place of either byte. After a short look the search goes on in blocks, because the
+/// compiler turns a search without an early exit into vector instructions.
 fn find(bytes: &[u8], a: u8, b: u8) -> Option<usize> {
     const NEAR_BYTES: usize = 16;
     const BLOCK_BYTES: usize = 64;

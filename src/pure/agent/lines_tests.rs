@@ -1,5 +1,6 @@
 //! Tests of what becomes of lines, short and long, whole and broken. The same bytes are fed in
-//! pieces of several sizes, since nothing may depend on where a read happens to end.
+//! pieces of several sizes, since nothing may depend on where a read happens to end. Must not use
+//! an agent's own events: any JSON has to do.
 
 use super::*;
 
@@ -175,7 +176,7 @@ fn a_broken_escape_does_not_swallow_the_end_of_its_string() {
 
 #[test]
 fn a_line_at_the_last_limit_is_judged_alike_however_it_is_cut() {
-    // Its last string is cut in the middle of a character, at the limit of a line that was
+    // The line's last string is cut in the middle of a character, at the limit of a line that was
     // compacted.
     for over in 0..4 {
         let rest = COMPACT_BYTES_MAX - 1 - TIGHT_STRING_BYTES_MAX + over;

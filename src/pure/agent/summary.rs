@@ -63,7 +63,7 @@ pub struct Tokens {
 pub struct ResultEvent {
     /// `None`: the agent says that it succeeded.
     pub failure: Option<Failure>,
-    /// The text has at most [`RESULT_BYTES_MAX`].
+    /// The text has at most [`RESULT_BYTES_MAX`] bytes.
     pub text: Option<String>,
     pub num_turns: Option<u64>,
     pub total_cost_usd: Option<f64>,

@@ -13,7 +13,7 @@ use crate::pure::text::nearest::nearest;
 use crate::pure::text::redact::redact;
 use crate::pure::text::time::rfc3339;
 
-/// What an answer says if the records could not be asked for it.
+/// This stands in an answer that could not be made from records.
 pub const FROM_MEMORY: &str =
     "records of this dispatch were gone or damaged: this is what the daemon remembered of it";
 

@@ -81,7 +81,7 @@ pub struct Observation {
     pub still_since_ms: Option<i64>,
 }
 
-/// Why the session is to be ended now, if it is. The TTL is a promise to the dispatcher and comes
+/// Why the session must be ended now, if it must. The TTL is a promise to the dispatcher and comes
 /// first; a session that has answered is not also stalled.
 pub fn due(look: &Observation, limits: &StopLimits) -> Option<StopCause> {
     let is_over = |since_ms: Option<i64>, limit_ms: Option<i64>| match (since_ms, limit_ms) {

@@ -31,7 +31,7 @@ pub struct Accepted {
     pub accepted_at: String,
     /// The digest of the exact bytes in `dispatch.json`, in hex.
     pub sha256: String,
-    /// The inbox file's name, as [`name_to_text`] writes it.
+    /// The inbox file's name, as [`crate::pure::text::hex::name_to_text`] writes it.
     pub inbox_name: String,
     pub inbox_file: Identity,
     pub inbox_dir: Identity,
@@ -61,7 +61,7 @@ pub struct AttemptStart {
     pub had_learnings: bool,
     /// Retries counted before this attempt.
     pub retries: u32,
-    /// How often it went back into the queue for a usage limit before this attempt.
+    /// How often the dispatch went back into the queue for a usage limit before this attempt.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waits: u32,
     /// The attempt was let through a hold, to see whether the hold is over.
@@ -79,7 +79,7 @@ pub struct AttemptStart {
     pub started_ticks: u64,
     #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
     pub git: GitFacts,
-    /// The directory, as [`name_to_text`] writes it.
+    /// The directory, as [`crate::pure::text::hex::name_to_text`] writes it.
     pub project_dir: String,
     /// What `accepted.json` and `dispatch.json` hold: neither of them was made durable, but this
     /// record is.
@@ -87,7 +87,7 @@ pub struct AttemptStart {
     pub dispatch: String,
 }
 
-/// A moment on two clocks: one that people read, and one that can be reckoned with.
+/// A moment on two clocks: one that people read, and one that durations are measured by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// Milliseconds since 1970.

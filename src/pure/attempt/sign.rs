@@ -58,7 +58,7 @@ fn to_ms(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)
 }
 
-/// Whether no waiting mends it, but only somebody who changes the account or the settings.
+/// Whether only somebody who changes the account or the settings can mend it, and waiting cannot.
 pub fn is_refusal(kind: ErrorType) -> bool {
     matches!(kind, ErrorType::Auth | ErrorType::Billing | ErrorType::Config)
 }

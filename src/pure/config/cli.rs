@@ -32,7 +32,7 @@ impl Flags {
     }
 }
 
-/// `args` has not the program's own name. The error is one line for the user.
+/// `args` comes without the program's own name. The error is one line for the user.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     use lexopt::Arg::{Long, Short, Value as Word};
     let mut parser = lexopt::Parser::from_args(args);

@@ -2,8 +2,8 @@
 //! counts.
 //!
 //! A directory's entry holds for everything below it, since a dispatch chooses its directory and
-//! must not step out of a rule by choosing a deeper one. The nearest entry counts. Where a key
-//! leads must never be kept but is asked at each use: a link or a directory may come later.
+//! must not step out of a rule by choosing a deeper one. The nearest entry counts. Must not keep
+//! where a key leads, but asks at each use: a link or a directory may come later.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -11,8 +11,8 @@ use super::values::*;
 use super::{Reload, Setting, Settings, projects};
 
 /// A row is the key, what `--help` shows for the value, the default, the field and its reader, when
-/// a change holds, and then the help. `unset` marks a row without a default: its words say what
-/// holds.
+/// a change takes effect, and then the help. `unset` marks a row without a default: its words say
+/// what holds.
 macro_rules! settings {
     ($(
         $key:literal, $value:literal, $($unset:ident)? $default:literal,

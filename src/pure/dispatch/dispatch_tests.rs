@@ -1,5 +1,6 @@
-//! Tests of what is a dispatch and what is refused, row by row. Most rows are one good dispatch
-//! with one field changed, so that a refusal can only come from that field.
+//! Tests of what is a dispatch and what is refused, row by row. Must not read files: how the inbox
+//! is looked at is tested elsewhere. Most rows are one good dispatch with one field changed, so
+//! that a refusal can only come from that field.
 
 use super::*;
 

@@ -96,7 +96,7 @@ pub enum Why {
     Probe,
     /// Its time is over and nobody waits for it.
     Time,
-    /// Somebody asked.
+    /// Somebody asked for it.
     Released,
     /// It became a hold for all projects.
     AllProjects,

@@ -1,5 +1,6 @@
 //! Tests of which holds stand after which notices, what a probe decides, and what is believed of
-//! saved holds. No test waits: the time is an argument, so each row says when its notice comes.
+//! saved holds. Must not ask in which order dispatches run: the queue's tests do. No test waits:
+//! the time is an argument, so each row says when its notice comes.
 
 use super::*;
 use crate::pure::dispatch::AGENTS;

@@ -1,5 +1,6 @@
-//! Claude Code's driver: its arguments, where it is, its environment, what it says when it cannot
-//! start or resume. Its stream is read in `stream`, the meaning of its errors is in `errors`.
+//! Claude Code's driver: its arguments, where it is, its environment, and what it says when it
+//! cannot start or resume. Its stream is read in `stream`, the meaning of its errors is in
+//! `errors`.
 //!
 //! Written against 2.1.197 and 2.1.330. Must not let words decide where a structured field exists:
 //! words are read only where no event came, or where a version has no field for what it says.

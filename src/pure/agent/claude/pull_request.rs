@@ -54,7 +54,7 @@ impl OpeningCalls {
     }
 }
 
-/// Whether a call opens a pull request: it is a shell command, or the tool of a GitHub server
+/// Whether a call opens a pull request, by a shell command or by the tool of a GitHub server
 /// (`mcp__github__create_pull_request`).
 fn opens_one(call: &Value) -> bool {
     let name = call["name"].as_str().unwrap_or_default();

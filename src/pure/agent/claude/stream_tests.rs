@@ -1,6 +1,6 @@
 //! Tests of what the reader makes of a stream, line by line and however the stream is cut. Must not
-//! test what an error means: `errors_tests` does. The samples are as two versions write them, since
-//! order and fields differ between the two.
+//! test what an error means: `errors_tests` does. Versions differ in key order and in fields, and
+//! so do the rows.
 
 use super::*;
 use crate::pure::agent::Transcript;
