@@ -1,5 +1,6 @@
-//! The clocks: wall time for what people read, monotonic time for what is decided, ticks since boot
-//! for what /proc says.
+//! The clocks: wall time for what people read, monotonic time for what is decided, and ticks since
+//! boot for what /proc says. Owns the only look at the wall clock. No decision may rest on the wall
+//! clock, since anybody can set it.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::failpoint;
 use crate::pure::attempt::record::Moment;
 
-/// Milliseconds since 1970. Can jump; decide nothing by it.
+/// Milliseconds since 1970. The clock can jump, so nothing is decided by it.
 pub fn unix_ms() -> i64 {
     let now_ms = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_millis() as i64,
@@ -18,7 +19,7 @@ pub fn unix_ms() -> i64 {
     now_ms + failpoint::clock_error_ms()
 }
 
-/// Now, as the files write it.
+/// The present time, in the form that the files use.
 pub fn stamp() -> String {
     crate::pure::text::time::rfc3339(unix_ms())
 }
@@ -46,8 +47,8 @@ pub fn ticks_since_boot() -> u64 {
     0
 }
 
-/// Names this boot of the machine; a pid from another one means nothing. Constant where the system
-/// does not tell.
+/// An id of this boot of the machine: a pid from another boot means nothing. The id is constant
+/// where the system does not tell.
 pub fn boot_id() -> &'static str {
     static READ: OnceLock<String> = OnceLock::new();
     READ.get_or_init(|| {

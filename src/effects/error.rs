@@ -1,5 +1,6 @@
-//! Our own trouble, as opposed to a failed session: what was being done, to which path or program,
-//! and why it did not work.
+//! Our own errors, as opposed to a failed session: what was being done, to which path or program,
+//! and why it did not work. Must not decide what follows; [`fault`] only says who is to blame,
+//! since an error of the disk or of the machine would hit every other dispatch likewise.
 
 use std::fmt;
 use std::io;
@@ -14,19 +15,20 @@ pub struct Error {
     action: &'static str,
     target: PathBuf,
     source: io::Error,
-    /// It concerns a folder that every dispatch goes through.
+    /// The target is a folder that every dispatch goes through.
     is_shared: bool,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// `cannot {action} {target}: {source}`
+    /// The error reads `cannot {action} {target}: {source}`.
     pub fn new(action: &'static str, target: impl Into<PathBuf>, source: io::Error) -> Error {
         Error { action, target: target.into(), source, is_shared: false }
     }
 
-    /// The same, for a folder that every dispatch goes through: the next one would fail likewise.
+    /// Marks the target as a folder that every dispatch goes through: the next one would fail
+    /// likewise.
     pub fn of_all(self) -> Error {
         Error { is_shared: true, ..self }
     }
@@ -47,10 +49,9 @@ impl Error {
     }
 }
 
-/// Whose trouble an error is: the disk's, the machine's, or only that of what was being done.
+/// Who is to blame for an error: the disk, the machine, or only what was being done.
 pub fn fault(e: &io::Error) -> Fault {
-    // FBIG: the limit on the size of files (`ulimit -f`), where it is our own file that has grown
-    // so large.
+    // FBIG is the limit on the size of a file (`ulimit -f`), which a file of our own can reach.
     let disk = [Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::ROFS, Errno::FBIG];
     let shortage = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
     let is_of = |list: &[Errno]| list.iter().any(|n| e.raw_os_error() == Some(n.raw_os_error()));

@@ -1,17 +1,10 @@
-//! Where a test can end the process, or make an effect fail: before each call that opens, reads or
-//! changes a file of ours, starts a process or signals one. Without the feature `failpoints` there
-//! is nothing of it in the program.
+//! Where a test can end the process or make an effect fail: before each call that opens, reads or
+//! changes a file of ours, starts a process or signals one. Without the feature `failpoints` none
+//! of this is in the program.
 //!
-//! It sits in the effects themselves, not in a wrapper around the daemon: what is counted is then
-//! just what can go wrong, and a test that walks through all numbers has seen every place.
-//!
-//! `GSTACK_FAILPOINT`: `kill@N` (SIGKILL before the N-th effect), `ENOSPC@N` (the first effect from
-//! the N-th on that can fail so fails once), `ENOSPC@N+` (all of them do, for ever), `short@N`
-//! (that write takes half, the next one nothing). `GSTACK_FAILPOINT_OVER`: a path; as long as
-//! something is there, nothing fails. `GSTACK_FAILPOINT_TRACE`: a file that gets one line for each
-//! effect: number, name, paths. `GSTACK_FAILPOINT_CLOCK`: a file; the wall clock is wrong by so
-//! many milliseconds as stand in it, from one look to the next. `GSTACK_FAILPOINT_KEEP`: a folder
-//! in which a file that is removed or replaced keeps a second name, the effect's number.
+//! The failpoints sit in the effects themselves, not in a wrapper around the daemon: what is
+//! counted is then just what can go wrong, and a test that walks through all numbers has seen every
+//! place.
 
 use std::path::Path;
 #[cfg(not(feature = "failpoints"))]
@@ -20,17 +13,17 @@ use std::{fs::File, io};
 /// What is about to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect<'a> {
-    /// Which file is this, or is there one.
+    /// Asks which file this is, or whether there is one.
     Look,
     Open,
     Read,
     Create(&'a Path),
     MakeDir(&'a Path),
     Write,
-    /// A file or a folder.
+    /// The target is a file or a folder.
     Sync(&'a Path),
     Rename(&'a Path, &'a Path),
-    /// A file, or a folder with all in it.
+    /// The target is a file, or a folder with all that is in it.
     Remove(&'a Path),
     Spawn,
     Signal,
@@ -57,6 +50,17 @@ pub fn clock_error_ms() -> i64 {
 #[cfg(feature = "failpoints")]
 pub use armed::{before, clock_error_ms, write};
 
+/// A test sets these variables:
+///
+/// - `GSTACK_FAILPOINT`: `kill@N` (SIGKILL before the N-th effect), `ENOSPC@N` (the first effect
+///   from the N-th on that can fail so fails once), `ENOSPC@N+` (all of them do, for ever),
+///   `short@N` (that write takes half, the next one nothing).
+/// - `GSTACK_FAILPOINT_OVER`: a path; nothing fails as long as something is there.
+/// - `GSTACK_FAILPOINT_TRACE`: a file that gets one line for each effect: number, name, paths.
+/// - `GSTACK_FAILPOINT_CLOCK`: a file; the wall clock is wrong by as many milliseconds as stand in
+///   it, from one look to the next.
+/// - `GSTACK_FAILPOINT_KEEP`: a folder in which a file that is removed or replaced keeps a second
+///   name, the effect's number.
 #[cfg(feature = "failpoints")]
 mod armed {
     use std::fs::{File, OpenOptions};
@@ -190,7 +194,7 @@ mod armed {
             number
         }
 
-        /// Whether the fault strikes here; one that strikes once is spent then.
+        /// Whether the fault strikes here. A fault that strikes once is spent then.
         fn strikes(&self, number: u64) -> bool {
             number >= self.from
                 && !self.is_over()
@@ -231,8 +235,8 @@ mod armed {
         }
     }
 
-    /// What other threads have announced is done by then, and nothing new is: the trace is what
-    /// happened.
+    /// Other threads have this long to do what they announced, and nothing new is done: the trace
+    /// is what happened.
     const LAST_EFFECTS: Duration = Duration::from_millis(25);
     static IS_DYING: AtomicBool = AtomicBool::new(false);
 

@@ -1,10 +1,9 @@
 //! Layer 2, effects: one module per kind of effect, each the only one of its kind.
 //!
 //! `store` is the only module that names a path of ours, `process` the only one that spawns, waits
-//! for and signals processes, `http` the only one that
-//! knows the client library, `clock` the only one that
-//! asks for the time. Effects decide nothing: they do what they are told and say what happened.
-//! `failpoint` is where a test makes them fail.
+//! for and signals processes, `http` the only one that knows the client library, `clock` the only
+//! one that asks for the time. Effects decide nothing: they do what they are told and say what
+//! happened. `failpoint` is where a test makes them fail.
 
 pub mod clock;
 pub mod error;

@@ -1,4 +1,6 @@
 //! The project directory that a dispatch names: where it is, and which working tree it belongs to.
+//! Must not keep what it found: a link or a directory may be made or changed between two looks.
+//! What a project may do is for the settings to say.
 
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
@@ -16,7 +18,7 @@ pub fn expand(project_dir: &str, home: Option<&OsStr>) -> PathBuf {
     }
 }
 
-/// The directory, resolved, if it exists and is one. The error names it.
+/// Resolves a directory, which must exist and be one. The error names it.
 pub fn resolve(dir: &Path) -> Result<PathBuf, String> {
     let name = dir.display();
     if !dir.is_absolute() {
@@ -49,17 +51,17 @@ pub fn resolve_nearest(path: &Path) -> PathBuf {
 }
 
 /// What a directory that the settings name may be called by whoever works in it: as it is written,
-/// and where it leads now. Both count: of a link that is changed between two looks, neither form
-/// alone would do.
+/// and where it leads now. Both count, since a link can be changed between two looks, and then
+/// neither form alone would do.
 pub fn forms(key: &str, home: Option<&OsStr>) -> [PathBuf; 2] {
     let written = expand(key, home);
     let resolved = resolve_nearest(&written);
     [written, resolved]
 }
 
-/// Two dispatches with the same lane would work in the same tree: that of the nearest parent with a
-/// `.git`, else the directory itself. A directory that does not exist yet stands for where it would
-/// be.
+/// The lane of a directory: two dispatches with the same lane would work in the same tree. That is
+/// the tree of the nearest parent with a `.git`, else the directory itself. A directory that does
+/// not exist yet stands for where it would be.
 pub fn lane(dir: &Path) -> Lane {
     lane_of_resolved(&resolve_nearest(dir))
 }
@@ -74,7 +76,7 @@ pub fn lane_of_resolved(dir: &Path) -> Lane {
 pub struct WorkTree<'d> {
     pub root: &'d Path,
     pub dot_git: PathBuf,
-    /// Of the name itself: a working tree may have a file or a link there.
+    /// The name itself is a directory: a working tree may have a file or a link there.
     pub has_git_dir: bool,
 }
 

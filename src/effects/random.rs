@@ -1,8 +1,12 @@
-//! Random bytes, from the system.
+//! Random bytes from the system.
+//!
+//! Owns the only call to its source. Must not make anything of the bytes: session ids and run
+//! tokens are made in `pure`, from bytes that a test can choose.
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// 128 bits. Without a source of randomness nothing that we name would be safe: the process ends.
+/// Gives 128 random bits. Without a source of randomness no name that we make would be safe, so the
+/// process ends.
 pub fn bytes() -> [u8; 16] {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).expect("invariant: the system gives random bytes");

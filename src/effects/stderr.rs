@@ -1,11 +1,11 @@
-//! The daemon's own log, line by line to stderr, where it must never stop the daemon: nobody may be
-//! reading that pipe, and a terminal stands still at Ctrl-S or behind a hanging connection.
+//! Writes the daemon's own log to stderr, line by line. The log must never stop the daemon: nobody
+//! may be reading that pipe, and a terminal stands still at Ctrl-S or behind a hanging connection.
 //!
-//! A line is written at once by whoever logs it, so that lines keep their order and a crash loses
-//! none; but only while there is room. What finds none is dropped and counted, and the count is
-//! told with the next line that goes out. (A queue and a thread would keep a few more of them, and
-//! lose the last ones at every exit.) O_NONBLOCK is not set on stderr itself, since whoever shares
-//! that open file would meet it too: a shell on its terminal, for one.
+//! Whoever logs a line writes it at once, so that lines keep their order and a crash loses none. A
+//! line that finds no room is dropped and counted, and the count is told with the next line that
+//! goes out. (A queue and a thread would keep a few more, and lose the last ones at every exit.)
+//! O_NONBLOCK is not set on stderr itself, since it would hit all who share that open file, such as
+//! a shell on its terminal.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -18,15 +18,15 @@ use rustix::pipe::PIPE_BUF;
 
 use super::clock;
 
-/// How long a line waits for a reader that is only slow; while lines are being lost, none does.
+/// How long a line waits for a reader that is only slow. While lines are being lost, no line waits.
 const SLOW_READER: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 const NOT_AT_ALL: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 pub struct Stderr {
     file: File,
-    /// It is no plain file: there may be no room.
+    /// Stderr is no plain file, so there may be no room.
     may_block: bool,
-    /// Lines since the last one that went out.
+    /// Lines lost since the last one that went out.
     lost: u64,
     /// The last line went out in part.
     is_cut: bool,
@@ -38,8 +38,8 @@ impl Stderr {
         let kind = file.metadata()?.file_type();
         let may_open_again = io::stderr().is_terminal() || kind.is_fifo();
         let may_block = !kind.is_file();
-        // Not everywhere is there a way to open it again, nor always the right to: looking for room
-        // must do there.
+        // Not every system can open it again, and we may lack the right to. Looking for room has to
+        // do there.
         let file = if may_open_again { open_again().unwrap_or(file) } else { file };
         Ok(Stderr { file, may_block, lost: 0, is_cut: false })
     }
@@ -63,14 +63,14 @@ impl Stderr {
         }
     }
 
-    /// Whether all of it went out.
+    /// Writes a line. True: all of it went out.
     fn put(&mut self, line: &[u8]) -> bool {
         let ended = if self.is_cut { [b"\n", line].concat() } else { line.to_vec() };
         let patience = if self.lost > 0 { NOT_AT_ALL } else { SLOW_READER };
         let mut left = ended.as_slice();
         let has_room = || !self.may_block || has_room(self.file.as_fd(), patience);
         while !left.is_empty() && has_room() {
-            // A pipe that has room takes so much without waiting.
+            // A pipe that has room takes this much without waiting.
             match (&self.file).write(&left[..left.len().min(PIPE_BUF)]) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Ok(written) if written > 0 => left = &left[written..],
@@ -83,7 +83,7 @@ impl Stderr {
 }
 
 impl Write for Stderr {
-    /// Takes a whole line; that it was lost is no error.
+    /// Takes a whole line. A line that is lost is no error.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.say(line);
         Ok(line.len())
@@ -94,7 +94,7 @@ impl Write for Stderr {
     }
 }
 
-/// A panic ends the process, and so it must not stand still over its message.
+/// Lets a panic end the process without standing still over its message.
 pub fn let_no_panic_wait() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -109,14 +109,14 @@ fn has_room(file: BorrowedFd, patience: Timespec) -> bool {
         match poll(&mut [PollFd::from_borrowed_fd(file, PollFlags::OUT)], Some(&patience)) {
             Ok(ready) => return ready > 0,
             Err(Errno::INTR) => {}
-            // The write will tell.
+            // The write will tell what is wrong.
             Err(_) => return true,
         }
     }
 }
 
-/// An open file of our own on the same pipe or terminal: with it no write waits, whoever else fills
-/// the room that was seen.
+/// An open file of our own on the same pipe or terminal. No write to it waits, even if somebody
+/// else fills the room that was seen.
 #[cfg(target_os = "linux")]
 fn open_again() -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;

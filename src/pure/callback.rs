@@ -1,10 +1,10 @@
-//! Callbacks: where a URL leads, whose turn it is, when a failed one is tried again, and when no
-//! more.
+//! Decides where a callback goes, whose turn it is, when a failed one is tried again, and when it
+//! is given up.
 //!
-//! One at a time goes to each host, so that a host that does not answer holds up only what is meant
-//! for it. There are only so many senders; hosts that let us wait get half of them at most, so that
-//! there is always one for a host that answers. Pauses are counted in tries, since the clock on the
-//! wall can be set.
+//! Each host gets one callback at a time, so that a host that does not answer holds up only what is
+//! meant for it. The number of senders is limited, and slow hosts get half of them at most, so that
+//! there is always one for a host that answers. Pauses are counted in tries, since the wall clock
+//! can be set.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -13,15 +13,15 @@ use super::dispatch::DispatchId;
 
 /// The pauses of a callback add up to this before it is given up.
 const TRIED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// Pauses of nothing add up to nothing: each counts as this much at least.
+/// Each pause counts as this much at least, since pauses of nothing would add up to nothing.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// Tries under way at once.
+/// At most this many tries are under way at once.
 const SENDERS_MAX: usize = 32;
-/// Of them those to hosts that let us wait the last time.
+/// At most this many of them go to hosts that were slow the last time.
 const SLOW_SENDERS_MAX: usize = 16;
-/// A host that took longer for a try lets us wait.
+/// A host that took longer than this for a try is slow.
 const SLOW_MS: i64 = 2_000;
-/// Longer addresses are taken by nobody.
+/// Nobody takes a longer address.
 const URL_BYTES_MAX: usize = 65_000;
 
 /// Host and port that a callback goes to. The error says why it can go nowhere, without the URL,
@@ -43,7 +43,7 @@ pub fn origin(url: &str) -> Result<String, &'static str> {
     if authority.contains('@') {
         return Err("it has credentials in it");
     }
-    // An IPv6 address has colons of its own, in brackets.
+    // An IPv6 address stands in brackets and has colons of its own.
     let end_of_host = authority.find(']').map_or(0, |at| at + 1);
     let (host, port) = match authority[end_of_host..].find(':') {
         Some(colon) => authority.split_at(end_of_host + colon),
@@ -71,20 +71,21 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && host.len() <= 255 && host.bytes().all(is_of_name)
 }
 
-/// The pause after so many failed tries, or `None`: that was the last one. `delays`: before each
-/// try; the last one repeats.
+/// The pause after this many failed tries. `None`: that was the last try. `delays` holds the pause
+/// before each try, and its last one repeats.
 pub fn pause_after(tries: u32, delays: &[Duration]) -> Option<Duration> {
     let last = delays.last().copied().unwrap_or_default();
     let pause = |tries: u32| delays.get(tries as usize).copied().unwrap_or(last);
     let counted = |tries: u32| pause(tries).max(PAUSE_MIN);
-    // Of the first ones each has its own, of the others the last one's.
+    // Each of the first tries has a pause of its own, and all others have the last one.
     let own = (delays.len() as u32).min(tries);
     let repeated = last.max(PAUSE_MIN).saturating_mul(tries.saturating_sub(own.max(1)));
     let spent = (1..own).map(counted).fold(repeated, Duration::saturating_add);
     (spent < TRIED_FOR).then(|| pause(tries))
 }
 
-/// What waits to be sent, a line for each host. Times are milliseconds on one monotonic clock.
+/// The callbacks that wait to be sent, one line for each host. Times are milliseconds on one
+/// monotonic clock.
 #[derive(Debug, Default)]
 pub struct Schedule {
     hosts: BTreeMap<String, Host>,
@@ -100,7 +101,7 @@ struct Host {
     is_slow: bool,
 }
 
-/// The order within a line: when it is due, then when it came to be.
+/// The order within a line: when a callback is due, then when it came to be.
 type Turn = (i64, i64, DispatchId);
 
 #[derive(Clone, Debug)]
@@ -116,7 +117,7 @@ impl Schedule {
         self.known.contains_key(id)
     }
 
-    /// Those that wait; not those under way.
+    /// The callbacks that wait, without those under way.
     pub fn waiting(&self) -> Vec<DispatchId> {
         let waiting = self.known.iter().filter(|(_, known)| known.due_ms.is_some());
         waiting.map(|(id, _)| id.clone()).collect()
@@ -126,14 +127,14 @@ impl Schedule {
         self.under_way
     }
 
-    /// A callback that is not known yet.
+    /// Adds a callback that is not known yet.
     pub fn put(&mut self, id: DispatchId, origin: String, created_ms: i64, due_ms: i64) {
         let host = self.hosts.entry(origin.clone()).or_default();
         host.line.insert((due_ms, created_ms, id.clone()));
         self.known.insert(id, Known { origin, created_ms, due_ms: Some(due_ms) });
     }
 
-    /// One that waited is there no more.
+    /// Forgets a callback that waited and is gone.
     pub fn forget(&mut self, id: &DispatchId) {
         let Some(known) = self.known.get(id).cloned() else { return };
         let Some(due_ms) = known.due_ms else { return };
@@ -144,7 +145,8 @@ impl Schedule {
         self.tidy(&known.origin);
     }
 
-    /// Takes the one whose turn it is out of its line; it is under way until [`Schedule::ended`].
+    /// Takes the callback whose turn it is out of its line; it is under way until
+    /// [`Schedule::ended`].
     pub fn next(&mut self, now_ms: i64) -> Option<DispatchId> {
         let ready = self.ready().filter(|(_, turn, _)| turn.0 <= now_ms);
         let (origin, turn, is_slow) = ready.min_by_key(|(_, turn, slow)| (*slow, *turn))?;
@@ -158,7 +160,7 @@ impl Schedule {
         Some(turn.2)
     }
 
-    /// A try is over after so long; it is made again at `due_ms`, if there is to be another.
+    /// Ends a try that took `took_ms`. The callback is due again at `due_ms`, if it is tried again.
     pub fn ended(&mut self, id: &DispatchId, took_ms: i64, due_ms: Option<i64>) {
         let Some(known) = self.known.remove(id) else { return };
         if let Some(host) = self.hosts.get_mut(&known.origin) {
@@ -173,13 +175,13 @@ impl Schedule {
         }
     }
 
-    /// Until the next one is due, as far as that depends on time alone.
+    /// Milliseconds until the next callback is due, as far as that depends on time alone.
     pub fn wait_ms(&self, now_ms: i64) -> Option<i64> {
         self.ready().map(|(_, turn, _)| turn.0.saturating_sub(now_ms).max(0)).min()
     }
 
-    /// The first in line of each host to which something may go now, with whether that host lets us
-    /// wait.
+    /// The first in line of each host to which something may go now, with whether that host is
+    /// slow.
     fn ready(&self) -> impl Iterator<Item = (&String, &Turn, bool)> {
         let has_sender = self.under_way < SENDERS_MAX;
         let has_slow_sender = self.slow_under_way < SLOW_SENDERS_MAX;
@@ -189,7 +191,7 @@ impl Schedule {
         hosts.filter_map(|(origin, host)| Some((origin, host.line.first()?, host.is_slow)))
     }
 
-    /// A host for which nothing waits is forgotten.
+    /// Forgets a host for which nothing waits.
     fn tidy(&mut self, origin: &str) {
         if self.hosts.get(origin).is_some_and(|host| host.line.is_empty() && !host.is_busy) {
             self.hosts.remove(origin);

@@ -1,4 +1,6 @@
-//! Where callbacks go, whose turn it is, and when it is over, row by row.
+//! Tests of where callbacks go, whose turn it is, and when it is over, row by row. Must not send
+//! anything: what a receiver sees is tested with the whole daemon. No test waits: the time is an
+//! argument, so a day of pauses is a few additions.
 
 use super::*;
 
@@ -79,7 +81,7 @@ fn id(name: impl std::fmt::Display) -> DispatchId {
     DispatchId::parse(&format!("dispatch-{name}")).expect("an id")
 }
 
-/// Everything that may go now, in order.
+/// Starts everything that may go now, and says in which order.
 fn started(schedule: &mut Schedule, now_ms: i64) -> Vec<String> {
     let mut started = Vec::new();
     while let Some(next) = schedule.next(now_ms) {
@@ -140,7 +142,7 @@ fn hosts_that_let_us_wait_leave_senders_for_those_that_answer() {
     for name in &first {
         schedule.ended(&id(name), 30_000, Some(30_000));
     }
-    // Those that nobody has tried go first.
+    // Callbacks that nobody has tried go first.
     let second = started(&mut schedule, 30_000);
     assert_eq!(second.len(), SENDERS_MAX);
     assert!(second.iter().all(|name| !first.contains(name)), "{second:?}");
@@ -152,14 +154,14 @@ fn hosts_that_let_us_wait_leave_senders_for_those_that_answer() {
         }
         started(&mut schedule, 60_000);
     }
-    // All are known to be silent now: half of the senders is free for whoever comes.
+    // All are known to be slow now: half of the senders is free for whoever comes.
     assert_eq!(
         (schedule.under_way(), schedule.slow_under_way),
         (SLOW_SENDERS_MAX, SLOW_SENDERS_MAX)
     );
     schedule.put(id("healthy"), "healthy".into(), 200, 60_000);
     assert_eq!(started(&mut schedule, 60_000), ["healthy"]);
-    // One that answers again is like any other.
+    // A host that answers again is like any other.
     let silent = (0..100).map(id).find(|id| schedule.is_under_way(id)).expect("one under way");
     schedule.ended(&silent, 10, Some(60_000));
     assert_eq!(schedule.slow_under_way, SLOW_SENDERS_MAX - 1);

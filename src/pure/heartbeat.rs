@@ -54,12 +54,12 @@ pub struct Heartbeat {
     pub version: Option<String>,
 }
 
-/// What the daemon is about.
+/// What the daemon is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DaemonState {
     Run,
-    /// It begins nothing new and ends with its last session.
+    /// The daemon begins nothing new and ends with its last session.
     Drain,
     Stopped,
 }
@@ -102,7 +102,7 @@ pub struct HeartbeatHold {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_dir: Option<String>,
     pub reason: String,
-    /// In RFC 3339.
+    /// When it ends, in RFC 3339.
     pub until: String,
     /// How many dispatches wait for it.
     pub waiting: usize,
@@ -116,7 +116,7 @@ pub struct HeartbeatParked {
 }
 
 impl Heartbeat {
-    /// `None`: this is no heartbeat. Of two fields of one name the last counts.
+    /// `None`: this is no heartbeat. If two fields have one name, the last counts.
     pub fn read(bytes: &[u8]) -> Option<Heartbeat> {
         let fields: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
         serde_json::from_value(Value::Object(fields)).ok()
@@ -127,7 +127,7 @@ impl Heartbeat {
         parse_rfc3339(&self.ts)
     }
 
-    /// The same, cut to what somebody reads.
+    /// The same heartbeat, cut to what somebody reads.
     pub fn bounded(mut self) -> Heartbeat {
         self.parked.truncate(PARKED_MAX);
         let parked = self.parked.iter_mut().map(|parked| &mut parked.reason);
@@ -146,7 +146,7 @@ impl Heartbeat {
     }
 }
 
-/// A text that was cut says so at its end.
+/// Cuts a text. One that was cut says so at its end.
 fn cut(text: &mut String, chars_max: usize) {
     if text.chars().nth(chars_max).is_some() {
         let kept = text.char_indices().nth(chars_max - 1).map_or(0, |(at, _)| at);

@@ -1,5 +1,6 @@
-//! Layer 1, pure: every decision, as functions of values. No file, process, thread, clock or
-//! environment in here; a decision that would need one takes the fact as an argument instead.
+//! Layer 1, pure: every decision, as functions of values. Nothing in here may touch a file,
+//! process, thread, clock or environment; a decision that would need one takes the fact as an
+//! argument.
 //!
 //! A dispatch is parsed in `dispatch`, waits in `schedule`, goes through its attempts in `attempt`,
 //! each with one `agent`, and ends as a `report`; `callback` decides when its receiver is told.

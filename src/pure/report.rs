@@ -39,15 +39,15 @@ pub enum ErrorType {
     InvalidDispatch,
     UnsupportedAgent,
     SpawnFailed,
-    /// No output and no use of the processor for `stall_timeout_seconds`.
+    /// There was no output and no use of the processor for `stall_timeout_seconds`.
     Stalled,
-    /// No event by `start_timeout_seconds`.
+    /// There was no event by `start_timeout_seconds`.
     StartTimeout,
-    /// More on stdout than `stdout_max_mb`.
+    /// There was more on stdout than `stdout_max_mb`.
     OutputLimit,
     /// The project's acceptance command did not pass.
     VerifyFailed,
-    /// It waited longer than `queue_timeout_seconds`, and never ran.
+    /// The dispatch waited longer than `queue_timeout_seconds`, and never ran.
     QueueTimeout,
 }
 
@@ -115,10 +115,10 @@ pub struct GitFacts {
     pub commits: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dirty_files: Option<u64>,
-    /// Files that had uncommitted changes before the session, at least.
+    /// At least this many files had uncommitted changes before the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dirty_before: Option<u64>,
-    /// How many of those are in its commits.
+    /// How many of those are in the session's commits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dirty_committed: Option<u64>,
 }
@@ -183,10 +183,10 @@ pub struct Report {
     pub result: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_turns: Option<u64>,
-    /// Of all attempts.
+    /// The cost of all attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_cost_usd: Option<f64>,
-    /// Tokens of all attempts, cached ones included; also of sessions that were cut off.
+    /// Tokens of all attempts, including cached ones and those of sessions that were cut off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

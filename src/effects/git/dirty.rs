@@ -1,10 +1,10 @@
-//! What was uncommitted before a session, found out after it: nothing may stand in the way of a
-//! start.
+//! Finds out which files were uncommitted before a session. It looks only after the session,
+//! because nothing may stand in the way of a start.
 //!
-//! A file that git lists as changed now, or that the session committed, and whose times of change
-//! are both from before the session, was changed before it: a session can set a file's time of
-//! modification, but not that of its last change of state. What it changed again itself is not
-//! counted, so that the number says "at least". Nothing is opened.
+//! A file was changed before the session if git lists it as changed now, or the session committed
+//! it, and both of its times of change are from before the session: a session can set a file's time
+//! of modification, but not that of its last change of state. A file that the session changed again
+//! is not counted, so that the number says "at least". No file is opened.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -14,33 +14,32 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Files that are looked at.
+/// At most this many files are looked at.
 const LOOKS_MAX: usize = 10_000;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct DirtyFiles {
-    /// All of them.
+    /// How many files were dirty before the session.
     pub before: u64,
-    /// Those that are in the session's commits.
+    /// How many of those are in the session's commits.
     pub committed: u64,
 }
 
-/// What git answered.
+/// What git printed.
 pub(super) struct Answers<'a> {
-    /// Of `status --porcelain=v1 --no-renames -z`.
+    /// The output of `status --porcelain=v1 --no-renames -z`.
     pub status: &'a [u8],
-    /// What the commits of the session changed, as `diff-tree --name-status -z` has it.
+    /// What the session's commits changed, as `diff-tree --name-status -z` prints it.
     pub committed: &'a [u8],
 }
 
-/// Looks at the files below `root`. `since_ms`: what has changed since then may be the session's
-/// work.
+/// Looks at the files below `root`. What has changed since `since_ms` may be the session's work.
 pub(super) fn look(root: &Path, answers: &Answers, since_ms: i64, timeout: Duration) -> DirtyFiles {
     let mut looker = Looker { root, since_ms, left: LOOKS_MAX, until: Instant::now() + timeout };
     let listed = entries(answers.status);
     let committed = committed(answers.committed);
     let all = listed.iter().chain(&committed);
-    // Files that a session took out of the index, or no longer ignores, were there and not dirty.
+    // A file that a session took out of the index, or no longer ignores, was there and not dirty.
     let is_rule = |path: &[u8]| path == b".gitignore" || path.ends_with(b"/.gitignore");
     let rules: Vec<&[u8]> = all.map(|entry| entry.path).filter(|path| is_rule(path)).collect();
     let rules_changed = rules.into_iter().any(|path| !looker.is_old(&looker.path(path)));
@@ -67,7 +66,8 @@ pub(super) fn look(root: &Path, answers: &Answers, since_ms: i64, timeout: Durat
 }
 
 struct Entry<'a> {
-    /// In the index, in the working tree; of a commit twice the same.
+    /// The state in the index, then that in the working tree. For a commit both are the same
+    /// letter.
     code: [u8; 2],
     path: &'a [u8],
 }
@@ -86,7 +86,7 @@ impl Entry<'_> {
     }
 }
 
-/// `XY path\0…`
+/// Splits `XY path\0…`.
 fn entries(status: &[u8]) -> Vec<Entry<'_>> {
     let entry = |line: &'_ [u8]| Some((*line.first_chunk::<2>()?, line.len()));
     let lines = status.split(|byte| *byte == 0);
@@ -98,7 +98,7 @@ fn entries(status: &[u8]) -> Vec<Entry<'_>> {
         .collect()
 }
 
-/// `X\0path\0…`
+/// Splits `X\0path\0…`.
 fn committed(changes: &[u8]) -> Vec<Entry<'_>> {
     let mut words = changes.split(|byte| *byte == 0);
     let mut entries = Vec::new();
@@ -128,13 +128,13 @@ impl Looker<'_> {
         let Some(meta) = self.metadata(&path) else { return false };
         match (meta.is_dir(), entry.is_untracked()) {
             (true, true) => self.has_old_file(&path),
-            // A submodule: what changed in it has times of its own.
+            // This is a submodule: what changed in it has times of its own.
             (true, false) => false,
             (false, _) => self.is_before(&meta),
         }
     }
 
-    /// A folder changes when something in it is removed.
+    /// Whether the file was gone already. A folder changes when something in it is removed.
     fn was_gone(&mut self, path: &Path) -> bool {
         if self.metadata(path).is_some() {
             return false;
@@ -169,7 +169,7 @@ impl Looker<'_> {
         self.metadata(path).is_some_and(|meta| self.is_before(&meta))
     }
 
-    /// `None` also when it has looked for long enough.
+    /// `None` is also given once the limit on looks or on time is reached.
     fn metadata(&mut self, path: &Path) -> Option<Metadata> {
         if self.left == 0 || Instant::now() > self.until {
             self.left = 0;

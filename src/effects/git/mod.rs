@@ -1,7 +1,9 @@
-//! What git knows of a project: before a session from its files alone, after it with git itself.
+//! Reads what git knows of a project: before a session from the repository's files alone, after it
+//! with git itself.
 //!
-//! A repository's own configuration can name programs to run (file-system monitor, hooks); git is
-//! called with those off, without optional locks and with a time limit, and only after the session.
+//! A repository's own configuration can name programs to run (file-system monitor, hooks). Git is
+//! therefore called with those off, without optional locks and with a time limit, and only after
+//! the session.
 
 use std::fs;
 use std::io::{Read, Seek};
@@ -21,19 +23,19 @@ mod dirty;
 
 /// HEAD, refs and packed refs are read up to this size, in bytes.
 const REF_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Most fit into this, in bytes.
+/// Most of them fit into this many bytes.
 const REF_BYTES_USUAL: usize = 512;
 /// A symbolic ref that points further than this is a loop.
 const SYMREF_DEPTH_MAX: usize = 5;
 
-/// Branch and commit, without a process. `None`: no repository.
+/// Reads branch and commit without starting a process. `None`: there is no repository.
 pub fn before(dir: &Path) -> Option<GitFacts> {
     let (branch, head) = read_head(&WorkTree::of(dir)?)?;
     Some(GitFacts { branch, head_before: head, ..GitFacts::default() })
 }
 
 /// Completes what [`before`] saw. A git process costs more than all else that a short session costs
-/// us, so the working tree is left alone (and `dirty_files` unknown) if `may_have_changed` is false
+/// us. So the working tree is left alone (and `dirty_files` unknown) if `may_have_changed` is false
 /// and nothing near its root is newer than `since_ms`.
 pub fn after(
     processes: &Processes,
@@ -70,7 +72,7 @@ pub fn after(
     })
 }
 
-/// From the commit before the session to the one after it.
+/// The commits from the one before the session to the one after it.
 struct Range<'a> {
     before: &'a GitFacts,
     after: Option<&'a str>,
@@ -78,7 +80,7 @@ struct Range<'a> {
 
 struct Steps {
     commits: Option<u64>,
-    /// What was there before is not part of what is there now.
+    /// What was there before is no longer part of the history.
     is_rewritten: bool,
 }
 
@@ -92,7 +94,7 @@ impl Range<'_> {
         let counted = match (self.before.head_before.as_deref(), self.after) {
             (Some(before), Some(after)) if before == after => Some((0, 0)),
             (Some(before), Some(after)) => count(&format!("{before}...{after}")),
-            // The first commits of a new repository.
+            // These are the first commits of a new repository.
             (None, Some(after)) if self.before.branch.is_some() => count(after),
             (None, None) => return Steps { commits: None, is_rewritten: false },
             _ => None,
@@ -103,7 +105,7 @@ impl Range<'_> {
         }
     }
 
-    /// What the new commits changed, in all: `X\0path\0…`.
+    /// All that the new commits changed, as `X\0path\0…`.
     fn changes(&self, git: &impl Fn(&[&str]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
         let Some(after) = self.after else { return Some(Vec::new()) };
         match self.before.head_before.as_deref() {
@@ -134,25 +136,25 @@ pub fn index_is_locked(dir: &Path) -> bool {
 
 /// How closely [`after`] looks.
 pub struct GitProbe {
-    /// Something may be different now.
+    /// The project may be different now.
     pub may_have_changed: bool,
-    /// The session used tools: then it matters what it found there.
+    /// The session used tools, so it matters what it found in the project.
     pub used_tools: bool,
-    /// Since its start.
+    /// The wall clock was set since the session started.
     pub clock_was_set: bool,
-    /// When it started, in milliseconds since 1970.
+    /// When the session started, in milliseconds since 1970.
     pub since_ms: i64,
-    /// For each call of git.
+    /// The time limit for each call of git.
     pub timeout: Duration,
 }
 
-/// Entries of a tree's root that are looked at.
+/// At most this many entries of a tree's root are looked at.
 const ROOT_ENTRIES_MAX: usize = 200;
-/// Time stamps of files are taken from a clock that ticks this coarsely, in milliseconds.
+/// Time stamps of files come from a clock that ticks this coarsely, in milliseconds.
 const STAMP_SLACK_MS: i64 = 20;
 
-/// Whether the index, the root or anything directly in it has a time stamp of the session. A sure
-/// sign if it says yes.
+/// Whether the index, the root or anything directly in it has a time stamp from the session. Only a
+/// yes is certain.
 fn looks_touched(tree: &WorkTree, since_ms: i64) -> bool {
     let touched = |meta: std::io::Result<fs::Metadata>| {
         meta.is_ok_and(|m| {
@@ -207,17 +209,17 @@ fn line(bytes: &[u8]) -> Option<String> {
     (!line.is_empty()).then(|| line.to_string())
 }
 
-/// `(branch, commit)` as the files of `.git` have it; a detached HEAD has no branch, a new
+/// Reads `(branch, commit)` from the files of `.git`. A detached HEAD has no branch, a new
 /// repository no commit.
 fn read_head(tree: &WorkTree) -> Option<(Option<String>, Option<String>)> {
     let git_dir = git_dir(tree)?;
-    // Only what a `.git` file points to shares refs with another.
+    // Only a git directory that a `.git` file points to shares refs with another one.
     let is_main = git_dir == tree.dot_git;
     let common = if is_main { git_dir.clone() } else { common_dir(&git_dir) };
     let head = read_line(&git_dir.join("HEAD"))?;
     let Some(target) = head.strip_prefix("ref: ") else { return Some((None, commit_id(&head))) };
     let branch = target.strip_prefix("refs/heads/").map(str::to_string);
-    // With reftable HEAD is a stub; only git can read the rest.
+    // With reftable the file HEAD is a stub, and only git can read the rest.
     if branch.as_deref() == Some(".invalid") {
         return Some((None, None));
     }
@@ -279,7 +281,7 @@ fn read_capped(path: &Path) -> Option<String> {
     let mut piece = [0; REF_BYTES_USUAL];
     let length = (&file).read(&mut piece).ok()?;
     let mut bytes = piece[..length].to_vec();
-    // What else there is to read may never end.
+    // Only a plain file is read on: anything else may never end.
     if length == REF_BYTES_USUAL && file.metadata().ok()?.is_file() {
         file.take(REF_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     }

@@ -1,9 +1,9 @@
 //! The only module that knows HTTP: one POST, with every limit set, and a plain answer.
 //!
-//! Nothing of the library's defaults is right for us: it has no timeout, turns a redirected POST
-//! into a GET that succeeds, takes error statuses its own way, and hands everything, even what is
-//! meant for this machine, to a proxy that it finds in the environment. Only 2xx means that the
-//! report arrived.
+//! The library's defaults are wrong for us. It has no timeout, turns a redirected POST into a GET
+//! that succeeds, treats error statuses in its own way, and hands everything, even what is meant
+//! for this machine, to a proxy that it finds in the environment. Only 2xx means that the report
+//! arrived.
 
 use std::fs;
 use std::io;
@@ -21,19 +21,19 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
 pub struct Sender {
-    /// Replaced when the settings are.
+    /// The agent is replaced when the settings are.
     agent: RwLock<Agent>,
 }
 
 /// Why there was no answer.
 pub struct Failure {
     pub why: String,
-    /// No other try can do better.
+    /// No later try can do better.
     pub is_final: bool,
 }
 
 impl Sender {
-    /// `ca_file` (PEM) takes the place of the built-in authorities: for a company's own.
+    /// `ca_file` (PEM) takes the place of the built-in authorities, for a company that has its own.
     pub fn new(ca_file: Option<&Path>) -> Result<Sender> {
         let roots = ca_file.map_or(Ok(RootCerts::WebPki), read_authorities)?;
         let config = Agent::config_builder()
@@ -46,14 +46,14 @@ impl Sender {
         Ok(Sender { agent: RwLock::new(config.into()) })
     }
 
-    /// From the next try on it does as the other one.
+    /// Takes over the settings of `other` from the next try on.
     pub fn become_as(&self, other: Sender) {
         let agent = other.agent.into_inner().unwrap_or_else(PoisonError::into_inner);
         *self.agent.write().unwrap_or_else(PoisonError::into_inner) = agent;
     }
 
-    /// The answer's status, or why there was none. `timeout` bounds the whole try, from the name's
-    /// resolution to the answer's end.
+    /// Returns the answer's status, or why there was none. `timeout` bounds the whole try, from the
+    /// name's resolution to the answer's end.
     pub fn post(
         &self,
         url: &str,
@@ -102,7 +102,7 @@ fn read_authorities(path: &Path) -> Result<RootCerts> {
 mod tests {
     use super::*;
 
-    /// A port of this machine where nobody listens.
+    /// Sends to a port of this machine where nobody listens.
     fn post(url: &str) -> std::result::Result<u16, Failure> {
         let sender = Sender::new(None).expect("a sender");
         sender.post(url, "key", "{}", Duration::from_secs(5))

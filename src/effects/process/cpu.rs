@@ -1,7 +1,7 @@
 //! How much a session's processes work: the sum of their processor time, and which they are.
 //!
-//! It looks at every process of the machine, since an agent's tools lead groups of their own. So it
-//! is asked seldom, and only for a session that has been silent for a while.
+//! The sum takes a look at every process of the machine, since an agent's tools lead groups of
+//! their own. So it is taken seldom, and only for a session that has been silent for a while.
 
 use super::sweep::{Mark, belongs, is_of_group};
 use super::{Processes, procfs};
@@ -25,7 +25,7 @@ impl Processes {
     }
 }
 
-/// One number for one process; their sum is one for a set of them.
+/// A number for one process. The sum of these numbers stands for a set of processes.
 fn identity(pid: i32, start_time: u64) -> u64 {
     const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
     (start_time.wrapping_mul(SPREAD) ^ pid as u64).wrapping_mul(SPREAD)

@@ -1,5 +1,6 @@
-//! Short programs that we need an answer from (git): a time limit, no shell, and no pipe that could
-//! fill up.
+//! Runs short programs that we need an answer from, such as git: with a time limit, without a
+//! shell, and without a pipe that could fill up. Must not start an agent: a session has its own
+//! rules, in `session`.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -26,7 +27,7 @@ pub struct Helper<'a> {
 }
 
 impl Processes {
-    /// True: it ran and exited with 0. At the time limit its whole group is killed.
+    /// True: the program ran and exited with 0. At the time limit its whole group is killed.
     pub fn run(&self, helper: Helper) -> io::Result<bool> {
         let mut command = Command::new(helper.program);
         command
@@ -63,8 +64,8 @@ pub fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
-/// Looks a program up as a shell would, then in `more` places. Absolute, so that a later change of
-/// directory is nothing.
+/// Looks a program up as a shell would, then in `more` places. The path is absolute, so that a
+/// later change of directory does not matter.
 pub fn find_program(name: &str, path: Option<&OsStr>, more: &[PathBuf]) -> Option<PathBuf> {
     if name.contains('/') {
         return std::path::absolute(name).ok().filter(|path| is_executable(path));

@@ -42,18 +42,18 @@ pub struct Processes {
     /// the child that had it is reaped but not forgotten yet, and the kernel has given it to the
     /// next one.
     ours: Mutex<Vec<i32>>,
-    /// Read-locked from before a fork until the child is in `ours`: under the write lock every
-    /// stranger is one.
+    /// Read-locked from before a fork until the child is in `ours`. So whoever has the write lock
+    /// knows that a child missing from `ours` is a stranger.
     forking: RwLock<()>,
     /// Variables of our environment that no session inherits.
     withheld: Vec<OsString>,
-    /// Our own binary, where sessions start through its hidden verb.
+    /// Our own binary, if sessions start through its hidden verb.
     through: Option<PathBuf>,
 }
 
 impl Processes {
-    /// Once for the process, before any thread of ours spawns something. `inherits`: whether a
-    /// session gets a variable of our environment.
+    /// Called once for the process, before any thread of ours spawns something. `inherits` says
+    /// whether a session gets a variable of our environment.
     pub fn new(inherits: impl Fn(&str) -> bool) -> Processes {
         Processes {
             since: Instant::now(),
@@ -76,7 +76,7 @@ impl Processes {
         Ok(child)
     }
 
-    /// The child was reaped: its pid may belong to anybody from now on.
+    /// Forgets a child that was reaped: its pid may belong to anybody from now on.
     fn forget(&self, pid: i32) {
         let mut ours = self.ours();
         if let Some(at) = ours.iter().position(|&child| child == pid) {
@@ -100,7 +100,7 @@ impl Processes {
             children.retain(|pid| !ours.contains(pid));
             Some(children)
         };
-        // Most looks find none, and then nobody need wait for a fork under way.
+        // Most looks find no stranger, and then nobody need wait for a fork under way.
         if unknown()?.is_empty() {
             return Some(Strangers { any_reaped: false, alive: Vec::new() });
         }
@@ -119,8 +119,8 @@ impl Processes {
 
 struct Strangers {
     alive: Vec<i32>,
-    /// The list can lack an entry while others leave it (proc(5)), and a dead parent's children may
-    /// just be coming.
+    /// Some stranger was reaped, so `alive` may not be complete: the list can lack an entry while
+    /// others leave it (proc(5)), and a dead parent's children may just be coming.
     any_reaped: bool,
 }
 
@@ -135,7 +135,7 @@ fn become_subreaper() -> bool {
     false
 }
 
-/// True if it was dead and is reaped now (or gone already).
+/// Reaps a child that is dead. True: it is reaped now, or was gone already.
 fn reap(pid: i32) -> bool {
     let Some(pid) = Pid::from_raw(pid) else { return true };
     !matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None))

@@ -10,9 +10,9 @@ pub(super) struct Stat {
     pub parent: i32,
     pub group: i32,
     pub session: i32,
-    /// Used by the process and by those of its children that it waited for, in clock ticks.
+    /// Processor time of the process and of those children that it waited for, in clock ticks.
     pub cpu_ticks: u64,
-    /// In clock ticks since boot.
+    /// When the process started, in clock ticks since boot.
     pub start_time: u64,
 }
 
@@ -22,7 +22,8 @@ impl Stat {
     }
 }
 
-/// `812 (name with ) in it) S 1 812 … start_time …`: fields are counted from the last parenthesis.
+/// Reads `812 (name with ) in it) S 1 812 … start_time …`, counting fields from the last
+/// parenthesis.
 #[cfg(any(target_os = "linux", test))]
 fn parse_stat(text: &str) -> Option<Stat> {
     let (head, tail) = text.rsplit_once(')')?;
@@ -68,29 +69,30 @@ mod linux {
     }
 
     /// Whether the environment that the process was started with has all of `variables`
-    /// (`NAME=value`). In the middle of an exec it reads as empty (for up to 2 ms, seen), and of a
-    /// dying process not at all (100 ms for a large one); only then is it not known.
+    /// (`NAME=value`). `None`: it is not known, either because the process is in the middle of an
+    /// exec, when the environment reads as empty (for up to 2 ms, seen), or because the process is
+    /// dying, when it cannot be read at all (100 ms for a large one).
     pub fn has_variables(pid: i32, variables: &[String]) -> Option<bool> {
         let environ = match fs::read(format!("/proc/{pid}/environ")) {
-            // Another user's.
+            // This is another user's process.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Some(false),
             read => read.unwrap_or_default(),
         };
         let has =
             |wanted: &String| environ.split(|b| *b == 0).any(|entry| entry == wanted.as_bytes());
-        // No mark is nobody's.
+        // An empty mark matches no process.
         let has_all = !variables.is_empty() && variables.iter().all(has);
         (!environ.is_empty()).then_some(has_all)
     }
 
-    /// Whether its environment is not ours to read.
+    /// Whether we may not read the process's environment.
     pub fn is_hidden(pid: i32) -> bool {
         let read = File::open(format!("/proc/{pid}/environ"));
         read.is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied)
     }
 
-    /// The value of a variable in the environment that the process was started with; the outer
-    /// `None`: not known just now.
+    /// The value of a variable in the environment that the process was started with. The outer
+    /// `None`: it is not known just now.
     pub fn variable(pid: i32, name: &str) -> Option<Option<String>> {
         let environ =
             fs::read(format!("/proc/{pid}/environ")).ok().filter(|all| !all.is_empty())?;
@@ -109,14 +111,14 @@ mod linux {
         entries.flatten().any(|entry| fs::metadata(entry.path()).is_ok_and(same))
     }
 
-    /// Whether it still runs this very program: a fork of ours that has not reached its exec.
+    /// Whether the process still runs this very program, and so is a fork of ours before its exec.
     pub fn is_copy_of_us(pid: i32) -> bool {
         let program = |who: &str| fs::read_link(format!("/proc/{who}/exe")).ok();
         program(&pid.to_string()).is_some_and(|theirs| Some(theirs) == program("self"))
     }
 
     /// Children of our main thread. The kernel gives an orphan to the first living thread of its
-    /// reaper, and the main thread lives as long as we do. `None`: it does not list them
+    /// reaper, and the main thread lives as long as we do. `None`: the kernel does not list them
     /// (CONFIG_PROC_CHILDREN).
     pub fn main_thread_children() -> Option<Vec<i32>> {
         static LIST: OnceLock<Option<File>> = OnceLock::new();
@@ -179,7 +181,7 @@ mod tests {
     fn a_copy_of_us_is_told_from_another_program() {
         assert!(is_copy_of_us(std::process::id() as i32));
         let mut other = std::process::Command::new("sleep").arg("7777").spawn().expect("sleep");
-        // Its exec is over when spawn returns.
+        // The child's exec is over when spawn returns.
         let told = is_copy_of_us(other.id() as i32);
         other.kill().and_then(|()| other.wait()).expect("end it");
         assert!(!told && !is_copy_of_us(-1));

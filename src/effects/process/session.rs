@@ -1,8 +1,9 @@
-//! The agent's own process: started by us, or found running at start and adopted.
+//! The agent's own process, which we started, or found running at start and adopted.
 //!
-//! Its outputs are files, so that it outlives us and nobody has to drain it. It leads a process
-//! group of its own, and where we have a terminal a login session too ([`super::verb`]). All
-//! signals come from the one thread that owns this value; others ask that thread.
+//! Its outputs are files, so that the agent outlives us and nobody has to drain them. The agent
+//! leads a process group of its own, and where we have a terminal a login session too
+//! ([`super::verb`]). All signals must come from the one thread that owns this value; others ask
+//! that thread.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,17 +23,17 @@ use crate::effects::failpoint::{self, Effect};
 use crate::pure::attempt::outcome::Exit;
 use crate::pure::attempt::record::ChildRecord;
 
-/// How often a process is looked at that is not our child, where the kernel cannot tell us of its
+/// How often we look at a process that is not our child, where the kernel cannot tell us of its
 /// end.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// After SIGKILL only a process in uninterruptible sleep lives on; it is waited for this long.
+/// After SIGKILL only a process in uninterruptible sleep lives on. We wait this long for it.
 const KILLED_WAIT_MAX: Duration = Duration::from_secs(60);
 
 pub struct Spawn<'a> {
     pub program: &'a Path,
     pub arguments: Vec<OsString>,
     pub directory: &'a Path,
-    /// Set on top of what is inherited ([`Processes::new`]).
+    /// Variables that are set on top of the inherited ones ([`Processes::new`]).
     pub variables: Vec<(&'static str, OsString)>,
     pub stdin: File,
     pub stdout: File,
@@ -87,7 +88,7 @@ impl<'p> Session<'p> {
     /// Takes up a session that another daemon started, if its agent is still that very process.
     pub fn adopt(processes: &'p Processes, record: &ChildRecord) -> Option<Session<'p>> {
         let pidfd = open_pidfd(record.pid);
-        // Looked at after the descriptor was opened: from here on it cannot be another process.
+        // The look comes after the descriptor is open: from here on it cannot be another process.
         is_alive(record).then_some(Session {
             processes,
             leader: Leader::Adopted(pidfd),
@@ -134,7 +135,7 @@ impl<'p> Session<'p> {
     /// to the end.
     pub fn stop(&mut self, grace: Duration) -> Option<Exit> {
         self.signal(Signal::TERM);
-        // A stopped process must run again to see it.
+        // A stopped process must run again to see the signal.
         self.signal(Signal::CONT);
         if let Some(exit) = self.wait(grace) {
             return exit;
@@ -159,14 +160,14 @@ impl<'p> Session<'p> {
             return;
         }
         self.signal_group(signal);
-        // An agent that has left its group is not reached by that; one that is in it must not see
-        // two.
+        // The group's signal does not reach an agent that has left its group, and an agent that is
+        // in it must not see two.
         if let Some(pid) = Pid::from_raw(self.pid)
             && getpgid(Some(pid)).is_ok_and(|group| group != pid)
         {
             let _ = match &self.leader {
                 Leader::Adopted(Some(pidfd)) => signal_pidfd(pidfd, signal),
-                // Not reaped, or just seen alive.
+                // The process is not reaped, or was just seen alive.
                 _ => kill_process(pid, signal),
             };
         }
@@ -190,8 +191,8 @@ fn exit_of(status: ExitStatus) -> Exit {
     Exit { code: status.code(), signal: status.signal() }
 }
 
-/// Whether the recorded process lives. Without start times (no /proc) a process of that number must
-/// do.
+/// Whether the recorded process lives. Where there are no start times (no /proc), any process of
+/// that number has to do.
 pub(super) fn is_alive(record: &ChildRecord) -> bool {
     match (procfs::stat(record.pid), record.start_time) {
         (Some(stat), Some(start_time)) => stat.start_time == start_time && !stat.is_dead(),
@@ -201,7 +202,7 @@ pub(super) fn is_alive(record: &ChildRecord) -> bool {
     }
 }
 
-/// True once it has ended, false after `slice`.
+/// Waits for a process that is not our child. True once it has ended, false after `slice`.
 fn wait_stranger(pidfd: Option<&OwnedFd>, slice: Duration, is_alive: &dyn Fn() -> bool) -> bool {
     if let Some(pidfd) = pidfd {
         return wait_pidfd(pidfd, slice);

@@ -1,7 +1,8 @@
-//! What a session left running: found by its run token or by who still holds its stdout, and ended.
+//! Finds what a session left running, by its run token or by who still holds its stdout, and ends
+//! it.
 //!
 //! A kill of the agent's group misses its tools, which lead sessions of their own; so every end of
-//! a session, a clean one too, is followed by a sweep. Each signal goes through a pidfd that is
+//! a session, even a clean one, is followed by a sweep. Each signal goes through a pidfd that is
 //! opened first and checked after, so that a pid which was reused in between is never hit.
 
 use std::collections::{BTreeMap, HashSet};
@@ -18,35 +19,36 @@ use crate::pure::agent::environment::LEADER;
 use crate::pure::attempt::record::ChildRecord;
 use crate::pure::report::Leftover;
 
-/// How long a held stdout lock may be a fork of ours that has not reached its exec and so holds a
-/// copy of everything.
+/// For this long the holder of a stdout lock may be a fork of ours that has not reached its exec,
+/// and so holds a copy of everything.
 const FORK_TO_EXEC_MAX: Duration = Duration::from_millis(50);
 /// How long an orphan may stay without an environment (in the middle of its exec, or dying) before
 /// it is taken for one that has none.
 const SETTLE_MAX: Duration = Duration::from_millis(200);
-/// How long after our own start an agent of the daemon before us may still be on its way to its
-/// exec: as long as that, one that cannot be seen is waited for while something holds its stdout.
+/// For this long after our own start, an agent of the daemon before us may still be on its way to
+/// its exec. Until then we wait for an agent that we cannot see while something holds its stdout.
 const EXEC_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// After SIGKILL: what is still there then is reported as not ended.
+/// How long we wait after SIGKILL. What is still there then is reported as not ended.
 const KILLED_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A start time is in hundredths of a second, and our own note of it was taken a moment earlier or
 /// later.
 const START_SLACK_TICKS: u64 = 2;
-/// Leftovers in a report; the rest is only counted.
+/// At most this many leftovers stand in a report; the rest is only counted.
 const LEFTOVERS_MAX: usize = 50;
 
 /// How a session's processes are told from all others.
 #[derive(Clone, Debug)]
 pub struct Mark {
-    /// `NAME=VALUE`, each of which it has in its environment.
+    /// The `NAME=VALUE` entries that each of its processes has in its environment.
     pub variables: Vec<String>,
-    /// What the session was given as its stdout. `None`: that is gone.
+    /// What the session was given as its stdout. `None`: that file is gone.
     pub stdout: Option<Arc<File>>,
     /// The agent, which leads its process group, if it is known.
     pub group: Option<ChildRecord>,
     pub started_ticks: u64,
-    /// We started it ourselves and it has no launcher: every orphan of it became our child.
+    /// We started the session ourselves and without a launcher, so every orphan of it became our
+    /// child.
     pub is_below_us: bool,
 }
 
@@ -61,7 +63,7 @@ struct SweepLook {
     found: Vec<FoundProcess>,
     /// Nobody holds the session's stdout.
     unlocked: bool,
-    /// An orphan of ours cannot be told yet whose it is, or some have just gone.
+    /// We cannot tell yet whose an orphan of ours is, or some orphans have just gone.
     unsettled: bool,
 }
 
@@ -81,8 +83,8 @@ impl Processes {
         !Stdout::of(mark).is_unlocked() || !self.scan(mark, false).is_empty()
     }
 
-    /// The agent, if nobody wrote its pid down. A fork that has not reached its exec is waited for;
-    /// as long as it may come, stdout is locked.
+    /// Finds the agent if nobody wrote its pid down. A fork that has not reached its exec is waited
+    /// for: stdout is locked as long as one may come.
     pub fn find_leader(&self, mark: &Mark) -> Option<ChildRecord> {
         let stdout = Stdout::of(mark);
         loop {
@@ -98,8 +100,8 @@ impl Processes {
         }
     }
 
-    /// What the processes of this machine that we may look at have in their environment under that
-    /// name.
+    /// The values of a variable in the environments of all processes of this machine that we may
+    /// look at.
     pub fn values_of(&self, variable: &str) -> HashSet<String> {
         let value = |pid| procfs::variable(pid, variable).flatten();
         procfs::all_pids().into_iter().filter_map(value).collect()
@@ -110,8 +112,8 @@ impl Processes {
     }
 
     /// Whether the recorded process is of the session, and not one that a session wrote down in its
-    /// place. That it leads its group is not asked: an agent may leave that. Without /proc nobody
-    /// can tell, and the record must do.
+    /// place. It need not lead its group, since an agent may leave that. Without /proc nobody can
+    /// tell, and the record has to do.
     pub fn is_of_session(&self, record: &ChildRecord, mark: &Mark) -> bool {
         if !cfg!(target_os = "linux") {
             return self.is_alive(record);
@@ -120,8 +122,8 @@ impl Processes {
         while self.is_alive(record) {
             match procfs::has_variables(record.pid, &mark.variables) {
                 Some(true) => return true,
-                // Another user's, behind a launcher such as sudo: then it must hold the session's
-                // output.
+                // The process is another user's, behind a launcher such as sudo. Then it must hold
+                // the session's output.
                 Some(false) => {
                     let is_hidden = procfs::is_hidden(record.pid);
                     return is_hidden && !Stdout::of(mark).is_unlocked();
@@ -166,9 +168,9 @@ impl Processes {
         seen.result(false)
     }
 
-    /// What is there now. The short way looks only at the orphans that the kernel gave us; once
-    /// anything was found it does not do: a dying process loses its environment some time before it
-    /// hands its children on.
+    /// What is there now. The short way looks only at the orphans that the kernel gave us. Once
+    /// anything was found it is not enough: a dying process loses its environment some time before
+    /// it hands its children on.
     fn look(&self, mark: &Mark, stdout: &Stdout, may_be_short: bool) -> SweepLook {
         let strangers = self.strangers();
         let unlocked = stdout.is_unlocked();
@@ -210,19 +212,20 @@ pub(super) fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bo
             && !is_fork_of_ours(pid, stat)
 }
 
-/// Whether a process is in the agent's group, and that is still the agent's: once the last one of
-/// it is gone, the kernel may give its number to another, while the sweep still looks for what is
-/// left.
+/// Whether a process is in the agent's group, and the group is still the agent's: once its last
+/// process is gone, the kernel may give its number to another group, while the sweep still looks
+/// for what is left.
 pub(super) fn is_of_group(stat: &Stat, mark: &Mark) -> bool {
     let Some(agent) = &mark.group else { return false };
     let is_the_agent = |now: Stat| Some(now.start_time) == agent.start_time;
     stat.group == agent.pid && procfs::stat(agent.pid).is_none_or(is_the_agent)
 }
 
-/// Whether a process that carries the token is the agent itself. It leads the group that it was
-/// given, in a login session that is not its own; or it left our terminal's, and then its
-/// environment names it. What it left behind does not pass for it: tools lead sessions of their
-/// own, their children lead nothing, and all inherit the name of another.
+/// Whether a process that carries the token is the agent itself. An agent leads the group that it
+/// was given, in a login session that is not its own; or it left our terminal's login session, and
+/// then its environment names it. What an agent left behind does not pass for one: tools lead login
+/// sessions of their own, their children lead nothing, and the name that all of them inherit is not
+/// theirs.
 fn is_leader(pid: i32) -> bool {
     let Some(stat) = procfs::stat(pid) else { return false };
     stat.group == pid
@@ -232,27 +235,27 @@ fn is_leader(pid: i32) -> bool {
         })
 }
 
-/// On its way to another session's exec it holds a copy of everything that we had open, for longer
-/// than usual on a busy machine; ended there, that session would die before its agent began. What
-/// it holds goes with its exec.
+/// Whether a process is a fork of ours on its way to another session's exec. Until that exec, which
+/// takes longer than usual on a busy machine, it holds a copy of everything that we had open. If it
+/// were ended here, that session would die before its agent began.
 fn is_fork_of_ours(pid: i32, stat: &Stat) -> bool {
     stat.parent == std::process::id() as i32 && procfs::is_copy_of_us(pid)
 }
 
-/// A young process in the middle of its exec; one whose environment is empty for good looks the
-/// same.
+/// Whether a young process is in the middle of its exec. One whose environment is empty for good
+/// looks the same.
 fn is_between_forms(pid: i32, mark: &Mark) -> bool {
     procfs::has_variables(pid, &mark.variables).is_none()
         && procfs::stat(pid).is_some_and(|stat| !stat.is_dead() && stat.start_time >= oldest(mark))
 }
 
-/// A process that is older cannot be the session's.
+/// A process that started earlier than this cannot be the session's.
 fn oldest(mark: &Mark) -> u64 {
     mark.started_ticks.saturating_sub(START_SLACK_TICKS)
 }
 
-/// The session's stdout, to be asked whether anybody holds it: the lock on it lives as long as any
-/// process has that open file. One that is gone is nobody's.
+/// The session's stdout, which tells whether anybody holds it: the lock on it lives as long as any
+/// process has that open file. Nobody holds a file that is gone.
 struct Stdout<'m>(Option<&'m File>);
 
 impl Stdout<'_> {
@@ -260,8 +263,8 @@ impl Stdout<'_> {
         Stdout(mark.stdout.as_deref())
     }
 
-    /// Once true it stays so, since nobody takes the lock again; our own share of it is in nobody's
-    /// way.
+    /// Whether nobody holds it. Once true this stays true, since nobody takes the lock again. Our
+    /// own share of the lock is in nobody's way.
     fn is_unlocked(&self) -> bool {
         let Some(file) = &self.0 else { return true };
         let began = Instant::now();
@@ -282,7 +285,7 @@ impl Stdout<'_> {
 }
 
 impl SeenLeftovers {
-    /// True if it was not seen before.
+    /// Notes a process. True: it was not seen before.
     fn add(&mut self, process: &FoundProcess, spare: &[String]) -> bool {
         let key = (process.pid, process.start_time);
         let is_new = !self.0.contains_key(&key);
@@ -294,8 +297,8 @@ impl SeenLeftovers {
         is_new
     }
 
-    /// All that should be gone are: by pid and start time, since a dying process has no token any
-    /// more.
+    /// Whether all that should be gone are gone. They are told by pid and start time, since a dying
+    /// process has no token any more.
     fn are_gone(&self) -> bool {
         self.0.iter().all(|(key, leftover)| !leftover.ended || is_gone(*key))
     }
@@ -313,13 +316,13 @@ fn is_gone((pid, start_time): (i32, u64)) -> bool {
     procfs::stat(pid).is_none_or(|stat| stat.start_time != start_time || stat.is_dead())
 }
 
-/// SIGTERM the first time, SIGKILL once the grace is over.
+/// Sends SIGTERM the first time, SIGKILL once the grace is over.
 fn end(process: &FoundProcess, mark: &Mark, is_new: bool, killing: bool) {
     if killing {
         signal(process, mark, Signal::KILL);
     } else if is_new {
         signal(process, mark, Signal::TERM);
-        // A stopped process must run again to see it.
+        // A stopped process must run again to see the signal.
         signal(process, mark, Signal::CONT);
     }
 }
@@ -333,7 +336,7 @@ fn signal(found: &FoundProcess, mark: &Mark, signal: Signal) {
 
     let Some(pid) = Pid::from_raw(found.pid) else { return };
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    // Looked at again now that the descriptor pins it.
+    // The process is looked at again, now that the descriptor pins it.
     let same =
         |stat: &Stat| stat.start_time == found.start_time && belongs(found.pid, stat, mark, true);
     if procfs::stat(found.pid).is_some_and(|stat| same(&stat))
@@ -343,7 +346,7 @@ fn signal(found: &FoundProcess, mark: &Mark, signal: Signal) {
     }
 }
 
-/// Nothing is ever found here: without /proc there is the group only.
+/// Without /proc nothing is ever found to signal: there is only the group.
 #[cfg(not(target_os = "linux"))]
 fn signal(_found: &FoundProcess, _mark: &Mark, _signal: Signal) {}
 

@@ -1,12 +1,12 @@
 //! The hidden verb of our own binary. Where the daemon has a controlling terminal, a session starts
-//! through it: whatever reads a terminal in the background is stopped by the kernel, and a session
+//! through this verb: the kernel stops whatever reads a terminal in the background, and a session
 //! is always in the background.
 //!
 //! The verb leaves the daemon's login session (setsid) and becomes the agent (exec), under the same
-//! pid. It is not spawned as the leader of a group, since setsid refuses those; with setsid it
-//! becomes one. It says over its stdin, a socket that goes with the exec, whether it came so far,
-//! so that a start that failed is told as one of the daemon's own would be. The agent's stdin comes
-//! to it over the same socket: only three descriptors can be handed on without `unsafe`.
+//! pid. It is not spawned as the leader of a group, since setsid refuses those; setsid makes it one
+//! anyway. Over its stdin, a socket that closes at the exec, it says whether it came so far, so
+//! that a failed start is told like one of the daemon's own. The agent's stdin comes over the same
+//! socket: only three descriptors can be handed on without `unsafe`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -30,27 +30,27 @@ use crate::pure::agent::environment::LEADER;
 
 /// The first argument, before the agent's program and its arguments.
 pub const VERB: &str = "__session";
-/// From here on the terminal's signals do not reach it. An error number may follow.
+/// The verb says this once the terminal's signals no longer reach it. An error number may follow.
 const DETACHED: u8 = b'd';
 
-/// What is to be called instead of the agent's program; `None`: the daemon has no terminal that a
-/// session could see.
+/// The program to call instead of the agent's. `None`: the daemon has no terminal that a session
+/// could see.
 pub(super) fn needed() -> Option<PathBuf> {
     let no_claim = OFlags::NOCTTY.bits() as i32;
     let terminal = File::options().read(true).custom_flags(no_claim).open("/dev/tty");
     terminal.is_ok().then(ourselves).flatten()
 }
 
-/// In a way that outlasts an upgrade, if there is one.
+/// The path to our own binary, in a form that outlasts an upgrade if there is one.
 fn ourselves() -> Option<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Some(running) } else { std::env::current_exe().ok() }
 }
 
-/// Hears whether a start went well.
+/// The daemon's end of the socket, which hears whether a start went well.
 pub(super) struct Line(UnixStream);
 
-/// The verb in place of `program`, with `stdin` on its way to it.
+/// A command that runs the verb in place of `program`, with `stdin` on its way to the verb.
 pub(super) fn command(
     ourselves: &Path,
     program: &Path,
@@ -85,8 +85,8 @@ impl Line {
     }
 }
 
-/// The verb itself. Comes back only if it could not become the program that the arguments name;
-/// that is told then.
+/// The verb itself. It returns only if it could not become the program that the arguments name, and
+/// then returns why.
 pub fn become_session(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
     let Some(program) = arguments.next() else { return io::ErrorKind::InvalidInput.into() };
     let mut line = match take_stdin() {
@@ -107,7 +107,7 @@ pub fn become_session(mut arguments: impl Iterator<Item = OsString>) -> io::Erro
     failed
 }
 
-/// Puts what comes over the socket in its place.
+/// Receives the agent's stdin over the socket, and puts it in the socket's place.
 fn take_stdin() -> io::Result<UnixStream> {
     let line = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

@@ -1,15 +1,16 @@
 //! What all attempts of a dispatch cost together, and how many tokens they used.
 //!
-//! The tokens are each attempt's own. The cost is what the agent says, and of a session that was
-//! resumed agents differ, and versions of one: some tell the cost of the resumption, some that of
-//! the whole session. So a driver hands on the tokens that a cost pays for: the cost of the whole
-//! stands beside the tokens of the whole. Must not know which agent it is.
+//! Each attempt's tokens are its own. Its cost is what the agent says, and agents, and even
+//! versions of one agent, differ in what they say of a session that was resumed: some tell the cost
+//! of the resumption, some that of the whole session. So a driver hands on the tokens that a cost
+//! pays for: the cost of a whole session comes with the tokens of the whole session. Must not know
+//! which agent it is.
 
 use super::Tokens;
 use crate::pure::report::AttemptReport;
 
-/// Of all attempts, in order. `last_counted`: the tokens of which the last one's cost is made up,
-/// as the agent says. `None`: no attempt has told its cost.
+/// The cost of all attempts, which stand in order. `last_counted`: the tokens of which the last
+/// one's cost is made up, as the agent says. `None`: no attempt has told its cost.
 pub fn in_all(attempts: &[AttemptReport], last_counted: Option<Tokens>) -> Option<f64> {
     let sessions: Vec<&[AttemptReport]> = attempts.chunk_by(|_, next| next.resumed).collect();
     let sums_up = sums_up(sessions.last()?, last_counted);
@@ -17,22 +18,24 @@ pub fn in_all(attempts: &[AttemptReport], last_counted: Option<Tokens>) -> Optio
     costs.reduce(|sum, cost| sum + cost).map(to_the_digit)
 }
 
-/// Whether the agent's cost of a resumed session is that of the whole. `None`: it cannot be told.
+/// Whether the agent's cost of a resumed session is that of the whole session. `None`: it cannot be
+/// told.
 fn sums_up(session: &[AttemptReport], counted: Option<Tokens>) -> Option<bool> {
     let (counted, own) = (counted?, tokens(session)?);
     (session.len() > 1).then_some(counted.input >= own.input && counted.output >= own.output)
 }
 
-/// Of one session and its resumptions.
+/// The cost of one session and its resumptions.
 fn of_session(attempts: &[AttemptReport], sums_up: Option<bool>) -> Option<f64> {
     let costs: Vec<f64> = attempts.iter().filter_map(|attempt| attempt.total_cost_usd).collect();
-    // A sum never falls. Where nothing else tells, too little is said rather than too much.
+    // The cost of a whole session never falls. Where nothing else tells, too little is said rather
+    // than too much.
     let last = costs.last().copied()?;
     let is_sum = sums_up.unwrap_or_else(|| costs.is_sorted());
     Some(if is_sum { last } else { costs.iter().sum() })
 }
 
-/// Of all attempts, as far as they are known; cached ones too.
+/// The tokens of all attempts, as far as they are known, cached ones included.
 pub fn tokens(attempts: &[AttemptReport]) -> Option<Tokens> {
     let known = attempts.iter().filter(|a| a.input_tokens.is_some() || a.output_tokens.is_some());
     let of = known.map(|attempt| Tokens {
@@ -45,7 +48,7 @@ pub fn tokens(attempts: &[AttemptReport]) -> Option<Tokens> {
     })
 }
 
-/// Without what adding up leaves behind the digits that mean something.
+/// Rounds off what adding up leaves behind the digits that mean something.
 fn to_the_digit(usd: f64) -> f64 {
     (usd * 1e9).round() / 1e9
 }
@@ -74,15 +77,16 @@ mod tests {
             (vec![], None, None),
             (vec![unsaid.clone()], None, None),
             (vec![new(0.1)], counted(1000), Some(0.1)),
-            // Two sessions: as the two recorded versions tell it.
+            // Two sessions; then a session and its resumption, as each of the two recorded versions
+            // tells it.
             (vec![new(0.1), new(0.2)], counted(1000), Some(0.3)),
             (vec![new(0.0175), resumed(0.0175)], counted(1000), Some(0.035)),
             (vec![new(0.014), resumed(0.028)], counted(2000), Some(0.028)),
-            // With a session before it, and one resumed twice.
+            // Another session comes before the resumed one; then one session is resumed twice.
             (vec![new(0.1), new(0.014), resumed(0.028)], counted(2000), Some(0.128)),
             (vec![new(0.1), resumed(0.2), resumed(0.3)], counted(3000), Some(0.3)),
             (vec![new(0.1), resumed(0.2), resumed(0.3)], counted(1000), Some(0.6)),
-            // Cut off: what came before it, and nothing twice.
+            // The last attempt was cut off: what came before it counts, and nothing counts twice.
             (vec![new(0.014), resumed(0.028), cut.clone()], None, Some(0.028)),
             (vec![new(0.5), resumed(0.2), cut], None, Some(0.7)),
             (vec![unsaid, resumed(0.2)], counted(9), Some(0.2)),

@@ -1,27 +1,26 @@
-//! Which variables of our environment a session inherits: all but what breaks a nested agent, what
-//! belongs to an outer session, and our own secrets. And the ones that are set for it.
+//! Which variables of our environment a session inherits, and which are set for it. It inherits all
+//! but what breaks a nested agent, what belongs to an outer session, and our own secrets.
 //!
 //! Owns what is alike for all agents. What only one of them sets or minds is in its driver's row
 //! ([`Variables`]).
 
-/// Names the session; any of its processes can be recognised by it.
+/// Names the session, so that any of its processes can be recognised.
 pub const RUN_TOKEN: &str = "GSTACK_RUN_TOKEN";
 pub const DISPATCH_ID: &str = "GSTACK_DISPATCH_ID";
-/// Our copy of the dispatch file.
+/// Names our copy of the dispatch file.
 pub const DISPATCH_FILE: &str = "GSTACK_DISPATCH_FILE";
-/// Set by [`crate::effects::process::become_session`] on itself: the pid of the agent that it
-/// becomes.
+/// The pid of the agent. [`crate::effects::process::become_session`] sets it on itself before it
+/// becomes the agent.
 pub const LEADER: &str = "GSTACK_RUN_LEADER";
 
-/// What of the environment is an agent's own. A name that ends in `*` stands for all that begin
-/// like it.
+/// The variables that concern one agent. A name that ends in `*` stands for all that begin like it.
 #[derive(Clone, Copy, Debug)]
 pub struct Variables {
-    /// Set for its sessions.
+    /// What is set for a session of this agent.
     pub set: &'static [(&'static str, &'static str)],
-    /// What a session of it sets for its children, and what breaks one.
+    /// What a session of this agent sets for its children, and what breaks a session of it.
     pub withheld: &'static [&'static str],
-    /// What is inherited although it is among those: an operator's settings of the agent.
+    /// What is inherited although `withheld` covers it: an operator's settings of the agent.
     pub kept: &'static [&'static str],
 }
 
@@ -45,7 +44,7 @@ const WITHHELD: [&str; 11] = [
     "ACPX_AUTH_*",
 ];
 
-/// `of_agents`: those of all agents that there are.
+/// Whether a session inherits a variable. `of_agents`: the variables of all agents that there are.
 pub fn is_inherited<'a>(name: &str, of_agents: impl Iterator<Item = &'a Variables>) -> bool {
     let is_among = |patterns: &[&str]| patterns.iter().any(|pattern| matches(name, pattern));
     let mut is_withheld = is_among(&WITHHELD);

@@ -8,7 +8,7 @@
 
 /// A line up to this size is handed on as it is.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
-/// In a longer line, a string is cut here (escaped bytes).
+/// In a longer line, a string is cut at this many bytes, escapes included.
 pub const STRING_BYTES_MAX: usize = 16 * 1024;
 /// A line with a hundred long strings must keep its other fields: once this much is kept, strings
 /// are cut earlier.
@@ -16,10 +16,10 @@ pub const TIGHT_FROM_BYTES: usize = 512 * 1024;
 pub const TIGHT_STRING_BYTES_MAX: usize = 512;
 /// A line that is larger than this even when compacted is dropped and counted.
 pub const COMPACT_BYTES_MAX: usize = 1024 * 1024;
-/// Most that one step may add between two looks at the limit.
+/// One step adds at most this much between two looks at the limit.
 const STEP_BYTES_MAX: usize = 64 * 1024;
 
-/// What was not handed on.
+/// How many lines were not handed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
     pub too_long: u64,
@@ -27,7 +27,7 @@ pub struct Skipped {
 
 #[derive(Debug, Default)]
 pub struct Lines {
-    /// The beginning of a line whose end was not fed yet, while it is short.
+    /// The beginning of a line whose end was not fed yet, as long as it is short.
     partial: Vec<u8>,
     /// The same for a line that has become long.
     compactor: Compactor,
@@ -99,8 +99,8 @@ fn hand_on(line: &[u8], each: &mut dyn FnMut(&[u8])) {
     }
 }
 
-/// The first place of either byte. After a short look in blocks, because a search without an early
-/// exit is one that the compiler turns into vector instructions.
+/// The first place of either byte. After a short look the search goes on in blocks, because the
+/// compiler turns a search without an early exit into vector instructions.
 fn find(bytes: &[u8], a: u8, b: u8) -> Option<usize> {
     const NEAR_BYTES: usize = 16;
     const BLOCK_BYTES: usize = 64;
@@ -124,13 +124,13 @@ enum State {
     Outside,
     Keep,
     KeepEscape,
-    /// In the rest of a string that was cut.
+    /// The rest of a string that was cut is dropped.
     Drop,
     DropEscape,
 }
 
-/// Copies one line, less what is beyond the limit in each of its strings, and less the white space
-/// between tokens.
+/// Copies one line without what is beyond the limit in each of its strings, and without the white
+/// space between tokens.
 #[derive(Debug, Default)]
 struct Compactor {
     kept: Vec<u8>,
@@ -139,7 +139,7 @@ struct Compactor {
     room: usize,
     /// An escape is kept whole or not at all: `\n` or `\u1234`.
     escape: Vec<u8>,
-    /// The last thing kept was the first half of a surrogate pair, which must not stay alone.
+    /// The last thing kept was the first half of a surrogate pair, which must not stand alone.
     after_high_surrogate: bool,
     overflowed: bool,
 }
@@ -166,8 +166,8 @@ impl Compactor {
                     1
                 }
             };
-            // Not within a string, whose cut may take some bytes back: where a piece ends would
-            // decide about the line.
+            // The limit is not looked at within a string, whose cut may take some bytes back: where
+            // a piece ends would then decide about the line.
             if self.state == State::Outside {
                 self.look_at_limit();
             }
@@ -181,7 +181,7 @@ impl Compactor {
         }
     }
 
-    /// Each of these takes some of `rest`, which is not empty, and says how many bytes.
+    /// Each of these functions takes some of `rest`, which is not empty, and says how many bytes.
     fn outside(&mut self, rest: &[u8]) -> usize {
         let rest = &rest[..rest.len().min(STEP_BYTES_MAX)];
         let quote = find(rest, b'"', b'"');
@@ -263,7 +263,7 @@ impl Compactor {
                 match self.kept.pop() {
                     Some(byte) if is_continuation(byte) => {}
                     Some(byte) if byte >= 0xC0 => break,
-                    // It was no UTF-8 anyway: this byte is somebody else's.
+                    // It was no UTF-8 anyway: this byte belongs to what stands before.
                     Some(byte) => {
                         self.kept.push(byte);
                         break;

@@ -1,6 +1,10 @@
+//! Tests of what becomes of lines, short and long, whole and broken. The same bytes are fed in
+//! pieces of several sizes, since nothing may depend on where a read happens to end. Must not use
+//! an agent's own events: any JSON has to do.
+
 use super::*;
 
-/// The lines and the skipped ones, fed in pieces of `piece` bytes.
+/// The lines, and how many were skipped, when `bytes` are fed in pieces of `piece` bytes.
 fn split(bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, Skipped) {
     let (mut lines, mut seen) = (Lines::new(), Vec::new());
     for chunk in bytes.chunks(piece) {
@@ -79,7 +83,7 @@ fn no_cut_inside_an_escape_a_character_or_a_surrogate_pair() {
                 (whole["long"].as_str(), value["long"].as_str().unwrap_or_default());
             assert!(whole.is_some_and(|whole| whole.starts_with(kept)), "{unit} {shift}");
             assert!(line.len() > STRING_BYTES_MAX && line.len() < STRING_BYTES_MAX + 60);
-            // The same for every way of feeding.
+            // Every way of feeding gives the same.
             for piece in [1, 16_411] {
                 assert_eq!(split(&bytes, piece).0, [&line[..]], "{unit} {shift} {piece}");
             }
@@ -172,7 +176,7 @@ fn a_broken_escape_does_not_swallow_the_end_of_its_string() {
 
 #[test]
 fn a_line_at_the_last_limit_is_judged_alike_however_it_is_cut() {
-    // Its last string is cut in the middle of a character, at the limit of a line that was
+    // The line's last string is cut in the middle of a character, at the limit of a line that was
     // compacted.
     for over in 0..4 {
         let rest = COMPACT_BYTES_MAX - 1 - TIGHT_STRING_BYTES_MAX + over;

@@ -27,31 +27,30 @@ pub static DRIVERS: &[Driver] = &[claude::DRIVER];
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Driver {
-    /// As in `target_agent`.
+    /// The name that `target_agent` gives.
     pub name: &'static str,
-    /// Looked up in PATH.
+    /// The name that is looked up in PATH.
     pub program: &'static str,
-    /// Where its installers put it besides; cron's and systemd's PATH have few of these. `~/` is
-    /// the home directory.
+    /// Other places where its installers put it, few of which are in cron's and systemd's PATH.
+    /// `~/` is the home directory.
     pub places: &'static [&'static str],
-    /// The program, where the settings name one.
+    /// The program, if the settings name one.
     pub named: fn(&Settings) -> Option<&str>,
     pub variables: Variables,
     /// The arguments, without the program.
     pub argv: fn(&Launch) -> Vec<String>,
-    /// Makes what reads one session's stream.
+    /// Makes the reader of one session's stream.
     pub reader: fn() -> Box<dyn Reader>,
-    /// From the stderr of a session that wrote nothing on stdout: why it did not start, if that is
-    /// what it says.
+    /// Why a session that wrote nothing on stdout did not start, if its stderr says so.
     pub start_failure: fn(stderr_tail: &str) -> Option<Failure>,
     /// Whether the agent says that it does not know the session that it should resume. The text is
-    /// the error of the attempt, in which no turn was taken.
+    /// the error of the attempt, which took no turn.
     pub session_is_gone: fn(&Summary, error: &str) -> bool,
 }
 
 /// Reads the stream of one session. What it must remember for that is its own, and bounded.
 pub trait Reader: Send {
-    /// Reads a line without its newline. After it the summary holds for all that was read so far.
+    /// Reads a line without its newline. After that the summary holds for all that was read so far.
     fn line(&mut self, line: &[u8], summary: &mut Summary);
 }
 
@@ -93,8 +92,8 @@ impl Drivers {
         &self.names
     }
 
-    /// Whether sessions inherit a variable of our environment. One answer for all agents: a session
-    /// of one may have started the daemon, or may start another one itself.
+    /// Whether sessions inherit a variable of our environment. The answer is the same for all
+    /// agents: a session of one may have started the daemon, or may start another one itself.
     pub fn inherits(&self, variable: &str) -> bool {
         environment::is_inherited(variable, self.rows.iter().map(|driver| &driver.variables))
     }
@@ -124,7 +123,7 @@ impl Transcript {
         lines.feed(bytes, &mut |line| read_line(reader.as_mut(), line, summary));
     }
 
-    /// What the whole lines so far said.
+    /// What the whole lines said so far.
     pub fn summary(&self) -> &Summary {
         &self.summary
     }

@@ -1,50 +1,50 @@
 //! What a session's stream said, in words that hold for every agent.
 //!
 //! Owns the facts that others ask for, and their bounds: the daemon keeps a summary for each
-//! running session, so it is bounded whatever the agent writes. Must not hold what a driver only
-//! needs to read on: that is the driver's own ([`super::Reader`]). Must not judge how a session
+//! running session, so it is bounded whatever the agent writes. Must not hold what a driver needs
+//! only for reading on: that is the driver's own ([`super::Reader`]). Must not judge how a session
 //! ended: [`crate::pure::attempt::outcome`] does.
 
 use serde::{Deserialize, Serialize};
 
 use crate::pure::report::{Denial, ErrorType};
 
-/// Longest text of an agent that is kept.
+/// The longest text of an agent that is kept.
 pub const RESULT_BYTES_MAX: usize = 16 * 1024;
 pub const USAGE_BYTES_MAX: usize = 4 * 1024;
 pub const DENIALS_MAX: usize = 50;
 pub const DENIAL_INPUT_CHARS_MAX: usize = 200;
-/// Names, ids, versions.
+/// The longest name, id or version that is kept.
 pub const WORD_BYTES_MAX: usize = 200;
 
-/// Subagents' messages are not in it, only those of the session itself.
+/// The facts of one session. Subagents' messages are not in them, only those of the session itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     pub init_seen: bool,
     pub session_id: Option<String>,
     pub model: Option<String>,
     pub agent_version: Option<String>,
-    /// Messages really produced by the model: an agent's own error messages are not counted.
+    /// Messages that the model really produced: an agent's own error messages are not counted.
     pub assistant_turns: u64,
     /// Some tool was called, by the session or by a subagent: it may have changed something.
     pub used_tools: bool,
     pub last_text: Option<String>,
     /// The tool that was called last, by the session or a subagent.
     pub last_tool: Option<String>,
-    /// Of all its messages so far. The result has the final count.
+    /// The tokens of all its messages so far. The result has the final count.
     pub tokens: Tokens,
     /// The address of the last pull request that a tool opened, as that tool printed it.
     pub pull_request: Option<String>,
-    /// The structured error of the last assistant message; none if that one had none.
+    /// The structured error of the last assistant message, if it had one.
     pub assistant_error: Option<String>,
     pub results: u32,
-    /// The last one counts.
+    /// The last result, which is the one that counts.
     pub result: Option<ResultEvent>,
     /// Another turn began after the last result.
     pub working_after_result: bool,
-    /// Background work that the stream last said is outstanding.
+    /// How many tasks in the background are outstanding, as the stream last said.
     pub outstanding_tasks: u64,
-    /// The last one since the model last answered: later it explains nothing any more.
+    /// The last retry since the model last answered: an earlier one explains nothing any more.
     pub api_retry: Option<ApiRetry>,
     pub limit: Option<LimitEvent>,
     pub lines: u64,
@@ -53,7 +53,7 @@ pub struct Summary {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
-    /// With what was written to and read from a cache.
+    /// This includes what was written to and read from a cache.
     pub input: u64,
     pub output: u64,
 }
@@ -63,17 +63,17 @@ pub struct Tokens {
 pub struct ResultEvent {
     /// `None`: the agent says that it succeeded.
     pub failure: Option<Failure>,
-    /// At most [`RESULT_BYTES_MAX`].
+    /// The text has at most [`RESULT_BYTES_MAX`] bytes.
     pub text: Option<String>,
     pub num_turns: Option<u64>,
     pub total_cost_usd: Option<f64>,
-    /// The tokens that this cost pays for, of all models and subagents. In a session that was
+    /// The tokens that this cost pays for, of all models and subagents. For a session that was
     /// resumed they tell whether the cost is that of the whole session
     /// ([`crate::pure::agent::cost`]).
     pub cost_tokens: Option<Tokens>,
-    /// Absent when larger than [`USAGE_BYTES_MAX`].
+    /// The agent's own account of its use; absent when larger than [`USAGE_BYTES_MAX`].
     pub usage: Option<serde_json::Value>,
-    /// The first [`DENIALS_MAX`].
+    /// The first [`DENIALS_MAX`] denials.
     pub denials: Vec<Denial>,
     pub denials_total: usize,
 }
@@ -82,7 +82,7 @@ pub struct ResultEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub error_type: ErrorType,
-    /// One line, at most [`crate::pure::report::ERROR_CHARS_MAX`] characters.
+    /// The message is one line of at most [`crate::pure::report::ERROR_CHARS_MAX`] characters.
     pub message: String,
 }
 
@@ -94,13 +94,13 @@ pub struct ApiRetry {
     pub error: Option<String>,
 }
 
-/// What was last told of a limit of the account, as structured data.
+/// What the stream last told of a limit of the account, as structured data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitEvent {
-    /// It lets nothing work until it resets.
+    /// Nothing can work until the limit resets.
     pub is_closed: bool,
-    /// Epoch seconds.
+    /// Seconds since 1970.
     pub resets_at: Option<u64>,
-    /// The agent's name for it: an account may have several.
+    /// The agent's name for the limit: an account may have several.
     pub kind: Option<String>,
 }

@@ -1,8 +1,8 @@
-//! The report, put together: from the dispatch and the ends of its attempts, or from the dispatch
+//! Puts the report together: from the dispatch and the ends of its attempts, or from the dispatch
 //! alone where no session ran.
 //!
-//! A pure function of what stands on disk, so that a report which is made again after a crash is
-//! the same report.
+//! Must not use anything but what stands on disk, so that a report which is made again after a
+//! crash is the same report.
 
 use super::record::AttemptEnd;
 use crate::pure::agent::cost;
@@ -13,7 +13,7 @@ use crate::pure::text::nearest::nearest;
 use crate::pure::text::redact::redact;
 use crate::pure::text::time::rfc3339;
 
-/// What an answer says of records that could not be asked for it.
+/// This stands in an answer that could not be made from records.
 pub const FROM_MEMORY: &str =
     "records of this dispatch were gone or damaged: this is what the daemon remembered of it";
 
@@ -87,7 +87,7 @@ pub fn without_session(
     }
 }
 
-/// The answer to one of which nothing is left but its name, and what the daemon remembers.
+/// The answer to a dispatch of which only its name is left, and what the daemon remembers.
 pub fn to_remains(id: &DispatchId, agent: &str, project: &str, error: &str, now_ms: i64) -> Report {
     Report {
         dispatch_id: id.to_string(),
@@ -142,8 +142,8 @@ fn short(text: &str) -> String {
     text.chars().take(ERROR_CHARS_MAX).collect()
 }
 
-/// ASCII JSON in one line, for the callback: receivers that decode a body piece by piece break on a
-/// character that two packets share.
+/// The report as ASCII JSON in one line, for the callback: receivers that decode a body piece by
+/// piece break on a character that two packets share.
 pub fn ascii_json(report: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(report).ok()?;
     let text = value.to_string();

@@ -1,8 +1,7 @@
-//! When a running session is ended by us: one function of what was seen of it and how long it may
-//! go on.
+//! When we end a running session: one function of what was seen of it and how long it may go on.
 //!
-//! Owns the order of the reasons. Looks at nothing itself: times are milliseconds of the monotonic
-//! clock, taken by the one who looks. Silence is no proof of a hang, since a build may print
+//! Owns the order of the reasons. Must not look at anything itself: times are milliseconds of the
+//! monotonic clock, taken by whoever looks. Silence is no proof of a hang, since a build may print
 //! nothing for an hour; so it counts only together with processors that stand still, and only where
 //! the operator asked for it.
 
@@ -13,25 +12,25 @@ use serde::{Deserialize, Serialize};
 use crate::pure::agent::Summary;
 use crate::pure::config::Settings;
 
-/// Why *we* ended a session: recorded before our first signal.
+/// Why *we* ended a session. It is recorded before our first signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopCause {
     Ttl,
     Cancelled,
     Shutdown,
-    /// No output and no use of the processor.
+    /// There was no output and no use of the processor.
     Stalled,
-    /// No event at its start.
+    /// There was no event at its start.
     StartTimeout,
-    /// Too much on stdout or on stderr.
+    /// There was too much on stdout or on stderr.
     OutputLimit,
-    /// It had answered, and did not go.
+    /// The session had given its result, and did not exit.
     ResultGrace,
 }
 
 impl StopCause {
-    /// For the log.
+    /// The cause as the log words it.
     pub fn words(self) -> &'static str {
         match self {
             StopCause::Ttl => "its time to live is over",
@@ -45,7 +44,7 @@ impl StopCause {
     }
 }
 
-/// How long a session may go on. `None`: for ever.
+/// How long a session may go on. `None`: there is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopLimits {
     pub start_ms: Option<i64>,
@@ -72,18 +71,18 @@ pub struct Observation {
     pub now_ms: i64,
     pub started_ms: i64,
     pub deadline_ms: i64,
-    /// On stdout or on stderr, whichever has more.
+    /// How much is on stdout or on stderr, whichever has more.
     pub output_bytes: u64,
-    /// Its stream had an event, or is not being read.
+    /// The stream had an event, or is not being read.
     pub has_begun: bool,
-    /// Since when its final result is known, and nothing came after it.
+    /// Since when the final result is known, and nothing came after it.
     pub final_since_ms: Option<i64>,
-    /// Since when it is known to do nothing at all.
+    /// Since when the session is known to do nothing at all.
     pub still_since_ms: Option<i64>,
 }
 
-/// The TTL is a promise to the dispatcher and comes first; a session that has answered is not also
-/// stalled.
+/// Why the session must be ended now, if it must. The TTL is a promise to the dispatcher and comes
+/// first; a session that has answered is not also stalled.
 pub fn due(look: &Observation, limits: &StopLimits) -> Option<StopCause> {
     let is_over = |since_ms: Option<i64>, limit_ms: Option<i64>| match (since_ms, limit_ms) {
         (Some(since_ms), Some(limit_ms)) => look.now_ms - since_ms >= limit_ms,
@@ -105,32 +104,32 @@ pub fn due(look: &Observation, limits: &StopLimits) -> Option<StopCause> {
     }
 }
 
-/// Whether the last result is the last word: no turn after it, no work in the background that would
-/// wake the agent again.
+/// Whether the last result is the last word: no turn came after it, and no work in the background
+/// would wake the agent again.
 pub fn is_final(summary: &Summary) -> bool {
     summary.result.is_some() && !summary.working_after_result && summary.outstanding_tasks == 0
 }
 
-/// Any event will do: hooks of the start, which may take minutes, come before the agent's own first
-/// one.
+/// Whether the session has begun. Any event will do: hooks of the start, which may take minutes,
+/// come before the agent's own first event.
 pub fn has_begun(summary: &Summary) -> bool {
     summary.lines > summary.broken_lines
 }
 
-/// Processor time of all processes of a session, as ticks, and a number for which processes they
-/// are.
+/// The processor time of all processes of a session, in ticks, and a number that stands for the set
+/// of processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpu {
     pub ticks: u64,
     pub who: u64,
 }
 
-/// More than this is work, in ticks (1/100 s) for each second. Claude Code that waits for an answer
-/// which never comes uses 0.6 to 0.8 (seen with 2.1.197 and 2.1.330), so that "none at all" would
-/// never be true of it.
+/// More ticks (1/100 s) in a second than this are work. Claude Code that waits for an answer which
+/// never comes uses 0.6 to 0.8 (seen with 2.1.197 and 2.1.330), so that "none at all" would never
+/// be true of it.
 const IDLE_TICKS_PER_SECOND: f64 = 2.0;
-/// Looking at the processor means looking at every process of the machine: at most so often within
-/// one stall timeout.
+/// Looking at the processor means looking at every process of the machine, so there are at most
+/// this many looks within one stall timeout.
 const SAMPLES_PER_TIMEOUT: i64 = 4;
 
 /// Finds out since when a session is still: no new output, and no use of the processor.
@@ -177,7 +176,7 @@ impl Stillness {
     }
 }
 
-/// A process that came or went is work too.
+/// Whether the session worked between two samples. A process that came or went is work too.
 fn has_worked(before: Option<Cpu>, after: Option<Cpu>, span_ms: i64) -> bool {
     let (Some(before), Some(after)) = (before, after) else { return false };
     let idle_ticks = span_ms as f64 / 1000.0 * IDLE_TICKS_PER_SECOND;
@@ -260,8 +259,8 @@ mod tests {
 
     const A: Cpu = Cpu { ticks: 500, who: 7 };
 
-    /// Since when it is still after looks at these times, each with whether there was output and
-    /// the processor time then.
+    /// Since when the session is still after looks at these times. Each look has whether there was
+    /// output, and the processor time.
     fn still_after(looks: &[(i64, bool, Option<Cpu>)]) -> Option<i64> {
         let mut stillness = Stillness::default();
         looks.iter().fold(None, |_, (at, output, cpu)| stillness.look(*at, *output, 4000, || *cpu))
@@ -281,7 +280,7 @@ mod tests {
             ("a timer in its loop", vec![(0, false, a), (4000, false, waiting)], Some(0)),
             ("no /proc", vec![(0, false, None), (4000, false, None)], Some(0)),
             // A second look at the processors so soon is put off, and the stillness counts from
-            // when it comes.
+            // that look.
             ("off and on", vec![(0, false, a), (300, true, a), (600, false, a)], None),
             (
                 "off and on and off",

@@ -1,5 +1,6 @@
-//! What the next attempt of a dispatch is to be, from what the last one left on record. A claim of
-//! this start and one of an earlier daemon go the same way.
+//! What the next attempt of a dispatch is to be, from what the last one left on record. Must not
+//! ask whose claim it is: one of this start and one of an earlier daemon go the same way, so that a
+//! restart changes nothing.
 
 use super::record::{AttemptEnd, AttemptStart, Mode, Moment, NextStep};
 use crate::pure::report::GitFacts;
@@ -7,20 +8,20 @@ use crate::pure::report::GitFacts;
 /// What the next attempt is to be.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NextAttempt {
-    /// From 1.
+    /// Attempts are counted from 1.
     pub number: u32,
     pub mode: Mode,
     /// Counted retries, this one included.
     pub retries: u32,
-    /// Waits for a usage limit so far.
+    /// How often the dispatch has waited for a usage limit so far.
     pub waits: u32,
-    /// It comes out of the queue, not from the attempt before it.
+    /// The attempt comes out of the queue, not from the attempt before it.
     pub is_queued: bool,
-    /// Milliseconds still to wait.
+    /// How long it still has to wait, in milliseconds.
     pub wait_ms: u64,
     /// When the first attempt started, if one did.
     pub first: Option<Moment>,
-    /// The project before the first attempt.
+    /// What git said of the project before the first attempt.
     pub git: Option<GitFacts>,
 }
 
@@ -42,7 +43,7 @@ pub fn next(last: Option<Last>, now_ms: i64) -> NextAttempt {
     let number = number + 1;
     match (start, end) {
         (start, Some(end)) => after(&end, start.map_or(0, |start| start.waits), now_ms),
-        // It never ran, so this one has to do what that one was to do.
+        // The last attempt never ran, so the next one takes its place.
         (Some(start), None) => NextAttempt {
             number,
             mode: start.mode,
@@ -56,7 +57,8 @@ pub fn next(last: Option<Last>, now_ms: i64) -> NextAttempt {
     }
 }
 
-/// What follows an attempt whose end is known. `waits`: for a usage limit, before that attempt.
+/// What follows an attempt whose end is known. `waits` counts the waits for a usage limit before
+/// it.
 pub fn after(end: &AttemptEnd, waits: u32, now_ms: i64) -> NextAttempt {
     let (branch, head_before) = (end.git.branch.clone(), end.git.head_before.clone());
     let plan = NextAttempt {
@@ -115,8 +117,8 @@ mod tests {
         let retry =
             NextStep::Retry { mode: Mode::AsIs, retries: 1, not_before_ms: 500, delay_ms: 600 };
         let queue = NextStep::Queue { mode: Mode::AsIs, retries: 1, waits: 4 };
-        // Number, retries, waits, out of the queue, wait, whether it is known when the first one
-        // started.
+        // A row expects the number, the retries, the waits, whether it comes out of the queue, the
+        // wait in milliseconds, and whether the first start is known.
         for (what, last, want) in [
             ("none began", None, (1, 0, 0, true, 0, false)),
             ("a retry", ended(retry), (3, 1, 3, false, 400, true)),

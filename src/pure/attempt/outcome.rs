@@ -25,7 +25,7 @@ pub struct Exit {
 pub struct Ending {
     pub status: Status,
     pub error_type: Option<ErrorType>,
-    /// At most [`ERROR_CHARS_MAX`] characters, one line.
+    /// The error is one line of at most [`ERROR_CHARS_MAX`] characters.
     pub error: Option<String>,
     pub warnings: Vec<String>,
 }
@@ -35,7 +35,7 @@ pub struct Evidence<'a> {
     pub stop: Option<StopCause>,
     pub ttl_seconds: u64,
     pub limits: &'a StopLimits,
-    /// None: we did not see it (an adopted session).
+    /// `None`: we did not see it (an adopted session).
     pub exit: Option<Exit>,
     pub summary: &'a Summary,
     pub stdout_bytes: u64,
@@ -43,7 +43,7 @@ pub struct Evidence<'a> {
 }
 
 pub fn classify(e: &Evidence) -> Ending {
-    // An answer stands, whatever our signal made of the exit after it.
+    // A result stands, whatever our signal made of the exit after it.
     let had_answered = e.stop == Some(StopCause::ResultGrace) && e.summary.result.is_some();
     if let Some(stop) = e.stop.filter(|_| !had_answered) {
         return stopped(e, stop);
@@ -97,7 +97,7 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
             (Status::Failed, ErrorType::ToolFailure, error)
         }
     };
-    // No word about broken lines: our own signal cut the last one.
+    // Nothing is said about broken lines: our own signal cut the last one.
     let had_succeeded = e.summary.result.as_ref().is_some_and(|result| result.failure.is_none());
     let warnings = if had_succeeded {
         vec!["the session had reported success before it was ended".to_string()]
@@ -129,8 +129,8 @@ fn without_result(e: &Evidence) -> Ending {
     failed(ErrorType::ToolFailure, &error)
 }
 
-/// A result counts even if its process did not exit cleanly afterwards, unless work was still going
-/// on.
+/// The ending of a session with a good result. It counts even if the process did not exit cleanly
+/// afterwards, unless work was still going on.
 fn succeeded(e: &Evidence) -> Ending {
     let exit = known(e.exit);
     let tasks = e.summary.outstanding_tasks;
@@ -164,11 +164,11 @@ fn succeeded(e: &Evidence) -> Ending {
 pub struct Checked {
     pub exit: Option<Exit>,
     pub timed_out: bool,
-    /// It could not be started, or was ended for something else.
+    /// The command could not be started, or was ended for something else.
     pub error: Option<String>,
 }
 
-/// A session that did well, after its check: only what exits with 0 passes.
+/// The ending of a session that did well, after its check: only a check that exits with 0 passes.
 pub fn after_check(ending: Ending, checked: &Checked, timeout_seconds: f64) -> Ending {
     let why = match (&checked.error, checked.exit) {
         (Some(error), _) => error.clone(),
@@ -180,7 +180,7 @@ pub fn after_check(ending: Ending, checked: &Checked, timeout_seconds: f64) -> E
     Ending { warnings: ending.warnings, ..failed(ErrorType::VerifyFailed, &error) }
 }
 
-/// The check was cut off by a cancel or the daemon's end, and the dispatch with it.
+/// The ending where a cancel or the daemon's end cut off the check, and the dispatch with it.
 pub fn cut_check(ending: Ending, cause: StopCause) -> Ending {
     let (error_type, why) = match cause {
         StopCause::Cancelled => (ErrorType::Cancelled, "cancelled"),
@@ -191,11 +191,11 @@ pub fn cut_check(ending: Ending, cause: StopCause) -> Ending {
     Ending { status: Status::Cancelled, warnings: ending.warnings, ..failed }
 }
 
-/// What a reader of the report must not have to work out from its parts.
+/// What a reader of the report should not have to work out from its parts.
 pub fn warnings_of_work(summary: &Summary, git: &GitFacts, index_is_locked: bool) -> Vec<String> {
     let denied = summary.result.as_ref().map_or(0, |result| result.denials_total);
     let mut warnings = Vec::new();
-    // What it had found there already is not its work.
+    // What the session found there already is not its work.
     let found = git.dirty_before.or(Some(0));
     if denied > 0 && git.commits == Some(0) && git.dirty_files == found {
         let tools = if denied == 1 { "1 tool".to_string() } else { format!("{denied} tools") };
@@ -210,7 +210,7 @@ pub fn warnings_of_work(summary: &Summary, git: &GitFacts, index_is_locked: bool
     warnings
 }
 
-/// An agent that commits takes along what somebody else had left there.
+/// Warns of files that were dirty before: an agent that commits takes them along.
 fn dirty_warning(git: &GitFacts) -> Option<String> {
     let files = count(git.dirty_before.filter(|files| *files > 0)?, "file");
     let taken = match git.dirty_committed.unwrap_or_default() {
@@ -234,12 +234,13 @@ fn failed(error_type: ErrorType, error: &str) -> Ending {
     }
 }
 
-/// An exit that says neither code nor signal says nothing.
+/// An exit that has neither code nor signal says nothing.
 fn known(exit: Option<Exit>) -> Option<Exit> {
     exit.filter(|exit| exit.code.is_some() || exit.signal.is_some())
 }
 
-/// By a signal, also one that the agent caught and passed on as 128 + n; or nobody knows how.
+/// Whether the agent died: by a signal, even one that it caught and passed on as 128 + n, or in a
+/// way that nobody knows.
 fn died(exit: Option<Exit>) -> bool {
     exit.is_none_or(|exit| exit.signal.is_some() || exit.code.is_some_and(|code| code > 128))
 }
@@ -292,7 +293,7 @@ fn denial_warning(result: &ResultEvent) -> Option<String> {
     Some(format!("{calls} denied ({}{more}): see permission_denials", tools.join(", ")))
 }
 
-/// `1 line`, `2 lines`; `1 background task was`, `2 background tasks were`.
+/// Writes `1 line`, `2 lines`; `1 background task was`, `2 background tasks were`.
 fn count(number: u64, thing: &str) -> String {
     match (number, thing.strip_suffix(" was")) {
         (1, _) => format!("1 {thing}"),

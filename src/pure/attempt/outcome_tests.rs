@@ -1,4 +1,6 @@
-//! Endings, from summaries as any agent's driver may make them.
+//! Tests of how endings are judged, from summaries as any agent's driver may make them. Must not
+//! use an agent's own words, except those of the driver made up here: their meaning is tested
+//! beside each driver.
 
 use super::*;
 use crate::pure::agent::{ApiRetry, claude};
@@ -216,10 +218,10 @@ fn an_agent_that_answered_and_stayed_is_judged_by_its_answer() {
     let got = ending_with(&error, SIGTERM, grace, "");
     assert_eq!((got.status, got.error_type), (Status::Failed, Some(ErrorType::RateLimit)));
     assert_eq!(got.warnings, [stayed]);
-    // It began to work again just before our signal: what it did then is not done.
+    // The agent began to work again just before our signal, and did not finish that work.
     let woken = Summary { working_after_result: true, ..done() };
     assert_eq!(ending_with(&woken, SIGTERM, grace, "").error_type, Some(ErrorType::ToolFailure));
-    // The stream is not what it was.
+    // The stream no longer holds the result.
     assert_eq!(ending_with(&begun(), SIGTERM, grace, "").status, Status::Failed);
 }
 

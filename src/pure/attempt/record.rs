@@ -24,12 +24,12 @@ pub struct Identity {
     pub born_ns: Option<i64>,
 }
 
-/// `accepted.json`
+/// The content of `accepted.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     pub seq: u64,
     pub accepted_at: String,
-    /// Of the exact bytes in `dispatch.json`, in hex.
+    /// The digest of the exact bytes in `dispatch.json`, in hex.
     pub sha256: String,
     /// The inbox file's name, as [`crate::pure::text::hex::name_to_text`] writes it.
     pub inbox_name: String,
@@ -49,7 +49,8 @@ pub enum Mode {
     },
 }
 
-/// `attempt.json`: durable before the agent is started. From here on it may have run.
+/// The content of `attempt.json`. It is durable before the agent is started; once it stands, the
+/// agent may have run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AttemptStart {
     pub attempt: u32,
@@ -60,16 +61,16 @@ pub struct AttemptStart {
     pub had_learnings: bool,
     /// Retries counted before this attempt.
     pub retries: u32,
-    /// How often it went back into the queue for a usage limit before this attempt.
+    /// How often the dispatch went back into the queue for a usage limit before this attempt.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waits: u32,
-    /// It was let through a hold, to see whether that is over.
+    /// The attempt was let through a hold, to see whether the hold is over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub probe: bool,
     pub started_at_ms: i64,
     /// When the first attempt of the dispatch started.
     pub first: Moment,
-    /// On the machine's monotonic clock, of the boot named beside it.
+    /// When the attempt started, on the machine's monotonic clock, in the boot named below.
     pub started_monotonic_ms: i64,
     pub deadline_monotonic_ms: i64,
     pub boot_id: String,
@@ -78,14 +79,15 @@ pub struct AttemptStart {
     pub started_ticks: u64,
     #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
     pub git: GitFacts,
-    /// As [`crate::pure::text::hex::name_to_text`] writes it.
+    /// The directory, as [`crate::pure::text::hex::name_to_text`] writes it.
     pub project_dir: String,
-    /// What `accepted.json` and `dispatch.json` hold: neither was made durable, this record is.
+    /// What `accepted.json` and `dispatch.json` hold: neither of them was made durable, but this
+    /// record is.
     pub accepted: Accepted,
     pub dispatch: String,
 }
 
-/// A moment on both clocks: what people read, and what can be reckoned with.
+/// A moment on two clocks: one that people read, and one that durations are measured by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// Milliseconds since 1970.
@@ -108,16 +110,16 @@ impl Moment {
     }
 }
 
-/// `child.json`: the agent's process. Need not be durable.
+/// The content of `child.json`: the agent's process. The file need not be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildRecord {
     pub pid: i32,
-    /// In clock ticks since boot (field 22 of /proc/PID/stat); with the pid it names one process of
-    /// this boot.
+    /// When the process started, in clock ticks since boot (field 22 of /proc/PID/stat); with the
+    /// pid this names one process of this boot.
     pub start_time: Option<u64>,
 }
 
-/// `stop.json`: written before our first signal.
+/// The content of `stop.json`, which is written before our first signal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopRecord {
     pub cause: StopCause,
@@ -133,12 +135,12 @@ pub enum NextStep {
         mode: Mode,
         /// Retries counted once this one has started.
         retries: u32,
-        /// Wall clock; clamped to `delay_ms` from now when it is read back.
+        /// This is by the wall clock; it is clamped to `delay_ms` from now when it is read back.
         not_before_ms: i64,
         delay_ms: u64,
     },
-    /// Back into the queue, first in line, until the hold that this attempt ran into is over. It is
-    /// no retry.
+    /// The dispatch goes back into the queue, first in line, until the hold that this attempt ran
+    /// into is over. That is no retry.
     Queue {
         mode: Mode,
         retries: u32,
@@ -147,8 +149,8 @@ pub enum NextStep {
 }
 
 impl NextStep {
-    /// Until the next attempt may start; never longer than what was decided, whatever the clock was
-    /// set to meanwhile.
+    /// Milliseconds until the next attempt may start. They are never more than was decided,
+    /// whatever the clock was set to meanwhile.
     pub fn wait_ms(&self, now_ms: i64) -> u64 {
         match self {
             NextStep::Retry { not_before_ms, delay_ms, .. } => {
@@ -160,7 +162,7 @@ impl NextStep {
     }
 }
 
-/// `end.json`: how the attempt ended and what comes next.
+/// The content of `end.json`: how the attempt ended and what comes next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptEnd {
     pub ending: Ending,
@@ -181,7 +183,7 @@ pub struct AttemptEnd {
     pub result: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<serde_json::Value>,
-    /// What the attempt's cost is made up of.
+    /// The tokens that make up the attempt's cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_tokens: Option<Tokens>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -215,15 +217,15 @@ pub struct AttemptFacts {
     pub exit: Option<Exit>,
     pub summary: Summary,
     pub leftovers: Vec<Leftover>,
-    /// On its stdout, in bytes.
+    /// How much is on its stdout, in bytes.
     pub output_length: u64,
     pub git: GitFacts,
     pub verify: Option<VerifyReport>,
 }
 
 impl AttemptEnd {
-    /// The record of an attempt's end. Secrets are redacted from what the agent said here, before
-    /// anything is written.
+    /// Makes the record of an attempt's end. Secrets are redacted here from what the agent said,
+    /// before anything is written.
     pub fn new(
         start: &AttemptStart,
         facts: AttemptFacts,

@@ -1,9 +1,9 @@
-//! After a crash the files alone decide: what the next daemon does with one claim that it finds in
-//! `active/`.
+//! Decides what the next daemon does with a claim that it finds in `active/` after a crash, from
+//! the files alone.
 //!
-//! One exhaustive function over what was found; the looking is done by `store` and `process`, the
-//! doing by the threads. The order of the questions is that of strength: a committed report binds
-//! us most, a mere acceptance least.
+//! One exhaustive function takes what was found. `store` and `process` do the looking, the threads
+//! do the rest; nothing here may look or act. The order of the questions is that of strength: a
+//! committed report binds us most, a mere acceptance least.
 
 use super::limits::StopCause;
 use super::record::NextStep;
@@ -17,11 +17,11 @@ pub const DEATHS_MAX: u64 = 3;
 pub struct FoundClaim {
     /// The copy matches the digest in `accepted.json`, or an attempt record holds both.
     pub accepted: bool,
-    /// It is noted outside of the folder that a session of it may have run.
+    /// A note outside of the folder says that a session of the dispatch may have run.
     pub started: bool,
     pub report: bool,
-    /// There is no report in the folder, and yet it was answered: from the memory of a daemon, or
-    /// before its folder went.
+    /// The dispatch was answered although there is no report in the folder: from the memory of a
+    /// daemon, or before the folder went.
     pub answered: bool,
     /// The newest attempt.
     pub attempt: Option<FoundAttempt>,
@@ -34,12 +34,12 @@ pub struct FoundAttempt {
     /// What its `end.json` says comes next.
     pub end: Option<NextStep>,
     pub stop: Option<StopCause>,
-    /// How often a daemon began to read what the session left; without an end on record it died
+    /// How often a daemon began to read what the session left. If no end is on record, it died
     /// there each time.
     pub readings: u64,
     pub leader: Leader,
-    /// Some process carries the run token or holds the lock on stdout. Of an unreadable one: its
-    /// agent left something.
+    /// Some process carries the run token or holds the lock on stdout. If the attempt is
+    /// unreadable: its agent left something.
     pub traces: bool,
 }
 
@@ -56,11 +56,12 @@ pub enum Leader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// It was never accepted, or a power cut took the acceptance before its first attempt was
-    /// durable, and so before anything ran: remove the folder; the inbox file is looked at anew.
+    /// durable, and so before anything ran: the folder is removed, and the inbox file is looked at
+    /// anew.
     Discard,
     /// The report is committed: redo what follows (publish, outbox, remove the inbox file, retire).
     Publish,
-    /// It never ran: back into the queue, in its old place.
+    /// It never ran: it goes back into the queue, in its old place.
     Queue,
     /// It may have run: a thread takes it up.
     Resume(Resume),
@@ -105,8 +106,9 @@ pub enum Follow {
     Queue,
 }
 
-/// An agent that lives contradicts every record of its end and of its answer: both follow its end,
-/// so somebody else wrote them (a session can write whatever we can).
+/// Decides what is done with a claim. An agent that lives contradicts every record of its end and
+/// of its answer: both are written after its end, so somebody else wrote them (a session can write
+/// whatever we can).
 pub fn step(found: &FoundClaim) -> Step {
     let lives = |attempt: &FoundAttempt| attempt.readable && attempt.leader == Leader::Alive;
     if !found.attempt.as_ref().is_some_and(lives) {
@@ -140,7 +142,8 @@ fn step_of_attempt(found: &FoundClaim, attempt: &FoundAttempt) -> Step {
         {
             return Step::Discard;
         }
-        // Without a readable record there is no deadline to hold it to: it is ended, and says so.
+        // Without a readable record there is no deadline for the session: it is ended, and the
+        // report says so.
         (None, None, Leader::Alive | Leader::Dead | Leader::Unknown) => ResumeAttempt::Judge,
     };
     Step::Resume(Resume::Attempt(resume))

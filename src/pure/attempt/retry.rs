@@ -15,7 +15,7 @@ use crate::pure::agent::{Driver, Summary};
 use crate::pure::config::{OnInterrupt, Settings};
 use crate::pure::report::{ErrorType, Status};
 
-/// At most one counted retry a dispatch.
+/// A dispatch has at most one counted retry.
 pub const RETRIES_MAX: u32 = 1;
 /// How often one dispatch goes back into the queue for a usage limit; the next time it has failed.
 pub const WAITS_MAX: u32 = 5;
@@ -23,7 +23,7 @@ pub const WAITS_MAX: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Knobs {
     pub rate_limit_backoff_ms: u64,
-    /// Run a session once more whose end nobody saw.
+    /// A session whose end nobody saw is run once more.
     pub retry_interrupted: bool,
     /// How long a dispatch may be tried as a probe of a refusal before it has failed.
     pub probe_keep_ms: u64,
@@ -47,7 +47,7 @@ pub struct Tried<'a> {
     pub start: &'a AttemptStart,
     pub ending: &'a Ending,
     pub summary: &'a Summary,
-    /// What it says about its agent.
+    /// What the attempt says about its agent.
     pub sign: Option<&'a Sign>,
 }
 
@@ -77,7 +77,7 @@ pub fn next(tried: Tried, now: &Moment, knobs: &Knobs) -> NextStep {
         return NextStep::Report;
     }
     let (mode, delay_ms) = match error_type {
-        // Without a reset time to wait for it is like any rate limit.
+        // Without a reset time to wait for, a usage limit is like any rate limit.
         ErrorType::RateLimit | ErrorType::UsageLimit => {
             (continued(summary), knobs.rate_limit_backoff_ms)
         }
@@ -105,8 +105,9 @@ pub fn next(tried: Tried, now: &Moment, knobs: &Knobs) -> NextStep {
     retry(mode, start.retries + 1, delay_ms)
 }
 
-/// The attempt ran into something that holds its agent. A usage limit opens by itself; a refusal is
-/// reported, except a probe's: that one only found that the hold is not over.
+/// What follows when the attempt ran into something that holds its agent. A usage limit opens by
+/// itself. A refusal is reported, unless a probe met it: a probe only found that the hold is not
+/// over.
 fn after_hold(
     kind: ErrorType,
     start: &AttemptStart,
@@ -124,7 +125,7 @@ fn after_hold(
     if may_wait { queue(start.waits) } else { NextStep::Report }
 }
 
-/// The agent refused to work, so the next attempt still has to do what this one was to do.
+/// The agent refused to work, so the next attempt has to do what this one should have done.
 fn as_before(start: &AttemptStart, summary: &Summary) -> Mode {
     match (&summary.session_id, continued(summary)) {
         (Some(session_id), _) if start.is_resumed() => {
@@ -135,7 +136,8 @@ fn as_before(start: &AttemptStart, summary: &Summary) -> Mode {
     }
 }
 
-/// A session in which the model did nothing holds nothing that a new one lacks.
+/// How the session is continued. One in which the model did nothing holds nothing that a new one
+/// lacks.
 fn continued(summary: &Summary) -> Mode {
     match &summary.session_id {
         Some(session_id) if summary.assistant_turns > 0 => {
@@ -145,8 +147,8 @@ fn continued(summary: &Summary) -> Mode {
     }
 }
 
-/// What others are told of the agent: that it works, only by a probe; that it does not, once
-/// nothing more is tried.
+/// What others are told of the agent. Only a probe tells that it works; that it does not work is
+/// told once nothing more is tried.
 pub fn sign_to_tell(start: &AttemptStart, sign: Option<Sign>, next: &NextStep) -> Option<Sign> {
     sign.filter(|sign| match sign {
         Sign::Clear { .. } => start.probe,
@@ -329,7 +331,8 @@ mod tests {
         let on_stderr = Ending { error: Some(said), ..failed(ErrorType::Config) };
         assert_eq!(after(a_resumed_one(), &on_stderr, &Summary::default()), again);
 
-        // Not after a fresh start, not after a turn, not for another error, not when we ended it.
+        // The report follows after a fresh start, after a turn, after another error, and after our
+        // own stop.
         let with_turn = Summary { assistant_turns: 1, ..gone.clone() };
         let ended = Ending { status: Status::Timeout, ..ending.clone() };
         for (start, ending, summary) in [

@@ -2,7 +2,7 @@
 //! agent works.
 //!
 //! Must not look at words: what is met is the class of an ending, which comes from structured
-//! fields, and a reset time from the stream. What follows for others is the holds' to decide.
+//! fields, and a reset time from the stream. The holds decide what follows for others.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::pure::text::redact::redact;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Sign {
-    /// It was not let work.
+    /// The agent met a limit or a refusal, and did not work.
     Met {
         kind: ErrorType,
         /// Milliseconds since 1970; only a usage limit has it.
@@ -22,11 +22,12 @@ pub enum Sign {
         resets_at_ms: Option<i64>,
         reason: String,
     },
-    /// It was let work: what was met before this attempt started is over.
+    /// The agent worked: what was met before this attempt started is over.
     Clear { started_at_ms: i64 },
 }
 
-/// A reset time that is over says nothing: then it is an ordinary rate limit.
+/// What the ending says, if anything. A reset time that is over says nothing: the error is then an
+/// ordinary rate limit.
 pub fn sign(ending: &Ending, summary: &Summary, started_at_ms: i64, now_ms: i64) -> Option<Sign> {
     let kind = ending.error_type.filter(|_| ending.status == Status::Failed);
     let error = redact(ending.error.as_deref().unwrap_or_default());
@@ -57,7 +58,7 @@ fn to_ms(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)
 }
 
-/// What no waiting mends, only somebody who changes the account or the settings.
+/// Whether only somebody who changes the account or the settings can mend it, and waiting cannot.
 pub fn is_refusal(kind: ErrorType) -> bool {
     matches!(kind, ErrorType::Auth | ErrorType::Billing | ErrorType::Config)
 }
@@ -93,7 +94,7 @@ mod tests {
                 limit(Some(u64::MAX)),
                 met(UsageLimit, Some(i64::MAX), "w: words"),
             ),
-            // A time that is over, or none.
+            // The reset time is over, or there is none.
             (failed(UsageLimit), limit(Some(5)), None),
             (failed(UsageLimit), limit(None), None),
             (failed(UsageLimit), empty.clone(), None),

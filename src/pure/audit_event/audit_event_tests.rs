@@ -1,3 +1,7 @@
+//! The table of all audit events: the word and the fields of each as they stand on disk, written
+//! and read back. The same table holds the list in README.md to the code, since both are the log's
+//! interface.
+
 use std::collections::BTreeSet;
 
 use super::*;
@@ -121,7 +125,7 @@ fn of_dispatches() -> Vec<Row> {
     ]
 }
 
-/// The same of the daemon's own events.
+/// The same for the daemon's own events.
 fn of_the_daemon() -> Vec<Row> {
     let (claude, kind, place) = (s("claude"), ErrorType::Auth, Subsystem::Outbox);
     let ended =

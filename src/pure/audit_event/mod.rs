@@ -4,8 +4,8 @@
 //! One variant is one event. Its fields are the line's fields after `ts`, `event` and
 //! `dispatch_id`, in the order in which they are written; words and names are the log's interface
 //! and must not change. What is unknown is `null` where the field always stands, else absent. A
-//! line of another daemon (the seed's, a newer one's) is read as far as it is understood, and its
-//! text is kept.
+//! line of another daemon (the seed's, or a newer one's) is read as far as it is understood, and
+//! its text is kept.
 
 mod step_word;
 
@@ -130,7 +130,7 @@ pub enum AuditEvent {
     DaemonStopped {
         pid: u32,
     },
-    /// What came of SIGHUP, by the keys of the settings.
+    /// What a SIGHUP changed, by the keys of the settings.
     ConfigReloaded {
         changed: Vec<String>,
         needs_restart: Vec<String>,
@@ -169,7 +169,7 @@ pub enum AuditEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotCompleted {
     pub duration: u64,
-    /// Absent: nothing ran. `null`: it is not known, or there was a signal instead.
+    /// Absent: nothing ran. `null`: the exit code is not known, or there was a signal instead.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<Option<i32>>,
     pub error_type: Option<ErrorType>,
@@ -177,7 +177,7 @@ pub struct NotCompleted {
     pub status: Status,
 }
 
-/// A hold that holds from now on, or for longer.
+/// A hold that begins now, or now lasts longer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldBegun {
     pub agent: String,
@@ -186,13 +186,13 @@ pub struct HoldBegun {
     pub project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_dir: Option<String>,
-    /// In RFC 3339.
+    /// When it ends, in RFC 3339.
     pub until: String,
     pub reason: String,
 }
 
 impl AuditEvent {
-    /// The seed's last event of a dispatch.
+    /// The last event of a dispatch, as the seed writes it.
     pub fn of_report(report: &Report) -> AuditEvent {
         let duration = report.duration;
         let exit_code = (!report.attempts.is_empty()).then_some(report.exit_code);
@@ -221,7 +221,7 @@ impl AuditEvent {
         }
     }
 
-    /// The event's line in the log. `dispatch_id` is empty for the daemon's own.
+    /// The event's line in the log. `dispatch_id` is empty for the daemon's own events.
     pub fn line(&self, ts: &str, dispatch_id: &str) -> String {
         let event = serde_json::to_string(self).expect("invariant: every key is a text");
         // The word of the event is its first field, and has no comma.
@@ -246,9 +246,9 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditLine {
     pub ts: String,
-    /// Empty for the daemon's own.
+    /// The id is empty for the daemon's own events.
     pub dispatch_id: String,
-    /// The event's name, also of an event that is not known.
+    /// The event's name, even if the event is not known.
     pub word: String,
     /// `None`: the event is not known, or lacks a field.
     pub event: Option<AuditEvent>,
@@ -257,7 +257,7 @@ pub struct AuditLine {
 }
 
 impl AuditLine {
-    /// Reads any line. What is no text, or not there, is empty.
+    /// Reads any line. A field that is not there, or is no text, is empty.
     pub fn read(text: &str) -> AuditLine {
         let fields: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
         let field = |key| fields.get(key).and_then(Value::as_str).unwrap_or_default().to_string();

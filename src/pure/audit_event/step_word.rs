@@ -1,7 +1,7 @@
 //! What the audit log calls the steps of recovery.
 //!
-//! The words came to be as lowercased names in the source, with the cause in brackets. They stay
-//! what they are, whatever becomes of the names.
+//! The words began as lowercased names in the source, with the cause in brackets. They must not
+//! change, whatever becomes of the names.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -39,7 +39,7 @@ const fn attempt(resume: ResumeAttempt) -> Step {
 pub(super) fn word(step: Step) -> String {
     let word = match step {
         Step::Discard => "discard",
-        // Something of its session may live: the log does not tell the two apart.
+        // Something of its session may live: the log has one word for both.
         Step::Publish | Step::Resume(Resume::Publish) => "publish",
         Step::Queue => "queue",
         Step::Resume(Resume::Stands) => "stands",
@@ -79,7 +79,7 @@ fn word_of_cause(cause: StopCause) -> &'static str {
     }
 }
 
-/// Every step that there is.
+/// All steps that there are.
 pub(super) fn all() -> impl Iterator<Item = Step> {
     let stopping = CAUSES.into_iter().map(ResumeAttempt::GoOnStopping);
     let given_up = CAUSES.into_iter().map(Some).chain([None]).map(ResumeAttempt::GiveUp);

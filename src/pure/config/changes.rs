@@ -1,7 +1,7 @@
 //! What has changed between two readings of the settings, in words, and how much of it may be put
 //! in force at once.
 //!
-//! Shown is what was written, not what it became: a person compares it with the file.
+//! The words show what was written, not what it became, since a person compares them with the file.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ const SHOWN_CHARS_MAX: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingChange {
     pub key: &'static str,
-    /// `none → 200`
+    /// The change in words, such as `none → 200`.
     what: String,
     pub reload: Reload,
 }
@@ -34,7 +34,7 @@ impl fmt::Display for SettingChange {
     }
 }
 
-/// What differs, in the order of the table.
+/// The settings that differ, in the order of the table.
 pub fn changes(old: &Settings, new: &Settings) -> Vec<SettingChange> {
     let differing = SETTINGS.iter().filter(|setting| !(setting.is_same)(old, new));
     let change = |setting: &Setting| {
@@ -71,7 +71,7 @@ fn shown(setting: &Setting, settings: &Settings) -> String {
 
 type Entries = serde_json::Map<String, Value>;
 
-/// Of a setting that has an entry for each project, and would be long.
+/// The entries of a setting that has one for each project, and would be too long to show whole.
 fn entries(setting: &Setting, settings: &Settings) -> Option<Entries> {
     if setting.value != "JSON" {
         return None;

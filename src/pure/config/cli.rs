@@ -1,6 +1,6 @@
-//! The command line: what was typed, as a value. It reads nothing but its arguments, so that
-//! `--help` and `--version` work whatever the state of the machine. A new command is a variant here
-//! and a file in `commands/`.
+//! The command line: what was typed, as a value. Must not read anything but its arguments, so that
+//! `--help` and `--version` work whatever the state of the machine. A new command begins as a
+//! variant of [`Command`].
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ use super::{Reload, SETTINGS, Setting, Settings};
 
 #[derive(Debug, PartialEq)]
 pub enum Command {
-    /// Be the daemon.
+    /// Run the daemon.
     Run(Flags),
     Help,
     Version,
@@ -32,7 +32,7 @@ impl Flags {
     }
 }
 
-/// `args`: without the program's own name. The error is one line for the user.
+/// `args` comes without the program's own name. The error is one line for the user.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     use lexopt::Arg::{Long, Short, Value as Word};
     let mut parser = lexopt::Parser::from_args(args);

@@ -29,10 +29,10 @@ use super::text::nearest::nearest;
 /// for the other two.
 pub struct Setting {
     pub key: &'static str,
-    /// What `--help` shows for the value; empty: the flag takes none.
+    /// What `--help` shows for the value. It is empty if the flag takes none.
     pub value: &'static str,
     pub help: &'static str,
-    /// As it would be written; where there is nothing by default, the words for that.
+    /// The default as somebody would write it, or, if there is none, the words that say so.
     pub default: &'static str,
     pub reload: Reload,
     set: fn(&mut Settings, &Value) -> Result<(), String>,
@@ -44,7 +44,7 @@ pub struct Setting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
     Live,
-    /// Slots, places and the lock are made once, at the start.
+    /// The change waits: slots, folders and the lock are made once, at the start.
     Restart,
 }
 
@@ -56,7 +56,7 @@ impl Setting {
         format!("--{}", short.replace('_', "-"))
     }
 
-    /// `GSTACK_DISPATCHD_MAX_CONCURRENT`
+    /// The variable's name, such as `GSTACK_DISPATCHD_MAX_CONCURRENT`.
     pub fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.key.to_uppercase())
     }

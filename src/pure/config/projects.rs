@@ -2,8 +2,8 @@
 //! counts.
 //!
 //! A directory's entry holds for everything below it, since a dispatch chooses its directory and
-//! must not step out of a rule by choosing a deeper one. Of several the nearest counts. Where a key
-//! leads is asked when it is used, never kept: a link or a directory may come later.
+//! must not step out of a rule by choosing a deeper one. The nearest entry counts. Must not keep
+//! where a key leads, but asks at each use: a link or a directory may come later.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,14 +37,14 @@ impl<T> Places<T> {
         directories.map(|(place, entry)| (place.as_str(), entry))
     }
 
-    /// All of them, and whether the key names a directory.
+    /// All entries, each with its key and whether that names a directory.
     pub fn entries(&self) -> impl Iterator<Item = (&str, bool, &T)> {
         self.0.iter().map(|(place, entry)| (place.as_str(), is_directory(place), entry))
     }
 
-    /// The entries of the directory itself or of the nearest one above it, with their keys: mostly
-    /// one, several if several keys lead there. `forms`: what the directory of a key may be called
-    /// now.
+    /// The entries of the directory itself or of the nearest one above it, with their keys. Mostly
+    /// there is one; there are several if several keys lead to one directory. `forms` says what the
+    /// directory of a key may be called now.
     pub(super) fn of_directory(&self, dir: &Path, forms: Forms) -> Vec<(&str, &T)> {
         let mut nearest = (0, Vec::new());
         for (place, entry) in self.directories() {
@@ -66,14 +66,14 @@ impl<T> Places<T> {
     }
 }
 
-/// Asks what the directory of a key may be called: as the key is written, and where it leads.
+/// Says what the directory of a key may be called: as the key is written, and where it leads.
 pub type Forms<'f> = &'f dyn Fn(&str) -> [PathBuf; 2];
 
 fn is_directory(place: &str) -> bool {
     place.starts_with('/') || place.starts_with("~/") || place == "~"
 }
 
-/// What differs from the settings for all projects. `None`: nothing.
+/// What a project sets apart from the settings for all projects. `None`: it sets nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Project {
     pub allow_tools: Option<Vec<String>>,
@@ -81,7 +81,7 @@ pub struct Project {
     pub model: Option<String>,
     pub max_turns: Option<u64>,
     pub max_budget_usd: Option<f64>,
-    /// On top of those for all projects.
+    /// Arguments that come on top of those for all projects.
     pub extra_args: Vec<String>,
     pub strict: Option<bool>,
 }
@@ -105,7 +105,7 @@ pub(super) fn verifications(value: &Value) -> Result<Places<Verify>, String> {
     places(value, verification)
 }
 
-/// An object by place; a flag or a variable has it as text.
+/// Reads an object whose keys are places; a flag or a variable holds it as text.
 fn places<T>(value: &Value, read: fn(&Value) -> Result<T, String>) -> Result<Places<T>, String> {
     let text = value.as_str().filter(|text| !text.is_empty());
     let parsed = text.map(|text| strict_json::parse(text.as_bytes()));

@@ -21,7 +21,7 @@ pub struct Settings {
     pub claude: Option<String>,
     pub allow_tools: Vec<String>,
     pub claude_args: Vec<String>,
-    /// Empty: those of Claude Code's own choice.
+    /// Empty: Claude Code chooses.
     pub setting_sources: Vec<String>,
     pub strict: bool,
     pub model: Option<String>,
@@ -59,20 +59,20 @@ pub struct Settings {
     pub ca_file: Option<String>,
     /// Process names that a session may leave behind.
     pub spare: Vec<String>,
-    /// Between two tries of what the disk or the machine refuses.
+    /// The pause between two tries of what the disk or the machine refuses.
     pub trouble_pause: Duration,
-    /// 0 = no matter how little is free.
+    /// 0 = work goes on no matter how little is free.
     pub min_free_bytes: u64,
-    /// 0 = it grows for ever.
+    /// 0 = the log grows for ever.
     pub audit_max_bytes: u64,
     pub audit_keep: u32,
-    /// Of what is kept: zero = for ever, and however much.
+    /// In the next five, zero = for ever, or however much.
     pub logs_keep: Duration,
     pub logs_max_bytes: u64,
     pub reports_keep: Duration,
     pub rejected_keep: Duration,
     pub rejected_max_bytes: u64,
     pub allow_network_fs: bool,
-    /// What was written for each that is not the default, by key: for people.
+    /// What was written for each setting that is not the default, by key, for people to read.
     pub(super) written: BTreeMap<&'static str, Value>,
 }

@@ -35,7 +35,7 @@ pub fn apply_config(settings: &mut Settings, config: &Value) -> Result<(), Strin
     Ok(())
 }
 
-/// Applies the environment. Gives what people should be told.
+/// Applies the environment, and returns what people should be told.
 pub fn apply_environment(
     settings: &mut Settings,
     variables: &[Variable],

@@ -1,8 +1,8 @@
 //! JSON in which no key may stand twice, at any depth: a checker that takes the first of two and a
 //! runner that takes the last would see two different files, and so would two people.
 //!
-//! For what an operator writes. A dispatch has its own reader, which can still tell the id when a
-//! key stands twice.
+//! This is for what an operator writes. A dispatch has its own reader, which can still tell the id
+//! when a key stands twice.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ const TWICE: &str = " stands twice";
 pub fn parse(bytes: &[u8]) -> Result<Value, String> {
     let parsed: Result<Strict, _> = serde_json::from_slice(bytes);
     parsed.map(|Strict(value)| value).map_err(|e| {
-        // Its words for the place come last.
+        // The parser's words for the place come last.
         let text = e.to_string();
         match text.split_once(TWICE) {
             Some((key, place)) if e.is_data() => {

@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::values::*;
 use super::{Reload, Setting, Settings, projects};
 
-/// Key, what `--help` shows for the value, default, field and how it is read, when a change holds;
-/// then the help. `unset`: by default there is nothing, and the words say what holds then.
+/// A row is the key, what `--help` shows for the value, the default, the field and its reader, when
+/// a change takes effect, and then the help. `unset` marks a row without a default: its words say
+/// what holds.
 macro_rules! settings {
     ($(
         $key:literal, $value:literal, $($unset:ident)? $default:literal,

@@ -1,15 +1,15 @@
-//! On what terms a session runs in a directory: the settings for all, with those of the nearest
-//! project in their place, and the command that its work must pass.
+//! The terms on which a session runs in a directory: the settings for all, with those of the
+//! nearest project in their place, and the command that its work must pass.
 //!
-//! Of several entries that are equally near, the one that trusts least decides.
+//! If several entries are equally near, the one that trusts least decides.
 
 use std::path::Path;
 
 use super::Settings;
 use super::projects::{Forms, Project, Verify};
 
-/// On what terms an agent runs in a project: the settings for all, with the project's own in their
-/// place.
+/// The terms on which an agent runs in a project: the settings for all, with the project's own in
+/// their place.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Terms {
     pub allow_tools: Vec<String>,
@@ -22,8 +22,8 @@ pub struct Terms {
     pub strict: bool,
 }
 
-/// The entry that holds for a session in this directory, with its key. Of several that are equally
-/// near the one that trusts least: what restricts must not be lost.
+/// The entry that holds for a session in this directory, with its key. If several are equally near,
+/// the one that trusts least holds: what restricts must not be lost.
 pub fn project<'s>(
     settings: &'s Settings,
     dir: &Path,
@@ -48,8 +48,8 @@ pub fn terms(settings: &Settings, own: Option<&Project>) -> Terms {
     }
 }
 
-/// The command for a directory, else the one for the name that the dispatch gives its project; with
-/// its key.
+/// The command for a directory, else the one for the name that the dispatch gives its project. It
+/// comes with its key.
 pub fn verify<'s>(
     settings: &'s Settings,
     dir: &Path,
@@ -76,7 +76,7 @@ mod tests {
         settings
     }
 
-    /// Every key is as it is written, but those below `/link`, which leads to `/a/b/c`.
+    /// Every key leads where it says, except those below `/link`, which leads to `/a/b/c`.
     fn forms(key: &str) -> [PathBuf; 2] {
         let led = key.strip_prefix("/link").map(|rest| format!("/a/b/c{rest}"));
         [PathBuf::from(key), PathBuf::from(led.unwrap_or(key.into()))]
@@ -147,7 +147,7 @@ mod tests {
             let found = found.map(|(_, verify)| verify.argv[0].as_str());
             assert_eq!(found, want, "{dir} {name}");
         }
-        // A flag has it as text.
+        // A flag holds the object as text.
         let mut s = Settings::default();
         let value = json!(r#"{"shop": {"argv": ["make", "test"], "timeout_seconds": 2}}"#);
         s.verify = verifications(&value).expect("JSON as text");

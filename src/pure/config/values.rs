@@ -1,14 +1,14 @@
 //! What a setting's value may look like: readers of numbers, durations, words and lists, each from
 //! JSON or from a flag's text.
 //!
-//! They know no setting. The error says what is wrong with the value; whose value it is, the caller
-//! adds.
+//! The readers know no setting. An error says what is wrong with the value; the caller adds whose
+//! value it is.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// Between two tries of a callback.
+/// The shortest pause between two tries of a callback.
 const DELAY_MIN: Duration = Duration::from_millis(100);
 const DAY_SECONDS: f64 = 24.0 * 60.0 * 60.0;
 const MEGABYTE: f64 = 1_000_000.0;
@@ -42,7 +42,7 @@ pub(super) fn at_least_one(value: &Value) -> Result<usize, String> {
     }
 }
 
-/// At least one, and few enough to be looked at one by one.
+/// A number of at least one, and few enough to be looked at one by one.
 pub(super) fn few(value: &Value) -> Result<u32, String> {
     Ok(at_least_one(value)?.min(1000) as u32)
 }
@@ -133,7 +133,7 @@ pub(super) fn delays(value: &Value) -> Result<Vec<Duration>, String> {
     let delays: Vec<Duration> = items.iter().map(seconds).collect::<Result<_, _>>()?;
     match delays.last() {
         None => Err("at least one delay is needed".into()),
-        // It repeats: without a pause it would hammer the receiver.
+        // The last delay repeats: without a pause it would hammer the receiver.
         Some(last) if *last < DELAY_MIN => Err("the last delay must be at least 0.1".into()),
         Some(_) => Ok(delays),
     }
@@ -157,12 +157,12 @@ pub(super) fn split_list(text: &str) -> Vec<String> {
     items.into_iter().map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect()
 }
 
-/// Fractions are allowed; the result is in bytes.
+/// Megabytes, as bytes. Fractions are allowed.
 pub(super) fn megabytes(value: &Value) -> Result<u64, String> {
     Ok((number(value)? * MEGABYTE).min(1e18) as u64)
 }
 
-/// Fractions are allowed.
+/// Days. Fractions are allowed.
 pub(super) fn days(value: &Value) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64((number(value)? * DAY_SECONDS).min(3.2e9)))
 }
@@ -182,7 +182,8 @@ pub(super) fn strings(value: &Value) -> Result<Vec<String>, String> {
     items.iter().map(|item| text(item).map(str::to_string)).collect()
 }
 
-/// A text that becomes the value of an argument, and cannot be taken for another one; empty: none.
+/// A text that becomes the value of an argument and cannot be taken for another argument. An empty
+/// text is none.
 pub(super) fn word(value: &Value) -> Result<Option<String>, String> {
     let word = optional_text(value)?;
     match word.as_deref().filter(|word| word.starts_with('-')) {

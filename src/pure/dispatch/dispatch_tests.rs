@@ -1,4 +1,6 @@
-//! What is a dispatch and what is refused, row by row.
+//! Tests of what is a dispatch and what is refused, row by row. Must not read files: how the inbox
+//! is looked at is tested elsewhere. Most rows are one good dispatch with one field changed, so
+//! that a refusal can only come from that field.
 
 use super::*;
 
@@ -144,7 +146,7 @@ fn who_names_no_id_is_answered_under_the_files_name() {
         (Reason::NotJson, None, "dispatch-a b.json", None),
         (Reason::NotJson, None, "dispatch-\u{fffd}.json", None),
         (Reason::NotJson, None, "dispatch-a", None),
-        // It names an id, which is none; the file's name is not what its sender waits for.
+        // The file names an id that is not legal; its sender does not wait for the file's own name.
         (Reason::UnsafeId, None, "dispatch-a.json", None),
         (Reason::DuplicateId, Some("dispatch-b"), "dispatch-a.json", None),
         (Reason::ForeignOwner, None, "dispatch-a.json", None),

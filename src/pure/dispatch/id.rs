@@ -1,6 +1,6 @@
-//! The id of a dispatch: what everything of it is named by, on disk, in logs and on terminals.
+//! The id of a dispatch, by which everything of it is named on disk, in logs and on terminals.
 //!
-//! It is checked once, when it is made; whoever has one may build a file name from it.
+//! An id is checked once, when it is made; whoever has one may build a file name from it.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use std::fmt;
 /// bytes of NAME_MAX.
 pub const ID_CHARS_MAX: usize = 120;
 
-/// `dispatch-` and then only `[A-Za-z0-9._-]`: safe as a file name, in a log line and on a
+/// An id is `dispatch-` and then only `[A-Za-z0-9._-]`: safe as a file name, in a log line and on a
 /// terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DispatchId(String);

@@ -1,7 +1,7 @@
 //! A dispatch file's content: parsed once, from the bytes that were read once, into types that need
 //! no second check.
 //!
-//! The rules are the seed's and the published schema's together; where they differ the stricter one
+//! The rules are the seed's and the published schema's together. Where they differ the stricter one
 //! holds, except that unknown fields are accepted (and named), as the protocol's compatibility
 //! policy asks. Duplicate keys are refused: a checker that takes the first and a runner that takes
 //! the last would see two different dispatches.
@@ -44,7 +44,7 @@ pub struct Dispatch {
     pub task: String,
     pub project: String,
     pub project_dir: String,
-    /// One of those that [`parse`] was given.
+    /// One of the agents that [`parse`] was given.
     pub target_agent: &'static str,
     pub learnings: Vec<String>,
     pub constraints: Vec<String>,
@@ -65,7 +65,7 @@ pub const AGENTS: [&str; 4] = [DEFAULT_AGENT, "codex", "cursor", "gemini"];
 pub const DEFAULT_AGENT: &str = "claude";
 
 /// Parses and checks the bytes of one dispatch file. `ttl_seconds_min` is a setting (60 in the
-/// schema); `agents`: those that it may name.
+/// schema); `agents` are those that the file may name.
 pub fn parse(
     bytes: &[u8],
     ttl_seconds_min: u64,
@@ -136,7 +136,8 @@ fn check_fields(
     if task.is_empty() {
         return Err((Reason::Schema, "task is empty".into()));
     }
-    // Known by the schema, not used by us here: still of the right type.
+    // The schema knows these fields and we do not use them here; their type must be right all the
+    // same.
     f.text_or("clawvisor_task_id", None)?;
     f.text_or("source_signature", None)?;
     let agent = f.text_or("target_agent", Some(DEFAULT_AGENT))?.unwrap_or_default();
@@ -152,7 +153,7 @@ fn check_fields(
         target_agent,
         learnings: f.texts("learnings")?,
         constraints: f.texts("constraints")?,
-        // The seed's: an empty one is none.
+        // As in the seed, an empty URL is none.
         callback_url: f.text_or("callback_url", None)?.filter(|url| !url.is_empty()),
         ttl_seconds: f.ttl(ttl_seconds_min)?,
         unknown_fields: f.unknown(),
@@ -232,7 +233,7 @@ impl Fields {
         if !whole || seconds < seconds_min { Err(wrong()) } else { Ok(seconds) }
     }
 
-    /// With what probably is this field, under another name.
+    /// The error for a missing field, with the unknown one that probably stands for it.
     fn missing(&self, key: &str) -> String {
         let is_meant = |name: &String| nearest(name, KNOWN_FIELDS) == Some(key);
         match self.unknown().into_iter().find(is_meant) {

@@ -1,8 +1,8 @@
 //! The text that a session is started with: the seed's, word for word, so that an agent skill
 //! written for it still fits.
 //!
-//! It always begins with our own words: a prompt that began with the task could be taken for a
-//! slash command or a file reference by the agent's command line.
+//! The prompt always begins with our own words: the agent's command line could take one that began
+//! with the task for a slash command or a file reference.
 
 use super::Dispatch;
 
@@ -29,7 +29,7 @@ pub fn first(dispatch: &Dispatch, learnings: Learnings) -> String {
     text
 }
 
-/// For a session that is taken up again after an error that was not the agent's.
+/// The prompt of a session that is taken up again after an error that was not the agent's.
 pub fn resume(dispatch: &Dispatch) -> String {
     format!(
         "Dispatch ID: {}. The session was cut off by a temporary error of the API. \

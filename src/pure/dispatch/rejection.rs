@@ -61,9 +61,9 @@ impl Reason {
     }
 
     /// Whether the sender is answered with a failed report under the id (if that is legal and
-    /// unused): not when the file may be somebody else's, and not when the id has its answer
-    /// already. One that is too large is the sender's own: its owner and mode have been looked at
-    /// before its size.
+    /// unused). There is no answer when the file may be somebody else's, or when the id has its
+    /// answer already. A file that is too large is the sender's own: its owner and mode have been
+    /// looked at before its size.
     pub fn answers_sender(self) -> bool {
         match self {
             Reason::NotJson
@@ -95,8 +95,8 @@ impl Rejection {
         Rejection { reason, error: error.into(), id: None }
     }
 
-    /// Under which id the sender is answered, if at all: where the file names none, its own name
-    /// stands in, for whoever waits for an answer would wait for ever.
+    /// The id under which the sender is answered, if at all. Where the file names none, its own
+    /// name stands in: whoever waits for an answer would otherwise wait for ever.
     pub fn answered_id(&self, file_name: &str) -> Option<DispatchId> {
         if !self.reason.answers_sender() {
             return None;

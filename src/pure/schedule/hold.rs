@@ -1,9 +1,9 @@
-//! Holds: which agent waits until when, and why; the state that keeps a closed usage window from
-//! being burnt.
+//! Holds: which agent waits, until when, and why. They keep a closed usage window from being burnt.
 //!
-//! A value with one owner (intake), no clock; the queue asks it whether something may start now. A
-//! hold is shut until a time; then it is half-open: one dispatch is let through as a probe, and how
-//! that one ends decides for all. What an attempt says about its agent is a [`Sign`].
+//! They are a value with one owner (intake) and no clock; the queue asks it whether something may
+//! start now. A hold is shut until a time; then it is half-open: one dispatch is let through as a
+//! probe, and how that one ends decides for all. What an attempt says about its agent is a
+//! [`Sign`].
 //!
 //! A usage limit is the account's and holds the agent everywhere. A refusal (credentials, credit,
 //! model) may be one project's settings and holds that project, until a second project is refused
@@ -18,13 +18,13 @@ use crate::pure::report::ErrorType;
 /// A clock that is put back by more than this ends a hold: its time means nothing any more.
 const CLOCK_BACK_MS_MAX: i64 = 60_000;
 
-/// A [`Sign`] with whom it concerns.
+/// A [`Sign`], and whom it concerns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
     pub id: DispatchId,
     pub agent: Agent,
     pub lane: Lane,
-    /// As the dispatch names it: for people.
+    /// The project as the dispatch names it, for people to read.
     pub project: String,
     pub sign: Sign,
 }
@@ -43,9 +43,9 @@ pub struct Hold {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<HeldProject>,
     pub kind: ErrorType,
-    /// When it was met last.
+    /// When the limit or refusal was last met.
     pub since_ms: i64,
-    /// Nothing starts before; then one at a time.
+    /// Nothing starts before this; then one dispatch at a time does.
     pub until_ms: i64,
     pub reason: String,
     #[serde(skip)]
@@ -72,10 +72,10 @@ impl Hold {
     }
 }
 
-/// `holds.json`
+/// The content of `holds.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {
-    /// When it was written. What an attempt says that ended later is not in it.
+    /// When it was written. What attempts said that ended later is not in it.
     pub as_of_ms: i64,
     pub holds: Vec<Hold>,
 }
@@ -84,7 +84,7 @@ pub struct Saved {
 pub struct HoldLimits {
     /// Longest hold for a usage limit.
     pub max_ms: i64,
-    /// Between two probes while an agent is refused.
+    /// The pause between two probes while an agent is refused.
     pub probe_ms: i64,
 }
 
@@ -92,13 +92,13 @@ pub struct HoldLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// A probe was let work.
+    /// A probe found that the agent works.
     Probe,
     /// Its time is over and nobody waits for it.
     Time,
-    /// Somebody asked.
+    /// Somebody asked for it.
     Released,
-    /// It became one for all projects.
+    /// It became a hold for all projects.
     AllProjects,
 }
 
@@ -123,7 +123,8 @@ pub enum HoldChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holds {
     limits: HoldLimits,
-    /// Few: at most one for each agent and kind, and one for a project of each.
+    /// The list is short: it has at most one hold for each agent and kind, and one for a project of
+    /// each.
     list: Vec<Hold>,
 }
 
@@ -132,12 +133,13 @@ impl Holds {
         Holds { limits, list: Vec::new() }
     }
 
-    /// For what is met from now on.
+    /// Sets the limits for what is met from now on.
     pub fn limit(&mut self, limits: HoldLimits) {
         self.limits = limits;
     }
 
-    /// What an earlier daemon saved, as far as it can be believed. `agents`: those that there are.
+    /// Takes what an earlier daemon saved, as far as it can be believed. `agents`: those that there
+    /// are.
     pub fn restore(limits: HoldLimits, saved: Saved, agents: &[Agent], now_ms: i64) -> Holds {
         let mut holds = Holds::new(limits);
         for mut hold in saved.holds {
@@ -167,7 +169,7 @@ impl Holds {
         self.list.is_empty()
     }
 
-    /// Whether this agent is held nowhere or not everywhere.
+    /// Whether this agent may start in some project: no hold on all projects is shut.
     pub fn admits(&self, agent: &str, now_ms: i64) -> bool {
         !self.list.iter().any(|h| h.agent == agent && h.project.is_none() && h.is_shut(now_ms))
     }
@@ -177,14 +179,14 @@ impl Holds {
         !self.list.iter().any(|h| h.covers(agent, lane) && h.is_shut(now_ms))
     }
 
-    /// A dispatch starts that was admitted. True: it does so as a probe.
+    /// Counts the start of a dispatch that was admitted. True: it starts as a probe.
     pub fn let_through(&mut self, id: &DispatchId, agent: &str, lane: &str, now_ms: i64) -> bool {
         let mut is_probe = false;
         for hold in self.list.iter_mut().filter(|hold| hold.covers(agent, lane)) {
             is_probe = true;
             hold.probe = Some(id.clone());
             if is_refusal(hold.kind) {
-                // If it tells nothing, the next one waits as long as this one did.
+                // If this probe tells nothing, the next one waits as long as this one did.
                 hold.until_ms = now_ms.saturating_add(self.limits.probe_ms);
             }
         }
@@ -201,8 +203,8 @@ impl Holds {
         was_probe
     }
 
-    /// What an attempt says. `jitter_ms`: added to a reset time, so that not all who share an
-    /// account come back at once.
+    /// Takes in what an attempt says. `jitter_ms` is added to a reset time, so that not all who
+    /// share an account come back at once.
     pub fn learn(&mut self, notice: &Notice, now_ms: i64, jitter_ms: i64) -> Vec<HoldChange> {
         match &notice.sign {
             Sign::Clear { started_at_ms } => {
@@ -260,7 +262,7 @@ impl Holds {
         match self.place(notice.agent, kind, project.as_ref()) {
             Some(at) => {
                 let hold = &mut self.list[at];
-                // Of two windows that are closed the later one counts.
+                // If two windows are closed, the one that opens later counts.
                 hold.until_ms = hold.until_ms.max(until_ms);
                 hold.since_ms = now_ms;
                 hold.reason = reason.into();
@@ -284,13 +286,13 @@ impl Holds {
         })
     }
 
-    /// Somebody knows better. `agent`: of all, or of one.
+    /// Ends holds because somebody knows better: those of one `agent`, or all.
     pub fn release(&mut self, agent: Option<&str>) -> Vec<HoldChange> {
         self.end(Why::Released, |hold| agent.is_none_or(|agent| hold.agent == agent))
     }
 
-    /// Ends the usage limits whose time is over and for which nobody waits: no probe would ever do
-    /// it.
+    /// Ends the usage limits whose time is over and for which nobody waits: no probe would ever end
+    /// them.
     pub fn expire(&mut self, now_ms: i64, waiting: impl Fn(&Hold) -> usize) -> Vec<HoldChange> {
         self.end(Why::Time, |hold| {
             hold.kind == ErrorType::UsageLimit && !hold.is_shut(now_ms) && waiting(hold) == 0
@@ -301,7 +303,7 @@ impl Holds {
         self.list.extract_if(.., |hold| is_over(hold)).map(|h| HoldChange::Ended(h, why)).collect()
     }
 
-    /// In how many milliseconds the first of them opens.
+    /// In how many milliseconds the first of the holds opens.
     pub fn next_wake_ms(&self, now_ms: i64) -> Option<i64> {
         let shut = self.list.iter().filter(|h| h.probe.is_none() && h.is_shut(now_ms));
         shut.map(|hold| hold.until_ms - now_ms).min()

@@ -1,3 +1,7 @@
+//! Tests of which holds stand after which notices, what a probe decides, and what is believed of
+//! saved holds. Must not ask in which order dispatches run: the queue's tests do. No test waits:
+//! the time is an argument, so each row says when its notice comes.
+
 use super::*;
 use crate::pure::dispatch::AGENTS;
 use ErrorType::*;
@@ -32,7 +36,7 @@ fn clear(project: &str, started_at_ms: i64) -> Notice {
     notice(project, Sign::Clear { started_at_ms })
 }
 
-/// After these notices, each at its time.
+/// The holds after these notices, each learnt at its time.
 fn holds(notices: &[(i64, Notice)]) -> Holds {
     let mut holds = Holds::new(LIMITS);
     for (now_ms, notice) in notices {
@@ -55,10 +59,10 @@ fn places(holds: &Holds) -> Vec<&str> {
 fn a_usage_limit_holds_the_agent_everywhere_until_its_reset() {
     for (notices, wanted) in [
         (vec![(1000, limited(5000))], vec![5000]),
-        // Over already: ignored. Absurdly far: as far as it may be.
+        // A time that is over is ignored. One that is absurdly far off becomes the longest hold.
         (vec![(1000, limited(1000))], vec![]),
         (vec![(1000, limited(i64::MAX))], vec![11_000]),
-        // Of two windows the later counts, whichever is told of first.
+        // The later of two windows counts, whichever is told of first.
         (vec![(1000, limited(5000)), (1001, limited(4000))], vec![5000]),
         (vec![(1000, limited(4000)), (1001, limited(5000))], vec![5000]),
     ] {
@@ -86,9 +90,9 @@ fn a_refusal_holds_one_project_and_a_second_one_all() {
             vec![(0, refused("a", Auth)), (1, refused("b", Auth)), (2, refused("a", Auth))],
             vec!["*"],
         ),
-        // Not alike.
+        // Two refusals of different kinds are not alike.
         (vec![(0, refused("a", Auth)), (1, refused("b", Billing))], vec!["project", "project"]),
-        // The first had ended.
+        // The first refusal had ended.
         (
             vec![(0, refused("a", Auth)), (1, clear("a", 1)), (2, refused("b", Auth))],
             vec!["project"],
@@ -123,7 +127,7 @@ fn one_is_let_through_and_how_it_ends_decides() {
     again.learn(&limited(900), 400, 0);
     assert!(!again.admits("claude", 899));
 
-    // It told nothing: a window lets the next one through, a refusal waits.
+    // The probe told nothing: a window lets the next one through, a refusal waits.
     let mut silent = due();
     assert!(!silent.gone(&id("other")) && silent.gone(&id("probe")));
     assert!(silent.admits("claude", 400) && silent.admits_in("claude", "b", 400));
@@ -135,7 +139,7 @@ fn what_started_before_a_hold_does_not_end_it() {
     let mut held = holds(&[(1000, limited(5000))]);
     assert_eq!(held.learn(&clear("a", 999), 2000, 0), []);
     assert_eq!(untils(&held), [5000]);
-    // Nor does one in another project, for a project's hold.
+    // Nor does an attempt in another project end a project's hold.
     let mut held = holds(&[(1000, refused("a", Auth))]);
     assert_eq!(held.learn(&clear("b", 2000), 2000, 0), []);
     assert_eq!(held.learn(&clear("a", 2000), 2000, 0).len(), 1);

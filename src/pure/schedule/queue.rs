@@ -1,24 +1,24 @@
 //! The order in which accepted dispatches run: by acceptance, one line per project, and none whose
 //! agent is held.
 //!
-//! A value with one owner (intake), no lock, no clock. Every operation is logarithmic in the number
-//! of waiting dispatches, however many of them stand behind a busy project or a held agent. An item
-//! is taken out by value: what waits here waits nowhere else.
+//! The queue is a value with one owner (intake), no lock and no clock. Every operation is
+//! logarithmic in the number of waiting dispatches, however many of them stand behind a busy
+//! project or a held agent. An item is taken out by value: what waits here waits nowhere else.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::hold::{Hold, Holds};
 use crate::pure::dispatch::{Agent, Lane};
 
-/// Number of acceptance; it survives restarts and retries, so that an item that comes back is first
-/// in line again.
+/// The number of an acceptance. It survives restarts and retries, so that an item that comes back
+/// is first in line again.
 pub type Seq = u64;
 
 pub struct Queue<T> {
     per_lane_max: usize,
     lines: HashMap<Lane, Line<T>>,
-    /// For each agent, the first of its waiting items of every lane that has room. Kept apart, so
-    /// that those of a held agent are passed over at once.
+    /// For each agent, the first of its waiting items of every lane that has room. Agents are kept
+    /// apart, so that those that are held are passed over at once.
     heads: BTreeMap<Agent, BTreeMap<Seq, Lane>>,
     /// How many wait for each agent.
     counts: BTreeMap<Agent, usize>,
@@ -26,14 +26,15 @@ pub struct Queue<T> {
 
 struct Line<T> {
     running: usize,
-    /// One for each agent that somebody waits for; a hundred thousand lines mostly have one.
+    /// One entry for each agent that somebody waits for. There can be a hundred thousand lines, and
+    /// most have one.
     waiting: Vec<Waiting<T>>,
 }
 
 struct Waiting<T> {
     agent: Agent,
     items: BTreeMap<Seq, T>,
-    /// Its entry in `heads`.
+    /// The entry of these items in `heads`.
     head: Option<Seq>,
 }
 
@@ -57,14 +58,14 @@ pub struct Taken<T> {
 }
 
 impl<T> Queue<T> {
-    /// `per_lane_max`: sessions at once in one lane, 0 = no limit.
+    /// `per_lane_max`: how many sessions run at once in one lane; 0 = no limit.
     pub fn new(per_lane_max: usize) -> Queue<T> {
         let per_lane_max = if per_lane_max == 0 { usize::MAX } else { per_lane_max };
         let (heads, counts) = (BTreeMap::new(), BTreeMap::new());
         Queue { per_lane_max, lines: HashMap::new(), heads, counts }
     }
 
-    /// From now on; what runs already runs on. It goes through every lane.
+    /// Sets the limit from now on; what runs already runs on. This goes through every lane.
     pub fn limit_lanes(&mut self, per_lane_max: usize) {
         let Queue { per_lane_max: new, .. } = Queue::<T>::new(per_lane_max);
         if std::mem::replace(&mut self.per_lane_max, new) != new {
@@ -88,7 +89,7 @@ impl<T> Queue<T> {
         self.len() == 0
     }
 
-    /// How many wait that a hold covers.
+    /// How many of the waiting items a hold covers.
     pub fn held_by(&self, hold: &Hold) -> usize {
         let agent = hold.agent.as_str();
         let Some(project) = &hold.project else {
@@ -114,7 +115,7 @@ impl<T> Queue<T> {
     /// The first item whose lane has room and whose agent is not held there.
     fn first(&self, holds: &Holds, now_ms: i64) -> Option<(Seq, &Lane, Agent)> {
         let admitted = self.heads.iter().filter(|(agent, _)| holds.admits(agent, now_ms));
-        // No more are passed over than there are held projects: each has one head for an agent.
+        // There are no more to pass over than held projects: each has one head for an agent.
         let firsts = admitted.filter_map(|(agent, heads)| {
             let mut heads = heads.iter();
             let (seq, lane) = heads.find(|(_, lane)| holds.admits_in(agent, lane, now_ms))?;
@@ -135,7 +136,7 @@ impl<T> Queue<T> {
         Some(Taken { seq, lane, agent, item })
     }
 
-    /// Counts something as running in a lane that was not taken from here: an adopted session.
+    /// Counts an adopted session as running in its lane, although it was not taken from here.
     pub fn occupy(&mut self, lane: &Lane) {
         self.line(lane).running += 1;
         self.refresh(lane);

@@ -1,15 +1,18 @@
-//! SHA-256 in hex, and random identifiers made from bytes that the caller brings.
+//! SHA-256 in hex, and random identifiers.
+//!
+//! Must not draw random bytes itself: the caller brings them, so that the same bytes always give
+//! the same identifier.
 
 use super::hex::hex;
 
-/// A digest as it is kept of many files at once.
+/// A digest in the form in which many are kept at once.
 pub type Sha256 = [u8; 32];
 
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }
 
-/// A digest that was written in hex. `None`: it is none.
+/// Reads a digest that was written in hex. `None`: the text is no digest.
 pub fn sha256_of_hex(text: &str) -> Option<Sha256> {
     let digits: Vec<u8> =
         text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;

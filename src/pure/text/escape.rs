@@ -1,9 +1,11 @@
-//! Text from outside, made harmless for a terminal and for a log of lines: file names, errors, an
+//! Makes text from outside harmless for a terminal and for a log of lines: file names, errors, an
 //! agent's words.
+//!
+//! Must not hide secrets: `redact` does that.
 
 use std::fmt::Write;
 
-/// Everything that could move a cursor, forge a line or turn text around is shown as `\u{…}`.
+/// Shows everything that could move a cursor, forge a line or turn text around as `\u{…}`.
 pub fn line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -16,7 +18,7 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// As one word of a command that somebody may paste into a shell.
+/// The text as one word of a command that somebody may paste into a shell.
 pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

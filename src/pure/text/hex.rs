@@ -1,4 +1,6 @@
 //! Bytes as hexadecimal digits, and file names as text without loss.
+//!
+//! Must not judge a name: any name that a file can have must survive the way through JSON.
 
 /// A file name as text, without loss: UTF-8 as it is, anything else as `hex:` and its bytes. Inbox
 /// names begin with `dispatch-`, so that the two cannot be confused.

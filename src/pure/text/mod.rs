@@ -1,4 +1,6 @@
 //! Texts: cut, escaped and redacted for those who read them; times, digests and near misses.
+//!
+//! Must not know what a text is about: whoever keeps or shows one says how much of it.
 
 pub mod clip;
 pub mod digest;

@@ -1,15 +1,15 @@
-//! The nearest name: what somebody probably meant who wrote one that nobody knows.
+//! Finds the name that somebody probably meant who wrote one that nobody knows.
 //!
-//! It only ever helps a person to see a typo; nothing is decided by it. It would rather say nothing
-//! than guess wildly: a wrong hint is worse than none.
+//! This only ever helps a person to see a typo: nothing may be decided by it. No hint is better
+//! than a wrong one, so it would rather say nothing than guess wildly.
 
-/// Longer words are no typo of anything, and would cost time.
+/// A longer word is no typo of anything, and would cost time.
 const WORD_CHARS_MAX: usize = 64;
 /// A part of a name that is shorter than this stands in too many names.
 const PART_CHARS_MIN: usize = 3;
 
 /// The one of `known` that `word` is probably a misspelling of, or a part of (`ttl` of
-/// `ttl_seconds`). Letter case, and `-` for `_`, are no difference.
+/// `ttl_seconds`). Letter case makes no difference, nor does `-` for `_`.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = plain(word);
     if word.is_empty() || word.len() > WORD_CHARS_MAX {
@@ -19,8 +19,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
 }
 
-/// The smaller, the nearer: misspelled by so many letters, or else a part of the name, with as
-/// little left over as possible.
+/// How far `word` is from `name`, the smaller the nearer: how many letters are misspelled, or, if
+/// it is a part of the name, how much is left over.
 fn rank(word: &[char], name: &[char]) -> Option<(usize, usize)> {
     let distance = distance(word, name);
     if distance <= (word.len().max(name.len()) / 3).max(1) {

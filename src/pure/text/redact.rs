@@ -1,7 +1,7 @@
-//! Secrets out of text before it is written to a report or a log. By shape only; it errs on the
-//! side of hiding.
+//! Takes secrets out of text before it is written to a report or a log. It knows them by shape
+//! only, and errs on the side of hiding.
 //!
-//! What it knows: provider keys (`sk-…`, `ghp_…`, `AKIA…`, `xoxb-…`, `glpat-…`, `AIza…`, `cvis_…`,
+//! The shapes are: provider keys (`sk-…`, `ghp_…`, `AKIA…`, `xoxb-…`, `glpat-…`, `AIza…`, `cvis_…`,
 //! `cbsec_…`, `whsec_…`, `npm_…`, JWTs), `Bearer …` and `Basic …`, passwords in URLs, and
 //! `key=value` / `key: value` pairs whose key names a secret.
 
@@ -76,7 +76,7 @@ fn is_key(word: &str) -> bool {
     PREFIXES.iter().chain(&OWN_PREFIXES).any(tail)
 }
 
-/// `… api_key = ` or `"token": "` just before the word.
+/// Whether `… api_key = ` or `"token": "` stands just before the word.
 fn follows_secret_name(before: &str) -> bool {
     let trimmed = before.trim_end_matches([' ', '"', '\'']);
     let Some(name) = trimmed.strip_suffix(['=', ':']) else { return false };
@@ -92,7 +92,7 @@ fn follows_scheme(before: &str) -> bool {
     matches!(head.get(start..), Some("Bearer" | "bearer" | "Basic"))
 }
 
-/// Length of a PEM private key that the text begins with.
+/// The length of a PEM private key that the text begins with.
 fn pem_end(text: &str) -> Option<usize> {
     if !text.starts_with("-----BEGIN ") || !text.lines().next()?.contains("PRIVATE KEY") {
         return None;

@@ -1,7 +1,6 @@
 //! Time stamps as the seed writes them (`2026-04-03T14:30:00.000Z`), without a date crate.
 //!
-//! Stamps are for readers. Nothing that is decided rests on the wall clock; that is what monotonic
-//! time is for.
+//! Stamps are for readers. No decision may rest on the wall clock; monotonic time is for that.
 
 const MS_PER_DAY: i64 = 86_400_000;
 
@@ -19,7 +18,7 @@ pub fn rfc3339(unix_ms: i64) -> String {
     text
 }
 
-/// The last `digits` of a number. A stamp is written a dozen times a dispatch.
+/// Writes the last `digits` of a number. A stamp is written a dozen times a dispatch.
 fn push_digits(text: &mut String, number: i64, digits: u32) {
     for place in (0..digits).rev() {
         let digit = number / 10_i64.pow(place) % 10;
@@ -27,7 +26,7 @@ fn push_digits(text: &mut String, number: i64, digits: u32) {
     }
 }
 
-/// The same in a form that is legal and sorts in a file name.
+/// The same stamp in a form that is legal in a file name and sorts there.
 pub fn file_stamp(unix_ms: i64) -> String {
     rfc3339(unix_ms).replace([':', '-'], "").replace('.', "_")
 }

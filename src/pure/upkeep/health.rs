@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Which work is held up. In order of what a person should be told first.
+/// Which work is held up, in the order in which a person should be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subsystem {
@@ -57,12 +57,12 @@ pub enum Fault {
     Shortage,
     /// A folder that every dispatch goes through cannot be used.
     Folder,
-    /// It concerns this one deed only.
+    /// The error concerns this one deed only.
     Other,
 }
 
 impl Fault {
-    /// Whatever else is tried would fail likewise.
+    /// Whether anything else that is tried would fail likewise.
     pub fn is_everywhere(self) -> bool {
         self != Fault::Other
     }
@@ -93,7 +93,7 @@ pub struct Ended {
 }
 
 impl Troubles {
-    /// True: this is news.
+    /// Puts a holder into a trouble. True: this is news.
     pub fn begin(
         &mut self,
         place: Subsystem,
@@ -112,7 +112,7 @@ impl Troubles {
         is_new
     }
 
-    /// `Some`: that was the last of it.
+    /// Takes a holder out of a trouble. `Some`: that was the last of it.
     pub fn end(&mut self, place: Subsystem, holder: Holder) -> Option<Ended> {
         let open = self.open.get_mut(&place)?;
         open.holders.remove(&holder);
@@ -127,7 +127,7 @@ impl Troubles {
         self.open.contains_key(&place)
     }
 
-    /// What to tell people: the gravest.
+    /// What to tell people: the reason of the gravest trouble.
     pub fn reason(&self) -> Option<&str> {
         self.open.values().next().map(|open| open.reason.as_str())
     }

@@ -1,4 +1,5 @@
-//! Which file systems lie on another machine: there a lock may be held twice, a rename may be seen
+//! Knows which file systems lie on another machine. Must not look at the machine: it is given a
+//! number or the mount table. On such a file system a lock may be held twice, a rename may be seen
 //! half done, and no event tells of what others write.
 
 /// statfs(2)'s `f_type` on Linux, and the name (linux/magic.h, or the file system's own source).
@@ -24,10 +25,11 @@ const MAGIC: [(u32, &str); 19] = [
     (0xBACB_ACBC, "vmhgfs"),
 ];
 
-/// All that runs as a program of its own, near or far: the mount table has the name.
+/// The number of all file systems that run as a program of their own, near or far: the mount table
+/// has the name.
 pub const FUSE_MAGIC: u32 = 0x6573_5546;
 
-/// Types of mounts, `fuse.` left out; macOS names all its file systems so.
+/// Types of mounts without `fuse.`; macOS names all its file systems like this.
 const NAMES: [&str; 29] = [
     "afpfs",
     "blobfuse",
@@ -64,14 +66,14 @@ pub fn by_magic(magic: u32) -> Option<&'static str> {
     MAGIC.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
 }
 
-/// By the type of the mount: `fuse.sshfs`, `nfs`.
+/// Looks up the type of a mount: `fuse.sshfs`, `nfs`.
 pub fn by_name(mount_type: &str) -> Option<&'static str> {
     let name = mount_type.strip_prefix("fuse.").unwrap_or(mount_type);
     NAMES.iter().find(|known| **known == name).copied()
 }
 
 /// The type of what is mounted from that device, out of /proc/self/mountinfo (proc(5)): `36 35 98:0
-/// / /mnt rw … - ext3 /dev/x …`
+/// / / /mnt rw … - ext3 /dev/x …`
 pub fn mount_type(mountinfo: &str, major: u32, minor: u32) -> Option<&str> {
     let device = format!("{major}:{minor}");
     let mut of_device =

@@ -1,9 +1,9 @@
 //! Whose a directory or file must be, and who else may write there, for the daemon to believe what
 //! stands in it.
 //!
-//! Whoever can put a file into `dispatchd/` decides what the daemon runs, and with whose rights: it
-//! must be ours. What is ours and too open is mended, what is another user's is refused: nobody
-//! knows what that user has put there already.
+//! Whoever can put a file into `dispatchd/` decides what the daemon runs, and with whose rights; so
+//! the folder must be ours. What is ours and too open is mended. What is another user's is refused,
+//! since nobody knows what that user has put there already.
 
 const ROOT: u32 = 0;
 const OTHERS_WRITE: u32 = 0o022;
@@ -16,7 +16,7 @@ pub enum Guarded {
     Home,
     /// One of the directories in it, which are nobody else's business.
     Private,
-    /// Above `$GSTACK_HOME`: not ours to change.
+    /// A directory above `$GSTACK_HOME`, which is not ours to change.
     Above,
     /// `config.json`
     Config,
@@ -25,16 +25,16 @@ pub enum Guarded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Fine,
-    /// It is ours, and gets this mode.
+    /// What stands there is ours, and gets this mode.
     Mend(u32),
-    /// It belongs to somebody else.
+    /// What stands there belongs to somebody else.
     Foreign,
-    /// Others may write there, and it is not ours to mend.
+    /// Others may write there, and what stands there is not ours to mend.
     TooOpen,
 }
 
-/// `uid` and `mode`: of what stands there. `me`: who we are. In a sticky directory others can touch
-/// only what is theirs.
+/// `uid` and `mode` are those of what stands there, `me` is our own uid. In a sticky directory
+/// others can touch only what is theirs.
 pub fn judge(place: Guarded, uid: u32, mode: u32, me: u32) -> Verdict {
     let is_open = mode & OTHERS_WRITE != 0 && mode & STICKY == 0;
     let is_ours = uid == me;

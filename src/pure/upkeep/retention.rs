@@ -1,35 +1,36 @@
-//! What of the past is removed: what is too old, and of the rest the oldest, until what is left is
-//! small enough.
+//! Decides which finished work is removed: what is too old, and then the oldest of the rest until
+//! what is left is small enough. Must not remove anything itself, nor ask for the time: a wrong
+//! clock would make everything look too old at once, so whether it is believed is decided here.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// Whether ages by the clock on the wall can be believed. A machine that comes up with a wrong
-/// clock, and a clock that is set, would make everything look too old at once; then nothing is
-/// removed until a day has gone by.
+/// Whether ages by the wall clock can be believed. A machine that comes up with a wrong clock, and
+/// a clock that is set, would make everything look too old at once; then nothing is removed until a
+/// day has gone by.
 #[derive(Debug)]
 pub struct WallClock {
-    /// The wall's milliseconds since 1970 less those of the monotonic clock.
+    /// The wall clock's milliseconds since 1970, less those of the monotonic clock.
     offset_ms: i64,
     doubted_until_ms: i64,
 }
 
-/// What adjustments and a short sleep of the machine add up to.
+/// Adjustments and a short sleep of the machine add up to no more than this.
 const SET_BY_MAX_MS: i64 = 60 * 60 * 1000;
 /// A daemon that was away for longer cannot tell a holiday from a wrong clock.
 const AWAY_MAX_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 const DOUBTED_FOR_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl WallClock {
-    /// `last_seen_ms`: by the wall, when an earlier daemon beat last.
+    /// `last_seen_ms`: when an earlier daemon beat last, by the wall clock.
     pub fn new(last_seen_ms: Option<i64>, wall_ms: i64, monotonic_ms: i64) -> WallClock {
         let is_odd = last_seen_ms.is_some_and(|last| (wall_ms - last).abs() > AWAY_MAX_MS);
         let doubted_until_ms = if is_odd { monotonic_ms + DOUBTED_FOR_MS } else { monotonic_ms };
         WallClock { offset_ms: wall_ms - monotonic_ms, doubted_until_ms }
     }
 
-    /// Asked with each beat.
+    /// Whether the wall clock is believed now. This is asked with each beat.
     pub fn is_believed(&mut self, wall_ms: i64, monotonic_ms: i64) -> bool {
         let offset_ms = wall_ms - monotonic_ms;
         if (offset_ms - self.offset_ms).abs() > SET_BY_MAX_MS {
@@ -40,7 +41,8 @@ impl WallClock {
     }
 }
 
-/// Something that is kept for a while. In order of age, so that the oldest is the greatest.
+/// Something that is kept for a while. The order is that of age, so that the oldest is the
+/// greatest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kept {
     pub age: Duration,
@@ -50,9 +52,9 @@ pub struct Kept {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShelfLimits {
-    /// Zero: for ever.
+    /// Zero: things are kept for ever.
     pub keep: Duration,
-    /// Zero: any number.
+    /// Zero: there is no limit on the bytes.
     pub bytes_max: u64,
 }
 
@@ -61,13 +63,14 @@ impl ShelfLimits {
         !self.keep.is_zero() && age >= self.keep
     }
 
-    /// Until it is.
+    /// How long it is until something of this age is too old.
     pub fn time_left(&self, age: Duration) -> Duration {
         if self.keep.is_zero() { Duration::MAX } else { self.keep.saturating_sub(age) }
     }
 }
 
-/// Which of `items` go, oldest first. `bytes`: of everything that is kept, `items` or not.
+/// Which of `items` go, oldest first. `bytes` is the size of everything that is kept, in `items` or
+/// not.
 pub fn to_remove(mut items: Vec<Kept>, bytes: u64, limits: &ShelfLimits) -> Vec<Kept> {
     items.sort_by(|a, b| b.cmp(a));
     let mut left = bytes;
@@ -82,8 +85,8 @@ pub fn to_remove(mut items: Vec<Kept>, bytes: u64, limits: &ShelfLimits) -> Vec<
     items
 }
 
-/// What one look through all that is kept has come to: the sum, and only so many of the oldest,
-/// however many there are.
+/// What one look through all that is kept has found: the sum of the sizes, and a limited number of
+/// the oldest, however many there are.
 #[derive(Debug, Default)]
 pub struct Survey {
     bytes: u64,

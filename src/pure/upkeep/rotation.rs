@@ -1,14 +1,16 @@
-//! When a log is put aside, and which files then move up by one number: `log` becomes `log.1`, `.1`
-//! becomes `.2`.
+//! Decides when a log is put aside, and which files then move up by one number: `log` becomes
+//! `log.1`, `.1` becomes `.2`. Must not rename anything itself: a crash can fall between two
+//! renames, so the decision has to be right for whatever it left.
 
-/// `max_bytes` 0: never. A log with nothing in it stays, however long the next line is.
+/// Whether a log is put aside before the next line. `max_bytes` 0: it never is. A log with nothing
+/// in it stays, however long that line is.
 pub fn is_due(bytes: u64, line_bytes: u64, max_bytes: u64) -> bool {
     max_bytes > 0 && bytes > 0 && bytes + line_bytes > max_bytes
 }
 
-/// Which numbers move up by one, in the order of the renames; 0 is the log itself. `keep`: how many
-/// old ones there may be. The last rename takes the place of the oldest, unless a number is free: a
-/// crash between the renames leaves one, and nothing need go then.
+/// Which numbers move up by one, in the order of the renames; 0 is the log itself. `keep` is how
+/// many old logs there may be. The last rename takes the place of the oldest, unless a number is
+/// free: a crash between the renames leaves one, and nothing need go then.
 pub fn moves(keep: u32, is_there: impl Fn(u32) -> bool) -> Vec<u32> {
     let free = (1..=keep).find(|number| !is_there(*number)).unwrap_or(keep);
     (0..free).rev().collect()

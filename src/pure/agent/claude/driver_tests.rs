@@ -1,4 +1,6 @@
-//! The row itself: arguments, environment, and what is known by words.
+//! Tests of Claude Code's row in the table of drivers: its arguments, its environment, and what it
+//! says in words that are known. What its stream means is tested in `stream_tests` and
+//! `errors_tests`.
 
 use super::*;
 use crate::pure::agent::{DRIVERS, Drivers, ResultEvent};
@@ -66,7 +68,7 @@ fn the_terms_become_arguments() {
             Terms { strict: true, ..Terms::default() },
             list(&["--setting-sources", "user", "--strict-mcp-config"]),
         ),
-        // Strict wins over what trusts the project.
+        // `strict` wins over what trusts the project.
         (
             Terms {
                 strict: true,

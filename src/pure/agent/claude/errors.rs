@@ -1,13 +1,14 @@
 //! What Claude Code's error results mean.
 //!
-//! Structured fields decide. Must never let words decide where such a field exists: `subtype` is
-//! `success` for every API failure, and the text may be the model's prose, about anything.
+//! Owns the order in which structured fields decide. Must never let words decide where such a field
+//! exists: `subtype` is `success` for every API failure, and the text may be the model's prose,
+//! about anything.
 
 use crate::pure::agent::{Failure, Summary};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;
 
-/// What a result says that only its meaning needs; its text is in the summary.
+/// The fields of a result that only its meaning needs; its text is in the summary.
 #[derive(Debug, Default)]
 pub(super) struct ErrorResult {
     pub subtype: String,
@@ -17,7 +18,7 @@ pub(super) struct ErrorResult {
     pub terminal_reason: Option<String>,
 }
 
-/// `is_by_model`: the last message before it was the model's.
+/// The failure that a result tells of. `is_by_model`: the last message before it was the model's.
 pub(super) fn failure(result: &ErrorResult, is_by_model: bool, summary: &Summary) -> Failure {
     let text = summary.result.as_ref().and_then(|result| result.text.as_deref());
     let text = text.unwrap_or_default();
@@ -66,7 +67,7 @@ fn error_type(result: &ErrorResult, own_text: &str, summary: &Summary) -> ErrorT
     ErrorType::LogicError
 }
 
-/// What no retry mends before somebody changes the account or the settings.
+/// An error that no retry mends before somebody changes the account or the settings.
 fn refusal_of_account(error: &str, status: Option<u16>) -> Option<ErrorType> {
     match error {
         "billing_error" => return Some(ErrorType::Billing),
@@ -92,7 +93,7 @@ fn is_context_overflow(result: &ErrorResult, own_text: &str) -> bool {
     {
         return true;
     }
-    // Only here do words decide, and only the program's own: 2.1.197 has no field for this.
+    // Words decide only here, and only the program's own: 2.1.197 has no field for this.
     own_text.starts_with("Prompt is too long")
         || own_text.starts_with("Request too large")
         || own_text.contains("context window limit")

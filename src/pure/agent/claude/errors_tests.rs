@@ -1,4 +1,6 @@
-//! What an error means, by the streams that end in it.
+//! Tests of what an error means, by the streams that end in it. Must not call the rules directly: a
+//! stream goes through the whole reader, since the fields that decide come in several events and
+//! differ between versions.
 
 use serde_json::{Value, json};
 
@@ -155,10 +157,10 @@ fn errors_by_subtype() {
 fn prose_decides_nothing() {
     let prose = "API Error: 429 rate limit reached. Prompt is too long; context window limit; \
                  Credit balance is too low; error: unknown option; No conversation found";
-    // It succeeded, whatever it talks about.
+    // The session succeeded, whatever its text talks about.
     let talk = format!("{INIT}\n{}\n{}", said(prose), success(json!({"result": prose})));
     assert_eq!(failure(&talk), None);
-    // It failed for a reason of its own.
+    // The session failed, and the model's words do not say why.
     for text in [prose, "Prompt is too long", "Request too large", "context window limit"] {
         let result = success(json!({"is_error": true, "result": text}));
         let by_model = failed(&format!("{INIT}\n{}\n{result}", said(text)));

@@ -1,8 +1,9 @@
-//! Claude Code's driver: its arguments, where it is, its environment, what it says when it cannot
-//! start or resume. Its stream is read in `stream`, the meaning of its errors is in `errors`.
+//! Claude Code's driver: its arguments, where it is, its environment, and what it says when it
+//! cannot start or resume. Its stream is read in `stream`, the meaning of its errors is in
+//! `errors`.
 //!
 //! Written against 2.1.197 and 2.1.330. Must not let words decide where a structured field exists:
-//! only what comes before any event, or instead of all, is known by its words.
+//! words are read only where no event came, or where a version has no field for what it says.
 
 mod errors;
 mod pull_request;
@@ -38,11 +39,11 @@ pub const DRIVER: Driver = Driver {
     session_is_gone,
 };
 
-/// An outer session sets most of what is withheld for its children (seen with 2.1.330). Others
-/// break an inner one: `NODE_OPTIONS=--inspect` ends it without a word, `CLAUDECODE` makes some
-/// versions refuse to start.
+/// Most of what is withheld is set by an outer session for its children (seen with 2.1.330). Other
+/// variables break an inner session: `NODE_OPTIONS=--inspect` ends it without a word, `CLAUDECODE`
+/// makes some versions refuse to start.
 const VARIABLES: Variables = Variables {
-    // An agent that nobody watches does not replace itself in the middle of its work.
+    // An agent that nobody watches must not replace itself in the middle of its work.
     set: &[("DISABLE_AUTOUPDATER", "1")],
     withheld: &[
         "CLAUDECODE",
@@ -74,7 +75,7 @@ const VARIABLES: Variables = Variables {
     ],
 };
 
-/// How it says that it does not know the session that it should resume.
+/// Claude Code says this when it does not know the session that it should resume.
 const NO_SESSION: &str = "No conversation found";
 
 fn argv(launch: &Launch) -> Vec<String> {
@@ -90,7 +91,8 @@ fn argv(launch: &Launch) -> Vec<String> {
     let mut args: Vec<String> = fixed.map(String::from).to_vec();
     let terms = launch.terms;
     if !terms.allow_tools.is_empty() {
-        // It takes every argument up to the next option: the session's, at the latest, ends it.
+        // This option takes every argument up to the next option, which is the session's at the
+        // latest.
         args.push("--allowedTools".to_string());
         args.extend_from_slice(&terms.allow_tools);
     }
@@ -113,8 +115,8 @@ fn argv(launch: &Launch) -> Vec<String> {
     args
 }
 
-/// Headless, it runs the hooks that a repository brings along without asking anybody. Those of the
-/// user stay.
+/// Where settings may come from. Headless, Claude Code runs the hooks that a repository brings
+/// along without asking anybody; under `strict` only the user's own settings stay.
 fn setting_sources(terms: &Terms) -> Option<String> {
     let is_trusted = |source: &&String| !terms.strict || *source == "user";
     let sources: Vec<&str> =
@@ -126,8 +128,8 @@ fn setting_sources(terms: &Terms) -> Option<String> {
     }
 }
 
-/// A bad option, session id or prompt; root with bypassPermissions; a session within a session. API
-/// errors never come this way.
+/// Why a session did not start: a bad option, session id or prompt; root with bypassPermissions; a
+/// session within a session. API errors never come this way.
 fn start_failure(stderr_tail: &str) -> Option<Failure> {
     let is_start_error = |line: &&str| {
         let line = line.trim_start();
@@ -141,7 +143,7 @@ fn start_failure(stderr_tail: &str) -> Option<Failure> {
     Some(Failure { error_type: ErrorType::Config, message })
 }
 
-/// Said in a result, by older versions only on stderr.
+/// A result says this; older versions say it only on stderr.
 fn session_is_gone(summary: &Summary, error: &str) -> bool {
     match &summary.result {
         Some(result) => result.failure.as_ref().is_some_and(|failure| {

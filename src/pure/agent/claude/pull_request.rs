@@ -1,4 +1,4 @@
-//! Which pull request the agent opened: from a tool's own answer to the call that opened it.
+//! Finds the pull request that the agent opened, in a tool's own answer to the call that opened it.
 //!
 //! Prose is no evidence, and neither is an address that some other tool printed: an agent reads and
 //! cites pull requests that are not its own. So a call is remembered by its id, and only the answer
@@ -12,7 +12,7 @@ use super::word::{IDS_MAX, word};
 use crate::pure::agent::Summary;
 
 const HOST: &str = "https://github.com/";
-/// A tool's answer is searched from its end, this many bytes.
+/// Only this many bytes at the end of a tool's answer are searched.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// Calls that open a pull request and have not been answered, at most [`IDS_MAX`].
@@ -29,7 +29,7 @@ impl OpeningCalls {
         self.0.len()
     }
 
-    /// A `tool_use` block.
+    /// Reads a `tool_use` block.
     pub fn read_call(&mut self, call: &Value) {
         if self.0.len() < IDS_MAX
             && opens_one(call)
@@ -39,12 +39,12 @@ impl OpeningCalls {
         }
     }
 
-    /// A `user` event: the answers of tools.
+    /// Reads a `user` event, which holds the answers of tools.
     pub fn read_answers(&mut self, event: &Value, summary: &mut Summary) {
         let blocks = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
         for answer in blocks.iter().filter(|block| block["type"] == "tool_result") {
             let is_ours = word(&answer["tool_use_id"]).is_some_and(|id| self.0.remove(&id));
-            // One that exists already is told of in an error.
+            // A pull request that exists already is named in an error.
             if is_ours && answer["is_error"] != true {
                 let texts = texts(&answer["content"]);
                 let found = texts.iter().rev().find_map(|text| last_address(text));
@@ -54,7 +54,8 @@ impl OpeningCalls {
     }
 }
 
-/// A shell command, or the tool of a GitHub server (`mcp__github__create_pull_request`).
+/// Whether a call opens a pull request, by a shell command or by the tool of a GitHub server
+/// (`mcp__github__create_pull_request`).
 fn opens_one(call: &Value) -> bool {
     let name = call["name"].as_str().unwrap_or_default();
     let command = call["input"]["command"].as_str().unwrap_or_default();

@@ -1,4 +1,6 @@
-//! Which of many addresses counts, in a text and in a stream.
+//! Tests of which address counts as the pull request, among many in one text and in one stream. The
+//! streams go through the whole reader, since what counts is the call that an answer belongs to and
+//! not the words of the answer.
 
 use super::*;
 use crate::pure::agent::claude::samples::{read, said};

@@ -1,17 +1,17 @@
-//! Lines that are not quite JSON: what can be read of them all the same.
+//! Reads what can be read of lines that are not quite JSON.
 //!
-//! Owns two repairs, both only tried on a line that does not parse. (1) Text that JavaScript writes
+//! Owns two repairs, both tried only on a line that does not parse. (1) Text that JavaScript writes
 //! and serde_json refuses (lone surrogates), and bad UTF-8 or raw control characters. (2) An event
 //! written into the middle of another line (claude-code issues 49640, 81843). Must not let a
 //! *nested* object pass for an event: a tool's input, which the model chooses, can be any object,
-//! and it is a line cut by a kill that would lay it open.
+//! and a line that a kill cut would lay it open.
 
 use serde_json::Value;
 
-/// Objects tried in one broken line.
+/// At most this many objects are tried in one broken line.
 const TRIES_MAX: usize = 64;
 
-/// The object of a line.
+/// The object that a line holds.
 pub fn parse(line: &[u8]) -> Option<Value> {
     let value = match serde_json::from_slice(line) {
         Ok(value) => value,
@@ -59,9 +59,9 @@ fn half(text: &str) -> Option<Half> {
 
 /// The whole `result` and `rate_limit_event` objects inside a broken line.
 ///
-/// One stands where the outer line was in a string, or follows something other than `:`, `,` or
-/// `[`. A nested object stands in no such place, and the quotes of one that is quoted in a string
-/// are escaped.
+/// Such an event stands where the outer line was in a string, or follows something other than `:`,
+/// `,` or `[`. A nested object stands in no such place, and the quotes of one that is quoted in a
+/// string are escaped.
 pub fn embedded_events(line: &[u8], session_id: Option<&str>) -> Vec<Value> {
     let (mut at, mut in_string, mut tries) = (0, false, 0);
     let mut events = Vec::new();

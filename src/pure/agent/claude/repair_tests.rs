@@ -1,4 +1,6 @@
-//! Streams with lines that are not quite JSON, as a whole reader takes them.
+//! Tests of streams with lines that are not quite JSON. They go through the whole reader, since
+//! what counts is the summary: a repair that looks right on one line can still let a nested object
+//! pass for an event.
 
 use crate::pure::agent::claude::samples::{DONE, INIT, read, read_in_pieces, said};
 
@@ -32,7 +34,7 @@ fn broken_lines_are_counted_and_skipped() {
     let summary = read(&rows.join("\n"));
     assert_eq!(summary.lines, rows.len() as u64);
     assert_eq!((summary.broken_lines, summary.results), (rows.len() as u64, 0));
-    // A line too long even when compacted is one of them.
+    // A line that is too long even when compacted counts as broken.
     let huge = format!("{INIT}\n[{}1]\n{DONE}\n", "1,".repeat(1_000_000));
     let summary = read(&huge);
     assert_eq!((summary.lines, summary.broken_lines, summary.results), (3, 1, 1));
@@ -47,7 +49,7 @@ fn an_event_written_into_another_line_is_found() {
     for at in start..=end {
         let (head, tail) = message.split_at(at);
         for event in [DONE, limit] {
-            // As in issue 49640: its own newline splits the outer line; and without one.
+            // The event's own newline splits the outer line, as in issue 49640; or there is none.
             for newline in ["\n", ""] {
                 let summary = read(&format!("{INIT}\n{head}{event}{newline}{tail}\n"));
                 let found = summary.results == 1 || summary.limit.is_some();
@@ -55,7 +57,7 @@ fn an_event_written_into_another_line_is_found() {
             }
         }
     }
-    // Two whole lines without the newline between them.
+    // Two whole lines lack the newline between them.
     for stream in [format!("{INIT}{DONE}"), format!("{DONE}{INIT}"), format!("{limit}{DONE}")] {
         assert_eq!(read(&stream).results, 1, "{stream}");
     }
@@ -70,7 +72,7 @@ fn a_nested_or_quoted_object_never_passes_for_an_event() {
     };
     let quoted = serde_json::to_string(DONE).expect("a string");
     for line in [call(DONE), call(&quoted), call(&format!("{{\"x\":{quoted}}}"))] {
-        // Cut anywhere, as by a kill.
+        // A kill can cut the line anywhere.
         for at in 0..line.len() {
             let summary = read(&format!("{INIT}\n{}", &line[..at]));
             assert_eq!(summary.results, 0, "{}", &line[..at]);

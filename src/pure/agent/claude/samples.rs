@@ -1,4 +1,6 @@
-//! Lines as Claude Code writes them, and the reading of a whole stream: for the tests beside it.
+//! Lines as Claude Code writes them, and the reading of a whole stream. Must not expect anything:
+//! that is for the tests beside this file, which share these lines so that they agree on what a
+//! session looks like.
 
 use super::DRIVER;
 use crate::pure::agent::{Summary, Transcript};

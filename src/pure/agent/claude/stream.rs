@@ -32,16 +32,17 @@ const REJECTED: &str = "rejected";
 pub(super) struct StreamReader {
     /// One message comes in several lines, one for each of its blocks.
     message_id: Option<String>,
-    /// What of the summary's tokens is the last message's: its lines repeat it, and it grows.
+    /// The last message's share of the summary's tokens: each of its lines repeats the count, which
+    /// grows.
     message_tokens: Tokens,
     /// The last assistant message was the model's, so the text of the result may be its prose.
     is_by_model: bool,
     calls: OpeningCalls,
-    /// It lists what is outstanding (newer versions).
+    /// The stream lists what is outstanding (newer versions do).
     lists_tasks: bool,
-    /// The tasks that it told of one by one (older versions), at most [`IDS_MAX`].
+    /// The tasks that the stream told of one by one (older versions do), at most [`IDS_MAX`].
     started_tasks: BTreeSet<String>,
-    /// The last result, where it is an error.
+    /// The last result, if it is an error.
     error: Option<ErrorResult>,
 }
 
@@ -66,8 +67,8 @@ impl Reader for StreamReader {
     }
 }
 
-/// All that is parsed of a line that does not matter. Those are most bytes of a stream: tool
-/// outputs, partial messages.
+/// All that is parsed of a line that does not matter. Most bytes of a stream are in such lines:
+/// tool outputs and partial messages.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(rename = "type", default, borrow)]
@@ -93,7 +94,7 @@ impl StreamReader {
         self.judge(summary);
     }
 
-    /// Says of the last result what it means by all that was read so far.
+    /// Fills in what the last result means, given all that was read so far.
     fn judge(&self, summary: &mut Summary) {
         let Some(error) = &self.error else { return };
         let failure = errors::failure(error, self.is_by_model, summary);
@@ -129,8 +130,8 @@ impl StreamReader {
         }
     }
 
-    /// 2.1.197 never says what is outstanding, only what begins and ends. A task that ends wakes
-    /// the session: another turn follows.
+    /// Counts what is outstanding. 2.1.197 never says that itself, only what begins and ends. A
+    /// task that ends wakes the session: another turn follows.
     fn read_task(&mut self, event: &Value, summary: &mut Summary) {
         let Some(id) = word(&event["task_id"]) else { return };
         let status = event["patch"]["status"].as_str().or(event["status"].as_str());
@@ -184,7 +185,7 @@ impl StreamReader {
         }
     }
 
-    /// Counts a line of a message: of the same one as the last line, or of a new one.
+    /// Counts a line of a message: of the same message as the last line, or of a new one.
     fn count_tokens(&mut self, is_new_message: bool, of_message: Tokens, summary: &mut Summary) {
         let before = if is_new_message { Tokens::default() } else { self.message_tokens };
         let (sum, more) = (&mut summary.tokens, of_message);
@@ -196,8 +197,8 @@ impl StreamReader {
 
     fn read_result(&mut self, event: &Value, summary: &mut Summary) {
         let subtype = word(&event["subtype"]).unwrap_or_default();
-        // Some versions set no `is_error` for the `error_…` subtypes. What says neither did not
-        // succeed.
+        // Some versions set no `is_error` for the `error_…` subtypes. A result that says neither
+        // did not succeed.
         let is_error = subtype.starts_with("error")
             || event["is_error"].as_bool().unwrap_or(subtype != "success");
         let errors = event["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -245,8 +246,8 @@ fn read_limit(summary: &mut Summary, event: &Value) {
         .map(|time| if time > EPOCH_SECONDS_MAX { time / 1000 } else { time });
     let (is_closed, kind) = (status == REJECTED, word(&info["rateLimitType"]));
     let limit = LimitEvent { is_closed, resets_at, kind };
-    // An account has several windows: what is told of another one does not open the one that is
-    // closed, and of two that are closed the later one counts.
+    // An account has several windows. News of one window does not open another one that is closed,
+    // and if two are closed the one that opens later counts.
     let stays = summary.limit.as_ref().is_some_and(|old| {
         let opens_later = !limit.is_closed || old.resets_at > limit.resets_at;
         old.is_closed && old.kind != limit.kind && opens_later
@@ -256,7 +257,7 @@ fn read_limit(summary: &mut Summary, event: &Value) {
     }
 }
 
-/// Absent means unknown: a report has no nulls.
+/// Leaves out nulls: in a report, absent means unknown.
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(entries) => {
@@ -291,8 +292,8 @@ fn tokens(usage: &Value) -> Tokens {
     }
 }
 
-/// 2.1.197 tells the cost of the resumption, 2.1.330 that of the whole session, and both tell the
-/// tokens that it is made up of here.
+/// The tokens that a cost pays for. 2.1.197 tells the cost of the resumption, 2.1.330 that of the
+/// whole session, and both list the cost's own tokens here.
 fn cost_tokens(models: &serde_json::Map<String, Value>) -> Tokens {
     let add = |sum: u64, count: &Value| sum.saturating_add(whole(count).unwrap_or_default());
     let input = ["inputTokens", "cacheCreationInputTokens", "cacheReadInputTokens"];
@@ -302,7 +303,7 @@ fn cost_tokens(models: &serde_json::Map<String, Value>) -> Tokens {
     })
 }
 
-/// A number without a sign, also one written as `429.0`.
+/// A number without a sign, even if it is written as `429.0`.
 fn whole(value: &Value) -> Option<u64> {
     let float = || value.as_f64().filter(|float| *float >= 0.0);
     value.as_u64().or_else(|| float().map(|float| float as u64))
@@ -312,7 +313,7 @@ fn status(value: &Value) -> Option<u16> {
     whole(value).and_then(|number| u16::try_from(number).ok())
 }
 
-/// It may become an argument of `--resume`, so it has to look like one.
+/// The session's id. It may become an argument of `--resume`, so it has to look like an id.
 fn session_id(event: &Value) -> Option<String> {
     let id = event["session_id"].as_str()?;
     let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');

@@ -1,4 +1,6 @@
-//! What the reader makes of a stream, line by line and however it is cut.
+//! Tests of what the reader makes of a stream, line by line and however the stream is cut. Must not
+//! test what an error means: `errors_tests` does. Versions differ in key order and in fields, and
+//! so do the rows.
 
 use super::*;
 use crate::pure::agent::Transcript;
@@ -91,7 +93,7 @@ fn a_field_of_another_type_is_ignored() {
     let result = read_result_of(
         r#""subtype":3,"is_error":"no","result":[],"errors":{},"num_turns":-1,"total_cost_usd":"1","usage":[1],"permission_denials":4,"api_error_status":70000,"stop_reason":0"#,
     );
-    // It does not say that it succeeded.
+    // The result does not say that the session succeeded.
     assert_eq!(ResultEvent { failure: None, ..result.clone() }, ResultEvent::default());
     assert!(result.failure.is_some());
 }
