@@ -1,5 +1,8 @@
 //! The wiring: builds what the threads share, recovers, starts them, and waits for the end. Nothing
 //! is decided here.
+//!
+//! The order is the point: signals and ownership are seen to before anything is believed, and the
+//! lock is held before anything is recovered.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -35,19 +38,19 @@ use crate::threads::shared::sources::{Found, Sources};
 use crate::threads::signals;
 use crate::threads::{courier, reload, worker};
 
-/// A heartbeat older than this is not that of a living daemon.
+/// A living daemon's heartbeat is never older than this.
 const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
-/// How long a finished daemon waits for its last callbacks to have had their first try.
+/// How long a finished daemon waits until its last callbacks have had their first try.
 const LAST_CALLBACKS_MAX: Duration = Duration::from_secs(2);
 
 /// Runs the daemon to its end. The error is one line for the user.
 pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
-    // Before anything else can be interrupted half-way.
+    // This comes before anything else can be interrupted half-way.
     let signals = signals::register().map_err(|e| format!("cannot watch for signals: {e}"))?;
     let sources = Sources::new(std::env::vars_os(), flags.clone());
     let home = sources.home().map(OsStr::to_os_string);
     let store = Store::new(&gstack_home(home.as_ref())?);
-    // Before a word in there is believed.
+    // This comes before a word in there is believed.
     let mut mended = store.check_ownership().map_err(text)?;
     let Found { settings, warnings } = sources.read(&store)?;
     let far = far_away(&store, &settings)?;
@@ -120,7 +123,7 @@ fn gstack_home(home: Option<&OsString>) -> Result<PathBuf, String> {
     std::path::absolute(&dir).map_err(|e| format!("cannot use {}: {e}", dir.display()))
 }
 
-/// The network file system below us, if the operator wants to be on one; else that is an error.
+/// The network file system that we are on, if the operator allows one; otherwise that is an error.
 fn far_away(store: &Store, settings: &Settings) -> Result<Option<&'static str>, String> {
     match store.network_file_system().map_err(text)? {
         Some(name) if !settings.allow_network_fs => Err(format!(
@@ -132,8 +135,8 @@ fn far_away(store: &Store, settings: &Settings) -> Result<Option<&'static str>, 
     }
 }
 
-/// Cron's "make sure that it runs": quiet, unless a person looks on, or the one that holds the lock
-/// looks dead.
+/// Answers cron's "make sure that it runs": quietly, unless a person looks on, or the daemon that
+/// holds the lock looks dead.
 fn second_daemon(store: &Store) -> Result<ExitCode, String> {
     let pid = store.lock_holder().or_else(|| store.heartbeat_pid());
     let who = pid.map_or("another daemon".to_string(), |pid| format!("pid {pid}"));
@@ -175,7 +178,7 @@ fn announce(context: &Context) {
     context.audit.tell("", &AuditEvent::DaemonStarted { pid, version });
 }
 
-/// What wakes whom.
+/// The channels that wake the threads.
 struct WakeUps {
     drain: DrainSignal,
     outbox: Receiver<()>,
@@ -268,7 +271,7 @@ impl<'env> Daemon<'_, 'env> {
         if done.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
             log::warn!("sessions still run after {timeout:?}: ending them");
             self.context.level.raise_to_kill();
-            // Nobody waits for what another daemon goes on with.
+            // Nobody waits for sessions that another daemon goes on with.
             if !self.context.level.is_lost() {
                 let _ = done.recv();
             }

@@ -1,4 +1,6 @@
-//! Arguments in, exit code out. Everything else is in the library.
+//! The program: arguments in, exit code out.
+//!
+//! Everything else is in the library, so that tests can reach it; nothing is decided here.
 
 #![forbid(unsafe_code)]
 

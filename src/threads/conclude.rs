@@ -1,8 +1,9 @@
-//! From a decided report to an answered dispatch. Everything after the commit is harmless when it
-//! is done again, which is what the next start does if we die in between.
+//! Turns a decided report into an answered dispatch. Everything after the commit is harmless when
+//! it is done again, which is what the next start does if we die in between.
 //!
-//! Whoever drives an [`Answering`] decides how long: a worker gives it some tries, intake one. What
-//! cannot go on then is parked, so that one dispatch's trouble takes nobody else's slot.
+//! Whoever drives an [`Answering`] decides how long: a worker gives it some tries, intake one. An
+//! answer that cannot go on then is parked, so that one dispatch's trouble takes nobody else's
+//! slot.
 
 use serde_json::json;
 
@@ -23,17 +24,18 @@ use crate::pure::text::digest::sha256_hex;
 #[derive(Debug)]
 pub struct Answering {
     claim: Claim,
-    /// What was accepted, if that is known: for a fresh folder, the inbox file, and the callback.
+    /// What was accepted, if that is known. A fresh folder, the inbox file and the callback need
+    /// it.
     contents: Option<Contents>,
     report: Report,
     /// The report's exact bytes, once it is committed.
     bytes: Vec<u8>,
     step: Step,
-    /// It was committed in a fresh folder, since its own is of no use.
+    /// The report was committed in a fresh folder, since the claim's own is of no use.
     is_afresh: bool,
 }
 
-/// In the order that makes each crash between them repeatable.
+/// The steps stand in an order in which each can be repeated after a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Commit,
@@ -46,13 +48,14 @@ enum Step {
 }
 
 impl Answering {
-    /// With a report that has to be committed. `contents`: what was accepted, if that is known.
+    /// Begins with a report that has to be committed. `contents` is what was accepted, if that is
+    /// known.
     pub fn new(claim: Claim, contents: Option<Contents>, report: Report) -> Answering {
         let (bytes, step) = (Vec::new(), Step::Commit);
         Answering { claim, contents, report, bytes, step, is_afresh: false }
     }
 
-    /// With how the last attempt ended; `earlier` are those before it.
+    /// Begins with how the last attempt ended; `earlier` are the attempts before it.
     pub fn of_attempts(
         context: &Context,
         claim: Claim,
@@ -65,8 +68,8 @@ impl Answering {
         Answering::new(claim, Some(contents), report)
     }
 
-    /// Without (another) session: it was cancelled, withdrawn, or could not be started. `last`: how
-    /// the newest attempt ended, which is a part of the answer.
+    /// Begins with a dispatch that gets no (other) session: it was cancelled, withdrawn, or could
+    /// not be started. `last` is how the newest attempt ended, which is a part of the answer.
     pub fn without_session(
         context: &Context,
         claim: Claim,
@@ -90,8 +93,8 @@ impl Answering {
         Answering::of_attempts(context, claim, contents, earlier, end)
     }
 
-    /// For a report that is committed already: in the claim's folder, or (`is_afresh`) outside of
-    /// it.
+    /// Begins with a report that is committed already, in the claim's folder or (`is_afresh`)
+    /// outside of it.
     pub fn of_committed(
         claim: Claim,
         contents: Option<Contents>,
@@ -110,20 +113,21 @@ impl Answering {
         &self.claim
     }
 
-    /// Another daemon that holds the directory answers what stands there, or has done so; what does
-    /// not stand there, we do, or nobody.
+    /// Whether the answer is ours to give. Another daemon that holds the directory answers what
+    /// stands there, or has done so; only we can answer what does not stand there.
     pub fn is_ours(&self, context: &Context) -> bool {
         let is_unknown = || matches!(context.store.owner(self.id()), Ok(IdOwner::Nobody));
         context.has_lock() || is_unknown()
     }
 
-    /// Something of its session could not be ended: nobody else may work in that project meanwhile.
+    /// Whether something of its session could not be ended, so that nobody else may work in that
+    /// project meanwhile.
     pub fn is_project_busy(&self) -> bool {
         self.report.leftover_processes.iter().any(|leftover| !leftover.ended)
     }
 
-    /// Goes on from where it stands, to the end or to the first step that fails. That one is tried
-    /// again by the next call.
+    /// Goes on from where it stands, to the end or to the first step that fails. The next call
+    /// tries that step again.
     pub fn advance(&mut self, context: &Context) -> Result<()> {
         let advanced = self.try_to_advance(context);
         context.tell_moved_aside();
@@ -188,7 +192,7 @@ impl Answering {
         Ok(())
     }
 
-    /// Where it is to be sent, or why it cannot be.
+    /// Where the callback is to be sent, or why it cannot be.
     fn callback(&self, context: &Context) -> Option<std::result::Result<&String, &'static str>> {
         let url = self.contents.as_ref()?.dispatch.callback_url.as_ref();
         let url = url.filter(|_| !context.settings().local_only)?;
@@ -212,7 +216,8 @@ impl Answering {
     fn tell(&self, context: &Context) {
         audit_end(context, self.claim.id.as_str(), &self.report);
         match self.callback(context) {
-            // Not before: a callback that fails at once must not be told of first.
+            // The courier is woken after the dispatch's audit line: a callback that fails at once
+            // must not be told of first.
             Some(Ok(_)) => drop(context.outbox_changed.try_send(())),
             Some(Err(why)) => {
                 let error = Some(why.to_string());
@@ -224,7 +229,7 @@ impl Answering {
         }
     }
 
-    /// What fails here leaves something behind that the next start removes.
+    /// A failure here leaves a file behind that the next start removes.
     fn remove_file(&self, context: &Context) {
         let Some(Contents { accepted, .. }) = &self.contents else { return };
         if let Err(e) = context.store.remove_answered(&self.claim, accepted) {
@@ -243,7 +248,7 @@ impl Answering {
             }
         }
         if !context.store.is_kept(&self.claim.id)? {
-            // It was found published, and nothing else of it is left.
+            // The answer was found published, and nothing else of the dispatch is left.
             self.commit_afresh(context)?;
         }
         context.store.retire_remains(&self.claim.id)
@@ -252,11 +257,11 @@ impl Answering {
 
 /// What came of seeing an answer through.
 pub enum Conclusion {
-    /// Everything is done: its folder is gone from `active/`.
+    /// Everything is done: the dispatch's folder is gone from `active/`.
     Closed { id: DispatchId },
     /// What stands on disk is left to the next daemon.
     Left { id: DispatchId },
-    /// A trouble of its own keeps it from going on.
+    /// The dispatch's own trouble keeps the answer from going on.
     Parked { answering: Box<Answering>, error: String },
 }
 
@@ -275,7 +280,7 @@ pub fn see_through(context: &Context, mut answering: Answering) -> Conclusion {
     }
 }
 
-/// How the attempts before that one ended, as their records have it.
+/// How the attempts before that number ended, as their records have it.
 pub fn earlier_attempts(
     context: &Context,
     id: &DispatchId,

@@ -1,11 +1,11 @@
 //! Delivers callbacks from the outbox: several at once, one at a time to each host, each with a
-//! time limit, again and again with growing pauses for a day.
+//! time limit, and tried again with growing pauses for a day.
 //!
 //! The outbox is the truth: the courier keeps nothing that it could lose. It is never in a worker's
-//! way; a worker only puts an entry down and pokes it. This thread decides and writes; each try has
-//! a short-lived thread of its own, which does nothing but wait for its receiver. A try that was
-//! cut off is made again, with the same key. What a broken disk does not take down is remembered
-//! and written later: else it would be posted again.
+//! way; a worker only puts an entry down and wakes the courier. This thread decides and writes;
+//! each try has a short-lived thread of its own, which does nothing but wait for its receiver. A
+//! try that was cut off is made again, with the same key. What a broken disk refuses is remembered
+//! and written later, or else it would be posted again.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -30,7 +30,7 @@ use crate::pure::upkeep::health::Subsystem;
 /// 410 Gone: the receiver asks never to be tried again (RFC 9110, section 15.5.11).
 const GONE: u16 = 410;
 
-/// Runs until the daemon is done; then once more through what is due, so that the last
+/// Runs until the daemon is done, and then goes once more through what is due, so that the last
 /// answers get their first try.
 pub fn run(context: &Context, sender: &Sender, changed: Receiver<()>, mut exit: ExitSignal) {
     let (tried_in, tried) = unbounded();
@@ -73,16 +73,17 @@ struct Courier<'scope, 'env> {
     sender: &'env Sender,
     scope: &'scope Scope<'scope, 'env>,
     tried_in: channel::Sender<Tried>,
-    /// When each is tried next. The time on the wall says it only to the next daemon.
+    /// When each callback is tried next. The wall-clock time in an entry says it only to the next
+    /// daemon.
     schedule: Schedule,
-    /// What could not be written of tries, by dispatch.
+    /// What could not be written about tries, by dispatch.
     unsaved: HashMap<DispatchId, Unsaved>,
     /// Something failed since the last look.
     in_trouble: bool,
 }
 
 enum Unsaved {
-    /// It is to be removed.
+    /// The entry is to be removed.
     Finished(OutboxEntry),
     Tried(OutboxEntry),
 }
@@ -97,7 +98,7 @@ impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Undelivered::Status(status) => write!(f, "status {status}"),
-            // As JSON has it, so that it is seen where the words of others end.
+            // The error is shown as JSON, so that it is seen where the words of others end.
             Undelivered::Error(error) => write!(f, "error {}", Value::from(error.as_str())),
         }
     }
@@ -115,7 +116,7 @@ impl Courier<'_, '_> {
     /// Finds out what is new in the outbox, and what is gone from it.
     fn look(&mut self) {
         self.in_trouble = false;
-        // What lies there is another daemon's to deliver.
+        // Another daemon delivers what lies there.
         if self.context.level.is_lost() {
             return;
         }
@@ -135,7 +136,7 @@ impl Courier<'_, '_> {
         }
     }
 
-    /// What the disk says is behind, if the last write failed.
+    /// Writes again what the disk refused the last time.
     fn save_again(&mut self) {
         for (id, unsaved) in std::mem::take(&mut self.unsaved) {
             match unsaved {
@@ -166,8 +167,9 @@ impl Courier<'_, '_> {
         }
     }
 
-    /// Until the next try of an entry that is seen for the first time. One that an earlier daemon
-    /// tried waits no longer than was decided then, whatever the clock was set to meanwhile.
+    /// The time until the next try of an entry that is seen for the first time. An entry that an
+    /// earlier daemon tried waits no longer than was decided then, whatever the clock was set to
+    /// meanwhile.
     fn left_ms(&self, entry: &OutboxEntry) -> i64 {
         let decided = match entry.tries {
             0 => Duration::ZERO,
@@ -181,7 +183,7 @@ impl Courier<'_, '_> {
         callback::pause_after(tries, &self.context.settings().callback_delays)
     }
 
-    /// Until there is something to do although nobody says so.
+    /// The time until there is something to do although nobody says so.
     fn wait(&self) -> Option<Duration> {
         if self.context.level.is_lost() {
             return None;
@@ -189,7 +191,7 @@ impl Courier<'_, '_> {
         let settings = self.context.settings();
         let due = self.schedule.wait_ms(clock::monotonic_ms());
         let due = due.map(|ms| Duration::from_millis(ms as u64));
-        // Nothing is sent for now; that may be changed while we run.
+        // With `local_only` nothing is sent for now; that may be changed while we run.
         let due =
             due.map(|due| if settings.local_only { due.max(settings.heartbeat) } else { due });
         let pause = self.in_trouble.then_some(settings.trouble_pause);

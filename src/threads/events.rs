@@ -1,5 +1,8 @@
 //! What intake and the owners of claims tell each other: a job goes one way, events come back, and
 //! a claim moves with them.
+//!
+//! A cancel is a flag and no message: only the owner of a session ends it, when it next looks at
+//! the flag.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +15,11 @@ use crate::pure::attempt::sign::Sign;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::schedule::hold::Notice;
 
-/// One claim on its way to a worker, with the line by which it can be told to stop.
+/// One claim on its way to a worker, with the flag by which it can be cancelled.
 pub struct Job {
     pub claim: Claim,
     pub cancel: Cancel,
-    /// It is let through a hold.
+    /// The claim is let through a hold.
     pub probe: bool,
 }
 
@@ -39,7 +42,8 @@ impl Cancel {
         self.0.is_asked.load(Ordering::Acquire)
     }
 
-    /// The owner has seen that its sender still wants it: it is no longer to be withdrawn.
+    /// The owner has seen that the sender still wants the dispatch, which can no longer be
+    /// withdrawn.
     pub fn begin(&self) {
         self.0.has_begun.store(true, Ordering::Release);
     }
@@ -49,27 +53,29 @@ impl Cancel {
     }
 }
 
-/// What whoever works on a claim tells intake. Unbounded: a worker must never wait for intake,
-/// which may be waiting for it.
+/// What the owner of a claim tells intake. The channel is unbounded: a worker must never wait for
+/// intake, which may be waiting for it.
 pub enum Event {
-    /// An attempt starts, or started so long ago.
+    /// An attempt starts, or started `elapsed` ago.
     Attempt { id: DispatchId, number: u32, elapsed: Duration },
-    /// Its folder is gone from `active/`: it has its report, or it turned out to be no acceptance.
+    /// The dispatch's folder is gone from `active/`: it has its report, or it turned out to be no
+    /// acceptance.
     Closed { id: DispatchId },
-    /// It goes back into the queue: nothing could be started, for a reason that has nothing to do
-    /// with it.
+    /// The claim goes back into the queue: nothing could be started, for a reason that has nothing
+    /// to do with it.
     Back { claim: Claim, error: String },
-    /// To be queued, first in line: a retry of an adopted session, or one that ran into a hold.
+    /// The claim goes back into the queue, first in line: it is a retry of an adopted session, or
+    /// it ran into a hold.
     Again { claim: Claim },
-    /// At its turn no file of its was found under a name that it is known by. Whether it has
-    /// another one, intake sees.
+    /// At its turn, no file of the dispatch was found under a name that it is known by. Intake sees
+    /// whether it has another name.
     Nameless { claim: Claim },
-    /// An attempt says something about its agent. Sent before what becomes of its claim.
+    /// An attempt says something about its agent. This is sent before what becomes of its claim.
     Notice(Box<Notice>),
-    /// It is left as it stands on disk, for the next daemon.
+    /// The dispatch is left as it stands on disk, for the next daemon.
     Left { id: DispatchId },
-    /// Its answer cannot be seen through for a trouble of its own; intake looks at it again with
-    /// the beats.
+    /// The dispatch's own trouble keeps its answer from being seen through; intake looks at it
+    /// again with each scan.
     Parked { answering: Box<Answering>, error: String },
 }
 

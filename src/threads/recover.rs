@@ -1,6 +1,6 @@
-//! What an earlier daemon left: looked at once, at start, before anything new is taken. The files
-//! alone decide ([`crate::pure::attempt::recovery`]); here they are read, and what can be done at
-//! once is done.
+//! Looks at what an earlier daemon left: once, at start, before anything new is taken. The files
+//! alone decide ([`crate::pure::attempt::recovery`]); this module reads them, and does at once what
+//! can be done at once.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
@@ -24,30 +24,31 @@ use crate::pure::text::digest::sha256_of_hex;
 
 #[derive(Default)]
 pub struct Recovered {
-    /// To be queued, each in its old place.
+    /// Claims to be queued, each in its old place.
     pub waiting: Vec<Claim>,
-    /// In the middle of an attempt: each gets a thread.
+    /// Claims in the middle of an attempt, each of which gets a thread.
     pub taken_up: Vec<(Claim, Resume)>,
-    /// What attempts said that had ended, and when: it may not have reached `holds.json`.
+    /// What ended attempts said, and when: it may not have reached `holds.json`.
     pub notices: Vec<(i64, Notice)>,
     /// Answers that could not be seen through at once, and why.
     pub parked: Vec<(Answering, String)>,
-    /// What cannot be read just now, and why.
+    /// Dispatches that cannot be read just now, and why.
     pub unread: Vec<(DispatchId, String)>,
-    /// Which copies of dispatches processes of this machine were told of, once somebody asked.
+    /// The paths of our copies that processes of this machine have in their environment, once
+    /// somebody asked.
     living: OnceCell<HashSet<String>>,
 }
 
 impl Recovered {
-    /// Whether some process was started for that dispatch, whatever its records say.
+    /// Whether a process lives that was started for that dispatch, whatever its records say.
     fn is_living(&self, context: &Context, id: &DispatchId) -> bool {
         let living = self.living.get_or_init(|| context.processes.values_of(DISPATCH_FILE));
         living.contains(&*context.store.copy_path(id).to_string_lossy())
     }
 }
 
-/// Looks at everything once: one that cannot be read or answered now must not hold up the others,
-/// nor the start.
+/// Looks at every dispatch once. One that cannot be read or answered now must not hold up the
+/// others, nor the start.
 pub fn recover(context: &Context) -> Result<Recovered> {
     let mut recovered = Recovered::default();
     let started = context.store.list_started()?;
@@ -60,7 +61,7 @@ pub fn recover(context: &Context) -> Result<Recovered> {
     Ok(recovered)
 }
 
-/// One of them. What cannot be read is for a later look.
+/// Looks at one dispatch. If it cannot be read, it is left for a later look.
 pub fn recover_one(context: &Context, id: DispatchId, recovered: &mut Recovered) {
     match look(context, &id) {
         Ok(looked) => take_up(context, id, looked, recovered),
@@ -83,7 +84,7 @@ fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Re
     let claim = claim_of(context, id, &contents, folder);
     match (step, report) {
         (Step::Discard, _) => discard(context, &claim.id),
-        // A report that a session wrote must not be told as long as that lives.
+        // The session may have written this report, which must not be told while the session lives.
         (Step::Publish, _) if recovered.is_living(context, &claim.id) => {
             recovered.taken_up.push((claim, Resume::Publish));
         }
@@ -105,7 +106,7 @@ fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Re
     }
 }
 
-/// For one of which nothing says any more what was accepted.
+/// Takes up a dispatch of which nothing says any more what was accepted.
 fn take_up_remains(
     context: &Context,
     id: DispatchId,
@@ -113,7 +114,7 @@ fn take_up_remains(
     report: Option<Committed>,
     recovered: &mut Recovered,
 ) {
-    // Senders mostly name a file by its id.
+    // Senders mostly name a file by the id in it.
     let name = InboxName { name: format!("{id}.json").into(), seen: None };
     let mut claim = Claim {
         sha256: None,
@@ -135,7 +136,7 @@ fn take_up_remains(
             publish(context, Answering::of_committed(claim, None, report, false), recovered)
         }
         (step, _) => {
-            // Its project is not free before nothing of it is left there.
+            // Its project is not free while anything of it is left there.
             if let Some(contents) = in_inbox(context, &claim) {
                 claim = claim_of(context, claim.id, &contents, None);
             }
@@ -145,7 +146,7 @@ fn take_up_remains(
     }
 }
 
-/// What the inbox file says of one whose own folder says nothing.
+/// Reads a claim from its inbox file, when its own folder says nothing.
 pub(super) fn in_inbox(context: &Context, claim: &Claim) -> Option<Contents> {
     let found = context.store.find_in_inbox(
         claim,
@@ -191,7 +192,7 @@ fn look(context: &Context, id: &DispatchId) -> Result<Looked> {
     let started = store.has_started(id)?;
     let attempt = store.last_attempt(id)?;
     let attempt = attempt.map(|attempt| look_at_attempt(context, attempt)).transpose()?;
-    // One that never ran is answered nowhere else: what stands there is not ours.
+    // A dispatch that never ran is answered nowhere else: what stands there is not ours.
     let may_have_run = started || attempt.is_some();
     let answered = report.is_none() && may_have_run && store.find_answer(id)?.is_some();
     let (accepted, is_committed) = (contents.is_some(), report.is_some());
@@ -241,7 +242,7 @@ fn look_at_attempt(context: &Context, mut attempt: Attempt) -> Result<FoundAttem
     let readings = attempt.readings();
     let start = attempt.start()?;
     let Record::Read(start) = &start else {
-        // What is started has a durable record, so that this one never ran, unless something says
+        // A started attempt has a durable record, so that this one never ran, unless something says
         // otherwise.
         let traces = attempt.child()? != Record::Absent || attempt.stdout_bytes() > 0;
         let leader = Leader::Unknown;
@@ -255,7 +256,7 @@ fn look_at_attempt(context: &Context, mut attempt: Attempt) -> Result<FoundAttem
     Ok(FoundAttempt { readable: true, end, stop, readings, leader, traces })
 }
 
-/// `has_ended`: its record says so, and nobody need be looked for whom none names.
+/// If it `has_ended` according to its record, only a process that a record names is looked for.
 fn look_at_processes(
     context: &Context,
     attempt: &Attempt,
@@ -272,18 +273,19 @@ fn look_at_processes(
     };
     let has_proc = cfg!(target_os = "linux");
     Ok(match attempt.child()? {
-        // Without start times a pid may be anybody's by now: then the lock must say so too.
+        // Without start times a pid may be anybody's by now, so the lock must say so too.
         Record::Read(child) if processes.is_of_session(&child, &mark) => {
             let ours = has_proc || processes.has_traces(&mark);
             (if ours { Leader::Alive } else { Leader::Dead }, ours)
         }
         Record::Absent | Record::Unreadable | Record::Read(_) if has_ended => (Leader::Dead, false),
-        // A record of another process is one that a session wrote.
+        // If a record names another process, a session wrote it.
         Record::Read(child) if !processes.is_alive(&child) => (Leader::Dead, false),
         Record::Absent | Record::Unreadable | Record::Read(_) => {
             match processes.find_leader(&mark) {
                 Some(leader) => {
-                    // For the next one who asks. A damaged record stays, and is as good as none.
+                    // The record is for the next one who asks. A damaged one stays, and is as good
+                    // as none.
                     let _ = attempt.write_child(&leader);
                     (Leader::Alive, true)
                 }

@@ -17,7 +17,7 @@ use crate::pure::config::{Reload, Settings};
 struct New {
     changes: Vec<SettingChange>,
     settings: Settings,
-    /// `None`: those there are.
+    /// `None` if the programs stay as they are.
     programs: Option<Programs>,
     sender: Sender,
     warnings: Vec<String>,
@@ -57,8 +57,8 @@ fn read(context: &Context) -> Result<New, String> {
     let now = context.settings();
     let changes = changes::changes(&now, &found.settings);
     let settings = changes::in_force(&now, found.settings);
-    // Looked for again only where another one is named: one that is being replaced just now is no
-    // reason to refuse a file.
+    // Programs are looked for again only if the settings name another one: a program that is just
+    // being replaced is no reason to refuse a file.
     let mut named = context.drivers.rows().iter().map(|driver| driver.named);
     let is_other = named.any(|named| named(&settings) != named(&now));
     let programs =

@@ -14,14 +14,14 @@ use super::reload;
 use super::shared::context::Context;
 use crate::pure::config::OnShutdown;
 
-/// Registered before any thread or child is started.
+/// Registers the handlers, before any thread or child is started.
 pub fn register() -> io::Result<Signals> {
-    // Whoever started us may have SIGCHLD ignored: our children's ends would be lost, and
+    // Whoever started us may have left SIGCHLD ignored: our children's ends would be lost, and
     // wait-timeout, which calls the handler before its own, would jump to address 1
     // (alexcrichton/wait-timeout#44). The flag itself is not read.
     signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
-    // So that a file of ours that may not grow is an error of that write, and no death. A handler
-    // and not SIG_IGN, which a session would inherit: a handler is gone with its exec.
+    // This makes a file of ours that may not grow an error of that write, and no death. It is a
+    // handler and not SIG_IGN, which a session would inherit: a handler is gone with its exec.
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     Signals::new([SIGTERM, SIGINT, SIGHUP])
 }
@@ -38,7 +38,7 @@ pub fn run(mut signals: Signals, context: &Context) {
     }
 }
 
-/// The first one lets running sessions finish, the next one ends them.
+/// The first signal lets running sessions finish, the next one ends them.
 fn stop(context: &Context, signal: &str) {
     let running = context.board.running_ids();
     if context.level.raise_to_drain() {
@@ -52,10 +52,11 @@ fn stop(context: &Context, signal: &str) {
     }
 }
 
-/// Ids that a line names.
+/// How many ids a line names.
 const NAMED_MAX: usize = 3;
 
-/// For whoever pressed Ctrl-C. `wait`: how long sessions may go on, unless they are left running.
+/// Says what follows, to whoever pressed Ctrl-C. `wait` is how long sessions may go on, unless they
+/// are left running.
 fn what_follows(running: &[String], wait: Option<Duration>) -> String {
     let mut names = running.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
     if running.len() > NAMED_MAX {

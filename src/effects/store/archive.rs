@@ -1,9 +1,9 @@
-//! What is over: `finished/` and `rejected/`, looked through in small pieces and thinned out.
-//! Nothing else is touched here.
+//! The archive of finished and rejected work: `finished/` and `rejected/` are looked through in
+//! small pieces and thinned out. Nothing else is touched here.
 //!
-//! A finished dispatch's logs go long before its folder: as long as that stands its id is taken,
-//! and its report can be read. A folder goes by a rename first, so that none is ever seen that is
-//! half there.
+//! A finished dispatch loses its logs long before its folder: while the folder stands, the id is
+//! taken and the report can be read. A folder is renamed before it is removed, so that nobody ever
+//! sees half of one.
 
 use std::ffi::OsString;
 use std::fs::{Metadata, ReadDir};
@@ -24,14 +24,13 @@ use crate::pure::attempt::record::Accepted;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::upkeep::retention::Kept;
 
-/// A folder under this name is on its way out.
+/// A folder with this prefix is being removed.
 const GOING: &str = ".tmp.gone.";
-/// What is older than this, in milliseconds, and still being built, was left by a crash.
+/// A folder that is still being built at this age, in milliseconds, was left by a crash.
 const BUILT_WITHIN_MS: i64 = 60 * 60 * 1000;
-/// A block of `st_blocks`, whatever the file system's own are.
+/// The unit of `st_blocks`, whatever block size the file system itself has.
 const STAT_BLOCK_BYTES: u64 = 512;
-/// Files of one rejected directory whose size is asked for; how large the rest is does not matter
-/// to anybody.
+/// How many files of one folder are measured; how large the rest is does not matter to anybody.
 const COUNTED_FILES_MAX: usize = 1000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +39,7 @@ pub enum Shelf {
     Rejected,
 }
 
-/// A look through one of the two, that can be interrupted.
+/// A walk through one of the two shelves, which can be interrupted.
 pub struct Walk {
     shelf: Shelf,
     path: PathBuf,
@@ -48,7 +47,7 @@ pub struct Walk {
 }
 
 impl Store {
-    /// How much has come to it since the start.
+    /// How many entries the shelf has gained since the start.
     pub fn came_to(&self, shelf: Shelf) -> u64 {
         let count = match shelf {
             Shelf::Finished => &self.finished_count,
@@ -70,14 +69,14 @@ impl Store {
         }
     }
 
-    /// Removes the prompts, streams and records of a finished dispatch's attempts. Its report, and
-    /// what makes its id taken, stay.
+    /// Removes the prompts, streams and records of a finished dispatch's attempts. The report
+    /// stays, and so does what keeps the id taken.
     pub fn remove_logs(&self, name: &str) -> Result<()> {
         let dir = self.finished.join(name);
         let record = dir.join("accepted.json");
         match files::read_record::<Accepted>(&record)? {
             Record::Read(_) => files::sync(&record)?,
-            // A power cut left only an attempt's record to know the dispatch by.
+            // A power cut may have left only an attempt's record to know the dispatch by.
             Record::Absent | Record::Unreadable => {
                 if let Some(accepted) = read_accepted(&dir)? {
                     let bytes = files::to_json(&accepted, &record)?;
@@ -94,7 +93,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes all of it.
+    /// Removes an entry as a whole.
     pub fn remove_past(&self, shelf: Shelf, name: &str) -> Result<()> {
         let dir = self.shelf(shelf).join(name);
         let going = self.shelf(shelf).join(format!("{GOING}{name}"));
@@ -107,7 +106,8 @@ impl Store {
     }
 }
 
-/// `bytes` are those of the logs, or of all that was rejected. What is not ours is passed over.
+/// Yields each entry with the bytes of its logs, or of its whole folder if it was rejected, and
+/// passes over what is not ours.
 impl Iterator for Walk {
     type Item = Result<Kept>;
 
@@ -133,7 +133,7 @@ impl Iterator for Walk {
 }
 
 impl Walk {
-    /// Nobody builds that long.
+    /// Whether a folder has been under construction for longer than anybody builds.
     fn is_left_behind(&self, name: &str) -> bool {
         let stamp = identity::of_path(&self.path.join(name));
         stamp.is_ok_and(|s| clock::unix_ms() - s.mtime_ns / 1_000_000 > BUILT_WITHIN_MS)
@@ -165,13 +165,13 @@ fn log_bytes(dir: &Path) -> u64 {
     attempts.map(|entry| tree_bytes(&entry.path())).sum()
 }
 
-/// What all in a folder takes up on the disk.
+/// The disk space that everything in a folder takes up.
 fn tree_bytes(dir: &Path) -> u64 {
     let (mut bytes, mut files, mut folders) = (0, 0, vec![dir.to_path_buf()]);
     while let Some(folder) = folders.pop() {
         let Ok(entries) = files::list(&folder) else { continue };
         for entry in entries.flatten() {
-            // Of the entry itself, not of what a link leads to.
+            // This is the metadata of the entry itself, not of what a link leads to.
             let Ok(meta) = entry.metadata() else { continue };
             bytes += on_disk(&meta);
             files += 1;

@@ -1,4 +1,7 @@
-//! The file system below us: how much of it is free, and whether it lies on this machine.
+//! Looks at the file system below us: how much of it is free, and whether it lies on this machine.
+//!
+//! This module only measures; what follows from a shortage is decided elsewhere. A file system that
+//! does not count its blocks or files is never short of them.
 
 use std::path::Path;
 
@@ -8,17 +11,17 @@ use super::Store;
 use crate::effects::error::{At, Result};
 use crate::pure::upkeep::network_fs;
 
-/// Where the file system counts its files, fewer free than this are too few.
+/// Fewer free files than this are too few, where the file system counts them.
 const FREE_FILES_MIN: u64 = 1000;
 const MEGABYTE: u64 = 1_000_000;
 
 impl Store {
-    /// What is wanting, in words, if less than `bytes_min` is free for us.
+    /// Says in words what is short, if less than `bytes_min` is free for us.
     pub fn want_of_room(&self, bytes_min: u64) -> Result<Option<String>> {
         let free = statvfs(&self.own).at("look at the file system of", &self.own)?;
         let bytes = free.f_bavail.saturating_mul(free.f_frsize);
         let place = self.home.display();
-        // One that counts nothing says nothing.
+        // A file system that counts no blocks says nothing.
         if free.f_blocks > 0 && bytes < bytes_min {
             let (is, min) = (bytes / MEGABYTE, bytes_min as f64 / MEGABYTE as f64);
             return Ok(Some(format!(
@@ -34,9 +37,9 @@ impl Store {
         Ok(None)
     }
 
-    /// The name of the network file system that we are on, or would be, if it is one.
+    /// The name of the file system that we are on, or would be, if it is a network file system.
     pub fn network_file_system(&self) -> Result<Option<&'static str>> {
-        // Nothing need be there yet.
+        // Our directories need not be there yet.
         let there = self.own.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
         let found = statfs(there).at("look at the file system of", there)?;
         Ok(network_name(there, &found))
@@ -45,7 +48,7 @@ impl Store {
 
 #[cfg(target_os = "linux")]
 fn network_name(path: &Path, found: &StatFs) -> Option<&'static str> {
-    // Its width and sign are those of the machine's word; the numbers have 32 bits.
+    // The type's width and sign are those of the machine's word; the magic numbers have 32 bits.
     let magic = found.f_type as u32;
     if magic != network_fs::FUSE_MAGIC {
         return network_fs::by_magic(magic);

@@ -1,5 +1,6 @@
-//! `holds.json`: which agent waits until when. Replaced whole and durable, so that neither a crash
-//! nor a power cut opens a window that is closed.
+//! The holds on disk, `holds.json`: which agent waits until when. This module reads and writes the
+//! file and decides nothing. The file is replaced whole and durably, so that neither a crash nor a
+//! power cut lets a held agent start.
 
 use super::Store;
 use super::disk::files::{self, Durable, Record};
@@ -9,7 +10,7 @@ use crate::pure::schedule::hold::Saved;
 const NAME: &str = "holds.json";
 
 impl Store {
-    /// What stands there; a file that says nothing sensible is no hold.
+    /// Reads the holds. A file that says nothing sensible is no hold.
     pub fn read_holds(&self) -> Saved {
         match files::read_record(&self.own.join(NAME)) {
             Ok(Record::Read(saved)) => saved,

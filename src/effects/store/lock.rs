@@ -1,10 +1,10 @@
-//! One daemon per directory, by flock on a file that is never removed by us.
+//! Ensures one daemon per directory, by a flock on a file that we never remove.
 //!
-//! Others may remove it, or put something else in its place; a lock on a file without that name
-//! keeps nobody away. So the name is looked at again and again, and what is gone is made and taken
-//! anew. A lock belongs to the open file, so a child between fork and exec holds a copy of every
-//! lock of its parent for a moment, and a command may ask just then whether a daemon runs. A lock
-//! that seems held is therefore tried again for a while before it is believed.
+//! Others may remove that file, or put something else in its place; a lock on a file without the
+//! name keeps nobody away. So the name is looked at again and again, and a lock file that is gone
+//! is made and locked anew. A lock belongs to the open file, so a child between fork and exec holds
+//! a copy of every lock of its parent for a moment, and a command may ask just then whether a
+//! daemon runs. A lock that seems held is therefore tried again for a while before it is believed.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -24,9 +24,9 @@ use crate::effects::failpoint::{self, Effect};
 use crate::pure::attempt::record::Identity;
 
 const LOCK_TRY_EVERY: Duration = Duration::from_millis(50);
-/// However short a wait was asked for.
+/// A lock that seems held is tried for at least this long, however short a wait was asked for.
 const LOCK_TRY_MIN: Duration = Duration::from_millis(250);
-/// Names that are tried for what is in the way.
+/// How many names are tried for what is in the way.
 const ASIDE_MAX: u32 = 1000;
 /// More than any pid takes.
 const PID_BYTES_MAX: u64 = 32;
@@ -43,7 +43,7 @@ struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     Held,
-    /// Its name was gone, or another file's; it is ours again.
+    /// The name was gone or belonged to another file; the lock is ours again.
     Retaken,
     /// Another daemon holds it.
     Lost,
@@ -52,9 +52,9 @@ pub enum Standing {
 enum Tried {
     Taken(Held),
     Busy,
-    /// The name, or its folder, went meanwhile.
+    /// The name or its folder vanished meanwhile.
     Gone,
-    /// No plain file.
+    /// Something other than a plain file has the name.
     InTheWay,
 }
 
@@ -63,13 +63,13 @@ impl Store {
         self.own.join("lock")
     }
 
-    /// `None`: another daemon held it for all of `wait`.
+    /// Takes the lock. `None` if another daemon held it for all of `wait`.
     pub fn lock(&self, wait: Duration) -> Result<Option<DaemonLock>> {
         let held = self.take_lock(wait.max(LOCK_TRY_MIN))?;
         Ok(held.map(|held| DaemonLock(Mutex::new(held))))
     }
 
-    /// Whether that is still the lock of this directory. An error says that this is not known.
+    /// Whether `lock` is still the lock of this directory. An error means that nobody can tell.
     pub fn look_at_lock(&self, lock: &DaemonLock) -> Result<Standing> {
         let mut held = lock.0.lock().unwrap_or_else(PoisonError::into_inner);
         let named = identity::find(&self.lock_path())?.map(|stamp| stamp.identity);
@@ -82,7 +82,7 @@ impl Store {
             return Ok(Standing::Held);
         }
         match self.take_lock(LOCK_TRY_MIN)? {
-            // The old one has been held until now.
+            // The old lock is held until this line replaces it.
             Some(new) => {
                 *held = new;
                 Ok(Standing::Retaken)
@@ -91,7 +91,7 @@ impl Store {
         }
     }
 
-    /// Who holds it, as the file says: for people only.
+    /// The pid of the holder as the file has it, for people only.
     pub fn lock_holder(&self) -> Option<u32> {
         let bytes = files::read(&self.lock_path(), PID_BYTES_MAX).ok()?.into_read()?;
         std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
@@ -115,7 +115,7 @@ impl Store {
         }
     }
 
-    /// What stands there is not ours to remove.
+    /// Moves aside what has the lock's name, since it is not ours to remove.
     fn make_way_for_lock(&self, path: &Path) -> Result<()> {
         let names = (1..=ASIDE_MAX).map(|number| self.own.join(format!(".aside-lock-{number}")));
         let aside = match files::rename_to_first_free(path, names) {
@@ -123,7 +123,7 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             moved => moved.at("move aside", path)?,
         };
-        // Two daemons may meet here: what the first one made is put back.
+        // Two daemons may meet here: the lock file that the first one made is put back.
         if identity::of_path(&aside).is_ok_and(|stamp| stamp.kind == Kind::File) {
             let _ = files::rename_to_free(&aside, path);
         } else {
@@ -153,17 +153,17 @@ fn try_lock(path: &Path) -> Result<Tried> {
         Err(TryLockError::WouldBlock) => return Ok(Tried::Busy),
         Err(TryLockError::Error(e)) => return Err(e).at("lock", path),
     }
-    // Somebody who removed the file and made it again would have a lock of his own: only the one
-    // under the name counts.
+    // Somebody who removed the file and made it again would have a lock of their own: only the lock
+    // on the file with this name counts.
     if identity::find(path)?.is_none_or(|named| named.identity != ours.identity) {
         return Ok(Tried::Gone);
     }
-    // For people only.
+    // The pid in the file is for people only.
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(Tried::Taken(Held { file, identity: ours.identity }))
 }
 
-/// Never through a link, and never waiting for the other end of a FIFO.
+/// Opens the lock file, never through a link, and never waits for the other end of a FIFO.
 fn open(path: &Path) -> io::Result<File> {
     failpoint::before(Effect::Create(path))?;
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -1,10 +1,10 @@
-//! All state on disk, and the only module that names a path of it.
+//! Owns all state on disk; no other module names a path of it.
 //!
 //! `$GSTACK_HOME/dispatch` is the drop zone, shared with the orchestrator; `$GSTACK_HOME/dispatchd`
-//! is ours alone and decides. A change of state is one rename or one file created once; redoing any
-//! step is harmless. What must be durable before what is written beside each step; a reader of
-//! these modules should be able to ask at every line: if the process died here, would the next
-//! start reach the same answer?
+//! is ours alone, and it decides. A change of state is one rename or one file created once, and
+//! redoing any step is harmless. Beside each step is written what must be durable before it; a
+//! reader of these modules should be able to ask at every line: if the process died here, would the
+//! next start reach the same answer?
 
 mod archive;
 mod claims;
@@ -48,13 +48,13 @@ pub use lock::{DaemonLock, Standing};
 pub use outbox::OutboxEntry;
 pub use ownership::Mended;
 
-/// The layout. Cheap to share: every thread borrows the one that the daemon opened.
+/// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.
 pub struct Store {
     home: PathBuf,
     /// The drop zone.
     dispatch: PathBuf,
     completed: GroupSync,
-    /// Ours alone.
+    /// The directory that is ours alone.
     own: PathBuf,
     active: GroupSync,
     started: PathBuf,
@@ -63,10 +63,10 @@ pub struct Store {
     rejected: PathBuf,
     outbox: PathBuf,
     control: PathBuf,
-    /// When the drop zone was found writable by others and shut, in nanoseconds since 1970; 0:
-    /// never.
+    /// When the drop zone was found writable by others and shut, in nanoseconds since 1970; 0 if it
+    /// never was.
     shut_at_ns: AtomicI64,
-    /// How many came to `finished` and `rejected` since the start.
+    /// How many entries `finished` and `rejected` have gained since the start.
     finished_count: AtomicU64,
     rejected_count: AtomicU64,
     scratch_count: AtomicU64,
@@ -74,7 +74,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Names the layout under `home` (`$GSTACK_HOME`). Touches nothing.
+    /// Names the layout under `home` (`$GSTACK_HOME`), and touches nothing.
     pub fn new(home: &Path) -> Store {
         let (dispatch, own) = (home.join("dispatch"), home.join("dispatchd"));
         Store {
@@ -97,10 +97,10 @@ impl Store {
         }
     }
 
-    /// Makes what is missing and mends what is too open (the seed made its directory 0755) or shut
-    /// to ourselves. Gives what was mended. What is made is durable: no fsync in a folder is worth
-    /// anything as long as the folder's own name can be lost. Called at start, and again whenever
-    /// the drop zone may have been taken away.
+    /// Makes missing directories, and mends those that are too open (the seed made its own 0755) or
+    /// shut to ourselves. Gives those that were mended. New directories are durable: an fsync in a
+    /// folder is worth nothing while the folder's own name can be lost. The daemon calls this at
+    /// start, and again whenever the drop zone may have been taken away.
     pub fn make_directories(&self) -> Result<Vec<Mended>> {
         let mut mended = Vec::from_iter(self.check_home()?);
         let is_new = identity::find(&self.home)?.is_none();
@@ -134,7 +134,8 @@ impl Store {
         Ok(mended)
     }
 
-    /// Files that others may have written into the drop zone before it was shut are judged by this.
+    /// Remembers when the drop zone was shut, since others may have written the files that are
+    /// older.
     fn note_shut(&self, mended: &[Mended]) {
         if mended.iter().any(|m| m.dir == self.dispatch && m.old_mode & 0o022 != 0) {
             self.shut_at_ns.store(clock::unix_ms() * 1_000_000, Ordering::Release);
@@ -164,7 +165,7 @@ impl Store {
         Ok(file)
     }
 
-    /// The same for an acceptance command whose own place is gone.
+    /// A log without a name, for an acceptance command whose own place is gone.
     pub fn scratch_log(&self) -> Result<(VerifyLog, File)> {
         let path = self.scratch_path();
         let log = VerifyLog::create(&path)?;
@@ -174,7 +175,7 @@ impl Store {
 
     fn scratch_path(&self) -> PathBuf {
         let number = self.scratch_count.fetch_add(1, Ordering::Relaxed);
-        // The time tells it from what a crash of a process with this number left.
+        // The time distinguishes the name from one that a crashed process with the same pid left.
         let name =
             format!(".tmp.scratch.{}.{}.{number}", std::process::id(), clock::monotonic_ms());
         self.own.join(name)

@@ -1,5 +1,8 @@
-//! `outbox/<id>.json`: a callback that has not been answered with 2xx yet. It outlives restarts;
-//! the courier empties it.
+//! The outbox: `outbox/<id>.json` is a callback that has not been answered with 2xx yet.
+//!
+//! An entry outlives restarts, since nothing else remembers the callback once its dispatch is
+//! retired. This module only reads and writes entries; the courier sends them and empties the
+//! folder.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +15,7 @@ use crate::pure::dispatch::DispatchId;
 pub struct OutboxEntry {
     pub dispatch_id: String,
     pub url: String,
-    /// The same for every try, so that a receiver can tell a repetition.
+    /// It is the same for every try, so that a receiver can tell a repetition.
     pub idempotency_key: String,
     /// The exact bytes to send: ASCII JSON.
     pub body: String,
@@ -23,13 +26,14 @@ pub struct OutboxEntry {
 }
 
 impl Store {
-    /// Durable: the dispatch is retired next, and the callback must not be lost with a power cut.
+    /// Adds an entry, durably: the dispatch is retired next, and the callback must not be lost with
+    /// a power cut.
     pub fn put_outbox(&self, entry: &OutboxEntry) -> Result<()> {
         self.write_outbox(entry, Durable::Yes)
     }
 
-    /// After a failed try. Not durable: an entry that goes back to its earlier state is tried once
-    /// more.
+    /// Rewrites an entry after a failed try. This is not durable: an entry that falls back to its
+    /// earlier state is tried once more.
     pub fn update_outbox(&self, entry: &OutboxEntry) -> Result<()> {
         self.write_outbox(entry, Durable::No)
     }
@@ -37,7 +41,7 @@ impl Store {
     fn write_outbox(&self, entry: &OutboxEntry, durable: Durable) -> Result<()> {
         let bytes = files::to_json(entry, &self.outbox)?;
         let (id, name) = (&entry.dispatch_id, format!("{}.json", entry.dispatch_id));
-        // Whatever was in the way has been moved: what is left is the folder, which all share.
+        // Whatever was in the way has been moved, so what fails now is the folder, which all share.
         self.asides.replace(&self.outbox, &name, id, &bytes, durable).map_err(Error::of_all)
     }
 
@@ -45,7 +49,7 @@ impl Store {
         files::remove(&self.outbox.join(format!("{}.json", entry.dispatch_id)))
     }
 
-    /// Of everything that waits.
+    /// Lists the ids of all callbacks that wait.
     pub fn list_outbox(&self) -> Result<Vec<DispatchId>> {
         let mut ids = Vec::new();
         for entry in files::list(&self.outbox)? {
@@ -56,9 +60,9 @@ impl Store {
         Ok(ids)
     }
 
-    /// `None`: it is not there (any more). A damaged entry is set aside: it can be read by people,
-    /// not by us. So is one that is not the entry its name says: it is written and removed under
-    /// the id that it holds, and would be sent for ever.
+    /// Reads an entry; `None` if it is not there (any more). A damaged entry is set aside: people
+    /// can read it, we cannot. So is an entry whose id is not the one in its name: it is written
+    /// and removed under the id that it holds, so it would be sent for ever.
     pub fn read_outbox(&self, id: &DispatchId) -> Result<Option<OutboxEntry>> {
         let path = self.outbox.join(format!("{id}.json"));
         match files::read_record::<OutboxEntry>(&path)? {

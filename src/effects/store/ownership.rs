@@ -1,9 +1,10 @@
-//! Whose our directories and `config.json` are, looked at before anything in them is believed.
+//! Checks whose our directories and `config.json` are, before anything in them is believed.
 //!
-//! What is ours and too open, or shut to ourselves, is mended and told once; what another user
-//! could have put there is refused with the line to type. From the outside in: once a directory is
-//! safe, nobody can exchange the next one below us. Must not follow a link in place of a directory
-//! of ours, nor read a file other than the one that was checked.
+//! A directory of ours that is too open, or shut to ourselves, is mended and told once; what
+//! another user could have put there is refused with the line to type. The checks go from the
+//! outside in: once a directory is safe, nobody can exchange the one inside it. They must not
+//! follow a link in place of a directory of ours, nor read a file other than the one that was
+//! checked.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -40,7 +41,8 @@ impl fmt::Display for Mended {
 }
 
 impl Store {
-    /// For the start: what is there already, before a file in it is read. Gives what was mended.
+    /// Checks at the start the directories that are there already, before a file in them is read.
+    /// Gives those that were mended.
     pub fn check_ownership(&self) -> Result<Vec<Mended>> {
         let mut mended = Vec::from_iter(self.check_home()?);
         for dir in [&self.dispatch, &self.own] {
@@ -53,7 +55,7 @@ impl Store {
         Ok(mended)
     }
 
-    /// `$GSTACK_HOME` itself, which may be a link of ours. Nothing there is fine.
+    /// Checks `$GSTACK_HOME` itself, which may be a link of ours. It is fine if nothing is there.
     pub(super) fn check_home(&self) -> Result<Option<Mended>> {
         let home = &self.home;
         let link = match fs::symlink_metadata(home) {
@@ -70,8 +72,8 @@ impl Store {
         check(home, Guarded::Home, &meta)
     }
 
-    /// What is wrong above `$GSTACK_HOME`, up to the user's own directory, if it lies in that: in
-    /// words, for it is not ours to mend.
+    /// Says in words what is wrong with the directories above `$GSTACK_HOME`, up to the user's own
+    /// one if that contains it. They are not ours to mend.
     pub fn exposed_above(&self, user_home: Option<&Path>) -> Vec<String> {
         let Some(top) = user_home.filter(|top| self.home.starts_with(top)) else {
             return Vec::new();
@@ -80,10 +82,10 @@ impl Store {
         above.filter_map(|dir| Some((dir, fs::metadata(dir).ok()?))).filter_map(exposed).collect()
     }
 
-    /// `dispatchd/config.json`, if there is one: what is read is what was checked.
+    /// Reads `dispatchd/config.json`, if there is one, from the very file that was checked.
     pub fn read_config(&self) -> Result<Option<Vec<u8>>> {
         let path = self.config_path();
-        // Not blocking: a FIFO must not hold the start up.
+        // The open does not block: a FIFO must not hold up the start.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() => {
@@ -105,8 +107,8 @@ impl Store {
     }
 }
 
-/// A directory of ours below `$GSTACK_HOME`: not through a link, the directory itself must stand
-/// there.
+/// Checks a directory of ours below `$GSTACK_HOME`. The directory itself must stand there, not a
+/// link to one.
 pub(super) fn check_private(dir: &Path) -> Result<Option<Mended>> {
     let meta = fs::symlink_metadata(dir).at("look at", dir)?;
     if !meta.is_dir() {

@@ -1,7 +1,7 @@
-//! The heartbeat: tells the orchestrator that the daemon lives, and what it is doing. Every beat,
-//! and on change.
+//! The heartbeat: tells the orchestrator, with every beat and on change, that the daemon lives and
+//! what it is doing.
 //!
-//! It reads a board that intake and the owners of sessions keep; it never asks anybody for
+//! This thread reads a board that intake and the owners of sessions keep. It never asks anybody for
 //! anything, so that it beats on while they are busy. Progress wakes nobody: it is told with the
 //! next beat.
 
@@ -26,7 +26,7 @@ use crate::pure::schedule::hold::Hold;
 use crate::pure::text::time::rfc3339;
 use crate::pure::upkeep::health::Subsystem;
 
-/// At most one beat in this time, however much changes.
+/// Changes make at most one beat in this time, however many there are.
 const CHANGE_EVERY: Duration = Duration::from_secs(1);
 
 /// Beats until the daemon is done.
@@ -55,7 +55,7 @@ pub fn run(context: &Context, changed: Receiver<()>, exit: ExitSignal) {
                 write(context, state(context));
             }
             recv(changed) -> _ => {
-                // What changes within the next moment is told with this beat.
+                // What changes within the next second is told together, after it.
                 let due = after(CHANGE_EVERY);
                 write(context, state(context));
                 select_biased! {
@@ -105,7 +105,7 @@ fn beat(context: &Context, state: DaemonState) -> Heartbeat {
     beat.bounded()
 }
 
-/// What is not known is not there.
+/// What is not known is left out.
 fn session(progress: &HashMap<String, Progress>, running: RunningSession) -> HeartbeatSession {
     let RunningSession { id, project, attempt, since } = running;
     let progress = progress.get(&id);

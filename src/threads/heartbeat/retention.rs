@@ -1,5 +1,5 @@
-//! Thins out what is over, a little with each beat: so much is looked at and so much removed at a
-//! time, and nothing is kept in memory of what stays but a sum.
+//! Thins out the archive, a little with each beat: only so much is looked at and only so much
+//! removed at a time, and of what stays only a sum is kept in memory.
 //!
 //! A look through everything begins at start, and then only when something may have become due: by
 //! age, which each look foretells, or by size, once more has come since. An idle daemon looks at
@@ -15,12 +15,14 @@ use crate::pure::config::Settings;
 use crate::pure::upkeep::retention::{Kept, OLDEST_MAX, ShelfLimits, Survey, WallClock};
 use crate::threads::shared::context::Context;
 
-/// Folders that are looked at with one beat, and that are removed.
+/// How many folders are looked at with one beat, and how many are removed.
 const LOOKS_A_BEAT: usize = 256;
 const REMOVALS_A_BEAT: usize = 32;
-/// Between two looks through everything, unless the last one left something to remove.
+/// The shortest time between two looks through everything, unless the last one left something to
+/// remove.
 const LOOK_EVERY_MIN: Duration = Duration::from_secs(5 * 60);
-/// Ages are by the wall clock, which may have been set a little since.
+/// The longest time between them: ages are by the wall clock, which may have been set a little
+/// since.
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub struct Retention<'c> {
@@ -32,12 +34,12 @@ pub struct Retention<'c> {
 /// Keeps one shelf within its limits.
 struct Keeper {
     shelf: Shelf,
-    /// Of the logs of finished dispatches; of all that was rejected.
+    /// The limits of the logs of finished dispatches, or of all that was rejected.
     limits: ShelfLimits,
-    /// After which a finished dispatch is forgotten altogether.
+    /// The limits after which a finished dispatch is forgotten altogether.
     forget: ShelfLimits,
     look: Option<RetentionPass>,
-    /// Decided, not done.
+    /// Removals that are decided and not done yet.
     removals: VecDeque<Removal>,
     next: Instant,
     /// When the last look began, and how much had come to the shelf by then.
@@ -45,11 +47,11 @@ struct Keeper {
     had_come: u64,
 }
 
-/// A look through everything that is under way.
+/// A look through everything on one shelf, which is under way.
 struct RetentionPass {
     walk: Walk,
     survey: Survey,
-    /// Until the first of what stays is too old.
+    /// The time until the first of what stays is too old.
     first_due: Duration,
 }
 
@@ -63,7 +65,7 @@ struct ShelfRules {
     forget: ShelfLimits,
 }
 
-/// Of what is finished, and of what was rejected.
+/// The rules for what is finished, and for what was rejected.
 fn limits(settings: &Settings) -> [ShelfRules; 2] {
     let forget = ShelfLimits { keep: settings.reports_keep, bytes_max: 0 };
     let logs = ShelfLimits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
@@ -82,7 +84,7 @@ impl<'c> Retention<'c> {
         Retention { context, wall, keepers }
     }
 
-    /// The settings have changed.
+    /// Follows a change of the settings.
     pub fn follow_settings(&mut self) {
         for (keeper, limits) in self.keepers.iter_mut().zip(limits(&self.context.settings())) {
             if (keeper.limits, keeper.forget) != (limits.keep, limits.forget) {
@@ -92,10 +94,10 @@ impl<'c> Retention<'c> {
         }
     }
 
-    /// One beat's share.
+    /// Does one beat's share.
     pub fn step(&mut self) {
         if !self.wall.is_believed(clock::unix_ms(), clock::monotonic_ms()) {
-            // What was found too old by then may not be.
+            // What was found too old before this may not be too old.
             self.keepers.iter_mut().for_each(Keeper::forget_look);
             return;
         }
@@ -137,7 +139,7 @@ impl Keeper {
         self.next = Instant::now();
     }
 
-    /// By age; or by size, if there may be more than there was.
+    /// Whether a look is due: by age, or by size if there may be more than there was.
     fn is_due(&self, store: &Store) -> bool {
         let has_more = self.limits.bytes_max > 0 && store.came_to(self.shelf) != self.had_come;
         Instant::now() >= self.next || has_more && self.began.elapsed() >= LOOK_EVERY_MIN
@@ -151,7 +153,7 @@ impl Keeper {
             }
             match look.walk.next() {
                 Some(Ok(kept)) => self.judge(kept, &mut look),
-                // What is in the way of one must not keep the rest.
+                // An entry that cannot be read must not hold up the rest.
                 Some(Err(e)) => log::warn!("{e}"),
                 None => return self.end_look(look),
             }
@@ -165,7 +167,7 @@ impl Keeper {
             return self.removals.push_back(Removal::All(kept.name));
         }
         look.first_due = look.first_due.min(self.forget.time_left(kept.age));
-        // The logs of a dispatch that has none any more are nothing to keep.
+        // A dispatch that has no logs any more has nothing to keep.
         if is_logs && kept.bytes == 0 {
             return;
         }
@@ -184,7 +186,7 @@ impl Keeper {
             Shelf::Rejected => Removal::All,
         };
         self.removals.extend(gone.into_iter().map(|kept| removal(kept.name)));
-        // What came since is too old later than this.
+        // What came since becomes too old later than this.
         let newest =
             self.limits.time_left(Duration::ZERO).min(self.forget.time_left(Duration::ZERO));
         let wait = look.first_due.min(newest).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);

@@ -1,5 +1,5 @@
-//! From a file in the drop zone to an accepted dispatch: read once, judged, and let in if it is
-//! valid and its id is free. What is not valid goes to `reject`.
+//! Turns a file in the drop zone into an accepted dispatch: it is read once, judged, and let in if
+//! it is valid and its id is free. `reject` deals with what is not valid.
 //!
 //! A file is judged by the bytes that were read and by nothing else. What cannot be dealt with now
 //! is left where it is and looked at again: an error of ours is no word against a file.
@@ -20,11 +20,11 @@ use crate::pure::text::digest::sha256_of_hex;
 use crate::pure::text::hex::hex;
 use crate::pure::upkeep::health::{Fault, Subsystem};
 
-/// How much of what a sender wrote a line shows, in characters.
+/// How many characters of a sender's words a log line shows.
 const SHOWN_CHARS_MAX: usize = 100;
 
 impl Intake<'_> {
-    /// One look at one name.
+    /// Looks at one name once.
     pub(super) fn look(&mut self, name: &OsStr) {
         match self.try_look(name) {
             Err(e) if e.fault().is_everywhere() => {
@@ -95,13 +95,14 @@ impl Intake<'_> {
             return;
         }
         let Some(open) = self.ledger.open(&dispatch.id) else {
-            // Nearly all that is in `active/` is known here; the rest is met by the acceptance,
-            // which then asks for all.
+            // The ledger knows nearly all that is in `active/`; the acceptance meets the rest, and
+            // then the store is asked who has the id.
             let owner = store.owner_elsewhere(&dispatch.id);
             return self.admit_or_refuse(dropped, dispatch, owner);
         };
-        // What is known here counts, whatever a session made of the folder, but for the news that
-        // it is answered. Where nothing says any more what was accepted, its answer decides.
+        // What the ledger knows counts, whatever a session made of the folder, except that the
+        // dispatch may be answered by now. If nothing says any more what was accepted, its answer
+        // decides.
         let known = open.sha256.map_or_else(|| dropped.sha256.clone(), |sha256| hex(&sha256));
         let owner = match store.owner(&dispatch.id) {
             Ok(IdOwner::Dispatch { is_answered: true, sha256 }) => {
@@ -136,8 +137,8 @@ impl Intake<'_> {
 
     // --------------------------------------------------------------------------------- redelivered
 
-    /// The same bytes came again: those of an open dispatch, a repetition, or a removal that a
-    /// power cut took back.
+    /// The same bytes came again: they are those of an open dispatch, or a repetition, or a power
+    /// cut took their removal back.
     fn redelivered(&mut self, dropped: Dropped, id: &DispatchId, is_answered: bool) {
         if !is_answered {
             return match self.ledger.is_open(id) {
@@ -156,16 +157,16 @@ impl Intake<'_> {
         }
     }
 
-    /// The bytes of an open dispatch stand under another name: renamed, copied, delivered twice.
-    /// While the dispatch waits that is one of its names, and so it is while it runs and has no
-    /// other; else the file has served its purpose.
+    /// The bytes of an open dispatch stand under another name: the file was renamed, copied or
+    /// delivered twice. That is one of its names while the dispatch waits, and while it runs and
+    /// has no other; else the file has served its purpose.
     fn same_bytes_again(&mut self, dropped: Dropped, id: &DispatchId) {
         self.audit_redelivered(&dropped.name, id);
         let has_begun = self.ledger.active(id).is_some_and(|active| active.cancel.has_begun());
         if has_begun && self.inbox.has_another_name(&self.ledger, id, &dropped.name) {
             let store = &self.context.store;
-            // The other one may go at any moment, and a power cut take the acceptance: then this
-            // one was the last.
+            // The other file may go at any moment, and a power cut may take the acceptance: then
+            // this file would have been the last one.
             let kept = store.sync_acceptance(id);
             if let Err(e) = kept.and_then(|()| store.remove_redelivered(&dropped, id)) {
                 self.inbox.not_taken(&mut self.halt, &dropped, &e);
@@ -188,7 +189,8 @@ impl Intake<'_> {
         let seq: Seq = self.ledger.next_seq();
         let prepared =
             store.drop_zone_identity().and_then(|dir| store.prepare(&dropped, &dispatch, seq, dir));
-        // The line first: after a crash here it comes a second time, and never not at all.
+        // The audit line comes first: after a crash here it comes a second time, and never not at
+        // all.
         let accepted = prepared.and_then(|prepared| {
             self.audit_received(&dropped, &dispatch);
             store.accept(prepared)

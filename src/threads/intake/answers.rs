@@ -2,7 +2,7 @@
 //! are cancelled or withdrawn, whose wait is over, or that no agent can take.
 //!
 //! Such an answer waits for nothing: one that fails is parked. A dispatch leaves the queue only
-//! after its files have been read, so that what cannot be read now is asked for again.
+//! after its files have been read, so that one that cannot be read now is tried again.
 
 use std::ffi::OsString;
 
@@ -31,8 +31,8 @@ impl Intake<'_> {
             return;
         }
         if self.halt.is_on() {
-            // Its answer could not be written; the file stands, and is looked at when the pause is
-            // over.
+            // Its answer could not be written. The cancel file stays, and is looked at when the
+            // pause is over.
             return;
         }
         let Some((claim, contents, last)) = self.take_out(id) else { return };
@@ -59,8 +59,8 @@ impl Intake<'_> {
     /// Answers a dispatch whose files are all gone.
     pub(super) fn withdraw(&mut self, id: &DispatchId) {
         let Some((claim, contents, last)) = self.take_out(id) else { return };
-        // A directory that was deleted and made again withdraws nothing; and not knowing is no
-        // answer.
+        // A directory that was deleted and made again withdraws nothing, and not knowing withdraws
+        // nothing either.
         let is_same = self.context.store.is_drop_zone(&contents.accepted.inbox_dir);
         if !matches!(is_same, Ok(true)) {
             return self.enqueue(claim);
@@ -70,7 +70,7 @@ impl Intake<'_> {
         self.answer_now(claim, contents, last, (Status::Cancelled, ErrorType::Cancelled, error));
     }
 
-    /// Takes a waiting dispatch out of the queue, to be answered; and how the newest of its
+    /// Takes a waiting dispatch out of the queue, to be answered. Also gives how the newest of its
     /// attempts ended, if it had any.
     fn take_out(&mut self, id: &DispatchId) -> Option<(Claim, Contents, Option<AttemptEnd>)> {
         if !self.ledger.is_open(id) {
@@ -92,7 +92,7 @@ impl Intake<'_> {
         };
         let mut claim = self.ledger.take_out(id)?;
         self.ledger.hand_on(&mut claim, &self.inbox.names);
-        // What stands in the folder may be gone; what was accepted just now is in memory.
+        // The folder may say nothing any more; what was accepted just now is in memory.
         let contents = contents.or(claim.contents.take().map(|contents| *contents));
         let Some(contents) = contents.or_else(|| in_inbox(self.context, &claim)) else {
             log::error!("{id}: its folder cannot be read");
@@ -102,8 +102,8 @@ impl Intake<'_> {
         Some((claim, contents, last))
     }
 
-    /// Answers a dispatch that is in nobody's hands. `last`: how the newest of its attempts ended,
-    /// if there were any.
+    /// Answers a dispatch that is in nobody's hands. `last` is how the newest of its attempts
+    /// ended, if there were any.
     pub(super) fn answer_now(
         &mut self,
         claim: Claim,

@@ -1,6 +1,6 @@
-//! When intake takes nothing on: the disk or the machine refuses, or too little room is left. Files
-//! stay in the inbox and claims in the queue, so that nothing is lost by waiting; after a pause the
-//! next piece of work is the test whether it is over. Cancels are heeded meanwhile.
+//! Decides when intake takes nothing on: the disk or the machine refuses, or too little free space
+//! is left. Files stay in the inbox and claims in the queue, so that nothing is lost by waiting;
+//! after a pause the next piece of work tests whether it is over. Cancels are heeded meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const LOOK_AT_ROOM_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Halt<'c> {
     context: &'c Context,
-    /// Nothing is taken on before.
+    /// Nothing is taken on before this time.
     until: Option<Instant>,
     room_seen: Option<Instant>,
     /// Something of the inbox could not be dealt with since the last scan.
@@ -26,8 +26,8 @@ pub(super) struct Halt<'c> {
 #[must_use]
 pub(super) enum PauseChange {
     None,
-    /// A pause is over, though the next one may have begun at once. Events of its time were not
-    /// kept.
+    /// A pause is over, though the next one may have begun at once. The file events of that time
+    /// were not kept.
     Over,
 }
 
@@ -46,8 +46,9 @@ impl<'c> Halt<'c> {
         self.until
     }
 
-    /// Called once a turn: ends a pause that is over, and begins one where something that was begun
-    /// cannot be written. `is_queue_empty`: no start will show whether starts work again.
+    /// Ends a pause that is over, and begins one where something that was begun cannot be written.
+    /// This is called once a turn. If `is_queue_empty`, no start will show whether starts work
+    /// again.
     pub fn update(&mut self, is_queue_empty: bool) -> PauseChange {
         let is_over = self.until.is_some_and(|until| Instant::now() >= until);
         if is_over {
@@ -78,13 +79,13 @@ impl<'c> Halt<'c> {
         self.until = Some(Instant::now() + self.context.settings().trouble_pause);
     }
 
-    /// Work that was tried could not be done for a reason that has nothing to do with it.
+    /// Begins a pause: work could not be done, for a reason that has nothing to do with it.
     pub fn begin(&mut self, place: Subsystem, reason: &str) {
         self.context.health.held_up(place, reason);
         self.rest();
     }
 
-    /// The inbox could not be dealt with, which is tried again with the next scan, soon.
+    /// The inbox could not be dealt with; the next scan, which comes soon, tries again.
     pub fn inbox_failed(&mut self, place: Subsystem, e: &Error) {
         self.failed = true;
         self.told = true;
@@ -109,7 +110,7 @@ impl<'c> Halt<'c> {
         }
     }
 
-    /// Whether the disk has room for new work. Asked only when there is some.
+    /// Whether the disk has free space for new work. This is asked only when there is some.
     pub fn has_room(&mut self) -> bool {
         let is_fresh = self.room_seen.is_some_and(|at| at.elapsed() < LOOK_AT_ROOM_EVERY);
         self.context.settings().min_free_bytes == 0 || is_fresh || self.look_at_room()

@@ -1,8 +1,8 @@
 //! The keeper of holds: learns them from what attempts say, saves them before anything else may
 //! start, and tells people.
 //!
-//! It decides nothing: [`crate::pure::schedule::hold`] does. A hold that could not be saved is in
-//! force all the same, and is saved with the next beat.
+//! The keeper decides nothing: [`crate::pure::schedule::hold`] does. A hold that could not be saved
+//! is in force all the same, and is saved with the next beat.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ pub(super) struct HoldKeeper<'c> {
     context: &'c Context,
     /// Which agent waits until when.
     holds: Holds,
-    /// When what was found at the start had been written.
+    /// When the holds that were found at the start had been written.
     as_of_ms: i64,
     are_saved: bool,
     /// The board is behind.
@@ -40,7 +40,7 @@ impl<'c> HoldKeeper<'c> {
         HoldKeeper { context, holds, as_of_ms, are_saved: true, is_news: true }
     }
 
-    /// What the queue is asked with.
+    /// The holds that the queue goes by.
     pub fn in_force(&self) -> &Holds {
         &self.holds
     }
@@ -50,7 +50,7 @@ impl<'c> HoldKeeper<'c> {
         self.holds.list().iter().map(|hold| (hold.clone(), queue.held_by(hold))).collect()
     }
 
-    /// Whether the board is behind on holds, since the last call.
+    /// Whether holds have changed since the last call, so that the board is behind.
     pub fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.is_news)
     }
@@ -59,7 +59,7 @@ impl<'c> HoldKeeper<'c> {
         self.holds.limit(limits(&self.context.settings()));
     }
 
-    /// Attempts that ended before this start: what they said counts, unless it was saved.
+    /// Learns what attempts that ended before this start said, unless it was saved.
     pub fn learn_earlier(&mut self, notices: Vec<(i64, Notice)>) {
         for (ended_at_ms, notice) in notices {
             if ended_at_ms > self.as_of_ms {
@@ -76,7 +76,7 @@ impl<'c> HoldKeeper<'c> {
         self.changed(changes);
     }
 
-    /// A dispatch starts that the holds admit. True: it does so as a probe.
+    /// Notes the start of a dispatch that the holds admit. True if it starts as a probe.
     pub fn let_through(&mut self, id: &DispatchId, agent: Agent, lane: &Lane) -> bool {
         let is_probe = self.holds.let_through(id, agent, lane, clock::unix_ms());
         if is_probe {
@@ -91,8 +91,8 @@ impl<'c> HoldKeeper<'c> {
         self.holds.gone(id);
     }
 
-    /// A control file asks for the end of holds; it goes last, so that a crash in between repeats
-    /// it.
+    /// A control file asks for the end of holds. That file goes last, so that a crash in between
+    /// repeats it.
     pub fn release(&mut self, agent: Option<&str>) {
         let changes = self.holds.release(agent);
         self.changed(changes);
@@ -103,7 +103,7 @@ impl<'c> HoldKeeper<'c> {
         }
     }
 
-    /// Ends what no probe would end.
+    /// Ends the holds that no probe would end.
     pub fn expire(&mut self, queue: &Queue<Claim>) {
         if self.holds.is_empty() {
             return;
@@ -112,7 +112,7 @@ impl<'c> HoldKeeper<'c> {
         self.changed(changes);
     }
 
-    /// When the first hold opens that somebody waits for.
+    /// When the first hold that somebody waits for opens.
     pub fn next_due(&self, queue: &Queue<Claim>) -> Option<Instant> {
         if self.holds.is_empty() || queue.is_empty() {
             return None;

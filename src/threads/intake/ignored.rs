@@ -1,9 +1,9 @@
-//! What nobody will ever look at, told once: a name in the drop zone that is no dispatch's, a
+//! Tells once of what nobody will ever look at: a name in the drop zone that is no dispatch's, or a
 //! request that is none.
 //!
-//! A file under such a name may be on its way to another one (written beside, then renamed), so
-//! that it is told only when it has been there for a while. Each name is told once in the daemon's
-//! life, and not endlessly many of them.
+//! A file under such a name may be on its way to another one (written beside, then renamed), so it
+//! is told only when it has been there for a while. Each name is told once in the daemon's life,
+//! and only so many names are.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};

@@ -2,8 +2,8 @@
 //! written, which have been dealt with and could not be moved.
 //!
 //! A file is dealt with once, whatever events there were: it is known until it is gone, and looked
-//! at again only when it has changed. This module judges no content; what a file holds, `accept`
-//! sees.
+//! at again only when it has changed. This module judges no content; `accept` sees what a file
+//! holds.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -32,14 +32,14 @@ pub(super) struct Inbox<'c> {
     unmoved: Vec<OsString>,
     pub settling: Settling,
     pub ignored: Ignored<'c>,
-    /// When the look at everything is due.
+    /// When the next rescan is due.
     pub next_scan: Instant,
 }
 
 /// How closely a scan looks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScanDepth {
-    /// The scan looks too whether known files have changed: events may be missing.
+    /// The scan also looks whether known files have changed, since events may be missing.
     KnownFilesToo,
     NewNames,
 }
@@ -57,7 +57,7 @@ impl<'c> Inbox<'c> {
         }
     }
 
-    /// Asks for the look at everything.
+    /// Asks for a rescan.
     pub fn scan_soon(&mut self) {
         self.next_scan = Instant::now();
     }
@@ -149,7 +149,8 @@ impl<'c> Inbox<'c> {
         if let Some(before) = before.filter(|before| before != id)
             && let Some(open) = ledger.open_mut(&before)
         {
-            // An earlier daemon knew two by one name: nobody can tell that this one was withdrawn.
+            // An earlier daemon knew two dispatches by one name, so nobody can tell that this one
+            // was withdrawn.
             open.detach(name);
         }
         if let Some(open) = ledger.open_mut(id)
@@ -169,15 +170,15 @@ impl<'c> Inbox<'c> {
         self.settling.forget(name);
     }
 
-    /// Whether a file that has changed still is what its dispatch accepted.
+    /// Whether a file that has changed is still what its dispatch accepted.
     pub fn is_still_its_file(&self, ledger: &Ledger, dropped: &Dropped) -> bool {
         let owner = self.names.of(&dropped.name).and_then(|id| ledger.open(id));
         owner.is_some_and(|open| open.sha256.is_none_or(|known| hex(&known) == dropped.sha256))
     }
 
-    /// Called before something else under the name of an open dispatch is judged: what was accepted
-    /// under it rests on that file no longer. A crash before this is done finds the claim and the
-    /// other bytes, and comes here again.
+    /// Detaches an open dispatch from that name, before something else under it is judged: what was
+    /// accepted under it no longer rests on that file. After a crash before this is done, the next
+    /// start finds the claim and the other bytes, and comes here again.
     pub fn detach(&mut self, ledger: &mut Ledger, name: &OsStr) -> Result<()> {
         let Some(id) = self.names.of(name).cloned() else { return Ok(()) };
         let is_kept = self.context.store.detach(&id)?;
@@ -204,7 +205,7 @@ impl<'c> Inbox<'c> {
     }
 
     /// The dispatch that had these names is answered, or turned out to be no acceptance. Mostly its
-    /// files are gone by now; something else may stand there.
+    /// files are gone by now, but something else may stand there.
     pub fn look_again_at(&mut self, names: impl IntoIterator<Item = OsString>) {
         for name in names {
             self.names.forget(&name);
@@ -214,7 +215,7 @@ impl<'c> Inbox<'c> {
         }
     }
 
-    /// A worker found no file of its claim's under this name, so that it is looked at again.
+    /// A worker found no file of its claim under this name, so that the name is looked at again.
     pub fn doubt(&mut self, name: OsString) {
         self.names.doubt(&name);
         self.backlog.push_back(name);

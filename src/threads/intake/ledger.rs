@@ -1,9 +1,10 @@
 //! The ledger: every dispatch that is accepted and not answered, which of them wait and in what
 //! order, and which of them somebody works on.
 //!
-//! It is the one owner of the queue and of every waiting claim. It reads no file and decides
-//! nothing about one: what the drop zone says, its callers tell it. A dispatch stands in `open`
-//! from its acceptance to its answer, whatever else it stands in, since its id is taken that long.
+//! The ledger is the one owner of the queue and of every waiting claim. It reads no file and
+//! decides nothing about one: its callers tell it what the drop zone says. A dispatch stands in
+//! `open` from its acceptance to its answer, whatever else it stands in, since its id is taken that
+//! long.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -23,8 +24,8 @@ use crate::threads::events::Cancel;
 use crate::threads::shared::board::RunningSession;
 use crate::threads::shared::context::Context;
 
-/// Bytes of waiting dispatches that are kept in memory, so that they need not be read again. With
-/// what was parsed of them they take two or three times as much.
+/// How many bytes of waiting dispatches are kept in memory, so that they need not be read again.
+/// With what was parsed of them they take two or three times as much.
 const CONTENTS_BYTES_MAX: usize = 512 * 1024;
 
 pub(super) struct Ledger<'c> {
@@ -35,7 +36,7 @@ pub(super) struct Ledger<'c> {
     open: HashMap<DispatchId, OpenDispatch>,
     active: HashMap<DispatchId, ActiveSession>,
     next_seq: Seq,
-    /// The size of what waiting claims have in hand.
+    /// The size of the contents that waiting claims keep.
     contents_bytes: usize,
     /// The board is behind.
     is_news: bool,
@@ -48,7 +49,7 @@ pub(super) struct OpenDispatch {
     pub sha256: Option<Sha256>,
     /// The drop zone's files that hold its bytes.
     pub names: Vec<OsString>,
-    /// Whether it has any names does not count any more.
+    /// The dispatch's names no longer count.
     pub is_detached: bool,
     seq: Seq,
     project: String,
@@ -59,7 +60,7 @@ impl OpenDispatch {
         self.names.retain(|other| other != name);
     }
 
-    /// What that file holds is another drop by now, or may be.
+    /// That file holds, or may hold, another drop by now.
     pub fn detach(&mut self, name: &OsStr) {
         self.lose_name(name);
         self.is_detached = true;
@@ -85,7 +86,7 @@ pub(super) enum ComesBack {
 pub(super) enum NamelessFate {
     /// No claim waited for the last scan.
     NoneWaited,
-    /// It waits on: in its old place, or for another scan.
+    /// The claim waits on, in its old place or for another scan.
     Waits,
     /// None of its names is left.
     Withdrawn(DispatchId),
@@ -141,7 +142,7 @@ impl<'c> Ledger<'c> {
         self.next_seq
     }
 
-    /// Whether the board is behind on anything here, since the last call.
+    /// Whether anything here has changed since the last call, so that the board is behind.
     pub fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.is_news)
     }
@@ -161,7 +162,7 @@ impl<'c> Ledger<'c> {
 
     // ------------------------------------------------------------------------- into the ledger
 
-    /// Opens a dispatch. Its names are for [`super::inbox::Inbox::belongs`] to enter.
+    /// Opens a dispatch. [`super::inbox::Inbox::belongs`] enters its names.
     pub fn enter(&mut self, claim: &Claim) {
         self.next_seq = self.next_seq.max(claim.seq + 1);
         let open = OpenDispatch {
@@ -176,7 +177,7 @@ impl<'c> Ledger<'c> {
         self.is_news = true;
     }
 
-    /// Puts what was read of a new dispatch in hand, if there is room for it.
+    /// Keeps the contents of a new dispatch with its claim, if there is room for them.
     pub fn keep_contents(&mut self, claim: &mut Claim, contents: Contents) {
         let bytes = contents.bytes.len();
         if self.contents_bytes + bytes <= CONTENTS_BYTES_MAX {
@@ -197,7 +198,7 @@ impl<'c> Ledger<'c> {
         self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
     }
 
-    /// Counts an entered dispatch that somebody works on already. Gives the line by which it can be
+    /// Counts an entered dispatch that somebody works on already. Gives the flag by which it can be
     /// cancelled.
     pub fn adopt(&mut self, claim: &Claim) -> Cancel {
         self.queue.occupy(&claim.lane);
@@ -215,8 +216,8 @@ impl<'c> Ledger<'c> {
         taken
     }
 
-    /// Gives a claim that leaves the queue what it takes along: where its files lie, and that what
-    /// it has in hand is no longer counted here.
+    /// Gives a claim that leaves the queue the names of its files. The contents that it takes along
+    /// are no longer counted here.
     pub fn hand_on(&mut self, claim: &mut Claim, names: &Names) {
         if let Some(open) = self.open.get(&claim.id) {
             claim.names = open.names.iter().map(|name| names.inbox_name(name)).collect();
@@ -233,7 +234,7 @@ impl<'c> Ledger<'c> {
         cancel
     }
 
-    /// An attempt started that long ago.
+    /// Notes that an attempt started that long ago.
     pub fn attempt_started(&mut self, id: &DispatchId, number: u32, elapsed: Duration) {
         if let Some(active) = self.active.get_mut(id) {
             let now = Instant::now();
@@ -266,7 +267,7 @@ impl<'c> Ledger<'c> {
         comes_back(active)
     }
 
-    /// Nobody works on this claim any more, and it waits until a scan finds a name of its again.
+    /// Nobody works on this claim any more, and it waits until a scan finds a name for it again.
     pub fn put_aside_nameless(&mut self, claim: Claim) -> ComesBack {
         let active = self.active.remove(&claim.id);
         self.queue.release(&claim.lane);
@@ -276,7 +277,7 @@ impl<'c> Ledger<'c> {
     }
 
     /// A dispatch gives its slot back, if it had one, and stays open. Gives the project that it
-    /// occupies still, until [`Ledger::free_project`].
+    /// still occupies, until [`Ledger::free_project`].
     pub fn give_slot_back(&mut self, id: &DispatchId) -> Option<Lane> {
         self.active.remove(id)?;
         self.open.get(id).map(|open| open.lane.clone())
@@ -288,8 +289,8 @@ impl<'c> Ledger<'c> {
 
     // -------------------------------------------------------------------------- out of the ledger
 
-    /// Takes a claim out of where it waits. `None`: it does not wait, or a session of it may still
-    /// run, and whoever takes that up is asked instead.
+    /// Takes a claim out of where it waits. `None` if it does not wait, or if a session of it may
+    /// still run: then whoever takes that up is asked instead.
     pub fn take_out(&mut self, id: &DispatchId) -> Option<Claim> {
         let open = self.open.get(id)?;
         let (seq, lane) = (open.seq, open.lane.clone());
@@ -309,8 +310,8 @@ impl<'c> Ledger<'c> {
         self.open.remove(id)
     }
 
-    /// Everything that the last scan found has been looked at: sees what has become of one claim
-    /// that waited for that.
+    /// Sees what has become of one claim that waited for the last scan, once everything that the
+    /// scan found has been looked at.
     pub fn settle_nameless(&mut self, names: &Names) -> NamelessFate {
         let Some(claim) = self.nameless.take_looked_for() else { return NamelessFate::NoneWaited };
         let Some(open) = self.open.get(&claim.id) else { return NamelessFate::Waits };
@@ -321,8 +322,7 @@ impl<'c> Ledger<'c> {
             return NamelessFate::Waits;
         }
         let (id, is_in_doubt) = (claim.id.clone(), !open.names.is_empty());
-        // Where one of its names stands with something that is still being written, the next look
-        // tells.
+        // If what stands under one of its names is still being written, the next look tells.
         self.nameless.add(claim);
         if is_in_doubt { NamelessFate::Waits } else { NamelessFate::Withdrawn(id) }
     }

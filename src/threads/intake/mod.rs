@@ -1,12 +1,12 @@
 //! Intake: the one thread that looks at the drop zone, accepts dispatches, owns the queue and hands
 //! claims out.
 //!
-//! It reacts to nothing directly: events only say what to look at, everything to look at stands in
-//! one backlog, and each turn of the loop does one piece of work, so that a hundred thousand files
-//! delay neither a free worker nor a cancel. A claim is handed over at a rendezvous: there is no
-//! second queue behind this one. Each part of intake owns what it knows; the loop sequences them,
-//! and only what needs several of them is a method of [`Intake`] (`rescan`, `accept`, `reject`,
-//! `answers`, `workers`, and the ends of `requests` and `parked`).
+//! Intake reacts to nothing directly: events only say what to look at, everything to look at stands
+//! in one backlog, and each turn of the loop does one piece of work, so that a hundred thousand
+//! files delay neither a free worker nor a cancel. A claim is handed over at a rendezvous: there is
+//! no second queue behind this one. Each part of intake owns what it knows; the loop sequences
+//! them, and only what needs several of them is a method of [`Intake`] (`rescan`, `accept`,
+//! `reject`, `answers`, `workers`, and the ends of `requests` and `parked`).
 
 mod accept;
 mod answers;
@@ -64,7 +64,7 @@ pub struct Intake<'c> {
     parked: Parked<'c>,
     /// The board is behind on what the ledger and the holds do not know.
     is_news: bool,
-    /// The wall clock when it was last asked whether something may start: holds are judged by this
+    /// The wall clock when it was last asked whether something may start. Holds are judged by this
     /// until it is asked again.
     asked_at_ms: i64,
 }
@@ -77,7 +77,7 @@ pub struct Wires {
     pub changed: Changed,
 }
 
-/// What a turn found of work that nobody waits for.
+/// Whether a turn found work that nobody waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     /// One piece of it is done, and there may be more.
@@ -87,7 +87,7 @@ enum Pace {
 
 impl<'c> Intake<'c> {
     pub fn new(context: &'c Context, wires: Wires) -> Intake<'c> {
-        // Listening comes first: it tells of a change that comes in between.
+        // Listening comes first, so that a change in between is told of.
         let settings_changed = context.live.listen();
         Intake {
             context,
@@ -108,7 +108,7 @@ impl<'c> Intake<'c> {
         }
     }
 
-    /// Attempts ended before this start, and said something about their agents.
+    /// Learns what attempts that ended before this start said about their agents.
     pub fn learn_earlier(&mut self, notices: Vec<(i64, Notice)>) {
         self.holds.learn_earlier(notices);
     }
@@ -119,7 +119,7 @@ impl<'c> Intake<'c> {
         self.ledger.enqueue(claim);
     }
 
-    /// Somebody works already on a dispatch of an earlier daemon. Gives the line by which it can be
+    /// Somebody already works on a dispatch of an earlier daemon. Gives the flag by which it can be
     /// cancelled.
     pub fn adopt(&mut self, claim: &Claim) -> Cancel {
         self.enter(claim);
@@ -166,7 +166,7 @@ impl<'c> Intake<'c> {
                     // A pause ends with a scan.
                     Ok(FileEvent::Inbox(_)) if self.halt.is_on() => {}
                     Ok(FileEvent::Inbox(name)) => self.inbox.backlog.push_back(name),
-                    // Requests to another daemon are not to be taken away from it.
+                    // Requests to another daemon must not be taken away from it.
                     Ok(FileEvent::Cancel(_) | FileEvent::Control(_))
                         if !self.context.has_lock() => {}
                     Ok(FileEvent::Cancel(name)) => self.look_at_cancel(&name),
@@ -202,7 +202,7 @@ impl<'c> Intake<'c> {
     }
 
     /// The settings have been replaced. The pause of a halt, the time that cancels are kept and the
-    /// room on the disk follow with the next scan.
+    /// free space that is asked for follow with the next scan.
     fn follow_settings(&mut self) {
         self.ledger.follow_settings(&self.context.settings());
         self.holds.follow_settings();
@@ -264,12 +264,12 @@ impl<'c> Intake<'c> {
     fn expire_cancel(&mut self) -> Pace {
         let Some(text) = self.requests.overdue_cancel() else { return Pace::Idle };
         self.look_at_cancel_of(&text);
-        // One that cannot be removed is found again by the next scan.
+        // A cancel that cannot be removed is found again by the next scan.
         self.requests.forget(&text);
         Pace::Busy
     }
 
-    /// When there is something to do although nothing happens.
+    /// Fires when there is something to do although nothing happens.
     fn timer(&self) -> Receiver<Instant> {
         if self.jobs.is_none() {
             return never();

@@ -1,8 +1,8 @@
 //! Claims that came back from a worker because the names of their files are gone.
 //!
-//! Removing and renaming look alike until the whole drop zone has been looked through: so such a
-//! claim waits here for a scan that began after that. One scan serves all that wait, and scans for
-//! this come at most once a second.
+//! Removing and renaming look alike until the whole drop zone has been scanned, so such a claim
+//! waits here for a scan that began after it came back. One scan serves all that wait, and scans
+//! for this come at most once a second.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use crate::effects::store::Claim;
 use crate::pure::schedule::queue::Seq;
 
-/// Scans that look for nothing but other names are no more frequent.
+/// Scans that look for nothing but other names are no more frequent than this.
 const SCAN_EVERY: Duration = Duration::from_secs(1);
 
 /// The claims, in the order in which they came back.
 #[derive(Default)]
 pub(super) struct Nameless {
-    /// Each stands with how many scans there had been by then.
+    /// Each stands with how many scans there had been when it came back.
     claims: VecDeque<(u64, Claim)>,
     scans: u64,
     last_scan: Option<Instant>,
@@ -38,7 +38,7 @@ impl Nameless {
         self.begin_scan();
     }
 
-    /// When the scan is due that the newest of them waits for.
+    /// When the scan that the newest of them waits for is due.
     pub fn next_scan(&self) -> Option<Instant> {
         let (scans, _) = self.claims.back()?;
         let is_wanted = *scans == self.scans;
@@ -49,7 +49,7 @@ impl Nameless {
         self.claims.push_back((self.scans, claim));
     }
 
-    /// Takes the first claim for which there has been a scan since.
+    /// Takes the first claim, if there has been a scan since it came back.
     pub fn take_looked_for(&mut self) -> Option<Claim> {
         let (scans, _) = self.claims.front()?;
         if *scans == self.scans { None } else { self.claims.pop_front().map(|(_, claim)| claim) }

@@ -1,8 +1,8 @@
 //! Which files of the drop zone are dealt with, and whose they are.
 //!
 //! A dispatch that waits may have several names. One that has none any more is withdrawn, and one
-//! whose file holds something else by now is detached from it: [`super::inbox::Inbox`] keeps what
-//! is known here and what the ledger knows of names in step.
+//! whose file holds something else by now is detached from it. [`super::inbox::Inbox`] keeps the
+//! names here and those in the ledger in step.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -16,7 +16,7 @@ pub(super) struct Names(HashMap<OsString, KnownFile>);
 
 #[derive(Default)]
 struct KnownFile {
-    /// What it was when it was last dealt with. `None`: it has to be looked at.
+    /// The file's stamp when it was last dealt with. `None` if it has to be looked at.
     seen: Option<Stamp>,
     /// The open dispatch that has these bytes.
     of: Option<DispatchId>,
@@ -28,7 +28,7 @@ impl Names {
         self.seen(name).is_some_and(|seen| seen.is_unchanged(stamp))
     }
 
-    /// The same for whoever does not look closer.
+    /// Whether a file with that inode has been dealt with, for whoever does not look closer.
     pub fn has_inode(&self, name: &OsStr, inode: u64) -> bool {
         self.seen(name).is_some_and(|seen| seen.identity.ino == inode)
     }

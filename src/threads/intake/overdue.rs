@@ -2,8 +2,8 @@
 //! of each is over.
 //!
 //! The wait counts from the acceptance by the wall clock, which is all that outlasts the daemon;
-//! within its life a dispatch waits by the monotonic one. What has run once, and waits again, is
-//! past this. What becomes of one whose time is over, `answers` sees.
+//! within the daemon's life a dispatch waits by the monotonic one. A dispatch that has run once and
+//! waits again is past this. `answers` sees what becomes of one whose time is over.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ impl<'c> Overdue<'c> {
         self.add(Instant::now() + left, claim.seq, claim.id.clone());
     }
 
-    /// The same for a dispatch that comes back, if it never ran.
+    /// Counts the time of a dispatch that comes back, if it never ran.
     pub fn limit_wait_if_new(&mut self, claim: &Claim) {
         if matches!(self.context.store.last_attempt(&claim.id), Ok(None)) {
             self.limit_wait(claim);

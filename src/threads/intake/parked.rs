@@ -1,6 +1,6 @@
-//! What one dispatch's own trouble keeps from going on: an answer that cannot be published, a claim
-//! that cannot be read. It takes no slot and holds nobody up; it is looked at again with each scan,
-//! and told meanwhile.
+//! Keeps what one dispatch's own trouble stops: an answer that cannot be published, a claim that
+//! cannot be read. A parked dispatch takes no slot and holds nobody up; it is looked at again with
+//! each scan, and told meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ impl<'c> Parked<'c> {
         answers.chain(unread).map(|(id, error)| (id, error.clone())).collect()
     }
 
-    /// Whether it is known that this id has a claim, and not what that says.
+    /// Whether this id is known to have a claim that could not be read.
     pub fn is_unread(&self, id: &DispatchId) -> bool {
         self.unread.contains_key(id)
     }
@@ -73,7 +73,7 @@ impl<'c> Parked<'c> {
         retried
     }
 
-    /// Reads every claim that could not be read once more.
+    /// Reads once more every claim that could not be read.
     fn read_again(&mut self) -> Recovered {
         let mut recovered = Recovered::default();
         for (id, _) in std::mem::take(&mut self.unread) {
@@ -84,8 +84,8 @@ impl<'c> Parked<'c> {
 }
 
 impl Intake<'_> {
-    /// The owner of an answer gives its slot back; the project only if nothing of the session is
-    /// left there.
+    /// Parks an answer. Its owner gives its slot back, and the project only if nothing of the
+    /// session is left there.
     pub(super) fn park(&mut self, answering: Answering, error: String) {
         let id = answering.id().clone();
         log::warn!("{id} is parked, and looked at again: {error}");

@@ -1,5 +1,5 @@
-//! What is no dispatch: waited for as long as it may be half-written, then kept with the reason,
-//! and answered where its sender can be told.
+//! Deals with what is no dispatch: it is waited for as long as it may be half-written, then kept
+//! with the reason, and answered where its sender can be told.
 //!
 //! The reason comes first, then the answer, then the file moves: a crash in between repeats it.
 

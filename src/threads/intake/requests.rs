@@ -1,9 +1,9 @@
 //! Requests as files: cancel, pause, resume, release. A cancel file stays until its dispatch is
 //! answered, so that a crash repeats it; one whose dispatch never came goes after a while.
 //!
-//! An event is one name, and only that is looked at: thousands of requests must not cost a look at
-//! all of them each. Whoever calls has asked for the lock: what another daemon holds is not to be
-//! taken away from it.
+//! An event is one name, and only that is looked at: thousands of requests must not each cost a
+//! look at all of them. Whoever calls has asked for the lock, since a request to another daemon
+//! must not be taken away from it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -20,12 +20,12 @@ use crate::pure::dispatch::DispatchId;
 use crate::pure::upkeep::health::Subsystem;
 use crate::threads::shared::context::Context;
 
-/// Since when cancels stand there whose dispatches are not known. Whether they still do, the disk
-/// says.
+/// Since when cancels of unknown dispatches stand on disk. Only the disk says whether they still
+/// do.
 pub(super) struct Requests<'c> {
     context: &'c Context,
     waiting: HashMap<String, Instant>,
-    /// The same, the oldest first.
+    /// The same cancels, the oldest first.
     by_age: BTreeSet<(Instant, String)>,
 }
 
@@ -76,7 +76,7 @@ impl<'c> Requests<'c> {
         }
     }
 
-    /// Reads what stands on disk. With an error comes what was read before it.
+    /// Reads the requests on disk. An error comes with what was read before it.
     fn scan(&self) -> (StandingRequests, Result<()>) {
         let (mut found, mut control) = (StandingRequests::default(), Vec::new());
         let store = &self.context.store;
@@ -89,13 +89,13 @@ impl<'c> Requests<'c> {
         });
         for name in control {
             match control_request(&name) {
-                // One that stands in both places is one.
+                // A cancel that stands in both places is one.
                 Some(Request::Cancel(id)) => drop(found.cancels.insert(text_of(id))),
                 Some(Request::Pause | Request::Resume) => {}
                 Some(Request::Release(_)) | None => found.others.push(name),
             }
         }
-        // One that was taken back waits no longer.
+        // A cancel that was taken back is looked at too, and waits no longer.
         found.cancels.extend(self.waiting.keys().cloned());
         (found, scanned)
     }
@@ -131,7 +131,7 @@ impl<'c> Requests<'c> {
         if !self.context.store.is_cancel_asked(text) {
             self.forget(text);
             let name = OsString::from(format!("cancel-{text}"));
-            // Something else than a plain file stands there.
+            // Something other than a plain file stands there.
             if matches!(self.context.store.stamp_inbox(&name), Ok(Some(_))) {
                 ignored.tell_once(name, "a request is an empty file");
             }
@@ -176,7 +176,7 @@ impl<'c> Requests<'c> {
         }
     }
 
-    /// Whether a cancel came before its dispatch, and stands there still.
+    /// Whether a cancel came before its dispatch, and still stands there.
     pub fn was_cancelled_before(&mut self, id: &DispatchId) -> bool {
         let id = id.as_str();
         if !self.waiting.contains_key(id) {

@@ -1,8 +1,8 @@
-//! The look at everything: at the start, with each beat, and whenever events may be missing. It
-//! must be right without any event.
+//! The rescan looks at everything: at the start, with each beat, and whenever events may be
+//! missing. It must be right without any event.
 //!
-//! It only brings names and requests to where they are dealt with; a file's content is for the
-//! turns of the loop that follow. Where only the names of files matter, a smaller scan does.
+//! A rescan only brings names and requests to where they are dealt with; a file's content is for
+//! the turns of the loop that follow. If only the names of files matter, a smaller scan does.
 
 use std::time::Instant;
 
@@ -13,8 +13,8 @@ use crate::effects::error::Result;
 use crate::pure::upkeep::health::Subsystem;
 
 impl Intake<'_> {
-    /// Looks at directories first, then the watch, then what is there: in this order nothing can
-    /// slip through.
+    /// Looks at the directories first, then at the watch, then at what is there: in this order
+    /// nothing can slip through.
     pub(super) fn rescan(&mut self) {
         let settings = &self.context.settings();
         self.inbox.next_scan = Instant::now() + settings.poll;

@@ -1,7 +1,7 @@
 //! Files that may be half-written: what is not JSON yet is looked at again until it stands still,
 //! by our own clock. A sender's clock, or one that is set, must not make a file look finished.
 //!
-//! This module keeps only what it has seen of a file; what becomes of that, `reject` decides.
+//! This module keeps only what it has seen of a file; `reject` decides what becomes of that.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::effects::store::Stamp;
 
-/// Files that may be half-written: when they were last seen to change, in order of when they are
-/// due.
+/// Files that may be half-written, with when they were last seen to change, in order of when they
+/// are due.
 #[derive(Default)]
 pub(super) struct Settling {
     files: HashMap<OsString, (Stamp, Instant)>,

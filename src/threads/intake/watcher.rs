@@ -17,7 +17,8 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::effects::store::{Store, is_cancel_name, is_inbox_name};
 
-/// Names under way to intake: more than a burst of renames while intake makes one dispatch durable.
+/// How many names may be under way to intake: more than a burst of renames while intake makes one
+/// dispatch durable.
 const NAMES_MAX: usize = 4096;
 
 /// What intake is to look at.
@@ -67,19 +68,19 @@ impl Watcher {
         self.overflowed.swap(false, Ordering::AcqRel)
     }
 
-    /// (Re)starts watching; a directory that was removed and made again is not watched any more, in
-    /// silence. The error: it does not work (limits, NFS), and polling has to do.
+    /// (Re)starts watching: a directory that was removed and made again is silently not watched any
+    /// more. The error says that watching does not work (limits, NFS), and polling has to do.
     pub fn watch(&mut self) -> Result<(), String> {
         let inner = match &mut self.inner {
             Some(inner) => inner,
-            // Where the system had nothing to watch with, it may have by now.
+            // If the system had nothing to watch with before, it may have by now.
             none => {
                 none.insert(make(self.sender.clone(), self.overflowed.clone(), self.paths.clone())?)
             }
         };
         let mut works = Ok(());
-        // The folder around them, where others may be busy, is not watched: when a watched one goes
-        // its own watch tells.
+        // The folder around them, where others may be busy, is not watched: when a watched
+        // directory goes, its own watch tells.
         for path in [&self.paths.drop_zone, &self.paths.control] {
             let _ = inner.unwatch(path);
             if let Err(e) = inner.watch(path, RecursiveMode::NonRecursive) {

@@ -2,7 +2,7 @@
 //! watched directories stand still.
 //!
 //! Whoever takes the directories away takes some time for it, and what is made again in the middle
-//! of that goes too: for a while they are looked at, and watched anew, again and again.
+//! of that goes too. So for a while they are looked at, and watched anew, again and again.
 
 use std::time::Instant;
 
@@ -19,7 +19,8 @@ pub(super) struct Watching<'c> {
     is_working: bool,
     /// The drop zone and `control/` that are being watched.
     dirs: Option<[Identity; 2]>,
-    /// They were taken away a moment ago, and whoever does that may not be through.
+    /// The directories were taken away a moment ago, and whoever does that may go on until this
+    /// time.
     unquiet_until: Instant,
 }
 
@@ -62,7 +63,7 @@ impl<'c> Watching<'c> {
         Ok(if self.is_working && !is_unquiet { Events::AreReliable } else { Events::MayBeMissing })
     }
 
-    /// Tells once when watching stops to work, and once when it works again.
+    /// Tells once when watching stops working, and once when it works again.
     fn watch(&mut self) {
         let was_working = self.dirs.is_none() || self.is_working;
         let watched = self.watcher.watch();

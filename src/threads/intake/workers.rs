@@ -14,7 +14,7 @@ use crate::pure::upkeep::health::Subsystem;
 use crate::threads::events::{Event, Job};
 
 impl Intake<'_> {
-    /// Whether something may start now, and there is something.
+    /// Whether there is something that may start now.
     pub(super) fn may_hand_out(&mut self) -> bool {
         self.asked_at_ms = clock::unix_ms();
         !self.context.is_paused()

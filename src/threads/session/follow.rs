@@ -1,8 +1,8 @@
-//! What a running session says of itself, read as it comes: for its clocks and for the heartbeat.
+//! Reads what a running session says of itself, as it comes, for its limits and for the heartbeat.
 //!
-//! The stream is read once: what was read while the session ran is not read again at its end. It is
-//! never needed for the answer that anything was read early, so whatever goes wrong here only means
-//! that less is known until the end.
+//! The stream is read once: what was read while the session ran is not read again at its end. The
+//! answer never needs anything to have been read early, so whatever goes wrong here only means that
+//! less is known until the end.
 
 use crate::effects::clock;
 use crate::effects::error::Result;
@@ -15,7 +15,7 @@ pub struct Follower {
     driver: &'static Driver,
     transcript: Transcript,
     stream: Option<Stream>,
-    /// False: an earlier daemon died at reading it. Then it is read only once more, at its end.
+    /// False if an earlier daemon died at reading it. Then it is read only once more, at its end.
     may_read: bool,
     in_trouble: bool,
     stillness: Stillness,
@@ -25,7 +25,7 @@ pub struct Follower {
     pub seen: Vitals,
 }
 
-/// What the clocks want to know. Until the first look nothing speaks against the session.
+/// What the limits are held against. Until the first look nothing speaks against the session.
 #[derive(Clone, Copy, Debug)]
 pub struct Vitals {
     pub bytes: u64,
@@ -56,7 +56,7 @@ impl Follower {
         }
     }
 
-    /// True: there is something new. `cpu` is asked only if the answer matters.
+    /// True if there is something new. `cpu` is asked only if the answer matters.
     pub fn look(
         &mut self,
         attempt: &Attempt,
@@ -104,7 +104,7 @@ impl Follower {
         Ok(())
     }
 
-    /// After the session's end: reads the rest, or as much as a session may write.
+    /// Reads the rest after the session's end, or as much as a session may write.
     pub fn finish(&mut self, attempt: &Attempt, bytes_max: Option<u64>) -> Summary {
         self.seen.bytes = attempt.stdout_bytes();
         self.seen.stderr_bytes = attempt.stderr_bytes();
@@ -128,7 +128,7 @@ impl Follower {
         }
     }
 
-    /// For the heartbeat.
+    /// What the heartbeat tells of the session.
     pub fn progress(&self) -> Progress {
         let summary = self.transcript.summary();
         Progress {

@@ -1,5 +1,5 @@
-//! One attempt: a session from its start (or its adoption) to the record of how it ended; what lies
-//! between is `watch`.
+//! One attempt: a session from its start (or its adoption) to the record of how it ended. `watch`
+//! sees to what lies between.
 //!
 //! The order of the writes is the point of this file: `attempt.json` before the agent starts, the
 //! sweep before anything is concluded, `end.json` before anything follows from it.
@@ -32,7 +32,7 @@ use crate::pure::config::projects::Verify;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, GitFacts, Status};
 
-/// Why what would have been tried again is not.
+/// The warning when what would have been tried again is not.
 const NOT_AGAIN: &str = "it is not tried again: the records of the attempt are gone or damaged";
 
 /// An attempt whose end is on record.
@@ -47,13 +47,13 @@ pub struct Running<'c> {
     pub driver: &'static Driver,
     pub attempt: Attempt,
     pub start: AttemptStart,
-    /// What its work must pass, as the settings had it at its start.
+    /// The acceptance command that its work must pass, as the settings had it at its start.
     pub verify: Option<Verify>,
-    /// `None`: its agent is gone already.
+    /// `None` if its agent is gone already.
     pub session: Option<Session<'c>>,
-    /// Why we end it.
+    /// Why we end the session.
     pub stop: Option<StopCause>,
-    /// Started by this very process.
+    /// This very process started the session.
     pub is_below_us: bool,
     pub follower: Follower,
 }
@@ -79,7 +79,8 @@ pub fn launch<'c>(
     Session::spawn(&context.processes, spawn)
 }
 
-/// What every program that runs for a dispatch has in its environment; it can be recognised by it.
+/// What every program that runs for a dispatch has in its environment, by which it can be
+/// recognised.
 pub(super) fn session_variables(
     context: &Context,
     claim: &Claim,
@@ -97,8 +98,8 @@ pub(super) fn session_variables(
     variables
 }
 
-/// How the processes of a session are told whose records do not say so, or say what the session
-/// wrote there: by what they were told of its id and of our own copy.
+/// Recognises the processes of a session whose records do not name them, or say what the session
+/// wrote there: by the id and the path of our own copy in their environment.
 pub(super) fn mark_by_name(context: &Context, id: &DispatchId) -> Mark {
     let copy = context.store.copy_path(id);
     Mark {
@@ -124,22 +125,22 @@ impl Running<'_> {
         }
     }
 
-    /// After the agent's end: sweeps, reads what it left, decides, and writes that down. `None`:
+    /// Sweeps after the agent's end, reads what it left, decides, and writes that down. `None` if
     /// the daemon is being ended before that could be written.
     pub fn settle(mut self, claim: &Claim, exit: Option<Exit>, cancel: &Cancel) -> Option<Settled> {
         if !self.is_ours() {
             return None;
         }
         let swept = self.sweep(claim);
-        // A crash in here, at reading what an agent wrote, must not repeat for ever.
+        // A crash in here, while what an agent wrote is read, must not repeat for ever.
         if let Err(e) = self.attempt.note_reading() {
             log::warn!("{e}");
         }
         let (summary, mut ending) = self.judge(exit);
         let git = self.git_after(&summary);
-        // Of the agent's own end, whatever its work is worth.
+        // The sign is that of the agent's own end, whatever its work is worth.
         let sign = sign::sign(&ending, &summary, self.start.started_at_ms, clock::unix_ms());
-        // Before the acceptance command: what it leaves is not the agent's.
+        // This comes before the acceptance command, since what that leaves is not the agent's.
         let index_is_locked = summary.used_tools && git::index_is_locked(&self.start.dir());
         ending.warnings.extend(warnings_of_work(&summary, &git, index_is_locked));
         let (ending, verify) = self.verify(claim, ending, cancel)?;
@@ -162,9 +163,9 @@ impl Running<'_> {
         AttemptFacts { exit, summary, output_length, ..AttemptFacts::default() }
     }
 
-    /// `None`: the daemon is being ended before that could be written. Where the attempt's own
-    /// folder takes nothing, its end is known to this daemon only, so that nothing may follow it
-    /// but the report.
+    /// Writes the end of the attempt. `None` if the daemon is being ended before that could be
+    /// written. If the attempt's own folder takes nothing, only this daemon knows its end, so that
+    /// nothing may follow it but the report.
     fn put_on_record(
         self,
         facts: AttemptFacts,
@@ -195,8 +196,8 @@ impl Running<'_> {
         Some(Settled { start: self.start, end })
     }
 
-    /// Ends what is left of the session, without reading a word of it: for a dispatch that kills
-    /// its reader. If it was stopped, that is what became of it.
+    /// Ends what is left of the session without reading a word of it, for a dispatch that kills its
+    /// reader. If the session was stopped, that is what became of it.
     pub fn give_up(mut self, claim: &Claim) -> Option<Settled> {
         let swept = self.sweep(claim);
         self.follower.seen.bytes = self.attempt.stdout_bytes();
@@ -213,14 +214,15 @@ impl Running<'_> {
         self.put_on_record(facts, ending, swept, (NextStep::Report, None), &clock::now())
     }
 
-    /// For an attempt whose end is on record: nothing of it may be left when its answer appears.
+    /// Only sweeps, for an attempt whose end is on record: nothing of it may be left when its
+    /// answer appears.
     pub fn sweep_only(&self, id: &DispatchId) -> Swept {
         let (processes, settings) = (&self.context.processes, &self.context.settings());
         let end_all = |mark: &Mark| processes.sweep(mark, settings.kill_grace, &settings.spare);
         let mut swept = end_all(&self.mark());
         let told = swept.leftovers.clone();
-        // The token of an earlier daemon is known from the records only, and those the session may
-        // have written.
+        // Only the records know the token of an earlier daemon, and the session may have written
+        // those.
         if !self.is_below_us {
             let by_name = end_all(&mark_by_name(self.context, id)).leftovers;
             swept
@@ -244,7 +246,7 @@ impl Running<'_> {
     fn judge(&mut self, exit: Option<Exit>) -> (Summary, Ending) {
         let bytes_max = self.context.settings().stdout_bytes_max;
         let summary = self.follower.finish(&self.attempt, bytes_max);
-        // It ended by itself before a look at it could end it.
+        // The session ended by itself before a look at it could end it.
         let seen = &self.follower.seen;
         if self.stop.is_none()
             && bytes_max.is_some_and(|max| seen.bytes.max(seen.stderr_bytes) > max)
@@ -275,11 +277,11 @@ impl Running<'_> {
         let (now, first) = (clock::now(), &self.start.first);
         let elapsed_ms = now.ms_since(first);
         let look = git::GitProbe {
-            // Whoever was cut off may have done what its stream does not say.
+            // A session that was cut off may have done what its stream does not say.
             may_have_changed: summary.used_tools || summary.result.is_none(),
             used_tools: summary.used_tools,
             since_ms: first.at_ms,
-            // Where the clock was set meanwhile, the times of files say nothing.
+            // If the clock was set meanwhile, the times of files say nothing.
             clock_was_set: (now.at_ms - first.at_ms).abs_diff(elapsed_ms as i64) > 1000,
             timeout: self.context.settings().git_timeout,
         };

@@ -1,10 +1,10 @@
 //! The acceptance command: what the operator wants to see pass before a session's work counts as
 //! completed.
 //!
-//! It is the operator's own program, but it runs what the agent wrote; so it is ended at its time
-//! limit, on a cancel and at shutdown, carries the session's run token, and is swept after like the
-//! session. It writes to a file, `verify.log`. A crash while it runs leaves no end on record: the
-//! next daemon sweeps, judges, and runs it again.
+//! The command is the operator's own program, but it runs what the agent wrote. So it is ended at
+//! its time limit, on a cancel and at shutdown, carries the session's run token, and is swept after
+//! like the session. It writes to a file, `verify.log`. A crash while it runs leaves no end on
+//! record: the next daemon sweeps, judges, and runs it again.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,17 +22,17 @@ use crate::threads::events::Cancel;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What came of it.
+/// What came of the command.
 enum Verified {
     Ran(Checked),
     Cut(StopCause),
-    /// It is left to the next daemon, which runs it again.
+    /// The command is left to the next daemon, which runs it again.
     Left,
 }
 
 impl Running<'_> {
-    /// Runs the project's command, if it has one and the session did well. `None`: the daemon
-    /// leaves, and nothing is decided.
+    /// Runs the project's command, if it has one and the session did well. `None` if the daemon
+    /// leaves, so that nothing is decided.
     pub(super) fn verify(
         &self,
         claim: &Claim,
@@ -53,7 +53,7 @@ impl Running<'_> {
             // An earlier daemon may have died while it ran.
             self.sweep_check(self.attempt.earlier_verify_log().as_ref(), None);
         }
-        // The log is the session's to remove, the check is not.
+        // The session may remove the log, but not the check.
         let log = self.attempt.verify_log().or_else(|_| self.context.store.scratch_log());
         let (log, verified) = match log {
             Ok((log, stdout)) => {
@@ -80,7 +80,7 @@ impl Running<'_> {
         Some((after_check(ending, &checked, verify.timeout.as_secs_f64()), Some(report)))
     }
 
-    /// `stdout`: the locked file, for the command alone.
+    /// Runs the command. `stdout` is the locked file, for the command alone.
     fn run(
         &self,
         claim: &Claim,

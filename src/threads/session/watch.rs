@@ -1,10 +1,10 @@
-//! A running session, from its start to its end: by itself, or by us, at one of its limits, on a
-//! cancel, at shutdown.
+//! Watches a running session until it ends: by itself, or by us, at one of its limits, on a cancel
+//! or at shutdown.
 //!
-//! It is looked at once a second, by whoever owns it: what it wrote ([`super::follow`]), and
-//! whether that says that it must end ([`crate::pure::attempt::limits`]). `stop.json` is written
-//! before our first signal, so that a crash between the two leads to the same answer. An adopted
-//! session is watched like one of our own.
+//! Its owner looks at it once a second: what it wrote ([`super::follow`]), and whether that says
+//! that it must end ([`crate::pure::attempt::limits`]). `stop.json` is written before our first
+//! signal, so that a crash between the two leads to the same answer. An adopted session is watched
+//! like one of our own.
 
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What [`Running::watch`] came to.
 pub enum Watched {
     Ended(Option<Exit>),
-    /// It goes on without us.
+    /// The session goes on without us.
     Left,
 }
 
 impl Running<'_> {
-    /// Watches the session to its end. `on_work`: called once for a probe, when its model has
-    /// answered: others need not wait for its end.
+    /// Watches the session to its end. `on_work` is called once for a probe, when its model has
+    /// answered, since others need not wait for its end.
     pub fn watch(&mut self, id: &DispatchId, cancel: &Cancel, on_work: &dyn Fn()) -> Watched {
         let mut is_probe = self.start.probe;
         loop {
@@ -68,13 +68,13 @@ impl Running<'_> {
             && !level.is_kill()
     }
 
-    /// Whether it is still ours to conclude: another daemon that holds the directory goes on with
-    /// what stands there, and what does not is known to nobody but us.
+    /// Whether the session is still ours to conclude. Another daemon that holds the directory goes
+    /// on with what stands there; nobody but us knows of what does not.
     pub(super) fn is_ours(&self) -> bool {
         self.context.has_lock() || self.is_gone()
     }
 
-    /// Its records are not in the directory any more. What cannot be read is there.
+    /// Whether its records are not in the directory any more. What cannot be read is there.
     fn is_gone(&self) -> bool {
         match self.attempt.start() {
             Ok(Record::Read(start)) => start.run_token != self.start.run_token,
@@ -83,7 +83,7 @@ impl Running<'_> {
         }
     }
 
-    /// Somebody wants it ended, whatever it does.
+    /// Why the session must end whatever it does, if somebody wants that.
     pub(super) fn reason_to_cut(&self, cancel: &Cancel) -> Option<StopCause> {
         if cancel.is_asked() {
             return Some(StopCause::Cancelled);
@@ -110,7 +110,7 @@ impl Running<'_> {
         limits::due(&look, &StopLimits::of(&self.context.settings()))
     }
 
-    /// Looks at what it wrote since the last look, and tells the heartbeat.
+    /// Looks at what the session wrote since the last look, and tells the heartbeat.
     fn follow(&mut self, id: &DispatchId) {
         let mark = self.context.settings().stall_timeout.map(|_| self.mark());
         let stall_ms = StopLimits::of(&self.context.settings()).stall_ms;
@@ -121,10 +121,10 @@ impl Running<'_> {
         }
     }
 
-    /// Says why, then climbs the kill ladder.
+    /// Records why, then climbs the kill ladder.
     fn end(&mut self, id: &DispatchId, cause: StopCause) -> Option<Exit> {
         log::info!("ending attempt {} of {id}: {}", self.attempt.number, cause.words());
-        // On a disk that takes nothing the limits still hold; a crash before the end is then judged
+        // The limits hold even on a disk that takes nothing; a crash before the end is then judged
         // by the stream.
         if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {
             log::error!("{e}");

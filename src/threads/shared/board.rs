@@ -1,5 +1,5 @@
 //! The board that the heartbeat reads: intake puts up what there is, and the owner of each session
-//! how far that has come.
+//! how far it has come.
 //!
 //! Nobody waits for the board, and progress wakes nobody.
 
@@ -13,7 +13,7 @@ use crate::pure::agent::Tokens;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::schedule::hold::Hold;
 
-/// What there is to tell of dispatches.
+/// What the heartbeat tells of dispatches.
 #[derive(Debug, Default)]
 pub struct Board {
     /// Intake keeps it.
@@ -41,7 +41,7 @@ pub struct Snapshot {
     pub paused: bool,
     /// Longest first.
     pub sessions: Vec<RunningSession>,
-    /// Which dispatches' own troubles keep them from going on, and why.
+    /// The dispatches that their own trouble keeps from going on, and why.
     pub parked: Vec<(String, String)>,
     /// Each hold, with how many dispatches wait for it.
     pub holds: Vec<(Hold, usize)>,
@@ -60,12 +60,12 @@ impl Board {
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
-    /// A running session has come so far.
+    /// Notes how far a running session has come.
     pub fn progress(&self, id: &DispatchId, progress: Progress) {
         self.all_progress().insert(id.to_string(), progress);
     }
 
-    /// The session has ended.
+    /// Forgets a session that has ended.
     pub fn forget(&self, id: &DispatchId) {
         self.all_progress().remove(id.as_str());
     }

@@ -1,7 +1,7 @@
-//! What every thread may use: built once by the daemon, borrowed, never replaced.
+//! What every thread may use: the daemon builds it once, threads borrow it, nobody replaces it.
 //!
-//! What changes while the daemon runs changes inside of its parts. Whether we still hold the
-//! directory is asked in `lock`, which needs several of them.
+//! What changes while the daemon runs changes inside of its parts. `lock` asks whether we still
+//! hold the directory, since it needs several of them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,19 +28,20 @@ use crate::pure::dispatch::DispatchId;
 
 pub struct Context {
     pub store: Store,
-    /// Asked for by [`Context::has_lock`].
+    /// [`Context::has_lock`] asks whether we still hold it.
     pub lock: DaemonLock,
     pub audit: Arc<Audit>,
     pub processes: Processes,
     pub drivers: Drivers,
     pub live: LiveSettings,
     pub sources: Sources,
-    /// Of callbacks.
+    /// The sender of callbacks.
     pub sender: callback::Sender,
-    /// For `~/` in a dispatch.
+    /// The directory that `~/` in a dispatch means.
     pub home: Option<OsString>,
     pub level: Level,
-    /// Nothing new is started, and no retry. Intake sets it, from the control files.
+    /// While this is set nothing new is started, and no retry. Intake sets it, from the control
+    /// files.
     pub paused: AtomicBool,
     /// What is wrong just now.
     pub health: Health,
@@ -48,7 +49,7 @@ pub struct Context {
     pub board: Board,
     /// When an earlier daemon beat last, in milliseconds since 1970.
     pub last_beat_ms: Option<i64>,
-    /// Pokes the courier; full means that it is awake anyway.
+    /// Wakes the courier; a full channel means that it is awake anyway.
     pub outbox_changed: Sender<()>,
 }
 
@@ -76,7 +77,7 @@ impl Context {
         self.live.programs()
     }
 
-    /// On what terms a session runs that starts now in this directory, which is resolved.
+    /// The terms of a session that starts now in this directory, which is resolved.
     pub fn terms_in(&self, dir: &Path, id: &DispatchId) -> Terms {
         let settings = self.settings();
         let found = terms::project(&settings, dir, &|key| self.forms(key));

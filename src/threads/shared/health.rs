@@ -2,8 +2,8 @@
 //! audit log, heartbeat) and once when it is over, however often something is tried again in
 //! between.
 //!
-//! Who meets a trouble says so and goes on trying; nobody waits here. Intake asks whether new work
-//! has to wait.
+//! Whoever meets a trouble says so and goes on trying; nobody waits here. Intake asks whether new
+//! work has to wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::effects::store::Audit;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::upkeep::health::{Ended, Holder, Subsystem, Troubles};
 
-/// For a place that one thread has to itself.
+/// The holder of a subsystem that one thread has to itself.
 const ONLY: Holder = 0;
 
 pub struct Health {
@@ -54,17 +54,17 @@ impl Health {
 }
 
 impl Health {
-    /// Something failed that is tried again. New work waits for it, if it would fail likewise.
+    /// Something failed and is tried again. New work waits for it, if it would fail likewise.
     pub fn failed(&self, place: Subsystem, e: &Error) {
         self.trouble(place, ONLY, &e.to_string(), e.fault().is_everywhere());
     }
 
-    /// The same for a place where several threads may be in trouble.
+    /// Does [`Health::failed`] for a subsystem where several threads may be in trouble.
     pub fn failed_for(&self, place: Subsystem, holder: Holder, e: &Error) {
         self.trouble(place, holder, &e.to_string(), e.fault().is_everywhere());
     }
 
-    /// For a trouble by which intake itself measures when to go on.
+    /// Something is wrong, and intake itself measures when to go on.
     pub fn held_up(&self, place: Subsystem, reason: &str) {
         self.trouble(place, ONLY, reason, false);
     }
@@ -83,7 +83,7 @@ impl Health {
         let _ = self.changed.try_send(());
     }
 
-    /// Lines of the audit log that wait for room are a trouble that nobody else would tell of.
+    /// Tells whether lines of the audit log wait for free space, since nobody else would.
     pub fn look_at_audit(&self) {
         match self.audit.trouble() {
             Some((reason, fault)) => {

@@ -36,8 +36,7 @@ impl DrainSignal {
     }
 }
 
-/// All work is done: what tells the world about it may end. The signal is given like a
-/// [`DrainSignal`], by dropping the sender.
+/// All work is done, so that the threads which tell the world about it may end.
 #[derive(Clone, Debug)]
 pub struct ExitSignal(Receiver<Infallible>);
 
@@ -92,7 +91,7 @@ impl Level {
         self.level.load(Ordering::Acquire) >= KILL
     }
 
-    /// True: it was not before.
+    /// True if the level was lower before.
     pub fn raise_to_drain(&self) -> bool {
         self.raise(DRAIN)
     }
@@ -101,14 +100,14 @@ impl Level {
         self.raise(KILL);
     }
 
-    /// True: it was not before.
+    /// True if the level was lower before.
     pub fn raise_to_lost(&self) -> bool {
         self.raise(LOST)
     }
 
     fn raise(&self, to: u8) -> bool {
         let before = self.level.fetch_max(to, Ordering::AcqRel);
-        // The level is set before: whoever wakes must see it.
+        // The level is set first, since whoever wakes must see it.
         drop(self.until_drain.lock().unwrap_or_else(PoisonError::into_inner).take());
         before < to
     }

@@ -19,7 +19,8 @@ pub type Unmet = BTreeSet<(&'static str, String)>;
 
 pub struct LiveSettings {
     now: RwLock<(Arc<Settings>, Arc<Programs>)>,
-    /// When the settings were read; each is told again when it is met.
+    /// The rules that named no directory when the settings were read; each is told again when it is
+    /// met.
     unmet: Mutex<Unmet>,
     listeners: Mutex<Vec<Sender<()>>>,
 }
@@ -33,7 +34,7 @@ impl LiveSettings {
         }
     }
 
-    /// `programs`: `None` leaves them as they are.
+    /// Puts these in force. With `None` the programs stay as they are.
     pub fn replace(&self, settings: Settings, programs: Option<Programs>, unmet: Unmet) {
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         now.0 = Arc::new(settings);
@@ -43,7 +44,7 @@ impl LiveSettings {
         drop(now);
         *self.unmet.lock().unwrap_or_else(PoisonError::into_inner) = unmet;
         for listener in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            // Full: it has not looked since the last time, and will.
+            // If it is full, the listener has not looked since the last time, and will.
             let _ = listener.try_send(());
         }
     }
@@ -57,14 +58,14 @@ impl LiveSettings {
         self.now.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
-    /// Gives a word after each replacement: for threads that keep something of the settings.
+    /// Gives a message after each replacement, for threads that keep something of the settings.
     pub fn listen(&self) -> Receiver<()> {
         let (sender, receiver) = bounded(1);
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         receiver
     }
 
-    /// True the first time that such a rule holds.
+    /// True the first time that a rule of [`Unmet`] holds.
     pub fn is_met_at_last(&self, setting: &'static str, key: &str) -> bool {
         let mut unmet = self.unmet.lock().unwrap_or_else(PoisonError::into_inner);
         unmet.remove(&(setting, key.to_string()))

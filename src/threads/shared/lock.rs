@@ -1,9 +1,9 @@
-//! Whether we are still the one daemon of the directory: asked by whoever is about to begin, tell
-//! or conclude something.
+//! Answers whether we are still the one daemon of the directory. Whoever is about to begin, tell or
+//! conclude something asks.
 //!
-//! Others can remove the lock, or the whole directory. Where nobody took our place the lock is
-//! taken again and work goes on: one `rm` must not end everybody's sessions. Where another daemon
-//! holds it, everything that stands there is its own.
+//! Others can remove the lock, or the whole directory. If nobody took our place, the lock is taken
+//! again and work goes on: one `rm` must not end everybody's sessions. If another daemon holds the
+//! lock, everything that stands there is its own.
 
 use super::context::Context;
 use crate::effects::store::Standing;
@@ -11,8 +11,8 @@ use crate::pure::audit_event::AuditEvent;
 use crate::pure::upkeep::health::Subsystem;
 
 impl Context {
-    /// False: another daemon holds the directory, and nothing there may be touched any more. What
-    /// is not known is not false.
+    /// False if another daemon holds the directory, and nothing there may be touched any more. If
+    /// that is not known, it is true.
     pub fn has_lock(&self) -> bool {
         if self.level.is_lost() {
             return false;

@@ -1,6 +1,6 @@
 //! What all threads share: the context that each borrows, the board that the heartbeat reads, the
-//! level that shutdown raises, what is wrong just now, and the tries that a deed to the disk is
-//! given.
+//! level that shutdown raises, what is wrong just now, and how often an operation on the disk is
+//! tried.
 
 pub mod board;
 pub mod context;

@@ -1,5 +1,7 @@
-//! The tries that a deed to the disk is given: without end while the disk takes nothing from
-//! anybody, a few where only one dispatch's own files refuse.
+//! How often an operation on the disk is tried: without end while the disk takes nothing from
+//! anybody, and a few times if only one dispatch's own files refuse.
+//!
+//! This may wait long, so intake must not call it.
 
 use std::thread;
 use std::time::Duration;
@@ -10,22 +12,22 @@ use crate::pure::upkeep::health::Subsystem;
 
 /// The first pause; it doubles up to the setting.
 const PERSIST_PAUSE: Duration = Duration::from_secs(1);
-/// How often is tried what fails for one dispatch alone, and the pause between.
+/// How often an operation that fails for one dispatch alone is tried, and the pause in between.
 const OWN_TRIES: u32 = 3;
 const OWN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why something about a dispatch is not on the disk.
 #[derive(Debug)]
 pub enum Unwritten {
-    /// The daemon is told to end now; the next one takes it up from what stands there.
+    /// The daemon is told to end now; the next one goes on from what stands on disk.
     DaemonEnds,
-    /// It concerns this dispatch alone, and waiting does not mend it.
+    /// The error concerns this dispatch alone, and waiting does not mend it.
     Own(Error),
 }
 
-/// Does something to the disk until it works: what is known of a finished session must not be
-/// dropped for a full disk. What fails for this dispatch alone gets a few tries: it must not keep a
-/// slot from the others.
+/// Tries an operation on the disk until it works: what is known of a finished session must not be
+/// dropped for a full disk. An operation that fails for this dispatch alone gets a few tries, since
+/// it must not keep a slot from the others.
 pub fn persist<T>(
     context: &Context,
     mut deed: impl FnMut() -> Result<T>,
@@ -46,7 +48,7 @@ pub fn persist<T>(
             let pause_max = context.settings().trouble_pause;
             thread::sleep(pause.min(pause_max));
             pause = (pause * 2).min(pause_max);
-            // A folder that is gone, or was shut, comes back.
+            // This brings back a folder that is gone or was shut.
             if let Err(e) = context.store.make_directories() {
                 log::debug!("{e}");
             }

@@ -1,8 +1,9 @@
 //! Where the settings come from: defaults, `config.json`, the environment and the flags of the
-//! start. Kept, so that they can be read again: of them only the file may have changed.
+//! start. These are kept, so that they can be read again: only the file among them may have
+//! changed.
 //!
-//! It also looks whether what they name is there. Decides nothing: the table of settings says what
-//! is right.
+//! This module also looks whether what the settings name is there. It decides nothing: the table of
+//! settings says what is right.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ pub struct Found {
 }
 
 impl Sources {
-    /// `environment`: all of it.
+    /// `environment` is the whole environment of the process.
     pub fn new(environment: impl Iterator<Item = (OsString, OsString)>, flags: Flags) -> Sources {
         let (mut variables, mut home, mut path) = (Vec::new(), None, None);
         for (name, value) in environment {
@@ -56,7 +57,7 @@ impl Sources {
         self.home.as_deref()
     }
 
-    /// The error says what is wrong and how it is mended.
+    /// Reads the settings. The error says what is wrong and how it is mended.
     pub fn read(&self, store: &Store) -> Result<Found, String> {
         let mut settings = Settings::default();
         if let Some(bytes) = store.read_config().map_err(|e| e.to_string())? {
@@ -80,8 +81,8 @@ impl Sources {
         Ok(Found { settings, warnings })
     }
 
-    /// Where each agent's program is, absolute. Without any there is nothing to do (the seed's
-    /// start-up error).
+    /// Finds each agent's program, as an absolute path. Without any there is nothing to do (the
+    /// seed's start-up error).
     pub fn find_agents(&self, drivers: &Drivers, settings: &Settings) -> Result<Programs, String> {
         let mut programs = Programs::new();
         for driver in drivers.rows() {
@@ -106,7 +107,7 @@ impl Sources {
         Ok(programs)
     }
 
-    /// What the settings name that is not there, in words; and the directories among it.
+    /// Says in words what the settings name that is not there, and gives the directories among it.
     pub fn missing(&self, settings: &Settings) -> (Vec<String>, Unmet) {
         let (mut warnings, mut unmet) = (Vec::new(), Unmet::new());
         for (setting, key) in directories(settings) {
@@ -128,8 +129,8 @@ impl Sources {
         (warnings, unmet)
     }
 
-    /// False only for what cannot be run from that directory. Where none is known, or none is
-    /// there, a relative path says nothing.
+    /// False only for a program that cannot be run from that directory. If none is known, or none
+    /// is there, a relative path says nothing.
     fn may_run(&self, program: &str, dir: Option<&Path>) -> bool {
         if !program.contains('/') {
             return find_program(program, self.path.as_deref(), &[]).is_some();

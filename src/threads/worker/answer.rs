@@ -1,5 +1,7 @@
-//! How a worker answers what it has in hand: with what the attempts came to, or without another
-//! session where none can run or none may. Writing the answer itself is `conclude`'s.
+//! How a worker answers its dispatch: with what the attempts came to, or without another session if
+//! none can run or none may. `conclude` writes the answer itself.
+//!
+//! What this worker saw comes before what the records say, since a session can reach the records.
 
 use super::{Course, Worker};
 use crate::effects::clock;
@@ -16,7 +18,7 @@ const RECORDS_GONE: &str =
     "its records are gone or damaged: it may have run, and is not run (again)";
 
 impl Worker<'_> {
-    /// Answers what nobody can run any more, since nothing says what it was.
+    /// Answers a dispatch that nobody can run any more, since nothing says what it was.
     pub(super) fn answer_remains(&self, claim: Claim) -> Event {
         let (id, now_ms) = (&claim.id, clock::unix_ms());
         let report =
@@ -24,12 +26,12 @@ impl Worker<'_> {
         see_through(self.context, Answering::new(claim, None, report)).into()
     }
 
-    /// The same where it is known what it was, but not how far it came.
+    /// Answers a dispatch when it is known what it was, but not how far it came.
     pub(super) fn answer_records_gone(&self, course: Course) -> Event {
         self.answer_without(course, Status::Failed, ErrorType::Interrupted, RECORDS_GONE)
     }
 
-    /// Cancelled while it waited for its first or its next attempt.
+    /// Answers a dispatch that was cancelled while it waited for its first or its next attempt.
     pub(super) fn cancelled(&self, course: Course) -> Event {
         let (status, kind) = (Status::Cancelled, ErrorType::Cancelled);
         self.answer_without(course, status, kind, "cancelled before it ran")
@@ -45,7 +47,7 @@ impl Worker<'_> {
         see_through(self.context, answering).into()
     }
 
-    /// Without another session. `None` of the attempts may be known to this worker.
+    /// Answers without another session. This worker may have seen none of the attempts.
     pub(super) fn answer_without(
         &self,
         mut course: Course,
@@ -74,8 +76,8 @@ impl Worker<'_> {
         see_through(self.context, answering).into()
     }
 
-    /// Its folder cannot be used, so that no attempt can begin. What an earlier attempt came to is
-    /// the answer, if there was one.
+    /// Answers a dispatch whose folder cannot be used, so that no attempt can begin. What an
+    /// earlier attempt came to is the answer, if there was one.
     pub(super) fn answer_damaged(&self, mut course: Course, e: &Error) -> Event {
         log::error!("{}: {e}", course.id());
         let Some(mut end) = course.ended.pop() else {
@@ -86,8 +88,8 @@ impl Worker<'_> {
         self.answer(course, end)
     }
 
-    /// How the attempts before that one ended: from memory, and of an earlier daemon's from their
-    /// records. `None`: the daemon is being ended.
+    /// How the attempts before that number ended: from memory, and those of an earlier daemon from
+    /// their records. `None` if the daemon is being ended.
     fn earlier(&self, course: &Course, number: u32) -> Option<Vec<AttemptReport>> {
         let seen = course.ended.iter().filter(|end| end.attempt.attempt < number);
         let seen: Vec<AttemptReport> = seen.map(|end| end.attempt.clone()).collect();

@@ -2,8 +2,8 @@
 //!
 //! What to run next is read from the claim's own files, so that a claim of this start and one of an
 //! earlier daemon go the same way. A retry keeps its slot while it waits: the limit it waits for is
-//! the account's, and the next dispatch would only run into it too. What waits for a hold goes back
-//! into the queue.
+//! the account's, and the next dispatch would only run into it too. A claim that waits for a hold
+//! goes back into the queue.
 
 mod answer;
 mod resume;
@@ -54,7 +54,7 @@ struct Course {
     contents: Contents,
     /// No attempt can have begun.
     is_new: bool,
-    /// How the attempts ended that this worker saw: what it knows does not depend on files that a
+    /// How the attempts that this worker saw ended: what it knows does not depend on files that a
     /// session can reach.
     ended: Vec<AttemptEnd>,
 }
@@ -69,10 +69,10 @@ impl Course {
     }
 }
 
-/// What was found of a claim that comes out of the queue.
+/// What was found of a claim that came out of the queue.
 enum Opened {
     Course(Box<Course>),
-    /// Nothing can be done with it now.
+    /// Nothing can be done with the claim now.
     Not(Box<Event>),
 }
 
@@ -85,7 +85,7 @@ enum Turn {
 }
 
 impl Worker<'_> {
-    /// Intake is gone only when the whole process is.
+    /// Sends what the work came to. Intake is gone only when the whole process is.
     fn send(&self, work: impl FnOnce() -> Event) {
         let _ = self.events.send(work());
     }
@@ -103,8 +103,8 @@ impl Worker<'_> {
             Opened::Course(course) => *course,
             Opened::Not(event) => return *event,
         };
-        // Not knowing is no answer: what cannot be read now is asked again, unless that is only
-        // this one's trouble.
+        // Not knowing is no answer: what cannot be read now is asked again, unless only this
+        // dispatch is in trouble.
         let plan = match self.plan(&course) {
             Ok(Some(plan)) => plan,
             Err(e) if e.fault().is_everywhere() => return back(course.claim, &e),
@@ -201,8 +201,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Our copy is gone, or does not match its digest. If nothing of it ever ran, the inbox file is
-    /// as good, and it keeps its place in line.
+    /// Our copy is gone, or does not match its digest. If nothing of the dispatch ever ran, the
+    /// inbox file is as good, and the dispatch keeps its place in line.
     fn open_damaged(&self, claim: Claim) -> Opened {
         let (store, id) = (&self.context.store, claim.id.clone());
         log::error!("{id}: its folder is gone or damaged");
@@ -240,8 +240,8 @@ impl Worker<'_> {
         }
     }
 
-    /// What the files say is to be run next. `None`: it was started, and they do not say how far
-    /// that came.
+    /// What is to be run next, as the files say. `None` if it was started, and they do not say how
+    /// far that came.
     fn plan(&self, course: &Course) -> Result<Option<NextAttempt>> {
         let (id, now_ms) = (course.id(), clock::unix_ms());
         if course.is_new {
@@ -266,7 +266,8 @@ impl Worker<'_> {
             }
             let left_ms = (due - clock::monotonic_ms()).max(0).unsigned_abs();
             let wait = match (self.context.is_paused(), left_ms) {
-                // Whoever is not the daemon any more starts nothing: the level says so by now.
+                // A process that is not the daemon any more starts nothing: the level says so by
+                // now.
                 (false, 0) if plan.wait_ms > 0 && !self.context.has_lock() => continue,
                 (false, 0) => return Turn::Come,
                 (true, 0) => LOOK_EVERY,
@@ -280,7 +281,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Tells what follows an attempt, and of a hold that it starts or ends: that first, before
+    /// Tells what follows an attempt. A hold that the attempt starts or ends is told first, before
     /// anything else can start.
     fn tell(&self, claim: &Claim, end: &AttemptEnd) {
         if let Some(notice) = notice_of(claim, end) {
@@ -304,7 +305,8 @@ impl Worker<'_> {
         }
     }
 
-    /// `None`: it goes on without us, or what is known of it could not be written.
+    /// Watches the session and settles it. `None` if it goes on without us, or what is known of it
+    /// could not be written.
     fn see_to_its_end(
         &self,
         mut running: Running,
@@ -328,12 +330,13 @@ impl Worker<'_> {
     }
 }
 
-/// Its files cannot be read just now, which is nobody's fault.
+/// The claim goes back into the queue: its files cannot be read just now, which is nobody's fault.
 fn back(claim: Claim, e: &Error) -> Event {
     Event::Back { claim, error: e.to_string() }
 }
 
-/// Back to intake, with what is known of it: its folder may be gone when that is asked for.
+/// The claim goes back to intake with its contents, since its folder may be gone when they are
+/// asked for.
 fn nameless(course: Course) -> Event {
     let Course { mut claim, contents, is_new, .. } = course;
     if is_new {

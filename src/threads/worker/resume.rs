@@ -1,5 +1,5 @@
-//! Attempts of an earlier daemon: taken up where they stand, each in a thread of its own, and
-//! brought to their end.
+//! Takes up attempts of an earlier daemon where they stand, each in a thread of its own, and brings
+//! them to their end.
 //!
 //! Nothing is started here: a retry goes back into the queue, first in line.
 
@@ -51,7 +51,7 @@ pub fn take_up(
 }
 
 impl Worker<'_> {
-    /// A dispatch of an earlier daemon that may have run, from where it stands to its end.
+    /// Takes up a dispatch of an earlier daemon that may have run, and brings it to its end.
     pub(super) fn resume(&self, claim: Claim, resume: Resume, cancel: &Cancel) -> Event {
         match resume {
             Resume::Gone => self.answer_gone(claim),
@@ -105,7 +105,7 @@ impl Worker<'_> {
                 running.stop = cause;
                 running.give_up(&course.claim)
             }
-            // It has been told of.
+            // This end has been told already.
             ResumeAttempt::Follow(_) => {
                 running.sweep_only(&id);
                 let Some(end) = end.into_read() else { return Event::Left { id } };
@@ -124,7 +124,8 @@ impl Worker<'_> {
         }
     }
 
-    /// What a session wrote there must not give it more time than its dispatch has.
+    /// Limits the deadline: what a session wrote there must not give it more time than its dispatch
+    /// has.
     fn limit_deadline(&self, start: AttemptStart, dispatch: &Dispatch) -> AttemptStart {
         let ttl_ms = dispatch.ttl_seconds as i64 * 1000;
         let latest_ms = clock::monotonic_ms().saturating_add(ttl_ms);
@@ -132,7 +133,7 @@ impl Worker<'_> {
         AttemptStart { deadline_monotonic_ms, ..start }
     }
 
-    /// Its processes have not been looked for.
+    /// The session as its records have it. Its processes have not been looked for.
     fn found_session(
         &self,
         driver: &'static Driver,
@@ -154,7 +155,7 @@ impl Worker<'_> {
         }
     }
 
-    /// `None`: nothing of it began.
+    /// Reads the newest attempt's records. `None` if no attempt began.
     fn find_attempt(&self, id: &DispatchId) -> Result<Option<FoundRecords>> {
         let store = &self.context.store;
         let Some(mut attempt) = store.last_attempt(id)? else { return Ok(None) };
@@ -181,7 +182,7 @@ impl Worker<'_> {
         processes.sweep(&mark_by_name(self.context, id), settings.kill_grace, &settings.spare);
     }
 
-    /// It was started, and nothing says how far that came.
+    /// Answers a dispatch that was started, when nothing says how far that came.
     fn answer_gone(&self, claim: Claim) -> Event {
         self.sweep_by_name(&claim.id);
         match self.read_what_is_left(&claim) {
@@ -190,7 +191,7 @@ impl Worker<'_> {
         }
     }
 
-    /// From the claim's folder, or from the file in the inbox.
+    /// Reads the dispatch from the claim's folder, or from the file in the inbox.
     fn read_what_is_left(&self, claim: &Claim) -> Option<Contents> {
         let kept =
             self.context.store.read_claim(&claim.id, self.context.drivers.names()).ok().flatten();
@@ -198,7 +199,8 @@ impl Worker<'_> {
         kept.or_else(|| in_inbox(self.context, claim))
     }
 
-    /// Its report is committed, and processes of it live.
+    /// Sweeps the processes that live of a session whose report is committed, then publishes the
+    /// report.
     fn publish_committed(&self, claim: Claim) -> Event {
         let (store, id) = (&self.context.store, claim.id.clone());
         self.sweep_by_name(&id);
@@ -209,7 +211,7 @@ impl Worker<'_> {
         }
     }
 
-    /// A daemon answered it from memory, and died before it was through.
+    /// Sees through an answer that a daemon gave from memory before it died.
     fn see_found_answer_through(&self, claim: Claim) -> Event {
         let id = claim.id.clone();
         self.sweep_by_name(&id);

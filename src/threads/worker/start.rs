@@ -1,5 +1,7 @@
 //! The start of an attempt: everything that must be known and durable before the agent runs, then
 //! the agent.
+//!
+//! An attempt whose agent did not start is taken back: it must not look as if it had run.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -29,11 +31,12 @@ use crate::threads::session::{self, Running};
 pub(super) enum NotStarted {
     /// The dispatch asks for what is not there.
     Fault(String),
-    /// The disk or the machine refuses: any other would fare likewise.
+    /// The disk or the machine refuses: any other dispatch would fare likewise.
     Trouble(String),
-    /// Its own folder cannot be used.
+    /// The dispatch's own folder cannot be used.
     Damaged(Error),
-    /// Its directory belongs to this working tree by now, for which others may wait or work.
+    /// The dispatch's directory belongs to this working tree by now, in which others may work or
+    /// for which they may wait.
     OtherProject(Lane),
 }
 
@@ -48,7 +51,8 @@ impl From<Error> for NotStarted {
 }
 
 impl Worker<'_> {
-    /// Makes the attempt durable, then starts the agent. `probe`: it is let through a hold.
+    /// Makes the attempt durable, then starts the agent. `probe` says that the dispatch is let
+    /// through a hold.
     pub(super) fn begin(
         &self,
         course: &mut Course,
@@ -65,7 +69,7 @@ impl Worker<'_> {
         if lane != claim.lane {
             return Err(NotStarted::OtherProject(lane));
         }
-        // Of the directory, which is all of a dispatch that bears on them.
+        // The terms follow from the directory, which is all of a dispatch that bears on them.
         let terms = context.terms_in(&dir, &claim.id);
         let verify = context.verify_in(&dir, &claim.project, &claim.id);
         let launch = launch_of(plan, &terms);
@@ -104,7 +108,7 @@ impl Worker<'_> {
         }
     }
 
-    /// From here on it may have run.
+    /// Makes the attempt durable. From here on it may have run.
     fn make_durable(
         &self,
         claim: &mut Claim,
@@ -114,7 +118,7 @@ impl Worker<'_> {
     ) -> Result<(Attempt, AttemptFiles), NotStarted> {
         let context = self.context;
         let (attempt, files) = match context.store.begin_attempt(claim, start, prompt) {
-            // Nothing of it ran yet: what somebody else's session took is put back.
+            // Nothing of the dispatch ran yet, so what somebody else's session took is put back.
             Err(e) if start.attempt == 1 && !e.fault().is_everywhere() => {
                 log::warn!("{e}: the folder of {} is made anew", claim.id);
                 context.store.restore(&claim.id, &contents.accepted, &contents.bytes)?;
@@ -130,7 +134,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Nothing ran, and this attempt must not look as if it had.
+    /// Takes the attempt back: nothing ran, and it must not look as if it had.
     fn not_started(&self, claim: &Claim, attempt: &Attempt, why: NotStarted) -> NotStarted {
         let store = &self.context.store;
         let forgotten = if attempt.number == 1 { store.take_back_start(&claim.id) } else { Ok(()) };
@@ -163,10 +167,10 @@ impl Worker<'_> {
         self.context.audit.tell(claim.id.as_str(), &event);
     }
 
-    /// After the start, which waits for nobody.
+    /// Tells of the start once it is done, so that the start waits for nobody.
     fn tell_start(&self, claim: &Claim, start: &AttemptStart) {
         log::info!("{} starts (attempt {}) in {}", claim.id, start.attempt, start.project_dir);
-        // That it was handed out to start its first attempt, intake knows.
+        // Intake knows that it handed this out to start its first attempt.
         if start.attempt == 1 && !self.context.health.is_open(Subsystem::Start) {
             return;
         }
@@ -178,7 +182,7 @@ impl Worker<'_> {
     }
 }
 
-/// What is known of an attempt that starts now, but for what the dispatch itself says.
+/// The record of an attempt that starts now, but for what the dispatch itself says.
 fn start_now(
     plan: &NextAttempt,
     dir: &Path,
@@ -228,7 +232,7 @@ fn why_not(e: &io::Error, program: &Path, dir: &Path) -> NotStarted {
 
 /// The machine has no room for a process just now; the dispatch is not to blame.
 fn is_shortage(e: &io::Error) -> bool {
-    // Busy: the agent's program is being replaced.
+    // The agent's program is busy while it is being replaced.
     fault(e) == Fault::Shortage || e.kind() == io::ErrorKind::ExecutableFileBusy
 }
 

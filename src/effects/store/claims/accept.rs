@@ -1,4 +1,5 @@
-//! Acceptance: `active/<id>/`, from the rename that accepts a dispatch on, and whose an id is.
+//! Acceptance: how a dispatch comes into `active/<id>/` by one rename, how it is read back from
+//! there, and who has an id.
 //!
 //! Nothing need be durable before the first attempt: the inbox file is still there, and a folder
 //! that does not match its digest counts for nothing at the next start.
@@ -24,7 +25,7 @@ use crate::pure::text::digest::{sha256_hex, sha256_of_hex};
 use crate::pure::text::hex::name_to_text;
 use crate::pure::text::time::rfc3339;
 
-/// What was accepted once is accepted, whatever the setting says now.
+/// What was accepted once stays accepted, whatever the setting says now.
 const ANY_TTL: u64 = 0;
 
 /// A dispatch that is about to be accepted.
@@ -40,7 +41,7 @@ pub enum IdOwner {
     /// The report of a rejection, which does not count: a rejected id is not spent.
     Rejection,
     Dispatch {
-        /// Of its bytes, if it is known.
+        /// The digest of its bytes, if that is known.
         sha256: Option<String>,
         is_answered: bool,
     },
@@ -60,8 +61,8 @@ impl Store {
         self.claim_dir(id).join("dispatch.json")
     }
 
-    /// Builds the folder of a dispatch that is to be accepted, aside. Nothing is durable yet, and
-    /// need not be: the inbox file stays until the dispatch is answered, and a folder that does not
+    /// Builds the folder of a dispatch that is to be accepted, beside its place. Nothing need be
+    /// durable yet: the inbox file stays until the dispatch is answered, and a folder that does not
     /// match its digest counts for nothing at the next start.
     pub fn prepare(
         &self,
@@ -86,13 +87,14 @@ impl Store {
         Ok(Prepared { accepted, building, place: self.claim_dir(&dispatch.id) })
     }
 
-    /// Nobody but us comes there: what fails for this one fails for all.
+    /// Makes the folder to build in. Nobody but us comes there, so what fails for this dispatch
+    /// fails for all.
     fn make_building(&self, building: &Path, id: &DispatchId) -> Result<()> {
         self.asides.make_dir_anew(building, id.as_str()).map_err(Error::of_all)
     }
 
-    /// THE ACCEPTANCE, by one rename. Where a dispatch of that id is already, it fails with
-    /// `AlreadyExists`.
+    /// THE ACCEPTANCE, by one rename. It fails with `AlreadyExists` if a dispatch of that id is
+    /// there already.
     pub fn accept(&self, prepared: Prepared) -> Result<Accepted> {
         let Prepared { accepted, building, place } = prepared;
         if let Err(e) = files::rename_to_free(&building, &place) {
@@ -102,8 +104,8 @@ impl Store {
         Ok(accepted)
     }
 
-    /// Puts an accepted dispatch's folder back that was removed or replaced before anything of it
-    /// ran: somebody else's session can reach it too.
+    /// Puts back the folder of an accepted dispatch that was removed or replaced before anything of
+    /// it ran: somebody else's session can reach it too.
     pub fn restore(&self, id: &DispatchId, accepted: &Accepted, bytes: &[u8]) -> Result<()> {
         let (building, place) = (self.building_dir(id), self.claim_dir(id));
         self.make_building(&building, id)?;
@@ -118,12 +120,12 @@ impl Store {
         self.asides.rename_over(&building, &place, id.as_str())
     }
 
-    /// Makes an acceptance durable that rests on its inbox file no longer.
+    /// Makes durable an acceptance that no longer rests on its inbox file.
     pub fn sync_acceptance(&self, id: &DispatchId) -> Result<()> {
         let dir = self.claim_dir(id);
         for path in [dir.join("accepted.json"), dir.join("dispatch.json")] {
-            // Once a power cut took it, an attempt's record holds it. What a session put in its
-            // place is not waited for.
+            // If a power cut took the file, an attempt's record holds the same. Whatever a session
+            // put in its place must not make us wait.
             if identity::find(&path)?.is_some_and(|stamp| stamp.is_plain_file()) {
                 files::sync(&path)?;
             }
@@ -142,7 +144,8 @@ impl Store {
         self.owner_elsewhere(id)
     }
 
-    /// Who has this id, if no dispatch in `active/` has it: that one the acceptance meets.
+    /// Who has this id, if no dispatch in `active/` has it; the acceptance itself meets one that
+    /// does.
     pub fn owner_elsewhere(&self, id: &DispatchId) -> Result<IdOwner> {
         let pending = self.pending.join(id.as_str());
         if identity::find(&pending)?.is_some_and(|stamp| stamp.kind == Kind::Directory) {
@@ -162,8 +165,8 @@ impl Store {
         })
     }
 
-    /// What the plain file under the name of that id's report holds. Whatever else stands there
-    /// says nothing: a link is not followed, a FIFO not waited for.
+    /// Reads the published report of that id, if a plain file has its name. Whatever else stands
+    /// there says nothing: a link is not followed, and a FIFO is not waited for.
     fn read_answer(&self, id: &DispatchId) -> Result<Option<Vec<u8>>> {
         let path = self.answer_path(id);
         if !identity::find(&path)?.is_some_and(|stamp| stamp.is_plain_file()) {
@@ -172,17 +175,17 @@ impl Store {
         Ok(files::read(&path, files::RECORD_BYTES_MAX)?.into_read())
     }
 
-    /// The report of an earlier rejection goes when a valid dispatch takes the id.
+    /// Removes the report of an earlier rejection, when a valid dispatch takes the id.
     pub fn remove_rejection_report(&self, id: &DispatchId) -> Result<()> {
         files::remove(&self.answer_path(id))
     }
 
-    /// Opens a claim's folders up that a session shut, so that they can be read. Gives which folder
-    /// it is.
+    /// Opens up those of a claim's folders that a session shut, so that they can be read. Gives the
+    /// identity of the claim's own.
     pub fn open_up_claim(&self, id: &DispatchId) -> Result<Option<Identity>> {
         let dir = self.claim_dir(id);
         let Some(stamp) = files::open_up(&dir)? else { return Ok(None) };
-        // Before it runs there are no folders in it.
+        // Before a session runs there are no folders in the claim's.
         if self.has_started(id)? {
             for entry in files::list(&dir)? {
                 files::open_up(&entry.at("read", &dir)?.path())?;
@@ -191,7 +194,7 @@ impl Store {
         Ok(Some(stamp.identity))
     }
 
-    /// Ids in `active/`, in no order. Folders that were being built are removed.
+    /// Lists the ids in `active/`, in no order, and removes folders that were being built.
     pub fn list_active(&self) -> Result<Vec<DispatchId>> {
         let mut ids = Vec::new();
         for entry in files::list(self.active.path())? {
@@ -211,8 +214,8 @@ impl Store {
         Ok(ids)
     }
 
-    /// Reads an accepted dispatch back. `None`: the folder holds no acceptance (a power cut took
-    /// it). `agents`: those that a dispatch may name.
+    /// Reads an accepted dispatch back. `None` if the folder holds no acceptance (a power cut took
+    /// it). `agents` are those that a dispatch may name.
     pub fn read_claim(&self, id: &DispatchId, agents: &[Agent]) -> Result<Option<Contents>> {
         let dir = self.claim_dir(id);
         let accepted = files::read_record::<Accepted>(&dir.join("accepted.json"))?;
@@ -229,7 +232,7 @@ impl Store {
         }))
     }
 
-    /// What the inbox file of a claim says whose own folder says nothing any more.
+    /// Reads from its inbox file a claim whose own folder says nothing any more.
     pub fn find_in_inbox(
         &self,
         claim: &Claim,
@@ -263,8 +266,8 @@ impl Store {
     }
 }
 
-/// Of the bytes that were accepted. `None` too where nothing there can be read, though the disk is
-/// well.
+/// The digest of the bytes that were accepted. It is also `None` where nothing can be read although
+/// the disk is well.
 fn sha256_in(dir: &Path) -> Result<Option<String>> {
     match read_accepted(dir) {
         Err(e) if !e.fault().is_everywhere() => Ok(None),

@@ -23,9 +23,9 @@ use crate::pure::attempt::record::{
 };
 use crate::pure::dispatch::DispatchId;
 
-/// How much of stderr's end is looked at, in bytes.
+/// How many bytes at the end of stderr are looked at.
 const STDERR_TAIL_BYTES: u64 = 16 * 1024;
-/// No dispatch has more: a probe every few minutes, for a day.
+/// No dispatch has more attempts: at most it is probed every few minutes, for a day.
 const ATTEMPTS_MAX: u32 = 100_000;
 
 /// One attempt's place on disk.
@@ -34,14 +34,14 @@ pub struct Attempt {
     pub number: u32,
     dir: PathBuf,
     id: String,
-    /// Which folder it is: the session can put another one there.
+    /// The identity of its folder, since the session can put another one there.
     folder: Option<Identity>,
     outputs: Option<Arc<Outputs>>,
     asides: Asides,
 }
 
-/// What the session writes, opened before it can replace the names. Not the descriptors that it
-/// has: the lock on its stdout would be ours as well.
+/// What the session writes, opened before it can replace the names. These are not the session's own
+/// descriptors, or the lock on its stdout would be ours as well.
 #[derive(Debug)]
 struct Outputs {
     stdout: Arc<File>,
@@ -51,7 +51,7 @@ struct Outputs {
 /// The session's ends of its files. Drop it as soon as the child has them.
 pub struct AttemptFiles {
     pub stdin: File,
-    /// Locked: the lock lives as long as any process of the session holds the file.
+    /// The file is locked, and the lock lives as long as any process of the session holds the file.
     pub stdout: File,
     pub stderr: File,
 }
@@ -69,8 +69,8 @@ impl Store {
         match self.write_attempt(claim, &mut attempt, start, prompt) {
             Ok(files) => Ok((attempt, files)),
             Err(e) => {
-                // Nothing ran, and it must not look as if it had. A disk that refuses this too
-                // leaves the record.
+                // Nothing ran, and it must not look as if it had. If the disk refuses this too, the
+                // record stays.
                 let _ = self.undo_attempt(&attempt);
                 Err(e)
             }
@@ -85,12 +85,12 @@ impl Store {
         prompt: &str,
     ) -> Result<AttemptFiles> {
         let (claim_dir, dir) = (self.claim_dir(&claim.id), attempt.dir.as_path());
-        // Without attempt.json it never began.
+        // A folder without attempt.json is no attempt that began.
         self.asides.make_dir_anew(dir, &attempt.id)?;
         files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
         let files = AttemptFiles {
-            // Not the descriptor that wrote it: what a session was told is not the session's to
-            // change.
+            // The prompt is opened anew, only for reading: what a session was told is not the
+            // session's to change.
             stdin: failpoint::before(Effect::Open)
                 .and_then(|()| File::open(dir.join("prompt.txt")))
                 .at("open", dir)?,
@@ -103,11 +103,11 @@ impl Store {
             .map_err(|e| Error::new("lock", dir.join("stdout.jsonl"), e.into()))?;
         let outputs = Outputs::open(dir)?;
         let record = files::to_json(start, dir)?;
-        // Before the agent has started, an empty record can only come of a power cut; it then
-        // counts as "may have run".
+        // Before the agent has started, only a power cut can leave an empty record; it then counts
+        // as "may have run".
         files::replace(dir, "attempt.json", &record, Durable::AfterRename)?;
         files::sync_dir(&claim_dir)?;
-        // At a retry too: the disk may have refused this to an attempt that never ran.
+        // This is done at a retry too: the disk may have refused it to an attempt that never ran.
         self.active.sync()?;
         let folder = identity::find(dir)?.map(|stamp| stamp.identity);
         attempt.folder = folder;
@@ -126,8 +126,8 @@ impl Store {
         }
     }
 
-    /// Makes durable what was found of an attempt, for what follows rests on it, and who wrote it
-    /// may have died before its fsync.
+    /// Makes durable what was found of an attempt, since what follows rests on it and its writer
+    /// may have died before the fsync.
     pub fn sync_attempt(&self, id: &DispatchId, attempt: &Attempt) -> Result<()> {
         let claim = self.claim_dir(id);
         files::sync(&attempt.dir.join("attempt.json"))?;
@@ -136,7 +136,7 @@ impl Store {
         self.active.sync()
     }
 
-    /// The agent of this attempt was never started: takes the attempt back.
+    /// Takes back an attempt whose agent was never started.
     pub fn undo_attempt(&self, attempt: &Attempt) -> Result<()> {
         if identity::find(&attempt.dir)?.is_none() {
             return Ok(());
@@ -149,7 +149,8 @@ impl Store {
     /// The newest attempt that began, if any did.
     pub fn last_attempt(&self, id: &DispatchId) -> Result<Option<Attempt>> {
         let first = self.attempt(id, 1).dir;
-        // Of the many that wait none has begun: they need not be looked through.
+        // None of the many claims that wait has begun an attempt, so they need not be looked
+        // through.
         if identity::find(&first)?.is_none() && !self.has_started(id)? {
             return Ok(None);
         }
@@ -183,7 +184,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// The folder is the one that it was, and we may write there.
+    /// Checks that the folder is the one that it was, and opens it up.
     fn look_at_folder(&self) -> Result<()> {
         if let Some(claim) = self.dir.parent() {
             files::open_up(claim)?;
@@ -211,14 +212,14 @@ impl Attempt {
         files::read_record(&self.dir.join("end.json"))
     }
 
-    /// Not durable.
+    /// Records the session's leader. This is not durable.
     pub fn write_child(&self, record: &ChildRecord) -> Result<()> {
         self.look_at_folder()?;
         let path = self.dir.join("child.json");
         files::create(&path, &files::to_json(record, &path)?).map(|_| ())
     }
 
-    /// Why we end the session, durable before our first signal. The first reason stays.
+    /// Records why we end the session, durably before our first signal. The first reason stays.
     pub fn write_stop(&self, record: &StopRecord) -> Result<()> {
         self.look_at_folder()?;
         if let Record::Read(_) = self.stop()? {
@@ -227,8 +228,8 @@ impl Attempt {
         self.put("stop.json", &files::to_json(record, &self.dir)?)
     }
 
-    /// Durable if another attempt follows. A report follows at once and is durable itself; should a
-    /// crash take both, the stream is judged again.
+    /// Records the end, durably if another attempt follows. A report follows at once and is durable
+    /// itself; should a crash take both, the stream is judged again.
     pub fn write_end(&self, record: &AttemptEnd) -> Result<()> {
         self.look_at_folder()?;
         let path = self.dir.join("end.json");
@@ -243,18 +244,18 @@ impl Attempt {
         self.put("end.json", &bytes)
     }
 
-    /// How often the daemon began to read what the session left. If there is no end on record, each
-    /// time it died there.
+    /// How often a daemon began to read what the session left. If no end is on record, it died
+    /// there each time.
     pub fn readings(&self) -> u64 {
         reading::readings(&self.dir)
     }
 
-    /// Notes that we begin to read it.
+    /// Notes that we begin to read what the session left.
     pub fn note_reading(&self) -> Result<()> {
         self.reading_mark()?.set()
     }
 
-    /// It was read, and what follows may take long.
+    /// Takes the note back when that is read, since what follows may take long.
     pub fn forget_reading(&self) -> Result<()> {
         self.reading_mark()?.take_back()
     }
@@ -288,8 +289,8 @@ impl Attempt {
         stderr.map_or_else(String::new, |stderr| output::tail(stderr, STDERR_TAIL_BYTES))
     }
 
-    /// What the acceptance command writes, locked like a session's stdout. That of an earlier run
-    /// of it is overwritten.
+    /// Makes the file that the acceptance command writes to, locked like a session's stdout. The
+    /// file of an earlier run is removed.
     pub fn verify_log(&self) -> Result<(VerifyLog, File)> {
         let path = self.verify_path();
         self.look_at_folder()?;
@@ -300,7 +301,7 @@ impl Attempt {
         VerifyLog::create(&path)
     }
 
-    /// That of an earlier run, if it is there.
+    /// The log of an earlier run, if it is there.
     pub fn earlier_verify_log(&self) -> Option<VerifyLog> {
         files::open_plain(&self.verify_path()).ok().map(VerifyLog::of)
     }
@@ -309,14 +310,14 @@ impl Attempt {
         self.dir.join("verify.log")
     }
 
-    /// Nothing to be read from stdin.
+    /// A stdin from which nothing can be read.
     pub fn empty_file(&self) -> io::Result<File> {
         File::open("/dev/null")
     }
 }
 
 impl Outputs {
-    /// `None`: stdout is gone, or something else stands there.
+    /// Opens what the session writes. `None` if stdout is gone, or something else stands there.
     fn open(dir: &Path) -> Result<Option<Outputs>> {
         let open = |name: &str| {
             let path = dir.join(name);

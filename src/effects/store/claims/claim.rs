@@ -1,6 +1,6 @@
 //! A [`Claim`] is the right to work on an accepted dispatch, and [`Contents`] is what was accepted.
 //!
-//! A claim is made when its folder is accepted or found at start, it moves through queue and
+//! A claim is made when its folder is accepted or found at start. It moves through the queue and a
 //! channel, and it cannot be copied: two threads never work on one dispatch.
 
 use std::ffi::OsString;
@@ -17,32 +17,33 @@ use crate::pure::text::digest::Sha256;
 use crate::pure::text::hex::name_from_text;
 use crate::pure::text::time::parse_rfc3339;
 
-/// The one right to work on an accepted dispatch. Not `Clone`.
+/// The one right to work on an accepted dispatch. It is not `Clone`.
 #[derive(Debug)]
 pub struct Claim {
     pub id: DispatchId,
     pub seq: Seq,
     pub lane: Lane,
     pub agent: Agent,
-    /// Of the exact bytes that were accepted, as long as anything says what they were.
+    /// The digest of the exact bytes that were accepted, as long as anything says what they were.
     pub sha256: Option<Sha256>,
-    /// Where its sender's file lies in the drop zone, as intake knew when it handed this on. Empty
-    /// while it waits: then intake keeps them.
+    /// The names of its sender's file in the drop zone, as intake knew them when it handed the
+    /// claim on. There are none while the claim waits: then intake keeps them.
     pub names: Vec<InboxName>,
-    /// What its file holds is another drop by now, or may be: no removal of a file withdraws it any
-    /// more.
+    /// The file under its name holds, or may hold, another drop by now: no removal of a file
+    /// withdraws the dispatch any more.
     pub is_detached: bool,
-    /// As the dispatch names it: for people.
+    /// The project as the dispatch names it, for people.
     pub project: Box<str>,
-    /// In milliseconds since 1970: a wait may outlast the daemon, and the boot.
+    /// Milliseconds since 1970, since a wait may outlast the daemon and the boot.
     pub accepted_at_ms: i64,
-    /// Which folder is its own, once a session of it may have run: one that has another one's place
-    /// says nothing.
+    /// The identity of the claim's own folder, once a session of it may have run. Another folder in
+    /// that place says nothing.
     pub folder: Option<Identity>,
     /// What this daemon accepted, so that it need not be read back; no attempt can have begun. Many
-    /// that wait do without.
+    /// claims that wait do without.
     pub contents: Option<Box<Contents>>,
-    /// How a thread takes it up; only of one that could not be read when the daemon started.
+    /// How a thread takes the claim up. Only a claim that could not be read when the daemon started
+    /// has this.
     pub resume: Option<Resume>,
 }
 
@@ -55,7 +56,7 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// `None`: the bytes are no dispatch.
+    /// `None` if the bytes are no dispatch.
     pub(in crate::effects::store) fn parse(
         accepted: Accepted,
         bytes: Vec<u8>,
@@ -71,7 +72,8 @@ impl Contents {
 #[derive(Clone, Debug)]
 pub struct InboxName {
     pub name: OsString,
-    /// When its bytes were last seen to be the dispatch's. `None`: an earlier daemon saw them.
+    /// The stamp when its bytes were last seen to be the dispatch's. `None` if an earlier daemon
+    /// saw them.
     pub seen: Option<Stamp>,
 }
 

@@ -1,5 +1,7 @@
 //! Accepted dispatches on disk: `active/<id>/` with its attempts, from the acceptance to the
 //! publication of the answer, and `started/`.
+//!
+//! Nothing is decided here: what the records mean is for `pure::attempt` to say.
 
 pub(super) mod accept;
 pub(super) mod attempts;

@@ -1,9 +1,9 @@
 //! The names under which a sender's file lies in the drop zone: whether one still stands, when they
-//! count no longer, and how each is taken away once its dispatch is answered.
+//! no longer count, and how each is taken away once its dispatch is answered.
 //!
-//! A sender may rename, copy or write a file anew at any moment, between any two of our calls. So
-//! nothing is removed that was not first moved to a name of ours and then read there; what turns
-//! out to be something else goes back.
+//! A sender may rename, copy or write a file anew at any moment, between any two of our calls. So a
+//! file is moved to a name of ours and read there before it is removed; what turns out to be
+//! something else goes back.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -24,17 +24,17 @@ use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX};
 use crate::pure::text::digest::sha256_hex;
 use crate::pure::text::time::file_stamp;
 
-/// What is about to be removed has this name and its dispatch's id.
+/// A file that is about to be removed has this prefix and its dispatch's id.
 const ANSWERED: &str = ".answered.";
-/// Names of that kind that may be occupied by what is not ours.
+/// How many names of that kind may be occupied by what is not ours.
 const ANSWERED_NAMES_MAX: u32 = 100;
-/// In a claim's folder: its names count no longer.
+/// A file of this name in a claim's folder says that the claim's names no longer count.
 const DETACHED: &str = "detached";
 
 impl Store {
-    /// Whether the sender still wants it: a file of its lies in the drop zone, or the whole
-    /// directory has been replaced (which withdraws nothing). False says no more than that intake
-    /// has to look: the file may have a new name.
+    /// Whether the sender still wants the dispatch: a file of it lies in the drop zone, or the
+    /// whole directory has been replaced (which withdraws nothing). False says no more than that
+    /// intake has to look: the file may have a new name.
     pub fn is_named(&self, claim: &Claim, accepted: &Accepted) -> Result<bool> {
         if claim.is_detached || !self.is_drop_zone(&accepted.inbox_dir)? {
             return Ok(true);
@@ -42,7 +42,7 @@ impl Store {
         for InboxName { name, seen } in &claim.names {
             let Some(stamp) = self.stamp_inbox(name)? else { continue };
             let known = seen.map_or(accepted.inbox_file, |seen| seen.identity);
-            // That it was written anew meanwhile is intake's to find, and withdraws nothing.
+            // If the file was written anew meanwhile, intake finds that; it withdraws nothing.
             if stamp.identity == known || self.holds(name, stamp, &accepted.sha256)? {
                 return Ok(true);
             }
@@ -55,7 +55,7 @@ impl Store {
         Ok(identity::find(&self.dispatch)?.is_some_and(|now| now.identity == *then))
     }
 
-    /// The file under that name has just these bytes.
+    /// Whether the file under that name has exactly these bytes.
     fn holds(&self, name: &OsStr, seen: Stamp, sha256: &str) -> Result<bool> {
         Ok(match self.inspect(name, seen)? {
             Inspected::Read(dropped) => dropped.sha256 == sha256,
@@ -63,9 +63,9 @@ impl Store {
         })
     }
 
-    /// Says for good that no name of its is worth anything: an acceptance rests on its inbox file
-    /// no longer, and nobody can withdraw it. Durable when this returns. False: its folder is gone,
-    /// so that it is answered, or a session removed it.
+    /// Notes for good that no name of the claim counts any more: the acceptance no longer rests on
+    /// its inbox file, and nobody can withdraw it. The note is durable when this returns. False if
+    /// the claim's folder is gone, because it is answered or a session removed it.
     pub fn detach(&self, id: &DispatchId) -> Result<bool> {
         let marked = match files::create(&self.claim_dir(id).join(DETACHED), b"") {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -77,12 +77,13 @@ impl Store {
         }
     }
 
-    /// Not knowing counts as yes: what is detached runs, and nothing is lost by that.
+    /// Whether the claim's names no longer count. Not knowing counts as yes: what is detached runs,
+    /// and nothing is lost by that.
     pub fn is_detached(&self, id: &DispatchId) -> bool {
         !matches!(identity::find(&self.claim_dir(id).join(DETACHED)), Ok(None))
     }
 
-    /// Takes the files of an answered dispatch out of the drop zone, those that have its bytes.
+    /// Removes an answered dispatch's files from the drop zone, as far as they have its bytes.
     pub fn remove_answered(&self, claim: &Claim, accepted: &Accepted) -> Result<()> {
         let mut removed = Ok(());
         for InboxName { name, seen } in &claim.names {
@@ -93,8 +94,9 @@ impl Store {
         removed
     }
 
-    /// Moves the file under that name aside if it has the dispatch's bytes. What has changed is
-    /// read where it stands first, so that another sender's file does not vanish even for a moment.
+    /// Moves the file under that name aside if it has the dispatch's bytes. A file that has changed
+    /// is first read where it stands, so that another sender's file does not vanish even for a
+    /// moment.
     fn take_answered(
         &self,
         name: &OsStr,
@@ -110,7 +112,7 @@ impl Store {
         self.move_to_answered(name, claim.id.as_str(), &accepted.sha256)
     }
 
-    /// Removes a file that brought bytes which are known already.
+    /// Removes a file that brought known bytes again.
     pub fn remove_redelivered(&self, dropped: &Dropped, id: &DispatchId) -> Result<()> {
         self.remove_copy(&dropped.name, id, &dropped.sha256).map(drop)
     }
@@ -144,7 +146,7 @@ impl Store {
 
     /// Moves just this file out of the drop zone's names. A sender may give the name to a new file
     /// at any moment, so the file is moved first and looked at after; what turns out to be another
-    /// one is put back. False: it was not there.
+    /// one is put back. False if this file was not there.
     pub(in crate::effects::store) fn take_away(
         &self,
         name: &OsStr,
@@ -152,7 +154,7 @@ impl Store {
         is_it: &dyn Fn(&Path) -> Result<bool>,
     ) -> Result<bool> {
         let from = self.dispatch.join(name);
-        // Never over what a crash left there: that may be another sender's.
+        // What a crash left under our name is not written over: it may be another sender's file.
         match files::rename_to_free(&from, to) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             renamed => renamed.at("move away", &from)?,
@@ -161,7 +163,7 @@ impl Store {
         if matches!(is_it, Ok(true)) {
             return Ok(true);
         }
-        // Another one, or nobody can say: it goes back under a name that is looked at.
+        // It is another file, or nobody can say: it goes back under a name that intake looks at.
         self.put_back(to, &from)?;
         is_it
     }
@@ -171,7 +173,7 @@ impl Store {
         if is_looked_at && files::rename_to_free(from, to).is_ok() {
             return Ok(());
         }
-        // Yet another one has the name by now: both are kept.
+        // Yet another file has the name by now, so both are kept.
         let names = (0..).map(|number: u64| {
             let stamp = file_stamp(clock::unix_ms());
             self.dispatch.join(format!("dispatch-returned-{stamp}-{number}.json"))
@@ -179,9 +181,9 @@ impl Store {
         files::rename_to_first_free(from, names).map(drop).at("put back", from)
     }
 
-    /// Files that a crash left moved aside: back under a name that is looked at, where the digest
-    /// decides. Called once, at start. What is no plain file was never moved there by us, and is
-    /// left.
+    /// Puts files that a crash left moved aside back under a name that intake looks at, where the
+    /// digest decides. The daemon calls this once, at start. What is no plain file was never moved
+    /// there by us, and is left.
     pub fn put_back_answered(&self) -> Result<()> {
         let mut left = Vec::new();
         self.scan_drop_zone(&mut |name, _| {
@@ -210,7 +212,7 @@ impl Store {
     }
 }
 
-/// Whether a plain file stands there that has just these bytes. Never blocks.
+/// Whether a plain file with exactly these bytes has that name. This never blocks.
 fn has_bytes(path: &Path, sha256: &str) -> Result<bool> {
     let file = match files::open_no_follow(path) {
         Err(e) if is_no_plain_file(&e) => return Ok(false),
@@ -227,7 +229,7 @@ fn has_bytes(path: &Path, sha256: &str) -> Result<bool> {
     Ok(sha256_hex(&bytes) == sha256)
 }
 
-/// Such an error says what the thing is, and nothing of the disk.
+/// Whether the error says what kind of thing stands there, and nothing of the disk.
 pub(in crate::effects::store) fn is_no_plain_file(e: &io::Error) -> bool {
     let kinds = [Errno::LOOP, Errno::ISDIR, Errno::NXIO, Errno::NODEV, Errno::NOENT];
     Errno::from_io_error(e).is_some_and(|errno| kinds.contains(&errno))

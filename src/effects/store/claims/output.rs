@@ -1,8 +1,8 @@
-//! Files that the processes of a session write: made for them, held open by us, read from their
-//! end.
+//! Files that the processes of a session write: we make them, hold them open, and read them from
+//! their end.
 //!
-//! A lock on such a file lives as long as any process that was given it, so what we hold is opened
-//! apart from what they are given.
+//! A lock on such a file lives as long as any process that was given it, so we open the file for
+//! ourselves apart from what the processes are given.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -20,25 +20,25 @@ const VERIFY_TAIL_LINES: usize = 20;
 /// A file that is handed to a process.
 pub type OutputFile = File;
 
-/// What an acceptance command writes, on stdout and on stderr; not the descriptor that it has,
-/// whose lock is its own.
+/// The file that an acceptance command writes to, on stdout and on stderr. This is not the
+/// descriptor that the command has, whose lock is its own.
 #[derive(Clone, Debug)]
 pub struct VerifyLog(Arc<File>);
 
 impl VerifyLog {
-    /// With the locked file that the command is to be given.
+    /// Makes the log, with the locked file that the command is to be given.
     pub(in crate::effects::store) fn create(path: &Path) -> Result<(VerifyLog, File)> {
         let log = open_output(path)?;
         log.try_lock().map_err(|e| Error::new("lock", path, e.into()))?;
         Ok((VerifyLog(Arc::new(files::open_plain(path).at("open", path)?)), log))
     }
 
-    /// That of an earlier run.
+    /// Takes the log of an earlier run.
     pub(in crate::effects::store) fn of(file: File) -> VerifyLog {
         VerifyLog(Arc::new(file))
     }
 
-    /// To ask who holds it.
+    /// The open file, to ask who holds it.
     pub fn file(&self) -> Arc<File> {
         self.0.clone()
     }
@@ -47,7 +47,7 @@ impl VerifyLog {
         length(&self.0)
     }
 
-    /// The last lines of it.
+    /// The last lines of the log.
     pub fn tail(&self) -> String {
         let text = tail(&self.0, VERIFY_TAIL_BYTES);
         let lines: Vec<&str> = text.lines().collect();
@@ -70,8 +70,8 @@ pub(in crate::effects::store) fn tail(file: &File, bytes: u64) -> String {
 }
 
 pub(in crate::effects::store) fn open_output(path: &Path) -> Result<File> {
-    // O_APPEND: a session that is resumed or a child that reopens its output cannot overwrite what
-    // is there.
+    // With O_APPEND, neither a resumed session nor a child that reopens its output can overwrite
+    // what is there.
     let mut options = OpenOptions::new();
     options.append(true).create_new(true).mode(0o600);
     failpoint::before(Effect::Create(path)).and_then(|()| options.open(path)).at("create", path)

@@ -1,8 +1,9 @@
-//! From a finished session to an answer: the commit, and the steps after it, each harmless when it
-//! is done again.
+//! Turns a finished session into an answer: the commit, and the steps after it, each of which is
+//! harmless when it is done again.
 //!
-//! Where a claim's own folder is gone or cannot be used (a session can reach it), the answer is
-//! committed in a fresh `finished/<id>` instead: whoever owns the dispatch knows it from memory.
+//! If a claim's own folder is gone or cannot be used (a session can reach it), the answer is
+//! committed in a fresh `finished/<id>` instead; whoever owns the dispatch knows the answer from
+//! memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -33,21 +34,22 @@ impl Store {
         let bytes = report_bytes(report)?;
         self.look_at_folder(claim)?;
         if report.attempts.is_empty() {
-            // No attempt record holds them: the steps after the commit need both, through a power
-            // cut too. So they are there for good before anything has the report's name.
+            // No attempt record holds the acceptance and the dispatch, and the steps after the
+            // commit need both, even after a power cut. So both are durable before anything has the
+            // report's name.
             self.sync_acceptance(&claim.id)?;
         }
         self.asides.replace(&dir, REPORT, id, &bytes, Durable::AfterRename)?;
         Ok(bytes)
     }
 
-    /// The claim's folder is the one that it was, and we may write there. Gives which one it is.
+    /// Checks that the claim's folder is the one that it was, and opens it up. Gives its identity.
     pub(in crate::effects::store) fn look_at_folder(&self, claim: &Claim) -> Result<Identity> {
         files::open_same(&self.claim_dir(&claim.id), claim.folder)
     }
 
-    /// The same commit for a claim whose folder is of no use: in a fresh `finished/<id>`, with what
-    /// is known of the dispatch.
+    /// Commits for a claim whose folder is of no use: in a fresh `finished/<id>`, with what is
+    /// known of the dispatch.
     pub fn commit_afresh(
         &self,
         id: &DispatchId,
@@ -55,7 +57,7 @@ impl Store {
         report: &[u8],
     ) -> Result<()> {
         let building = self.finished.join(format!("{BUILDING}{id}"));
-        // Nobody but us comes here: what fails for this one fails for all.
+        // Nobody but us comes here, so what fails for this dispatch fails for all.
         let all = |e: Error| e.of_all();
         self.asides.make_dir_anew(&building, id.as_str()).map_err(all)?;
         if let Some(Contents { accepted, bytes: dispatch, .. }) = known {
@@ -71,25 +73,25 @@ impl Store {
         Ok(())
     }
 
-    /// The bytes of a report, for ever.
+    /// The bytes of a report, as it is committed.
     pub fn encode(&self, report: &Report) -> Result<Vec<u8>> {
         report_bytes(report)
     }
 
-    /// Whether its answer stands where it is kept.
+    /// Whether the answer to the dispatch stands in `finished/`.
     pub fn is_kept(&self, id: &DispatchId) -> Result<bool> {
         Ok(identity::find(&self.finished_dir(id).join(REPORT))?.is_some())
     }
 
-    /// The report that stands in the claim's folder, if it is whole: one that a crash in the middle
-    /// of the commit left is none. Durable when this returns, for what follows rests on it, and who
-    /// wrote it may have died before its fsync.
+    /// Reads the report in the claim's folder, if it is whole: what a crash in the middle of the
+    /// commit left is no report. It is durable when this returns, since what follows rests on it
+    /// and its writer may have died before the fsync.
     pub fn read_committed(&self, id: &DispatchId) -> Result<Option<Committed>> {
         read_report(&self.claim_dir(id), id)
     }
 
-    /// The answer to a claim that stands although its folder says nothing of it: a daemon gave it
-    /// from memory and died before it was through, or the folder went after the publication.
+    /// Finds the answer to a claim whose folder says nothing of it: a daemon gave it from memory
+    /// and died before it was through, or the folder went after the publication.
     pub fn find_answer(&self, id: &DispatchId) -> Result<Option<Committed>> {
         if let Some(committed) = read_report(&self.finished_dir(id), id)? {
             return Ok(Some(committed));
@@ -107,12 +109,12 @@ impl Store {
         Ok(is_answer.then_some(Committed { report, bytes }))
     }
 
-    /// Publishes a copy, never a link: the drop zone must not reach our file. Durable, since the
-    /// inbox file goes next.
+    /// Publishes a copy, never a link, since the drop zone must not reach our file. The copy is
+    /// durable, since the inbox file goes next.
     pub fn publish(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
         let (dir, name) = (self.completed.path(), format!("{id}.json"));
         let published = self.asides.replace(dir, &name, id.as_str(), report, Durable::FileOnly);
-        // Whatever was in the way has been moved: what is left is the folder, which all share.
+        // Whatever was in the way has been moved, so what fails now is the folder, which all share.
         published.map_err(Error::of_all)?;
         self.completed.sync().map_err(Error::of_all)
     }
@@ -122,7 +124,7 @@ impl Store {
         self.completed.path().join(format!("{id}.json"))
     }
 
-    /// The answer to a file that never became a dispatch.
+    /// Publishes the answer to a file that never became a dispatch.
     pub fn publish_rejection(&self, id: &DispatchId, report: &Report) -> Result<()> {
         self.publish(id, &report_bytes(report)?)
     }
@@ -135,8 +137,8 @@ impl Store {
         self.forget_start(&claim.id)
     }
 
-    /// The same for one that was committed afresh: what is left of its old folder goes with the
-    /// answer, if it can be moved.
+    /// The last step for a claim that was committed afresh: what is left of its old folder, if
+    /// anything, is moved to the answer.
     pub fn retire_remains(&self, id: &DispatchId) -> Result<()> {
         let (from, to) = (self.claim_dir(id), self.finished_dir(id).join("remains"));
         if identity::find(&from)?.is_some() {
@@ -146,7 +148,7 @@ impl Store {
         self.forget_start(id)
     }
 
-    /// Where the session's prompt, stream and stderr will stay.
+    /// The folder where the session's prompt, stream and stderr will stay.
     pub fn finished_dir(&self, id: &DispatchId) -> PathBuf {
         self.finished.join(id.as_str())
     }

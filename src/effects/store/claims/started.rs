@@ -1,9 +1,9 @@
-//! `started/<id>`: an empty file that says that a session of this dispatch may have run. It is made
-//! after the first attempt is durable and before the agent starts, and goes once the dispatch is in
-//! `finished/`.
+//! `started/<id>` is an empty file that says that a session of this dispatch may have run. It is
+//! made after the first attempt is durable and before the agent starts, and removed once the
+//! dispatch is in `finished/`.
 //!
-//! It is there against a session that removes its own claim, so that the next start does not run it
-//! again. It is not there against power cuts, and is not synced.
+//! The file guards against a session that removes its own claim, so that the next start does not
+//! run it again. It does not guard against power cuts, and is not synced.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,27 +14,27 @@ use crate::effects::store::disk::files;
 use crate::pure::dispatch::DispatchId;
 
 impl Store {
-    /// A session of it is about to be started.
+    /// Notes that a session of the dispatch is about to be started.
     pub fn note_start(&self, id: &DispatchId) -> Result<()> {
         match files::create(&self.start_path(id), b"") {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            // A folder that all share.
+            // All dispatches share this folder.
             made => made.map(drop).map_err(Error::of_all),
         }
     }
 
-    /// None was started after all. Durable: with the attempt gone it would say that the attempt's
-    /// records were taken.
+    /// Takes the note back: no session was started after all. This is durable, since with the
+    /// attempt gone the note would say that the attempt's records were taken.
     pub fn take_back_start(&self, id: &DispatchId) -> Result<()> {
         self.forget_start(id)?;
         match files::sync_dir(&self.started) {
-            // A folder that is gone says nothing of it.
+            // A folder that is gone says nothing about the dispatch.
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             synced => synced.map_err(Error::of_all),
         }
     }
 
-    /// It is answered.
+    /// Removes the note of a dispatch that is answered.
     pub fn forget_start(&self, id: &DispatchId) -> Result<()> {
         let path = self.start_path(id);
         match files::remove(&path) {
@@ -43,7 +43,7 @@ impl Store {
         }
     }
 
-    /// Whatever has that name says so.
+    /// Whether a session may have run. Whatever has that name says so.
     pub fn has_started(&self, id: &DispatchId) -> Result<bool> {
         Ok(crate::effects::store::disk::identity::find(&self.start_path(id))?.is_some())
     }

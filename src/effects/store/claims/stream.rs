@@ -1,7 +1,8 @@
-//! A session's stream, `stdout.jsonl`: read once, from front to back, while the session still
+//! A session's stream, `stdout.jsonl`: it is read once, from front to back, while the session still
 //! writes it or after its end.
 //!
-//! Knows no events. Whoever reads sets a mark first and takes it back after ([`super::reading`]).
+//! This module knows no events. Whoever reads sets a mark first and takes it back after
+//! ([`super::reading`]).
 
 use std::fs::File;
 use std::io;
@@ -14,9 +15,9 @@ use crate::effects::error::{At, Result};
 use crate::effects::failpoint::{self, Effect};
 use crate::effects::store::Attempt;
 
-/// What is read at once, in bytes.
+/// How many bytes are read at once.
 const PIECE_BYTES: usize = 32 * 1024;
-/// What one look at a running session reads at most, in bytes: its clocks must not wait for a
+/// How many bytes one look at a running session reads at most: its limits must not wait for a
 /// flood.
 const LOOK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -24,9 +25,9 @@ pub struct Stream {
     file: Arc<File>,
     path: PathBuf,
     read: u64,
-    /// Whose mark is set, and where.
+    /// The attempt whose mark is set.
     of: Attempt,
-    /// Of a running session.
+    /// The mark of a running session, from the first reading on.
     mark: Option<ReadingMark>,
 }
 
@@ -42,13 +43,13 @@ pub struct News {
 }
 
 impl Stream {
-    /// From its beginning. `None`: nothing is left of it.
+    /// Opens the stream at its beginning. `None` if nothing is left of it.
     pub fn open(attempt: &Attempt) -> Option<Stream> {
         let (file, path) = (attempt.stdout()?, attempt.stdout_path());
         Some(Stream { file, path, read: 0, of: attempt.clone(), mark: None })
     }
 
-    /// How long the stream is. One that was cut is read from its beginning.
+    /// Looks how long the stream is. One that was cut is read from its beginning.
     pub fn look(&mut self) -> Result<News> {
         let size = self.file.metadata().at("look at", &self.path)?.len();
         let is_cut = size < self.read;
@@ -58,8 +59,7 @@ impl Stream {
         Ok(News { size, is_more: size > self.read, is_cut })
     }
 
-    /// Feeds what is there beyond what was read to `each`, in pieces; not all of it, if that is
-    /// much.
+    /// Feeds the unread part to `each`, in pieces, but not all of it if it is long.
     pub fn read_some(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         if self.mark.is_none() {
             self.mark = Some(self.of.reading_mark()?);
@@ -70,8 +70,8 @@ impl Stream {
         read
     }
 
-    /// The same without a mark, for a session that has ended: to the end, or until `bytes_max` of
-    /// the stream have been read.
+    /// Feeds the rest to `each` without a mark, for a session that has ended: to the end, or until
+    /// `bytes_max` of the stream have been read.
     pub fn read_rest(&mut self, bytes_max: u64, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         self.read(bytes_max.saturating_sub(self.read), each)
     }

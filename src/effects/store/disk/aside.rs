@@ -1,9 +1,10 @@
-//! What stands where we must write: it is never followed, opened, or waited for.
+//! Makes way where something stands that we must replace: it is never followed, opened, or waited
+//! for.
 //!
 //! Files, links and FIFOs are replaced by the rename that puts our own file in place. A folder
-//! cannot be, so it is renamed beside itself, and kept: it is not ours to remove. Whoever does such
-//! a step goes on; that it happened is told by the threads ([`Store::take_moved_aside`]), since
-//! only they know the audit log.
+//! cannot be replaced like that, so it gets another name beside its own and is kept, since it is
+//! not ours to remove. The caller goes on; the threads tell of the move
+//! ([`Store::take_moved_aside`]), since only they know the audit log.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,33 +15,33 @@ use super::identity::{self, Kind};
 use crate::effects::error::{At, Error, Result};
 use crate::effects::store::Store;
 
-/// Names that are tried for one thing in the way.
+/// How many names are tried for one thing in the way.
 const NAMES_MAX: u32 = 1000;
-/// Moves that nobody has told of yet; more are not remembered.
+/// How many moves are remembered until somebody tells of them.
 const UNTOLD_MAX: usize = 100;
 
 /// Something was in the way, and has another name now.
 #[derive(Clone, Debug)]
 pub struct MovedAside {
-    /// The dispatch for whose sake it was moved; another name where there is none.
+    /// The dispatch for whose sake it was moved, or another name if there is none.
     pub id: String,
     pub from: PathBuf,
     pub to: PathBuf,
 }
 
-/// Moves aside that nobody has told of yet. Cheap to share.
+/// The moves that nobody has told of yet. Sharing this is cheap.
 #[derive(Clone, Debug, Default)]
 pub(in crate::effects::store) struct Asides(Arc<Mutex<Vec<MovedAside>>>);
 
 impl Store {
-    /// What was moved aside since the last call, to be told.
+    /// Takes the moves since the last call, for the caller to tell of.
     pub fn take_moved_aside(&self) -> Vec<MovedAside> {
         std::mem::take(&mut *self.asides.lock())
     }
 }
 
 impl Asides {
-    /// [`files::replace`], whatever stands there.
+    /// Does [`files::replace`], whatever stands there.
     pub fn replace(
         &self,
         dir: &Path,
@@ -58,7 +59,7 @@ impl Asides {
         if moved > 0 { files::replace(dir, name, bytes, durable) } else { replaced }
     }
 
-    /// A folder that is ours alone and empty, whatever stands there.
+    /// Makes a folder that is ours alone and empty, whatever stands there.
     pub fn make_dir_anew(&self, path: &Path, id: &str) -> Result<()> {
         match files::make_dir_anew(path) {
             Err(e) if self.makes_way(path, id, &e) => files::make_dir_anew(path),
@@ -66,7 +67,7 @@ impl Asides {
         }
     }
 
-    /// Moves a folder or a file to a name that must be its own.
+    /// Moves a folder or a file to the name that it must have, whatever stands there.
     pub fn rename_over(&self, from: &Path, to: &Path, id: &str) -> Result<()> {
         match files::rename(from, to).at("put in place", to) {
             Err(e) if self.makes_way(to, id, &e) => files::rename(from, to).at("put in place", to),
@@ -74,13 +75,13 @@ impl Asides {
         }
     }
 
-    /// Whether the error may be due to what stands under that name, and that has been moved.
+    /// True if the error may be due to what has that name, and that has been moved aside.
     pub fn makes_way(&self, path: &Path, id: &str, e: &Error) -> bool {
         let may_be_due = !e.fault().is_everywhere() && e.kind() != io::ErrorKind::NotFound;
         may_be_due && identity::of_path(path).is_ok() && self.move_aside(path, id)
     }
 
-    /// True: what stood there has another name now.
+    /// True if what stood there has another name now.
     fn move_aside(&self, path: &Path, id: &str) -> bool {
         let dir = path.parent().unwrap_or(Path::new("/"));
         let names = (1..=NAMES_MAX).map(|number| dir.join(format!(".aside-{id}-{number}")));

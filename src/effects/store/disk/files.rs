@@ -1,10 +1,10 @@
-//! The few ways in which a file of ours comes into being or is read. Nobody else in the store opens
-//! a file for writing.
+//! The few ways in which a file of ours comes into being or is read. Outside of this module only
+//! the lock, the audit log, outputs and scratch files are opened for writing.
 //!
-//! Why each fsync: after a power cut a file that was renamed without fsync can be empty under its
-//! final name, and without the directory's fsync the rename itself is gone (both seen on ext4 and
-//! xfs). An fsync that failed is never tried again on the same file: the kernel may have dropped
-//! the pages and would then report success.
+//! Each fsync has its reason: after a power cut a file that was renamed without fsync can be empty
+//! under its final name, and without the directory's fsync the rename itself is gone (both seen on
+//! ext4 and xfs). An fsync that failed is never tried again on the same file: the kernel may have
+//! dropped the pages and would then report success.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -24,16 +24,16 @@ use crate::pure::attempt::record::Identity;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::effects::store) enum Durable {
     Yes,
-    /// The file is; the caller sees to its folder.
+    /// The file is durable; the caller sees to its folder.
     FileOnly,
-    /// Synced under its final name: one journal commit less, and a power cut before this returns
-    /// may leave the file empty. For a record of which an unreadable one is told from a readable
-    /// one by everybody who asks.
+    /// The file is synced under its final name, which saves one journal commit; a power cut before
+    /// this returns may leave it empty. This is for a record whose every reader tells an unreadable
+    /// one from a readable one.
     AfterRename,
     No,
 }
 
-/// Creates a file that must not exist yet. Not durable.
+/// Creates a file that must not exist yet, and does not make it durable.
 pub(in crate::effects::store) fn create(path: &Path, bytes: &[u8]) -> Result<File> {
     let mut file = create_new(path).at("create", path)?;
     write_all(&mut file, bytes).at("write", path)?;
@@ -65,7 +65,7 @@ pub(in crate::effects::store) fn replace(
 ) -> Result<()> {
     let temporary = temporary(dir, name);
     let file = match create(&temporary, bytes) {
-        // A remainder of a crash, or something planted.
+        // A crash left this, or somebody planted it.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             remove(&temporary)?;
             create(&temporary, bytes)?
@@ -88,17 +88,17 @@ pub(in crate::effects::store) fn replace(
     }
 }
 
-/// What is there moves to its other name at once and whole.
+/// Gives a file or a folder its new name, at once and whole.
 pub(in crate::effects::store) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     failpoint::before(Effect::Rename(from, to))?;
     fs::rename(from, to)
 }
 
-/// The same, but never over what has that name.
+/// Does [`rename`], but never over what has the new name.
 pub(in crate::effects::store) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     failpoint::before(Effect::Rename(from, to))?;
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // A file system that cannot do it at once.
+        // This file system cannot do it in one step.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match fs::symlink_metadata(to) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
             found => found.and(Err(io::ErrorKind::AlreadyExists.into())),
@@ -107,8 +107,8 @@ pub(in crate::effects::store) fn rename_to_free(from: &Path, to: &Path) -> io::R
     }
 }
 
-/// [`rename_to_free`] to the first of these names that nothing has, and gives that.
-/// `AlreadyExists`: all of them are taken.
+/// Does [`rename_to_free`] to the first of these names that nothing has, and gives that name.
+/// `AlreadyExists` means that all of them are taken.
 pub(in crate::effects::store) fn rename_to_first_free(
     from: &Path,
     names: impl Iterator<Item = PathBuf>,
@@ -122,7 +122,7 @@ pub(in crate::effects::store) fn rename_to_first_free(
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// All of it, in as many pieces as it takes.
+/// Writes all of it, in as many pieces as it takes.
 pub(in crate::effects::store) fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match failpoint::write(file, bytes) {
@@ -135,7 +135,7 @@ pub(in crate::effects::store) fn write_all(file: &mut File, mut bytes: &[u8]) ->
     Ok(())
 }
 
-/// The names in a folder.
+/// Lists the names in a folder.
 pub(in crate::effects::store) fn list(dir: &Path) -> Result<fs::ReadDir> {
     failpoint::before(Effect::Open).and_then(|()| fs::read_dir(dir)).at("read", dir)
 }
@@ -155,24 +155,24 @@ pub(in crate::effects::store) fn overwrite(path: &Path, bytes: &[u8]) -> Result<
     .at("write over", path)
 }
 
-/// For a file that was written without.
+/// Syncs a file that was written without fsync, or a folder.
 pub(in crate::effects::store) fn sync(path: &Path) -> Result<()> {
     open_to_sync(path).and_then(|file| sync_file(&file, path)).at("sync", path)
 }
 
-/// A file or a folder.
+/// Opens a file or a folder to sync it.
 pub(in crate::effects::store) fn open_to_sync(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(UNLED).open(path)
 }
 
-/// Ours alone, whatever the umask.
+/// Makes a folder that is ours alone, whatever the umask.
 pub(in crate::effects::store) fn make_dir(path: &Path) -> io::Result<()> {
     failpoint::before(Effect::MakeDir(path))?;
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Empty, whatever a crash left there. It is made first and looked at after: mostly nothing is
-/// there.
+/// Makes an empty folder, whatever a crash left there. Making it comes before looking, since mostly
+/// nothing is there.
 pub(in crate::effects::store) fn make_dir_anew(path: &Path) -> Result<()> {
     match make_dir(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -184,7 +184,7 @@ pub(in crate::effects::store) fn make_dir_anew(path: &Path) -> Result<()> {
     .at("make", path)
 }
 
-/// Gives a folder of ours its own mode back, if a session took it. `None`: it is no folder (any
+/// Gives a folder of ours its own mode back, if a session took it. `None` if it is no folder (any
 /// more).
 pub(in crate::effects::store) fn open_up(dir: &Path) -> Result<Option<Stamp>> {
     let Some(stamp) = identity::find(dir)?.filter(|stamp| stamp.kind == Kind::Directory) else {
@@ -196,7 +196,7 @@ pub(in crate::effects::store) fn open_up(dir: &Path) -> Result<Option<Stamp>> {
     Ok(Some(stamp))
 }
 
-/// That a folder is the one that it was, and that we may write there. Gives which one it is.
+/// Checks that a folder is the one that it was, and opens it up. Gives its identity.
 pub(in crate::effects::store) fn open_same(
     dir: &Path,
     known: Option<Identity>,
@@ -208,7 +208,7 @@ pub(in crate::effects::store) fn open_same(
     })
 }
 
-/// The same for all folders in it, however deep. What cannot be opened up stays as it is.
+/// Opens up a folder and all folders in it, however deep. What cannot be opened up stays as it is.
 fn open_up_all(dir: &Path) {
     let mut folders = vec![dir.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -225,8 +225,8 @@ pub(in crate::effects::store) fn sync_dir(dir: &Path) -> Result<()> {
     sync(dir)
 }
 
-/// Reads a file of ours, at most `bytes_max` of it. What stands there instead of a plain file that
-/// we may read (a session can put anything there) is unreadable, which is no trouble of the moment.
+/// Reads a file of ours, at most `bytes_max` of it. Anything but a plain file that we may read (a
+/// session can put anything there) is unreadable, and no error: waiting would not change it.
 pub(in crate::effects::store) fn read(path: &Path, bytes_max: u64) -> Result<Record<Vec<u8>>> {
     let file = match open_plain(path) {
         Err(e) if identity::is_nothing(&e) => return Ok(Record::Absent),
@@ -236,7 +236,7 @@ pub(in crate::effects::store) fn read(path: &Path, bytes_max: u64) -> Result<Rec
         }
         opened => opened.at("open", path)?,
     };
-    // Two reads instead of six.
+    // With room for a usual record, two reads do instead of six.
     let mut bytes = Vec::with_capacity(RECORD_BYTES_USUAL);
     failpoint::before(Effect::Read)
         .and_then(|()| file.take(bytes_max).read_to_end(&mut bytes))
@@ -244,24 +244,24 @@ pub(in crate::effects::store) fn read(path: &Path, bytes_max: u64) -> Result<Rec
     Ok(Record::Read(bytes))
 }
 
-/// A link, a folder, a FIFO or a socket stands there, or a file that we may not read.
+/// Whether a link, a folder, a FIFO or a socket stands there, or a file that we may not read.
 fn is_no_file_of_ours(e: &io::Error) -> bool {
     let errnos = [Errno::LOOP, Errno::ACCESS, Errno::PERM, Errno::NXIO, Errno::NODEV];
     e.kind() == NOT_PLAIN || errnos.iter().any(|n| e.raw_os_error() == Some(n.raw_os_error()))
 }
 
-/// Never waits, and never follows a link.
+/// Opens for reading; never waits, and never follows a link.
 pub(in crate::effects::store) fn open_no_follow(path: &Path) -> io::Result<File> {
     failpoint::before(Effect::Open)?;
     OpenOptions::new().read(true).custom_flags(UNLED).open(path)
 }
 
-/// The same, for a plain file only.
+/// Does [`open_no_follow`], for a plain file only.
 pub(in crate::effects::store) fn open_plain(path: &Path) -> io::Result<File> {
     plain(open_no_follow(path)?)
 }
 
-/// For appending; made if it is not there.
+/// Opens a plain file for appending, and makes it if it is not there.
 pub(in crate::effects::store) fn open_to_append(path: &Path) -> io::Result<File> {
     failpoint::before(Effect::Create(path))?;
     let mut options = OpenOptions::new();
@@ -275,16 +275,16 @@ fn plain(file: File) -> io::Result<File> {
     Err(io::Error::new(NOT_PLAIN, "it is not a plain file"))
 }
 
-/// No link is followed; a FIFO that nobody writes to does not keep us waiting.
+/// With these flags no link is followed, and a FIFO that nobody writes to does not keep us waiting.
 const UNLED: i32 =
     (OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits() | OFlags::NOCTTY.bits()) as i32;
-/// What [`open_plain`] says of anything else.
+/// The error that [`open_plain`] gives for anything else.
 const NOT_PLAIN: io::ErrorKind = io::ErrorKind::InvalidInput;
 
-/// Largest record of ours. An attempt record holds a whole dispatch, escaped once more.
+/// The largest record of ours. An attempt record holds a whole dispatch, escaped once more.
 pub(in crate::effects::store) const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Room for most of them, so that none is moved while it grows.
+/// Most records have room in this, so that none is moved while it grows.
 pub(in crate::effects::store) const RECORD_BYTES_USUAL: usize = 2048;
 
 /// What a record's file says. A record that makes no sense is not the same as none.
@@ -311,8 +311,8 @@ impl<T> Record<T> {
     }
 }
 
-/// An error is our trouble of the moment (no descriptor left, a bad disk) and says nothing about
-/// the record.
+/// Reads a record. An error is our trouble of the moment (no descriptor left, a bad disk) and says
+/// nothing about the record.
 pub(in crate::effects::store) fn read_record<T: DeserializeOwned>(
     path: &Path,
 ) -> Result<Record<T>> {
@@ -338,7 +338,7 @@ pub(in crate::effects::store) fn to_json<T: Serialize>(value: &T, path: &Path) -
     }
 }
 
-/// Removes a file; that it was gone already is as good.
+/// Removes a file. It is no error if the file is gone already.
 pub(in crate::effects::store) fn remove(path: &Path) -> Result<()> {
     match failpoint::before(Effect::Remove(path)).and_then(|()| fs::remove_file(path)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -346,8 +346,8 @@ pub(in crate::effects::store) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a folder with all in it; that it was gone already is as good. A session may have shut
-/// folders of its own in it.
+/// Removes a folder with all in it. It is no error if the folder is gone already. A session may
+/// have shut folders of its own in it.
 pub(in crate::effects::store) fn remove_tree(dir: &Path) -> Result<()> {
     match failpoint::before(Effect::Remove(dir)).and_then(|()| fs::remove_dir_all(dir)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,8 +1,8 @@
-//! A folder that many threads put files into: one fsync of it serves all whose files were there
-//! before it began.
+//! A folder that many threads put files into: one fsync of it serves all threads whose files were
+//! there before it began.
 //!
-//! An fsync that failed is the failure of everybody who waited for it: the kernel may have dropped
-//! the entries, and a second one would then report success.
+//! A failed fsync is the failure of everybody who waited for it: the kernel may have dropped the
+//! entries, and a second fsync would then report success.
 
 use std::fs::File;
 use std::io;
@@ -17,7 +17,7 @@ pub(in crate::effects::store) struct GroupSync {
     path: PathBuf,
     rounds: Mutex<Rounds>,
     ended: Condvar,
-    /// Between two rounds. Opened once: a watched folder tells of every open.
+    /// The open folder, kept between two rounds: a watched folder reports every open as an event.
     open: Mutex<Option<(Identity, File)>>,
 }
 
@@ -27,9 +27,9 @@ struct Rounds {
     begun: u64,
     ended: u64,
     waiting: u32,
-    /// The last one that succeeded.
+    /// The last fsync that succeeded.
     good: u64,
-    /// The last one that failed, and with which errno.
+    /// The last fsync that failed, and with which errno.
     failed: Option<(u64, Option<i32>)>,
 }
 
@@ -42,8 +42,8 @@ impl GroupSync {
         &self.path
     }
 
-    /// Makes durable what is there now: by an fsync that begins after this call, its own or that of
-    /// somebody who asked meanwhile.
+    /// Makes durable what is there now, by an fsync that begins after this call: the caller's own,
+    /// or that of another thread that asked meanwhile.
     pub fn sync(&self) -> Result<()> {
         let mut rounds = lock(&self.rounds);
         let asked_at = rounds.begun;
@@ -62,7 +62,7 @@ impl GroupSync {
             if rounds.ended == under_way {
                 break;
             }
-            // It may have begun before.
+            // The fsync under way may have begun before this call.
             rounds.waiting += 1;
             while rounds.ended < under_way {
                 rounds = self.ended.wait(rounds).unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +88,7 @@ impl GroupSync {
     fn sync_now(&self) -> Result<()> {
         let mut open = lock(&self.open);
         let now = identity::of_path(&self.path).at("look at", &self.path)?.identity;
-        // It may have been removed and made again.
+        // The folder may have been removed and made again.
         let (_, folder) = match open.take().filter(|(opened, _)| *opened == now) {
             Some(known) => open.insert(known),
             None => open.insert((now, files::open_to_sync(&self.path).at("open", &self.path)?)),

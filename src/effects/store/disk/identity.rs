@@ -1,5 +1,5 @@
-//! Which file is this, whatever its name: device, inode and, where the file system knows it, the
-//! time of its birth.
+//! Tells which file this is, whatever its name: by device, inode and, where the file system knows
+//! it, the time of its birth.
 //!
 //! The birth time matters: ext4 gives the inode number of a removed file to the very next one, so
 //! that a file which was removed and dropped again would pass for the old one.
@@ -33,12 +33,12 @@ pub enum Kind {
 }
 
 impl Stamp {
-    /// The same file with, as far as this can tell, the same content. A change of mode or owner is
-    /// none of the content.
+    /// Whether this is the same file with, as far as stamps can tell, the same content. A change of
+    /// mode or owner is no change of content.
     ///
-    /// Where there is no birth time an inode number that was given anew passes for the old file as
-    /// long as size and time of change agree, and a writer can set that time back: so this only
-    /// says what need not be read again, and whoever removes a file reads it first.
+    /// Without a birth time, a new file with a reused inode number passes for the old one as long
+    /// as size and time of change agree, and a writer can set that time back. So this only says
+    /// what need not be read again, and whoever removes a file reads it first.
     pub fn is_unchanged(&self, other: &Stamp) -> bool {
         let content = |s: &Stamp| (s.identity, s.kind, s.size, s.mtime_ns);
         content(self) == content(other)
@@ -49,14 +49,14 @@ impl Stamp {
     }
 }
 
-/// Of the name itself, not of what it may point to.
+/// Stamps the name itself, not what a link there points to.
 pub(in crate::effects::store) fn of_path(path: &Path) -> io::Result<Stamp> {
     failpoint::before(Effect::Look)?;
     imp::of_path(path)
 }
 
-/// `None`: nothing has that name. An error is not the same: whoever takes it for "nothing" starts
-/// things twice.
+/// Stamps what has that name; `None` if nothing has. An error is not the same: whoever takes it for
+/// "nothing" starts things twice.
 pub(in crate::effects::store) fn find(path: &Path) -> Result<Option<Stamp>> {
     match of_path(path) {
         Err(e) if is_nothing(&e) => Ok(None),
@@ -64,7 +64,7 @@ pub(in crate::effects::store) fn find(path: &Path) -> Result<Option<Stamp>> {
     }
 }
 
-/// Neither it nor the folder that it should be in.
+/// Whether the error says that the file, or the folder it should be in, is not there.
 pub(in crate::effects::store) fn is_nothing(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

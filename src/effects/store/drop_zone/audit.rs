@@ -1,10 +1,9 @@
-//! `audit.jsonl`: what happened, one JSON object a line, appended with one write each and never
-//! rewritten.
+//! The audit log, `audit.jsonl`: one JSON object a line says what happened. Each line is appended
+//! with one write and never rewritten.
 //!
 //! A line that cannot be written (a full disk) waits in memory and costs no dispatch; what was
-//! written of it is cut off. A log that gets too large is renamed, between two lines; the
-//! descriptor stays good until there is a new one, so that whatever fails or dies in between costs
-//! no line.
+//! written of it is cut off. A log that gets too large is renamed between two lines. The descriptor
+//! stays good until there is a new one, so that whatever fails or dies in between costs no line.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -24,16 +23,16 @@ use crate::pure::audit_event::AuditEvent;
 use crate::pure::upkeep::health::Fault;
 use crate::pure::upkeep::rotation;
 
-/// Lines that wait for room on the disk; more than these are lost, and logged.
+/// How many lines may wait for free space on the disk; more than these are lost, and logged.
 const WAITING_MAX: usize = 1000;
 
-/// After a rotation that failed: how much more is written before the next try.
+/// How much more is written after a rotation that failed, before the next try.
 const ROTATE_AGAIN_BYTES: u64 = 1024 * 1024;
 
 /// When the log is put aside, and how many old ones are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotation {
-    /// 0: never.
+    /// 0 means never.
     pub max_bytes: u64,
     pub keep: u32,
 }
@@ -47,9 +46,9 @@ pub struct Audit {
 struct Log {
     rotation: Rotation,
     file: File,
-    /// How long it is.
+    /// The length of the file.
     bytes: u64,
-    /// How long it may get; more than the setting after a rotation that failed.
+    /// The length that it may get, which exceeds the setting after a rotation that failed.
     bytes_max: u64,
     /// Lines that could not be written yet, oldest first.
     waiting: VecDeque<String>,
@@ -90,13 +89,13 @@ impl Audit {
         self.lock().trouble.clone()
     }
 
-    /// Tries again what waits for room.
+    /// Tries again to write the lines that wait.
     pub fn write_waiting(&self) {
         self.append_waiting(&mut self.lock());
     }
 
-    /// Writes what waited for room, and opens the file anew if another one stands under its name,
-    /// or none (somebody rotated or removed it).
+    /// Writes the lines that wait, and opens the file anew if its name is gone or another file has
+    /// it (somebody removed or rotated it).
     pub fn follow(&self) {
         let mut log = self.lock();
         self.append_waiting(&mut log);
@@ -113,7 +112,7 @@ impl Audit {
         }
     }
 
-    /// From the next line on.
+    /// Sets the rotation, from the next line on.
     pub fn rotate_by(&self, rotation: Rotation) {
         let mut log = self.lock();
         log.rotation = rotation;
@@ -141,7 +140,7 @@ impl Audit {
     }
 
     /// Puts the log aside and begins a new one, of which `next` is the second line. If that fails,
-    /// the old one goes on.
+    /// the old log goes on.
     fn rotate(&self, log: &mut Log, next: &mut String) {
         match self.put_aside(log.rotation.keep) {
             Ok(opened) => {
@@ -164,8 +163,8 @@ impl Audit {
             files::rename(&self.numbered(number), &self.numbered(number + 1))?;
         }
         open(&self.path).inspect_err(|_| {
-            // Where people look for it. If not even that goes, the next look at the name begins a
-            // new one.
+            // People look for the log under this name. If not even this rename works, the next look
+            // at the name begins a new log.
             let _ = files::rename(&self.numbered(1), &self.path);
         })
     }
@@ -179,7 +178,8 @@ impl Audit {
     }
 }
 
-/// Appends all of it or nothing: a full disk takes a part of a line, which is cut off again.
+/// Appends the whole line or nothing: if a full disk takes a part of it, that part is cut off
+/// again.
 fn append(file: &mut File, line: &[u8]) -> io::Result<()> {
     let mut written = 0;
     while written < line.len() {
@@ -203,9 +203,9 @@ struct Opened {
     torn: bool,
 }
 
-/// Opens for appending. A torn last line is closed, never cut off: it is evidence.
+/// Opens the log for appending. A torn last line is closed, never cut off, since it is evidence.
 fn open(path: &Path) -> io::Result<Opened> {
-    // What is planted there must not be written through.
+    // Nothing is written through what somebody planted there.
     if fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
         let aside = path.with_extension(format!("jsonl.{}", clock::unix_ms()));
         files::rename(path, &aside)?;

@@ -1,6 +1,6 @@
-//! Names that lie where dispatches or requests are dropped and will never be looked at: whoever
-//! made them waits in vain, and should be told. What is ours, and what is hidden, is passed over in
-//! silence.
+//! Recognises names that lie where dispatches or requests are dropped and will never be looked at:
+//! whoever made them waits in vain, and should be told. Our own names and hidden ones are passed
+//! over in silence.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::inbox::is_inbox_name;
 use super::requests::{Request, control_request};
 
-/// Why a name in the drop zone is ignored for ever. `None`: it is not, or it is ours.
+/// Why a name in the drop zone is ignored for ever. `None` if it is not ignored, or is ours.
 pub fn ignored_in_drop_zone(name: &OsStr) -> Option<&'static str> {
     let bytes = name.as_bytes();
     let is_ours = bytes.starts_with(b".")
@@ -24,7 +24,7 @@ pub fn ignored_in_drop_zone(name: &OsStr) -> Option<&'static str> {
     Some("the name of a dispatch begins with `dispatch-` and ends with `.json`")
 }
 
-/// The same for `control/`.
+/// Why a name in `control/` is ignored for ever.
 pub fn ignored_in_control(name: &OsStr) -> Option<&'static str> {
     match control_request(name) {
         _ if name.as_bytes().starts_with(b".") => None,

@@ -1,5 +1,5 @@
-//! The drop zone's files: seen once, opened once, read once; rejected by rename. How those go that
-//! are answered: `names`.
+//! The drop zone's files: each is seen once, opened once and read once, and a rejected one is moved
+//! away by a rename. `claims::names` takes away the files of answered dispatches.
 //!
 //! Everything here is written against a hostile or merely careless writer: links, FIFOs, devices,
 //! files that grow while they are read, names that change hands between two calls. Only the bytes
@@ -64,12 +64,12 @@ impl Store {
         Ok(identity::of_path(&self.dispatch).at("look at", &self.dispatch)?.identity)
     }
 
-    /// `None`: there is nothing under that name.
+    /// Stamps what has that name; `None` if nothing has.
     pub fn stamp_inbox(&self, name: &OsStr) -> Result<Option<Stamp>> {
         identity::find(&self.dispatch.join(name))
     }
 
-    /// Opens, checks and reads the dispatch file that was `seen` under that name. Never blocks,
+    /// Opens, checks and reads the dispatch file that was `seen` under that name, and never blocks,
     /// whatever stands there.
     ///
     /// An error is our trouble of the moment and no word against the file, which is looked at
@@ -85,7 +85,8 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Inspected::Gone),
             Err(e) => return unreadable(&path, e).map(|why| Inspected::Refused(why, seen)),
         };
-        // Again on the descriptor: the name may have been given to something else in between.
+        // The checks are made again on the descriptor: the name may have been given to something
+        // else in between.
         if let Some(rejection) = self.refuse(&before) {
             return Ok(Inspected::Refused(rejection, before));
         }
@@ -101,7 +102,7 @@ impl Store {
         Ok(Inspected::Read(Dropped { name: name.into(), bytes, sha256, stamp: after }))
     }
 
-    /// The checks that need no content: cron's and sshd's.
+    /// The checks that need no content; they are those of cron and sshd.
     fn refuse(&self, stamp: &Stamp) -> Option<Rejection> {
         let no = |reason, error: String| Some(Rejection::new(reason, error));
         match stamp.kind {
@@ -129,8 +130,8 @@ impl Store {
         None
     }
 
-    /// Nobody else can reach into the directory, nor could when the file came, so that the file's
-    /// own mode (umask 002) does not matter.
+    /// Whether nobody else can reach into the directory, nor could when the file came: then the
+    /// file's own mode (umask 002) does not matter.
     fn was_out_of_reach(&self, stamp: &Stamp) -> bool {
         let came_ns = stamp.identity.born_ns.unwrap_or(stamp.mtime_ns);
         let is_private = identity::of_path(&self.dispatch).is_ok_and(|dir| dir.mode & 0o077 == 0);
@@ -169,8 +170,8 @@ impl Store {
         Ok(dir)
     }
 
-    /// Takes back what [`Store::note_rejection`] made: the file could not be moved there. If it did
-    /// get there and could not go back, it stays, with its reason.
+    /// Takes back what [`Store::note_rejection`] made, if the file could not be moved there. If it
+    /// did get there and could not go back, it stays, with its reason.
     pub fn remove_rejection(&self, dir: &Path) -> Result<()> {
         for entry in files::list(dir)? {
             if entry.at("read", dir)?.file_name() != "reason.json" {
@@ -192,8 +193,8 @@ impl Store {
         }
     }
 
-    /// Moves the file that was judged, whatever it is, untouched beside its reason. Where the drop
-    /// zone is a file system of its own the bytes of a plain file are copied there instead.
+    /// Moves what was judged, whatever it is, untouched beside its reason. If the drop zone is a
+    /// file system of its own, the bytes of a plain file are copied there instead.
     pub fn move_rejected(&self, name: &OsStr, judged: &Stamp, dir: &Path) -> Result<()> {
         let is_it = |path: &Path| -> Result<bool> {
             Ok(identity::find(path)?.is_some_and(|moved| moved.is_unchanged(judged)))
@@ -211,21 +212,21 @@ impl Store {
                 Ok(())
             };
         }
-        // A directory, a FIFO, more than a dispatch may have: it cannot be copied within bounds,
-        // and to remove it would be to lose it. It stays there for good, under a name that nothing
-        // looks at; the reason names it.
+        // A directory, a FIFO or a file larger than a dispatch may be cannot be copied within
+        // bounds, and to remove it would be to lose it. It stays there for good, under a name that
+        // nothing looks at; the reason names it.
         self.take_away(name, &aside, &is_it).map(drop)
     }
 
-    /// False: it is nothing that can be copied. Durable when this returns, since the file itself
-    /// goes next.
+    /// Copies a rejected file. False if it is nothing that can be copied. The copy is durable when
+    /// this returns, since the file itself goes next.
     fn copy_rejected(&self, name: &OsStr, judged: &Stamp, dir: &Path) -> Result<bool> {
         if !judged.is_plain_file() || judged.size > FILE_BYTES_MAX {
             return Ok(false);
         }
         let path = self.dispatch.join(name);
         let file = match files::open_no_follow(&path) {
-            // It may not be read, or is something else by now.
+            // We may not read it, or it is something else by now.
             Err(e) if fault(&e) == Fault::Other => return Ok(false),
             opened => opened.at("open", &path)?,
         };
@@ -247,7 +248,7 @@ impl Store {
 fn unreadable(path: &Path, e: io::Error) -> Result<Rejection> {
     use rustix::io::Errno;
     match Errno::from_io_error(&e) {
-        // O_NOFOLLOW on a link that took the file's place.
+        // A link took the file's place, and O_NOFOLLOW refused it.
         Some(Errno::LOOP) => Ok(Rejection::new(Reason::Symlink, "it is a symbolic link")),
         Some(Errno::ACCESS | Errno::PERM | Errno::NXIO | Errno::NODEV) => {
             Ok(Rejection::new(Reason::Unreadable, format!("cannot read {}: {e}", path.display())))

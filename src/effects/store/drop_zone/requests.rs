@@ -13,11 +13,11 @@ use crate::pure::dispatch::DispatchId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// The id as it was typed, if it is none: such a file is removed when its time is over.
+    /// The `Err` is what was typed, if that is no id: such a file is removed when its time is over.
     Cancel(std::result::Result<DispatchId, String>),
     Pause,
     Resume,
-    /// Holds are to end: all, or those of one agent.
+    /// Holds are to end: all of them, or those of one agent.
     Release(Option<String>),
 }
 
@@ -25,8 +25,8 @@ pub fn is_cancel_name(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"cancel-")
 }
 
-/// `cancel-<id>`. What is no text names no dispatch, and could not be removed by what it says: it
-/// is no request.
+/// Parses `cancel-<id>`. A name that is no text is no request: it names no dispatch, and could not
+/// be removed by what it says.
 pub fn cancel_request(name: &OsStr) -> Option<Request> {
     let id = name.to_str()?.strip_prefix("cancel-")?;
     Some(Request::Cancel(DispatchId::parse(id).ok_or_else(|| id.into())))
@@ -62,7 +62,7 @@ impl Store {
         Ok(identity::of_path(&self.control).at("look at", &self.control)?.identity)
     }
 
-    /// The holds have ended, and that is on record.
+    /// Removes a release request, once the end of the holds is on record.
     pub fn remove_release(&self, agent: Option<&str>) -> Result<()> {
         let path = self.release_path(agent);
         if is_request(&path) { files::remove(&path) } else { Ok(()) }
@@ -73,12 +73,12 @@ impl Store {
         self.control.join(name)
     }
 
-    /// `id` may be none: what stood behind `cancel-`.
+    /// `id` is what stood behind `cancel-`, and may be no id.
     pub fn is_cancel_asked(&self, id: &str) -> bool {
         self.cancel_paths(id).iter().any(|path| is_request(path))
     }
 
-    /// The request is on record, or its time is over.
+    /// Removes a cancel request that is on record, or whose time is over.
     pub fn remove_cancel(&self, id: &str) -> Result<()> {
         self.cancel_paths(id)
             .iter()
@@ -91,7 +91,7 @@ impl Store {
         [self.dispatch.join(&name), self.control.join(&name)]
     }
 
-    /// Paused as long as the file is there: a restart changes nothing.
+    /// The daemon is paused as long as the file is there, so a restart changes nothing.
     pub fn is_paused(&self) -> bool {
         is_request(&self.control.join("pause"))
     }
@@ -100,15 +100,15 @@ impl Store {
         is_request(&self.control.join("resume"))
     }
 
-    /// Ends a pause; the request goes last, so that a crash in between repeats it.
+    /// Ends a pause. The request goes last, so that a crash in between repeats it.
     pub fn resume(&self) -> Result<()> {
         files::remove(&self.control.join("pause"))?;
         files::remove(&self.control.join("resume"))
     }
 }
 
-/// Anything else of that name is no request: not a directory (which could not be removed like one),
-/// not a link.
+/// Whether a plain file has that name. Nothing else is a request: neither a directory, which could
+/// not be removed like one, nor a link.
 fn is_request(path: &Path) -> bool {
     identity::of_path(path).is_ok_and(|stamp| stamp.is_plain_file())
 }
