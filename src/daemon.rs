@@ -35,8 +35,7 @@ use crate::threads::shared::health::Health;
 use crate::threads::shared::level::{DrainSignal, ExitSignal, Level};
 use crate::threads::shared::live::LiveSettings;
 use crate::threads::shared::sources::{Found, Sources};
-use crate::threads::signals;
-use crate::threads::{courier, reload, worker};
+use crate::threads::{courier, reload, signals, worker};
 
 /// A living daemon's heartbeat is never older than this.
 const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;

@@ -9,19 +9,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use gstack_dispatch_daemon::pure::agent::cost;
-use gstack_dispatch_daemon::pure::agent::{Driver, Summary, Transcript, claude};
-use gstack_dispatch_daemon::pure::attempt::limits::StopCause;
-use gstack_dispatch_daemon::pure::attempt::limits::StopLimits;
+use gstack_dispatch_daemon::pure::agent::{Driver, Summary, Transcript, claude, cost};
+use gstack_dispatch_daemon::pure::attempt::limits::{StopCause, StopLimits};
 use gstack_dispatch_daemon::pure::attempt::outcome::{Ending, Evidence, Exit, classify};
 use gstack_dispatch_daemon::pure::attempt::record::{AttemptStart, Mode, Moment, NextStep};
 use gstack_dispatch_daemon::pure::attempt::retry::{Knobs, Tried, next};
 use gstack_dispatch_daemon::pure::attempt::sign::sign;
-use gstack_dispatch_daemon::pure::report::AttemptReport;
-use gstack_dispatch_daemon::pure::report::ErrorType;
 use gstack_dispatch_daemon::pure::report::ErrorType::*;
 use gstack_dispatch_daemon::pure::report::Status;
 use gstack_dispatch_daemon::pure::report::Status::*;
+use gstack_dispatch_daemon::pure::report::{AttemptReport, ErrorType};
 use serde_json::Value;
 
 use crate::util::{FIXTURES, json_file};

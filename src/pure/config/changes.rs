@@ -7,8 +7,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::strict_json;
-use super::{Reload, SETTINGS, Setting, Settings};
+use super::{Reload, SETTINGS, Setting, Settings, strict_json};
 use crate::pure::text::clip::one_line;
 use crate::pure::text::redact::redact;
 

@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::strict_json;
-use super::unknown;
 use super::values::{budget, list, pause, positive, sources, strings, switch, tool_list, word};
+use super::{strict_json, unknown};
 
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(600);
 

@@ -15,8 +15,7 @@ use crate::effects::store::Store;
 use crate::pure::agent::Drivers;
 use crate::pure::config::cli::Flags;
 use crate::pure::config::projects::Verify;
-use crate::pure::config::strict_json;
-use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable};
+use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json};
 use crate::pure::dispatch::DEFAULT_AGENT;
 use crate::pure::text::escape;
 

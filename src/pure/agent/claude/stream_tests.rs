@@ -3,10 +3,9 @@
 //! so do the rows.
 
 use super::*;
-use crate::pure::agent::Transcript;
-use crate::pure::agent::WORD_BYTES_MAX;
 use crate::pure::agent::claude::DRIVER;
 use crate::pure::agent::claude::samples::{DONE, INIT, read, read_in_pieces, said};
+use crate::pure::agent::{Transcript, WORD_BYTES_MAX};
 
 fn read_result_of(fields: &str) -> ResultEvent {
     let summary = read(&format!(r#"{{"type":"result",{fields}}}"#));
