@@ -263,3 +263,18 @@ fn wait_pidfd(_pidfd: &OwnedFd, _slice: Duration) -> bool {
 fn signal_pidfd(_pidfd: &OwnedFd, _signal: Signal) -> rustix::io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_is_the_recorded_one_only_with_its_start_time() {
+        use super::*;
+        let pid = i32::try_from(std::process::id()).expect("a pid");
+        let started = procfs::stat(pid).expect("our own").start_time;
+        for (start_time, want) in [(Some(started), true), (Some(started + 1), false), (None, true)]
+        {
+            assert_eq!(is_alive(&ChildRecord { pid, start_time }), want, "{start_time:?}");
+        }
+    }
+}

@@ -52,7 +52,7 @@ struct Worker<'c> {
 struct Course {
     claim: Claim,
     contents: Contents,
-    /// No attempt can have begun.
+    /// No attempt had begun when the worker took it.
     is_new: bool,
     /// How the attempts that this worker saw ended: what it knows does not depend on files that a
     /// session can reach.
@@ -99,7 +99,7 @@ impl Worker<'_> {
             cancel.begin();
             return self.resume(claim, resume, &cancel);
         }
-        let mut course = match self.open(claim) {
+        let course = match self.open(claim) {
             Opened::Course(course) => *course,
             Opened::Not(event) => return *event,
         };
@@ -121,7 +121,6 @@ impl Worker<'_> {
         if !is_named {
             return nameless(course);
         }
-        course.is_new = false;
         cancel.begin();
         self.run_attempts(course, plan, &cancel, probe)
     }
