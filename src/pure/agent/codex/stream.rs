@@ -128,7 +128,7 @@ impl ThreadReader {
         if summary.last_text.is_none() {
             summary.note("codex completed its turn without a message".to_string());
         }
-        let (text, usage) = (summary.last_text.clone(), told.cloned());
+        let (text, usage) = (summary.last_text.clone(), told.map(numbers));
         self.end_turn(ResultEvent { text, usage, ..ResultEvent::default() }, summary);
     }
 
@@ -160,6 +160,13 @@ fn denial(item: &Value) -> Denial {
         tool_name: word(&item["type"]).unwrap_or_else(|| "unknown".to_string()),
         input: input.map(|text| one_line(text, DENIAL_INPUT_CHARS_MAX)),
     }
+}
+
+/// A report has no nulls, and a count is nothing else.
+fn numbers(usage: &Value) -> Value {
+    let entries = usage.as_object().into_iter().flatten();
+    let known = entries.filter(|(_, count)| count.is_number());
+    Value::Object(known.map(|(key, count)| (key.clone(), count.clone())).collect())
 }
 
 /// Its input holds what was read from a cache already, and its output the reasoning.

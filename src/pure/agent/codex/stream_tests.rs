@@ -155,6 +155,8 @@ fn a_field_of_another_type_is_ignored() {
     assert_eq!((summary.session_id, summary.last_text, summary.result), (None, None, None));
     let broken = read("not json\n[1]\n{\"type\":\n");
     assert_eq!((broken.lines, broken.broken_lines), (3, 3));
+    let counted = read("{\"type\":\"turn.completed\",\"usage\":{\"a\":1,\"b\":null,\"c\":{}}}\n");
+    assert_eq!(counted.result.and_then(|result| result.usage), Some(json!({"a": 1})));
     let bare = read("{\"type\":\"turn.failed\"}\n{\"type\":\"turn.completed\",\"usage\":[1]}\n");
     assert!(bare.result.is_some_and(|result| result.failure.is_none() && result.usage.is_none()));
 }
