@@ -66,6 +66,25 @@ fn a_task_is_done_and_told_as_its_stream_has_it() {
 }
 
 #[test]
+fn only_a_git_directory_that_points_back_is_opened_to_its_sandbox() {
+    let lab = Lab::new();
+    let _daemon = daemon(&lab).start();
+    let main = lab.repository("main");
+    git(&main, "worktree add -q ../tree");
+    let (tree, stolen) = (lab.path("tree"), lab.project("stolen"));
+    fs::copy(tree.join(".git"), stolen.join(".git")).expect("name another's directory");
+    for (name, dir) in [("a", &tree), ("b", &stolen)] {
+        fs::write(dir.join(".codex-plan"), "replay success-text").expect("a plan");
+        lab.send(&task(&lab, name).in_dir(dir));
+        lab.completed(name);
+    }
+    let git = main.canonicalize().expect("a repository").join(".git").display().to_string();
+    let begin = "exec --json --skip-git-repo-check -s workspace-write";
+    let opened = format!("{begin} --add-dir {git} --add-dir {git}/worktrees/tree -");
+    assert_eq!(calls(&lab), [opened, format!("{begin} -")]);
+}
+
+#[test]
 fn a_usage_limit_is_a_hold_until_its_reset() {
     let lab = Lab::new();
     let _daemon = daemon(&lab).start();
