@@ -34,6 +34,7 @@ use crate::threads::shared::context::Context;
 use crate::threads::shared::health::Health;
 use crate::threads::shared::level::{DrainSignal, ExitSignal, Level};
 use crate::threads::shared::live::LiveSettings;
+use crate::threads::shared::self_checks::SelfChecks;
 use crate::threads::shared::sources::{Found, Sources};
 use crate::threads::{courier, reload, signals, worker};
 
@@ -78,6 +79,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         store,
         lock,
         live: LiveSettings::new(settings, programs, unmet),
+        self_checks: SelfChecks::default(),
         sources,
         sender,
         home,

@@ -174,6 +174,17 @@ ROWS = [
      "ms(meta.mtime(), meta.mtime_nsec()) < self.since_ms\n            && ms(meta.ctime(), meta.ctime_nsec()) < self.since_ms",
      "ms(meta.mtime(), meta.mtime_nsec()) < self.since_ms", [(IT, "told::")]),
     ("a history that was rewritten", "effects/git/mod.rs", " && !is_rewritten", "", [(IT, "told::")]),
+    ("a git directory that lies elsewhere points back", "effects/git/own_dirs.rs", "if back != tree.dot_git.canonicalize().ok()? {",
+     "if false {", [(IT, "codex::stand_in")]),
+    ("the reset of a limit is in the agent's record", "pure/agent/codex/rollout.rs", "summary.limit = limit.or(summary.limit.take());",
+     "let _ = limit;", [(IT, "codex::stand_in")]),
+    ("a resumed turn's tokens are its own", "pure/agent/codex/rollout.rs", "summary.tokens = tokens(usage);", "let _ = tokens(usage);",
+     [(IT, "codex::stand_in")]),
+    ("a start may fail after its first line", "pure/attempt/outcome.rs", "(1..=e.driver.start_lines).contains(&e.summary.lines)", "false",
+     [(IT, "codex::stand_in")]),
+    ("a reconnection is not the end", "pure/agent/codex/stream.rs", "summary.last_error = Some(one_line(message, ERROR_CHARS_MAX));",
+     "self.end_turn(ResultEvent { failure: Some(errors::failure(None, message)), ..ResultEvent::default() }, summary);",
+     [(IT, "codex::stand_in")]),
 ]
 # Names of rows that no test can notice, and why.
 EXPLAINED = {

@@ -5,6 +5,7 @@
 //! one that asks for the time. Effects decide nothing: they do what they are told and say what
 //! happened. `failpoint` is where a test makes them fail.
 
+pub mod agent_record;
 pub mod clock;
 pub mod error;
 pub mod failpoint;

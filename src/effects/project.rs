@@ -85,7 +85,11 @@ impl WorkTree<'_> {
         dir.ancestors().find_map(|root| {
             let dot_git = root.join(".git");
             let has_git_dir = dot_git.symlink_metadata().ok()?.is_dir();
-            Some(WorkTree { root, dot_git, has_git_dir })
+            // Without a HEAD it is no repository to git either. A sandbox that keeps one from being
+            // made puts an empty folder there, in the temporary directory too, and a session that
+            // is cut off leaves it.
+            let is_empty = has_git_dir && dot_git.join("HEAD").symlink_metadata().is_err();
+            (!is_empty).then_some(WorkTree { root, dot_git, has_git_dir })
         })
     }
 }
@@ -108,6 +112,21 @@ mod tests {
             assert_eq!(expand(text, home), PathBuf::from(want), "{text}");
         }
         assert_eq!(expand("~/x", None), PathBuf::from("~/x"));
+    }
+
+    #[test]
+    fn an_empty_git_folder_makes_no_working_tree() {
+        let top = std::env::temp_dir().canonicalize().expect("temporary directory");
+        let top = top.join(format!("dispatch-tree-{}", std::process::id()));
+        let inner = top.join("inner");
+        for dir in [top.join(".git"), inner.join(".git")] {
+            std::fs::create_dir_all(dir).expect("create");
+        }
+        let root = || WorkTree::of(&inner).map(|tree| tree.root.to_path_buf());
+        assert!(root().is_none_or(|root| !root.starts_with(&top)));
+        std::fs::write(top.join(".git/HEAD"), "ref: refs/heads/main\n").expect("write");
+        assert_eq!(root(), Some(top.clone()));
+        std::fs::remove_dir_all(&top).expect("remove it");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use gstack_dispatch_daemon::effects::store::{Rotation, Store};
 use gstack_dispatch_daemon::pure::agent::lines::{COMPACT_BYTES_MAX, LINE_BYTES_MAX, Lines};
-use gstack_dispatch_daemon::pure::agent::{self, Summary, Transcript, claude};
+use gstack_dispatch_daemon::pure::agent::{self, Driver, Summary, Transcript};
 use gstack_dispatch_daemon::pure::attempt::build_report;
 use gstack_dispatch_daemon::pure::attempt::limits::{StopCause, StopLimits};
 use gstack_dispatch_daemon::pure::attempt::outcome::{Evidence, Exit, classify};
@@ -104,17 +104,26 @@ pub fn stream(data: &[u8]) {
 }
 
 fn check_stream(data: &[u8]) {
-    let mut whole = Transcript::new(&claude::DRIVER);
-    whole.feed(data);
-    let summary = whole.finish();
-    let mut in_pieces = Transcript::new(&claude::DRIVER);
-    for piece in pieces(data) {
-        in_pieces.feed(piece);
-    }
-    assert_eq!(in_pieces.finish(), summary, "fed in pieces, and whole");
     assert_lines(data);
-    assert_bounded(&summary);
-    assert_endings(data, &summary);
+    for driver in agent::DRIVERS {
+        let mut whole = Transcript::new(driver);
+        whole.feed(data);
+        let mut summary = whole.finish();
+        let mut in_pieces = Transcript::new(driver);
+        for piece in pieces(data) {
+            in_pieces.feed(piece);
+        }
+        assert_eq!(in_pieces.finish(), summary, "fed in pieces, and whole");
+        assert_bounded(&summary);
+        assert_endings(driver, data, &summary);
+        // What a session can write into its stream it can write into its record.
+        if let Some(record) = driver.own_record {
+            (record.places)(&summary, &|_| Some("/home/u".into()));
+            (record.read)(data, &mut summary);
+            assert_bounded(&summary);
+            assert_endings(driver, data, &summary);
+        }
+    }
 }
 
 /// Most bytes of a stream that was stretched: beyond the last limit of a line, and not much more.
@@ -192,6 +201,9 @@ fn assert_bounded(summary: &Summary) {
     let is_text =
         |text: &Option<String>| text.as_ref().is_none_or(|t| t.len() <= agent::RESULT_BYTES_MAX);
     assert!(is_text(&summary.last_text));
+    let last_error = summary.last_error.as_ref().map_or(0, |error| error.chars().count());
+    assert!(last_error <= ERROR_CHARS_MAX, "an error of {last_error} characters");
+    assert!(summary.notes.len() <= 5 && summary.notes.iter().all(|note| note.len() <= 200));
     let Some(result) = &summary.result else { return };
     assert!(is_text(&result.text));
     let message = result.failure.as_ref().map_or(0, |failure| failure.message.chars().count());
@@ -216,7 +228,7 @@ const STOPS: [Option<StopCause>; 8] = [
     Some(StopCause::ResultGrace),
 ];
 
-fn assert_endings(data: &[u8], summary: &Summary) {
+fn assert_endings(driver: &'static Driver, data: &[u8], summary: &Summary) {
     let exits = [
         None,
         Some(Exit::default()),
@@ -229,7 +241,7 @@ fn assert_endings(data: &[u8], summary: &Summary) {
     let stderr = String::from_utf8_lossy(&data[data.len().saturating_sub(1000)..]);
     for (stop, exit) in STOPS.into_iter().flat_map(|stop| exits.map(|exit| (stop, exit))) {
         let ending = classify(&Evidence {
-            driver: &claude::DRIVER,
+            driver,
             stop,
             ttl_seconds: 3600,
             limits: &limits,

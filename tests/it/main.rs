@@ -15,6 +15,7 @@ mod callback;
 mod claude;
 mod cli;
 mod clocks;
+mod codex;
 mod control;
 mod delivery;
 mod differential;

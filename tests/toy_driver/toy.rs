@@ -19,8 +19,12 @@ pub const DRIVER: Driver = Driver {
     variables: Variables { set: &[("TOY_QUIET", "1")], withheld: &["TOY_OUTER_*"], kept: &[] },
     argv,
     reader: || Box::new(Diary::default()),
+    takes_session_id: true,
+    start_lines: 0,
     start_failure: |_| None,
     session_is_gone: |_, error| error.starts_with(STRANGER),
+    own_record: None,
+    self_check: None,
 };
 
 const STRANGER: &str = "stranger: ";

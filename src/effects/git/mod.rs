@@ -20,6 +20,9 @@ use crate::pure::report::GitFacts;
 use dirty::Answers;
 
 mod dirty;
+mod own_dirs;
+
+pub use own_dirs::own_dirs;
 
 /// HEAD, refs and packed refs are read up to this size, in bytes.
 const REF_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -7,9 +7,11 @@
 //! and SIGTERM to the process group asks a session to end, after which a driver can resume it.
 
 pub mod claude;
+pub mod codex;
 pub mod cost;
 pub mod environment;
 pub mod lines;
+mod own_record;
 mod summary;
 
 use self::environment::Variables;
@@ -17,12 +19,13 @@ use self::lines::Lines;
 use super::config::Settings;
 use super::config::terms::Terms;
 use super::dispatch::AGENTS;
+pub use own_record::{Environment, OwnRecord, RecordPlaces, SelfCheck};
 pub use summary::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WORD_BYTES_MAX,
 };
 
-pub static DRIVERS: &[Driver] = &[claude::DRIVER];
+pub static DRIVERS: &[Driver] = &[claude::DRIVER, codex::DRIVER];
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +44,20 @@ pub struct Driver {
     pub argv: fn(&Launch) -> Vec<String>,
     /// Makes the reader of one session's stream.
     pub reader: fn() -> Box<dyn Reader>,
-    /// Why a session that wrote nothing on stdout did not start, if its stderr says so.
+    /// Whether a new session gets the id that we offer. Else only its stream tells its id.
+    pub takes_session_id: bool,
+    /// How many lines it writes on stdout before it can still refuse to start.
+    pub start_lines: u64,
+    /// Why a session that wrote no more than its first `start_lines` on stdout did not start, if its
+    /// stderr says so.
     pub start_failure: fn(stderr_tail: &str) -> Option<Failure>,
     /// Whether the agent says that it does not know the session that it should resume. The text is
     /// the error of the attempt, which took no turn.
     pub session_is_gone: fn(&Summary, error: &str) -> bool,
+    /// What it keeps of a session itself, where that says more than its stream.
+    pub own_record: Option<OwnRecord>,
+    /// What its program is asked once, before the first session.
+    pub self_check: Option<SelfCheck>,
 }
 
 /// Reads the stream of one session. What it must remember for that is its own, and bounded.
@@ -64,6 +76,9 @@ pub enum SessionRef {
 pub struct Launch<'a> {
     pub session: SessionRef,
     pub terms: &'a Terms,
+    /// The git directories of the project's working tree. Finding them takes a few file accesses,
+    /// so only a driver that needs them asks.
+    pub git_dirs: &'a dyn Fn() -> Vec<String>,
 }
 
 /// The table that a daemon works with.

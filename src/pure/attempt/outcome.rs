@@ -114,7 +114,8 @@ fn without_result(e: &Evidence) -> Ending {
         let error = format!("{agent} ended unseen, without a result{}", last_retry(e));
         return failed(ErrorType::Interrupted, &error);
     };
-    let is_start = e.stdout_bytes == 0 && exit.code.is_some_and(|code| code != 0);
+    let may_be_start = e.stdout_bytes == 0 || (1..=e.driver.start_lines).contains(&e.summary.lines);
+    let is_start = may_be_start && exit.code.is_some_and(|code| code != 0);
     if is_start && let Some(failure) = (e.driver.start_failure)(e.stderr_tail) {
         return failed_as(&failure);
     }
@@ -259,7 +260,8 @@ fn exit_in_words(exit: Exit) -> String {
 
 fn last_retry(e: &Evidence) -> String {
     let Some(retry) = &e.summary.api_retry else {
-        return String::new();
+        let last = e.summary.last_error.as_ref();
+        return last.map(|error| format!("; its last error: {error}")).unwrap_or_default();
     };
     let status = retry.error_status.map(|status| format!(" {status}")).unwrap_or_default();
     let error = retry.error.as_deref().unwrap_or("an error");
@@ -273,6 +275,7 @@ fn warnings_of_stream(summary: &Summary) -> Vec<String> {
         let lines = count(summary.broken_lines, "line");
         warnings.push(format!("{lines} of the stream could not be read"));
     }
+    warnings.extend_from_slice(&summary.notes);
     warnings
 }
 

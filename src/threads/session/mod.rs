@@ -18,7 +18,7 @@ use super::shared::context::Context;
 use super::shared::persist::{Unwritten, persist};
 use crate::effects::process::{Mark, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
-use crate::effects::{clock, git};
+use crate::effects::{agent_record, clock, git};
 use crate::pure::agent::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
 use crate::pure::agent::{Driver, Summary};
 use crate::pure::attempt::build_report::FROM_MEMORY;
@@ -245,7 +245,8 @@ impl Running<'_> {
 
     fn judge(&mut self, exit: Option<Exit>) -> (Summary, Ending) {
         let bytes_max = self.context.settings().stdout_bytes_max;
-        let summary = self.follower.finish(&self.attempt, bytes_max);
+        let mut summary = self.follower.finish(&self.attempt, bytes_max);
+        self.read_own_record(&mut summary);
         // The session ended by itself before a look at it could end it.
         let seen = &self.follower.seen;
         if self.stop.is_none()
@@ -253,8 +254,23 @@ impl Running<'_> {
         {
             self.stop = Some(StopCause::OutputLimit);
         }
-        let ending = self.ending(exit, &summary, &self.attempt.stderr_tail());
+        let mut ending = self.ending(exit, &summary, &self.attempt.stderr_tail());
+        if let Some(warning) = self.context.self_checks.warning(self.driver)
+            && !ending.warnings.iter().any(|known| known == warning)
+        {
+            ending.warnings.push(warning.into());
+        }
         (summary, ending)
+    }
+
+    /// What the agent itself wrote down of the session, where that says more than its stream.
+    fn read_own_record(&self, summary: &mut Summary) {
+        let Some(record) = self.driver.own_record else { return };
+        let variable = |name: &str| self.context.processes.inherited(name);
+        let places = (record.places)(summary, &variable);
+        if let Some(tail) = places.and_then(|places| agent_record::tail(&places)) {
+            (record.read)(&tail, summary);
+        }
     }
 
     fn ending(&self, exit: Option<Exit>, summary: &Summary, stderr_tail: &str) -> Ending {

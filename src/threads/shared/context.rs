@@ -14,6 +14,7 @@ use super::board::Board;
 use super::health::Health;
 use super::level::Level;
 use super::live::{LiveSettings, Programs};
+use super::self_checks::SelfChecks;
 use super::sources::Sources;
 use crate::effects::http::callback;
 use crate::effects::process::Processes;
@@ -34,6 +35,7 @@ pub struct Context {
     pub processes: Processes,
     pub drivers: Drivers,
     pub live: LiveSettings,
+    pub self_checks: SelfChecks,
     pub sources: Sources,
     /// The sender of callbacks.
     pub sender: callback::Sender,

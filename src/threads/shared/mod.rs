@@ -9,4 +9,5 @@ pub mod level;
 pub mod live;
 pub mod lock;
 pub mod persist;
+pub mod self_checks;
 pub mod sources;

@@ -26,6 +26,7 @@ use crate::pure::upkeep::health::{Fault, Subsystem};
 use crate::threads::events::Event;
 use crate::threads::session::follow::Follower;
 use crate::threads::session::{self, Running};
+use crate::threads::shared::self_checks::Asker;
 
 /// Why nothing was started.
 pub(super) enum NotStarted {
@@ -69,13 +70,17 @@ impl Worker<'_> {
         if lane != claim.lane {
             return Err(NotStarted::OtherProject(lane));
         }
+        let asker = Asker { processes: &context.processes, store: &context.store, dir: &dir };
+        context.self_checks.ask_once(&asker, driver, &program);
         // The terms follow from the directory, which is all of a dispatch that bears on them.
         let terms = context.terms_in(&dir, &claim.id);
         let verify = context.verify_in(&dir, &claim.project, &claim.id);
-        let launch = launch_of(plan, &terms);
+        let git_dirs = || git_dirs(&dir);
+        let launch = launch_of(plan, &terms, &git_dirs);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
         let start = AttemptStart {
             session_id: match &launch.session {
+                SessionRef::New(_) if !driver.takes_session_id => String::new(),
                 SessionRef::New(id) | SessionRef::Resume(id) => id.clone(),
             },
             had_learnings,
@@ -236,10 +241,22 @@ fn is_shortage(e: &io::Error) -> bool {
     fault(e) == Fault::Shortage || e.kind() == io::ErrorKind::ExecutableFileBusy
 }
 
-fn launch_of<'t>(plan: &NextAttempt, terms: &'t Terms) -> Launch<'t> {
+/// Those that arguments can name.
+fn git_dirs(dir: &Path) -> Vec<String> {
+    git::own_dirs(dir)
+        .into_iter()
+        .filter_map(|dir| dir.into_os_string().into_string().ok())
+        .collect()
+}
+
+fn launch_of<'t>(
+    plan: &NextAttempt,
+    terms: &'t Terms,
+    git_dirs: &'t dyn Fn() -> Vec<String>,
+) -> Launch<'t> {
     let session = match &plan.mode {
         Mode::Resume { session_id } => SessionRef::Resume(session_id.clone()),
         Mode::AsIs | Mode::WithoutLearnings => SessionRef::New(uuid_v4(random::bytes())),
     };
-    Launch { session, terms }
+    Launch { session, terms, git_dirs }
 }

@@ -35,7 +35,7 @@ fn the_arguments() {
     for (session, tools, extra, wanted) in rows {
         let (tools, extra) = (strings(tools), strings(extra));
         let terms = Terms { allow_tools: tools, extra_args: extra, ..Terms::default() };
-        let launch = Launch { session, terms: &terms };
+        let launch = Launch { session, terms: &terms, git_dirs: &Vec::new };
         assert_eq!((DRIVER.argv)(&launch), [strings(&fixed), strings(wanted)].concat());
     }
 }
@@ -79,7 +79,8 @@ fn the_terms_become_arguments() {
         ),
     ];
     for (terms, wanted) in rows {
-        let arguments = argv(&Launch { session: SessionRef::New("u".into()), terms: &terms });
+        let session = SessionRef::New("u".into());
+        let arguments = argv(&Launch { session, terms: &terms, git_dirs: &Vec::new });
         assert_eq!(arguments[6..arguments.len() - 2], wanted, "{terms:?}");
     }
 }

@@ -35,8 +35,12 @@ pub const DRIVER: Driver = Driver {
     variables: VARIABLES,
     argv,
     reader: || Box::new(stream::StreamReader::default()),
+    takes_session_id: true,
+    start_lines: 0,
     start_failure,
     session_is_gone,
+    own_record: None,
+    self_check: None,
 };
 
 /// Most of what is withheld is set by an outer session for its children (seen with 2.1.330). Other

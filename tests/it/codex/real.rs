@@ -1,0 +1,241 @@
+//! The real Codex CLI, driven by the real daemon, against an API of our own on 127.0.0.1.
+//!
+//! `tests/codex-cli.sh` installs the pinned version once; where it cannot be had, the tests say
+//! SKIPPED. Each session has a scratch home and a dummy key. Where the machine has no user
+//! namespaces, the CLI's sandbox cannot run a command, and the tests that need one say so too.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::api::{Api, Step};
+use super::{attempts, task};
+use crate::util::*;
+
+const VERSION: &str = "0.169.0";
+/// Its own retries take half a minute. Only failures wait for this.
+const SESSION_MAX: Duration = Duration::from_secs(120);
+
+/// The CLI's program, one session at a time. `None`: it cannot be had here, and that was said.
+fn cli() -> Option<(PathBuf, MutexGuard<'static, ()>)> {
+    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::new(());
+    let found = FOUND.get_or_init(install);
+    if let Err(why) = found {
+        let test = std::thread::current().name().unwrap_or("a test").to_string();
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
+    }
+    let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    found.as_ref().ok().map(|program| (program.clone(), turn))
+}
+
+fn install() -> Result<PathBuf, String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/codex-cli.sh");
+    let run = Command::new(script).arg(VERSION).output().expect("run tests/codex-cli.sh");
+    let said = String::from_utf8_lossy(&run.stderr).trim().to_string();
+    match run.status.code() {
+        Some(0) => Ok(String::from_utf8_lossy(&run.stdout).trim().into()),
+        Some(77) => {
+            note_skipped(&said);
+            Err(said)
+        }
+        _ => panic!("tests/codex-cli.sh {VERSION}: {}: {said}", run.status),
+    }
+}
+
+/// For `make test`, which shows this file at its end.
+fn note_skipped(why: &str) {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("skipped.txt");
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    let line = format!("SKIPPED: all tests with Codex {VERSION}: {why}\n");
+    file.and_then(|mut file| file.write_all(line.as_bytes())).expect("write skipped.txt");
+}
+
+/// Whether its sandbox can start here; said where it cannot.
+fn has_sandbox(lab: &Lab, program: &Path) -> bool {
+    let mut check = Command::new(program);
+    check.args(["sandbox", "--", "true"]).env("HOME", &lab.home).stderr(Stdio::null());
+    let is_well = check.status().is_ok_and(|status| status.success());
+    if !is_well {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: Codex has no sandbox here");
+    }
+    is_well
+}
+
+/// A daemon that finds this program, and whose sessions ask our API.
+fn daemon<'a>(lab: &'a Lab, api: &Api, program: &Path) -> Start<'a> {
+    ask(lab, api);
+    let inherited = std::env::var("PATH").unwrap_or_default();
+    let folder = program.parent().expect("a folder").display();
+    lab.daemon()
+        .set("--kill-grace", 2)
+        .set("--rate-limit-backoff", 0.2)
+        .env("PATH", format!("{folder}:{FIXTURES}/bin:{inherited}"))
+        .env("CODEX_API_KEY", "sk-dummy")
+}
+
+/// Has the sessions of this home ask that API. Their sandbox leaves the machine's temporary
+/// directory alone, where it would put empty folders while a command runs.
+fn ask(lab: &Lab, api: &Api) {
+    let home = lab.home.join(".codex");
+    fs::create_dir_all(&home).expect("its home");
+    let config = format!(
+        "openai_base_url = \"{}\"\n[sandbox_workspace_write]\nexclude_slash_tmp = true\n\
+         exclude_tmpdir_env_var = true\n",
+        api.url
+    );
+    fs::write(home.join("config.toml"), config).expect("its configuration");
+}
+
+fn report(lab: &Lab, name: &str) -> Value {
+    let path = lab.report_path(name);
+    wait_until(&format!("the report of {name}"), SESSION_MAX, || path.exists());
+    lab.settled(name)
+}
+
+/// Runs one dispatch to its report.
+fn run(steps: Vec<Step>) -> Option<Value> {
+    let (program, _turn) = cli()?;
+    let (lab, api) = (Lab::new(), Api::start(steps));
+    let _daemon = daemon(&lab, &api, &program).start();
+    lab.send(&task(&lab, "a").with("learnings", json!(["one"])));
+    Some(report(&lab, "a"))
+}
+
+fn ended(report: &Value) -> (&Value, &Value, usize) {
+    (&report["status"], &report["error_type"], attempts(report).len())
+}
+
+#[test]
+fn a_task_that_writes_a_file_and_commits_it() {
+    let Some((program, _turn)) = cli() else { return };
+    let lab = Lab::new();
+    if !has_sandbox(&lab, &program) {
+        return;
+    }
+    let commit = "echo x > x.txt; git add -A; git -c user.name=t -c user.email=t@t commit -qm x";
+    let _daemon = daemon(&lab, &Api::start(vec![Step::Hang]), &program).start();
+    let main = lab.repository("main");
+    git(&main, "worktree add -q ../tree");
+    for (name, dir) in [("main", main), ("tree", lab.path("tree"))] {
+        let api = Api::start(vec![Step::Shell(commit.into()), Step::Text("I did.")]);
+        ask(&lab, &api);
+        lab.send(&task(&lab, name).in_dir(&dir));
+        let report = report(&lab, name);
+        assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 1), "{report:#}");
+        assert_eq!((&report["result"], &report["commits"]), (&json!("I did."), &json!(1)));
+        assert_eq!(
+            (&report["input_tokens"], &report["output_tokens"]),
+            (&json!(2000), &json!(100))
+        );
+        assert_eq!(report.get("warnings"), None, "{report:#}");
+        assert_eq!(text_file(dir.join("x.txt")), "x\n");
+    }
+}
+
+#[test]
+fn a_command_that_leaves_a_child() {
+    let Some((program, _turn)) = cli() else { return };
+    let lab = Lab::new();
+    if !has_sandbox(&lab, &program) {
+        return;
+    }
+    let left = "sleep 7070 & setsid sleep 7071 & echo started";
+    let api = Api::start(vec![Step::Shell(left.into()), Step::Text("It runs.")]);
+    let _daemon = daemon(&lab, &api, &program).start();
+    lab.send(&task(&lab, "a"));
+    let report = report(&lab, "a");
+    assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 1), "{report:#}");
+}
+
+#[test]
+fn refusals_of_the_account() {
+    let body = json!({"error": {"message": "no"}});
+    let quota = json!({"error": {"type": "insufficient_quota", "code": "insufficient_quota", "message": "x"}});
+    for (code, body, kind) in
+        [(401, body.clone(), "auth"), (402, body, "billing"), (429, quota, "billing")]
+    {
+        let Some(report) = run(vec![Step::Status(code, body)]) else { return };
+        assert_eq!(ended(&report), (&json!("failed"), &json!(kind), 1), "{report:#}");
+    }
+}
+
+#[test]
+fn a_rate_limit_that_is_over_is_resumed() {
+    let slow = Step::Status(429, json!({"error": {"message": "slow down"}}));
+    let Some(report) = run(vec![slow.clone(), Step::Text("Done.")]) else { return };
+    assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 2), "{report:#}");
+    // After some work it is the same thread, whose tokens count once.
+    let steps = vec![Step::Shell("true".into()), slow, Step::Text("Done.")];
+    let Some(report) = run(steps) else { return };
+    assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 2), "{report:#}");
+    let [one, two] = attempts(&report) else { panic!("{report:#}") };
+    assert_eq!((&two["resumed"], &two["session_id"]), (&json!(true), &one["session_id"]));
+    assert_eq!((&one["input_tokens"], &two["input_tokens"]), (&json!(1000), &json!(1000)));
+    assert_eq!(report["input_tokens"], 2000, "{report:#}");
+}
+
+#[test]
+fn a_usage_limit_is_waited_out() {
+    let Some(report) = run(vec![Step::UsageLimit(4), Step::Text("Done.")]) else { return };
+    assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 2), "{report:#}");
+    let first = &attempts(&report)[0];
+    assert_eq!((&first["error_type"], &report["retry_count"]), (&json!("usage_limit"), &json!(0)));
+}
+
+#[test]
+fn other_failures_of_the_api() {
+    let invalid = json!({"error": {"type": "invalid_request_error", "code": "invalid_prompt", "message": "x"}});
+    for (step, kind, count) in [
+        (Step::Failed("context_length_exceeded"), "context_overflow", 2),
+        (Step::Status(400, invalid), "logic_error", 1),
+        (Step::Cut, "tool_failure", 2),
+    ] {
+        let Some(report) = run(vec![step]) else { return };
+        assert_eq!(ended(&report), (&json!("failed"), &json!(kind), count), "{report:#}");
+    }
+}
+
+#[test]
+fn a_session_cut_at_its_ttl_and_one_that_is_cancelled() {
+    let Some((program, _turn)) = cli() else { return };
+    let (lab, api) = (Lab::new(), Api::start(vec![Step::Hang]));
+    let _daemon = daemon(&lab, &api, &program).start();
+    lab.send(&task(&lab, "a").with("ttl_seconds", 3));
+    let cut = report(&lab, "a");
+    assert_eq!(ended(&cut), (&json!("timeout"), &json!("timeout"), 1), "{cut:#}");
+    assert!(cut["session_id"].is_string(), "{cut:#}");
+    let before = api.requests();
+    lab.send(&task(&lab, "b"));
+    wait_until("its request", SESSION_MAX, || api.requests() > before);
+    fs::write(lab.inbox().join("cancel-dispatch-b"), "").expect("write a cancel file");
+    let cancelled = report(&lab, "b");
+    assert_eq!(ended(&cancelled), (&json!("cancelled"), &json!("cancelled"), 1), "{cancelled:#}");
+}
+
+#[test]
+fn a_running_session_is_adopted() {
+    let Some((program, _turn)) = cli() else { return };
+    let lab = Lab::new();
+    if !has_sandbox(&lab, &program) {
+        return;
+    }
+    let hold = "until [ -e go ]; do sleep 0.1; done; echo x > x.txt";
+    let api = Api::start(vec![Step::Shell(hold.into()), Step::Text("I went on.")]);
+    let first = daemon(&lab, &api, &program).start();
+    let dispatch = task(&lab, "a");
+    lab.send(&dispatch);
+    wait_until("its request", SESSION_MAX, || api.requests() == 1);
+    first.crash();
+    let _second = daemon(&lab, &api, &program).start();
+    lab.event("a", "adopted");
+    fs::write(lab.project("project-a").join("go"), "").expect("let it go on");
+    let report = report(&lab, "a");
+    assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 1), "{report:#}");
+    assert_eq!((&report["result"], &report["input_tokens"]), (&json!("I went on."), &json!(2000)));
+}
