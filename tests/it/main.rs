@@ -23,6 +23,7 @@ mod drop_zone;
 mod evidence;
 mod file_notices;
 mod fuzzed;
+mod gemini;
 mod holds;
 mod hostile;
 mod intake;

@@ -20,6 +20,7 @@ pub const DRIVER: Driver = Driver {
     argv,
     reader: || Box::new(Diary::default()),
     start_failure: |_| None,
+    exit_failure: |_, _, _| None,
     session_is_gone: |_, error| error.starts_with(STRANGER),
 };
 

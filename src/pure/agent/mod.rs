@@ -9,6 +9,8 @@
 pub mod claude;
 pub mod cost;
 pub mod environment;
+mod fields;
+pub mod gemini;
 pub mod lines;
 mod summary;
 
@@ -19,10 +21,10 @@ use super::config::terms::Terms;
 use super::dispatch::AGENTS;
 pub use summary::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX,
-    ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WORD_BYTES_MAX,
+    ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WARNINGS_MAX, WORD_BYTES_MAX,
 };
 
-pub static DRIVERS: &[Driver] = &[claude::DRIVER];
+pub static DRIVERS: &[Driver] = &[claude::DRIVER, gemini::DRIVER];
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,9 @@ pub struct Driver {
     /// From the stderr of a session that wrote nothing on stdout: why it did not start, if that is
     /// what it says.
     pub start_failure: fn(stderr_tail: &str) -> Option<Failure>,
+    /// What the exit code of a session says, and by it stderr, that ended with a failed result or
+    /// with none at all. `None`: no more than is known without it.
+    pub exit_failure: fn(summary: &Summary, exit_code: i32, stderr_tail: &str) -> Option<Failure>,
     /// Whether the agent says that it does not know the session that it should resume. The text is
     /// the error of the attempt, in which no turn was taken.
     pub session_is_gone: fn(&Summary, error: &str) -> bool,

@@ -14,6 +14,8 @@ pub const RESULT_BYTES_MAX: usize = 16 * 1024;
 pub const USAGE_BYTES_MAX: usize = 4 * 1024;
 pub const DENIALS_MAX: usize = 50;
 pub const DENIAL_INPUT_CHARS_MAX: usize = 200;
+/// Warnings that an agent gives itself; a driver may add a few of its own.
+pub const WARNINGS_MAX: usize = 10;
 /// Names, ids, versions.
 pub const WORD_BYTES_MAX: usize = 200;
 
@@ -47,6 +49,8 @@ pub struct Summary {
     /// The last one since the model last answered: later it explains nothing any more.
     pub api_retry: Option<ApiRetry>,
     pub limit: Option<LimitEvent>,
+    /// What readers of the report should know, whatever the result: a few lines.
+    pub warnings: Vec<String>,
     pub lines: u64,
     pub broken_lines: u64,
 }

@@ -66,7 +66,7 @@ impl Worker<'_> {
             return Err(NotStarted::OtherProject(lane));
         }
         // Of the directory, which is all of a dispatch that bears on them.
-        let terms = context.terms_in(&dir, &claim.id);
+        let terms = context.terms_in(&dir, &claim.id).of_agent(driver.name);
         let verify = context.verify_in(&dir, &claim.project, &claim.id);
         let launch = launch_of(plan, &terms);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);

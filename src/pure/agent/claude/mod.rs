@@ -35,6 +35,8 @@ pub const DRIVER: Driver = Driver {
     argv,
     reader: || Box::new(stream::StreamReader::default()),
     start_failure,
+    // Its exit code is 1 for every error, and its result says which.
+    exit_failure: |_, _, _| None,
     session_is_gone,
 };
 
