@@ -16,6 +16,7 @@ mod claude;
 mod cli;
 mod clocks;
 mod control;
+mod cursor;
 mod delivery;
 mod differential;
 mod disk;

@@ -8,6 +8,7 @@
 
 pub mod claude;
 pub mod cost;
+pub mod cursor;
 pub mod environment;
 mod fields;
 pub mod gemini;
@@ -24,7 +25,7 @@ pub use summary::{
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WARNINGS_MAX, WORD_BYTES_MAX,
 };
 
-pub static DRIVERS: &[Driver] = &[claude::DRIVER, gemini::DRIVER];
+pub static DRIVERS: &[Driver] = &[claude::DRIVER, gemini::DRIVER, cursor::DRIVER];
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
