@@ -17,6 +17,7 @@ pub const DRIVER: Driver = Driver {
     places: &["~/toybox"],
     named: |_| None,
     variables: Variables { set: &[("TOY_QUIET", "1")], withheld: &["TOY_OUTER_*"], kept: &[] },
+    hides_git_identity: false,
     argv,
     reader: || Box::new(Diary::default()),
     start_failure: |_| None,

@@ -18,6 +18,9 @@ use crate::pure::report::GitFacts;
 use dirty::Answers;
 
 mod dirty;
+mod identity;
+
+pub use identity::identity_variables;
 
 /// HEAD, refs and packed refs are read up to this size, in bytes.
 const REF_BYTES_MAX: u64 = 64 * 1024 * 1024;

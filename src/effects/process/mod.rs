@@ -68,6 +68,12 @@ impl Processes {
         }
     }
 
+    /// A variable of our environment, if sessions inherit it.
+    pub fn inherited(&self, name: &str) -> Option<OsString> {
+        let is_withheld = self.withheld.iter().any(|withheld| withheld == name);
+        std::env::var_os(name).filter(|_| !is_withheld)
+    }
+
     fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let _forking = self.forking.read().unwrap_or_else(PoisonError::into_inner);
         failpoint::before(Effect::Spawn)?;

@@ -12,6 +12,7 @@ pub mod cursor;
 pub mod environment;
 mod fields;
 pub mod gemini;
+pub mod git_identity;
 pub mod lines;
 mod summary;
 
@@ -22,7 +23,7 @@ use super::config::terms::Terms;
 use super::dispatch::AGENTS;
 pub use summary::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX,
-    ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WARNINGS_MAX, WORD_BYTES_MAX,
+    ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WORD_BYTES_MAX,
 };
 
 pub static DRIVERS: &[Driver] = &[claude::DRIVER, gemini::DRIVER, cursor::DRIVER];
@@ -40,6 +41,8 @@ pub struct Driver {
     /// The program, where the settings name one.
     pub named: fn(&Settings) -> Option<&str>,
     pub variables: Variables,
+    /// Its shell hides the user's git configuration: variables have to say who commits.
+    pub hides_git_identity: bool,
     /// The arguments, without the program.
     pub argv: fn(&Launch) -> Vec<String>,
     /// Makes what reads one session's stream.

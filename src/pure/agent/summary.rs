@@ -14,8 +14,8 @@ pub const RESULT_BYTES_MAX: usize = 16 * 1024;
 pub const USAGE_BYTES_MAX: usize = 4 * 1024;
 pub const DENIALS_MAX: usize = 50;
 pub const DENIAL_INPUT_CHARS_MAX: usize = 200;
-/// Warnings that an agent gives itself; a driver may add a few of its own.
-pub const WARNINGS_MAX: usize = 10;
+/// What is worth a warning in the report.
+const NOTES_MAX: usize = 5;
 /// Names, ids, versions.
 pub const WORD_BYTES_MAX: usize = 200;
 
@@ -48,11 +48,22 @@ pub struct Summary {
     pub outstanding_tasks: u64,
     /// The last one since the model last answered: later it explains nothing any more.
     pub api_retry: Option<ApiRetry>,
+    /// What it last told of a trouble that need not be the end; none once the model answers again.
+    pub last_error: Option<String>,
     pub limit: Option<LimitEvent>,
-    /// What readers of the report should know, whatever the result: a few lines.
-    pub warnings: Vec<String>,
+    /// What a reader of the report should know of the session; at most [`NOTES_MAX`].
+    pub notes: Vec<String>,
     pub lines: u64,
     pub broken_lines: u64,
+}
+
+impl Summary {
+    /// Keeps a note, once.
+    pub fn note(&mut self, note: String) {
+        if self.notes.len() < NOTES_MAX && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -268,7 +268,8 @@ fn exit_in_words(exit: Exit) -> String {
 
 fn last_retry(e: &Evidence) -> String {
     let Some(retry) = &e.summary.api_retry else {
-        return String::new();
+        let last = e.summary.last_error.as_ref();
+        return last.map(|error| format!("; its last error: {error}")).unwrap_or_default();
     };
     let status = retry.error_status.map(|status| format!(" {status}")).unwrap_or_default();
     let error = retry.error.as_deref().unwrap_or("an error");
@@ -278,11 +279,11 @@ fn last_retry(e: &Evidence) -> String {
 fn warnings_of_stream(summary: &Summary) -> Vec<String> {
     let mut warnings: Vec<String> =
         summary.result.as_ref().and_then(denial_warning).into_iter().collect();
-    warnings.extend(summary.warnings.iter().cloned());
     if summary.broken_lines > 0 {
         let lines = count(summary.broken_lines, "line");
         warnings.push(format!("{lines} of the stream could not be read"));
     }
+    warnings.extend_from_slice(&summary.notes);
     warnings
 }
 

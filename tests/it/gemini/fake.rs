@@ -160,6 +160,16 @@ fn recorded_failures_are_told_by_their_kinds() {
 }
 
 #[test]
+fn what_only_the_exit_code_tells_counts() {
+    let lab = Lab::new();
+    let daemon = daemon(&lab).start();
+    lab.send(&task(&lab, "a", "fake: fail 173 [API Error: Quota exhausted, it resets soon]"));
+    let report = lab.failed("a", "rate_limit");
+    assert_eq!((&report["retry_count"], &report["exit_code"]), (&json!(1), &json!(173)));
+    drop(daemon);
+}
+
+#[test]
 fn it_is_ended_with_its_tools_by_a_cancel_and_at_its_ttl() {
     let lab = Lab::new();
     let (gate, pids) = (lab.gate("gate"), lab.path("pids"));
@@ -197,4 +207,37 @@ fn a_session_outlives_its_daemon_and_is_adopted() {
     let report = lab.completed("a");
     assert_eq!((&report["result"], attempts(&report).len()), (&json!("I begin.All of it."), 1));
     drop(second);
+}
+
+/// Its shell hides the user's configuration from git; what the daemon is told itself stands.
+#[test]
+fn who_commits_is_told_by_variables() {
+    let users = "[user]\n\tname = Ada L.\n\temail = ada@example.org\n";
+    for (name, agent, repositorys, own, wanted) in [
+        ("user", "gemini", None, None, Some("Ada L.")),
+        ("repository", "gemini", Some("user.name Bot"), None, None),
+        ("daemon", "gemini", None, Some("Cron"), Some("Cron")),
+        ("claude", "claude", None, None, None),
+    ] {
+        let lab = Lab::new();
+        let (dump, dir) = (lab.path("dump"), lab.repository("repository"));
+        std::fs::write(lab.home.join(".gitconfig"), users).expect("write a configuration");
+        if let Some(setting) = repositorys {
+            git(&dir, &format!("config {setting}"));
+        }
+        let mut daemon = daemon(&lab);
+        if let Some(own) = own {
+            daemon = daemon.env("GIT_AUTHOR_NAME", own);
+        }
+        let daemon = daemon.start();
+        let order = format!("fake: dump {}", dump.display());
+        lab.send(&lab.task("a", order).in_dir(&dir).with("target_agent", agent));
+        lab.completed("a");
+        let env = text_file(dump.join("env"));
+        let author = env.lines().find_map(|line| line.strip_prefix("GIT_AUTHOR_NAME="));
+        let committer = env.lines().find_map(|line| line.strip_prefix("GIT_COMMITTER_EMAIL="));
+        assert_eq!(author, wanted, "{name}");
+        assert_eq!(committer.is_some(), name == "user", "{name}");
+        drop(daemon);
+    }
 }

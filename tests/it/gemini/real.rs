@@ -308,3 +308,21 @@ fn a_running_session_is_adopted() {
         drop(second);
     });
 }
+
+#[test]
+fn it_commits_in_the_name_of_the_user() {
+    with_cli(|program| {
+        let lab = Lab::new();
+        let dir = lab.repository("repository");
+        let users = "[user]\n\tname = Ada L.\n\temail = ada@example.org\n";
+        fs::write(lab.home.join(".gitconfig"), users).expect("write a configuration");
+        let commit = "git commit -q --allow-empty -m second";
+        let api = Api::start(vec![shell(commit), Step::Text("Committed.")]);
+        let daemon = daemon(&lab, &api, program).set("--allow-tools", "Bash(git:*)").start();
+        lab.send(&task(&lab, "a", "x").in_dir(&dir));
+        let report = report(&lab, "a", "completed");
+        assert_eq!(report["git"]["commits"], 1, "{report:#}");
+        assert_eq!(git(&dir, "log -1 --format=%an/%ce"), "Ada L./ada@example.org");
+        drop(daemon);
+    });
+}

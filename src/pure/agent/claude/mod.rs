@@ -32,6 +32,7 @@ pub const DRIVER: Driver = Driver {
     ],
     named: |settings| settings.claude.as_deref(),
     variables: VARIABLES,
+    hides_git_identity: false,
     argv,
     reader: || Box::new(stream::StreamReader::default()),
     start_failure,

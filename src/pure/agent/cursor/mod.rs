@@ -19,6 +19,7 @@ pub const DRIVER: Driver = Driver {
     places: &["~/.local/bin", "~/.cursor/bin", "/usr/local/bin", "/opt/homebrew/bin"],
     named: |_| None,
     variables: Variables { set: &[], withheld: &[], kept: &[] },
+    hides_git_identity: false,
     argv,
     reader: || Box::new(stream::CursorReader::default()),
     start_failure,

@@ -24,6 +24,7 @@ pub const DRIVER: Driver = Driver {
     ],
     named: |_| None,
     variables: VARIABLES,
+    hides_git_identity: true,
     argv,
     reader: || Box::new(stream::EventReader::default()),
     start_failure: |_| None,

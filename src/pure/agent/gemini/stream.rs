@@ -1,7 +1,7 @@
 //! The reader of Gemini CLI's `stream-json`: one event a line.
 //!
 //! Owns what has to be remembered between two lines, bounded: the calls that wait for their
-//! answers, the text since the last answer, the last error. Must not believe `success` alone: it is
+//! answers and the text since the last answer. Must not believe `success` alone: it is
 //! told of a prompt that was never sent, and of a loop that was cut. The stream has no text of the
 //! result, so that the last words of the model are the deltas after the last tool's answer.
 
@@ -13,7 +13,7 @@ use super::{SHELL, errors};
 use crate::pure::agent::fields::{CALLS_MAX, session_id, whole, word};
 use crate::pure::agent::{
     DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX, Reader,
-    ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WARNINGS_MAX,
+    ResultEvent, Summary, Tokens, USAGE_BYTES_MAX,
 };
 use crate::pure::report::{Denial, ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::{clip, one_line};
@@ -21,6 +21,9 @@ use crate::pure::text::time::parse_rfc3339;
 
 /// How git refuses to commit without an identity.
 const NO_IDENTITY: &str = "Please tell me who you are";
+const NO_IDENTITY_NOTE: &str = "git refused a commit, since gemini's shell hides the user's git \
+    configuration: set user.name and user.email in the repository, or GIT_AUTHOR_NAME, \
+    GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL for the daemon";
 /// The answers of tools that were not let run.
 const DENIALS: [&str; 2] = ["tool_not_registered", "policy_violation"];
 
@@ -34,8 +37,6 @@ pub(super) struct EventReader {
     calls: BTreeMap<String, Denial>,
     denials: Vec<Denial>,
     denials_total: usize,
-    /// The last `error` event: the result does not repeat it.
-    last_error: String,
     misses_identity: bool,
 }
 
@@ -65,6 +66,7 @@ impl EventReader {
     fn begin_turn(&mut self, summary: &mut Summary) {
         summary.assistant_turns += u64::from(!self.is_in_turn);
         summary.working_after_result = summary.result.is_some();
+        summary.last_error = None;
         self.is_in_turn = true;
     }
 
@@ -107,11 +109,9 @@ impl EventReader {
     fn read_error(&mut self, event: &Value, summary: &mut Summary) {
         let message = one_line(event["message"].as_str().unwrap_or_default(), ERROR_CHARS_MAX);
         if event["severity"] == "warning" {
-            if summary.warnings.len() < WARNINGS_MAX {
-                summary.warnings.push(format!("gemini warned: {message}"));
-            }
+            summary.note(format!("gemini warned: {message}"));
         } else {
-            self.last_error = message;
+            summary.last_error = Some(message);
         }
     }
 
@@ -120,7 +120,7 @@ impl EventReader {
         let failure = match (event["status"].as_str(), &event["error"]) {
             (Some("success"), _) => unanswered(summary, whole(&stats["total_tokens"])),
             (_, error @ Value::Object(_)) => Some(errors::failure(error)),
-            (_, _) => Some(errors::no_answer(&self.last_error)),
+            (_, _) => Some(errors::no_answer(summary.last_error.as_deref().unwrap_or_default())),
         };
         summary.results = summary.results.saturating_add(1);
         summary.working_after_result = false;
@@ -143,16 +143,13 @@ impl EventReader {
     }
 
     fn tell_what_is_amiss(&self, is_success: bool, summary: &mut Summary) {
-        let silent = is_success && self.text.is_empty() && summary.used_tools;
-        let last = (summary.warnings.is_empty() && silent)
-            .then(|| "gemini ended without a word after its last tool".to_string());
-        let identity = self.misses_identity.then(|| {
-            "git refused a commit: gemini's shell hides the user's git configuration; set user.name \
-             and user.email in the repository, or GIT_AUTHOR_NAME and the like for the daemon"
-                .to_string()
-        });
-        let room = (WARNINGS_MAX + 2).saturating_sub(summary.warnings.len());
-        summary.warnings.extend(last.into_iter().chain(identity).take(room));
+        let is_silent = is_success && self.text.is_empty() && summary.used_tools;
+        if is_silent && summary.notes.is_empty() {
+            summary.note("gemini ended without a word after its last tool".to_string());
+        }
+        if self.misses_identity {
+            summary.note(NO_IDENTITY_NOTE.to_string());
+        }
     }
 }
 

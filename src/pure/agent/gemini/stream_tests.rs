@@ -69,7 +69,7 @@ fn the_last_words_are_those_after_the_last_answer_of_a_tool() {
     assert_eq!(summary.tokens, Tokens { input: 50, output: 25 });
     assert_eq!(result.usage.as_ref().expect("usage")["cached"], 1);
     assert_eq!(summary.last_tool.as_deref(), Some("run_shell_command"));
-    assert!(summary.used_tools && summary.init_seen && summary.warnings.is_empty());
+    assert!(summary.used_tools && summary.init_seen && summary.notes.is_empty());
     assert_eq!(
         (summary.session_id.as_deref(), summary.model.as_deref()),
         (Some("s-1"), Some("auto"))
@@ -96,11 +96,11 @@ fn a_loop_that_it_cut_is_told_with_the_success() {
     let looped = [call("c", "read_file", json!({})), answer("c", "")];
     let summary = read(&[&looped[..], &[warning.clone(), done(9)]].concat());
     assert_eq!(failure(&summary), None);
-    assert_eq!(summary.warnings, ["gemini warned: Loop detected, stopping execution"]);
+    assert_eq!(summary.notes, ["gemini warned: Loop detected, stopping execution"]);
     let silent = read(&[&looped[..], &[done(9)]].concat());
-    assert_eq!(silent.warnings, ["gemini ended without a word after its last tool"]);
+    assert_eq!(silent.notes, ["gemini ended without a word after its last tool"]);
     let many = read(&[vec![said("x")], vec![warning; 99], vec![done(9)]].concat());
-    assert_eq!(many.warnings.len(), WARNINGS_MAX);
+    assert_eq!(many.notes.len(), 1);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_commit_without_an_identity_is_told() {
     let words = "Author identity unknown\n\n*** Please tell me who you are.\n";
     let of = |tool| {
         let lines = [call("c", tool, json!({})), answer("c", words), said("x"), done(9)];
-        read(&lines).warnings
+        read(&lines).notes
     };
     assert!(of("run_shell_command")[0].starts_with("git refused a commit"));
     // In a file that it read they mean nothing.
