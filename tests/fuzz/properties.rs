@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use gstack_dispatch_daemon::effects::store::{Rotation, Store};
 use gstack_dispatch_daemon::pure::agent::lines::{COMPACT_BYTES_MAX, LINE_BYTES_MAX, Lines};
-use gstack_dispatch_daemon::pure::agent::{self, Summary, Transcript, claude};
+use gstack_dispatch_daemon::pure::agent::{self, Driver, Summary, Transcript};
 use gstack_dispatch_daemon::pure::attempt::build_report;
 use gstack_dispatch_daemon::pure::attempt::limits::StopCause;
 use gstack_dispatch_daemon::pure::attempt::limits::StopLimits;
@@ -106,17 +106,21 @@ pub fn stream(data: &[u8]) {
 }
 
 fn check_stream(data: &[u8]) {
-    let mut whole = Transcript::new(&claude::DRIVER);
+    agent::DRIVERS.iter().for_each(|driver| check_stream_of(driver, data));
+    assert_lines(data);
+}
+
+fn check_stream_of(driver: &'static Driver, data: &[u8]) {
+    let mut whole = Transcript::new(driver);
     whole.feed(data);
     let summary = whole.finish();
-    let mut in_pieces = Transcript::new(&claude::DRIVER);
+    let mut in_pieces = Transcript::new(driver);
     for piece in pieces(data) {
         in_pieces.feed(piece);
     }
     assert_eq!(in_pieces.finish(), summary, "fed in pieces, and whole");
-    assert_lines(data);
     assert_bounded(&summary);
-    assert_endings(data, &summary);
+    assert_endings(driver, data, &summary);
 }
 
 /// Most bytes of a stream that was stretched: beyond the last limit of a line, and not much more.
@@ -194,6 +198,9 @@ fn assert_bounded(summary: &Summary) {
     let is_text =
         |text: &Option<String>| text.as_ref().is_none_or(|t| t.len() <= agent::RESULT_BYTES_MAX);
     assert!(is_text(&summary.last_text));
+    let lines = summary.notes.iter().chain(&summary.last_error);
+    assert!(lines.clone().all(|line| line.chars().count() <= 2 * ERROR_CHARS_MAX));
+    assert!(lines.count() <= 10, "{} notes", summary.notes.len());
     let Some(result) = &summary.result else { return };
     assert!(is_text(&result.text));
     let message = result.failure.as_ref().map_or(0, |failure| failure.message.chars().count());
@@ -218,20 +225,23 @@ const STOPS: [Option<StopCause>; 8] = [
     Some(StopCause::ResultGrace),
 ];
 
-fn assert_endings(data: &[u8], summary: &Summary) {
+fn assert_endings(driver: &'static Driver, data: &[u8], summary: &Summary) {
     let exits = [
         None,
         Some(Exit::default()),
         Some(Exit { code: Some(0), signal: None }),
         Some(Exit { code: Some(1), signal: None }),
         Some(Exit { code: Some(143), signal: None }),
+        // Codes that mean something to a driver.
+        Some(Exit { code: Some(42), signal: None }),
+        Some(Exit { code: Some(173), signal: None }),
         Some(Exit { code: None, signal: Some(9) }),
     ];
     let limits = StopLimits::default();
     let stderr = String::from_utf8_lossy(&data[data.len().saturating_sub(1000)..]);
     for (stop, exit) in STOPS.into_iter().flat_map(|stop| exits.map(|exit| (stop, exit))) {
         let ending = classify(&Evidence {
-            driver: &claude::DRIVER,
+            driver,
             stop,
             ttl_seconds: 3600,
             limits: &limits,

@@ -14,6 +14,7 @@ mod fields;
 pub mod gemini;
 pub mod git_identity;
 pub mod lines;
+mod mend;
 mod summary;
 
 use self::environment::Variables;

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use crate::pure::agent::fields::{session_id, whole, word};
+use crate::pure::agent::mend;
 use crate::pure::agent::{
     Failure, RESULT_BYTES_MAX, Reader, ResultEvent, Summary, Tokens, USAGE_BYTES_MAX,
 };
@@ -20,7 +21,7 @@ pub(super) struct CursorReader {
 
 impl Reader for CursorReader {
     fn line(&mut self, line: &[u8], summary: &mut Summary) {
-        let Ok(event @ Value::Object(_)) = serde_json::from_slice::<Value>(line) else {
+        let Some(event) = mend::parse(line) else {
             summary.broken_lines += 1;
             return;
         };

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{SHELL, errors};
 use crate::pure::agent::fields::{CALLS_MAX, session_id, whole, word};
+use crate::pure::agent::mend;
 use crate::pure::agent::{
     DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX, Reader,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX,
@@ -42,7 +43,7 @@ pub(super) struct EventReader {
 
 impl Reader for EventReader {
     fn line(&mut self, line: &[u8], summary: &mut Summary) {
-        let Ok(event @ Value::Object(_)) = serde_json::from_slice::<Value>(line) else {
+        let Some(event) = mend::parse(line) else {
             summary.broken_lines += 1;
             return;
         };
@@ -74,8 +75,10 @@ impl EventReader {
         let Some(more) = event["content"].as_str().filter(|more| !more.is_empty()) else { return };
         self.begin_turn(summary);
         let room = RESULT_BYTES_MAX - self.text.len();
-        self.text.push_str(&clip(more, room));
-        summary.last_text = Some(self.text.clone());
+        if room > 0 {
+            self.text.push_str(&clip(more, room));
+            summary.last_text = Some(self.text.clone());
+        }
     }
 
     fn read_call(&mut self, event: &Value, summary: &mut Summary) {

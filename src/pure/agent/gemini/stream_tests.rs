@@ -161,6 +161,16 @@ fn what_is_remembered_is_bounded() {
     assert!(longest.max().is_some_and(|length| length <= DENIAL_INPUT_CHARS_MAX * 4));
 }
 
+/// It cuts its text into deltas, and may cut a character in two.
+#[test]
+fn half_a_character_does_not_cost_the_line() {
+    let mut transcript = Transcript::new(&DRIVER);
+    transcript.feed(br#"{"type":"message","role":"assistant","content":"cut \ud83d"}"#);
+    let summary = transcript.finish();
+    let said = summary.last_text.as_deref();
+    assert_eq!((summary.broken_lines, said), (0, Some("cut \u{fffd}")));
+}
+
 #[test]
 fn lines_that_are_no_events_are_counted_or_ignored() {
     let mut transcript = Transcript::new(&DRIVER);
