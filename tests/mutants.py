@@ -185,6 +185,12 @@ ROWS = [
     ("a reconnection is not the end", "pure/agent/codex/stream.rs", "summary.last_error = Some(one_line(message, ERROR_CHARS_MAX));",
      "self.end_turn(ResultEvent { failure: Some(errors::failure(None, message)), ..ResultEvent::default() }, summary);",
      [(IT, "codex::stand_in")]),
+    ("a success in which the agent did nothing is none", "pure/agent/gemini/stream.rs", "if summary.assistant_turns > 0 {\n        return None;",
+     "if summary.results < 99 {\n        return None;", [(IT, "gemini::recorded")]),
+    ("an exit code tells what the words do not", "pure/attempt/outcome.rs", "failed_as(&by_exit(e).unwrap_or_else(|| failure.clone()))",
+     "failed_as(failure)", [(IT, "gemini::fake::what_only")]),
+    ("an identity is set only where the repository has none", "pure/agent/git_identity.rs", "|| repository != Said::default()",
+     "", [(IT, "gemini::fake::who_commits")]),
 ]
 # Names of rows that no test can notice, and why.
 EXPLAINED = {

@@ -92,7 +92,7 @@ fn program(version: &'static str) -> Option<PathBuf> {
     let place = ["2.1.197", "2.1.330", "latest"].iter().position(|known| *known == version);
     let found = FOUND[place.expect("a known version")].get_or_init(|| {
         let found = install(version);
-        found.inspect_err(|why| note_skipped(version, why))
+        found.inspect_err(|why| note_skipped(&format!("Claude Code {version}"), why))
     });
     let shout = |why: &String| {
         // Past the capturing of a passed test's output.
@@ -116,12 +116,12 @@ fn install(version: &str) -> Result<PathBuf, String> {
 }
 
 /// For `make test`, which shows this file at its end.
-fn note_skipped(version: &str, why: &str) {
+pub fn note_skipped(program: &str, why: &str) {
     static FIRST: Once = Once::new();
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("skipped.txt");
     FIRST.call_once(|| drop(fs::remove_file(&path))); // of an earlier run
     let file = OpenOptions::new().create(true).append(true).open(&path);
-    let line = format!("SKIPPED: all tests with Claude Code {version}: {why}\n");
+    let line = format!("SKIPPED: all tests with {program}: {why}\n");
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("write skipped.txt");
 }
 

@@ -23,6 +23,9 @@ mod dirty;
 mod own_dirs;
 
 pub use own_dirs::own_dirs;
+mod identity;
+
+pub use identity::identity_variables;
 
 /// HEAD, refs and packed refs are read up to this size, in bytes.
 const REF_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -9,8 +9,13 @@
 pub mod claude;
 pub mod codex;
 pub mod cost;
+pub mod cursor;
 pub mod environment;
+mod fields;
+pub mod gemini;
+pub mod git_identity;
 pub mod lines;
+mod mend;
 mod own_record;
 mod summary;
 
@@ -25,7 +30,7 @@ pub use summary::{
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WORD_BYTES_MAX,
 };
 
-pub static DRIVERS: &[Driver] = &[claude::DRIVER, codex::DRIVER];
+pub static DRIVERS: &[Driver] = &[claude::DRIVER, codex::DRIVER, gemini::DRIVER, cursor::DRIVER];
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +45,8 @@ pub struct Driver {
     /// The program, if the settings name one.
     pub named: fn(&Settings) -> Option<&str>,
     pub variables: Variables,
+    /// Its shell hides the user's git configuration: variables have to say who commits.
+    pub hides_git_identity: bool,
     /// The arguments, without the program.
     pub argv: fn(&Launch) -> Vec<String>,
     /// Makes the reader of one session's stream.
@@ -48,9 +55,12 @@ pub struct Driver {
     pub takes_session_id: bool,
     /// How many lines it writes on stdout before it can still refuse to start.
     pub start_lines: u64,
-    /// Why a session that wrote no more than its first `start_lines` on stdout did not start, if its
-    /// stderr says so.
+    /// Why a session that wrote no more than its first `start_lines` on stdout did not start, if
+    /// its stderr says so.
     pub start_failure: fn(stderr_tail: &str) -> Option<Failure>,
+    /// What the exit code of a session says, and by it stderr, that ended with a failed result or
+    /// with none at all. `None`: no more than is known without it.
+    pub exit_failure: fn(summary: &Summary, exit_code: i32, stderr_tail: &str) -> Option<Failure>,
     /// Whether the agent says that it does not know the session that it should resume. The text is
     /// the error of the attempt, which took no turn.
     pub session_is_gone: fn(&Summary, error: &str) -> bool,

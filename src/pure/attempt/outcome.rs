@@ -50,7 +50,9 @@ pub fn classify(e: &Evidence) -> Ending {
     }
     let mut ending = match &e.summary.result {
         None => without_result(e),
-        Some(ResultEvent { failure: Some(failure), .. }) => failed_as(failure),
+        Some(ResultEvent { failure: Some(failure), .. }) => {
+            failed_as(&by_exit(e).unwrap_or_else(|| failure.clone()))
+        }
         Some(ResultEvent { failure: None, .. }) => succeeded(e),
     };
     if had_answered {
@@ -119,6 +121,9 @@ fn without_result(e: &Evidence) -> Ending {
     if is_start && let Some(failure) = (e.driver.start_failure)(e.stderr_tail) {
         return failed_as(&failure);
     }
+    if let Some(failure) = by_exit(e) {
+        return failed_as(&failure);
+    }
     let stderr = e.stderr_tail.lines().map(|line| one_line(line, STDERR_LINE_CHARS_MAX));
     let stderr = stderr.into_iter().find(|line| !line.is_empty());
     let error = format!(
@@ -128,6 +133,11 @@ fn without_result(e: &Evidence) -> Ending {
         stderr.map(|line| format!("; stderr: {line}")).unwrap_or_default()
     );
     failed(ErrorType::ToolFailure, &error)
+}
+
+/// What the agent's driver makes of the exit code.
+fn by_exit(e: &Evidence) -> Option<Failure> {
+    (e.driver.exit_failure)(e.summary, known(e.exit)?.code?, e.stderr_tail)
 }
 
 /// The ending of a session with a good result. It counts even if the process did not exit cleanly

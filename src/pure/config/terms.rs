@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::Settings;
 use super::projects::{Forms, Project, Verify};
+use crate::pure::dispatch::DEFAULT_AGENT;
 
 /// The terms on which an agent runs in a project: the settings for all, with the project's own in
 /// their place.
@@ -20,6 +21,17 @@ pub struct Terms {
     pub extra_args: Vec<String>,
     /// The project is not trusted: none of its own hooks and servers may run.
     pub strict: bool,
+}
+
+impl Terms {
+    /// The terms of a session of that agent. The model, the limits and the arguments that the
+    /// settings name are Claude Code's own, and would only confuse another one.
+    pub fn of_agent(self, agent: &str) -> Terms {
+        if agent == DEFAULT_AGENT {
+            return self;
+        }
+        Terms { allow_tools: self.allow_tools, strict: self.strict, ..Terms::default() }
+    }
 }
 
 /// The entry that holds for a session in this directory, with its key. If several are equally near,
@@ -131,6 +143,17 @@ mod tests {
         assert_eq!((own.max_turns, own.extra_args), (Some(9), vec!["--a".into(), "--b".into()]));
         let other = terms_in(&s, "/q");
         assert_eq!((other.allow_tools, other.strict), (vec!["Bash".to_string()], false));
+    }
+
+    #[test]
+    fn what_is_claude_code_s_own_is_passed_to_no_other_agent() {
+        let s = settings(json!({"allow_tools": "Bash", "strict": true, "model": "opus",
+            "max_turns": 9, "max_budget_usd": 1, "setting_sources": "user", "claude_args": "--a"}));
+        let all = terms_in(&s, "/p");
+        assert_eq!(all.clone().of_agent("claude"), all);
+        let other = all.of_agent("gemini");
+        let kept = Terms { allow_tools: vec!["Bash".into()], strict: true, ..Terms::default() };
+        assert_eq!(other, kept);
     }
 
     #[test]

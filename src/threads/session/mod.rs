@@ -20,7 +20,7 @@ use crate::effects::process::{Mark, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
 use crate::effects::{agent_record, clock, git};
 use crate::pure::agent::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
-use crate::pure::agent::{Driver, Summary};
+use crate::pure::agent::{Driver, Summary, git_identity};
 use crate::pure::attempt::build_report::FROM_MEMORY;
 use crate::pure::attempt::limits::{StopCause, StopLimits};
 use crate::pure::attempt::outcome::{Ending, Evidence, Exit, classify, warnings_of_work};
@@ -67,16 +67,30 @@ pub fn launch<'c>(
     start: &AttemptStart,
     files: crate::effects::store::AttemptFiles,
 ) -> std::io::Result<Session<'c>> {
+    let dir = start.dir();
+    let mut variables = session_variables(context, claim, start);
+    if context.drivers.get(claim.agent).is_some_and(|driver| driver.hides_git_identity) {
+        variables.extend(git_identity(context, &dir));
+    }
     let spawn = Spawn {
         program,
         arguments: arguments.into_iter().map(Into::into).collect(),
-        directory: &start.dir(),
-        variables: session_variables(context, claim, start),
+        directory: &dir,
+        variables,
         stdin: files.stdin,
         stdout: files.stdout,
         stderr: files.stderr,
     };
     Session::spawn(&context.processes, spawn)
+}
+
+/// Who commits, for an agent that cannot see it; what our own environment says of that stands.
+fn git_identity(context: &Context, dir: &Path) -> Vec<(&'static str, OsString)> {
+    if git_identity::VARIABLES.iter().any(|name| context.processes.inherited(name).is_some()) {
+        return Vec::new();
+    }
+    let found = git::identity_variables(context.home.as_deref(), dir);
+    found.into_iter().map(|(name, value)| (name, value.into())).collect()
 }
 
 /// What every program that runs for a dispatch has in its environment, by which it can be

@@ -73,7 +73,7 @@ impl Worker<'_> {
         let asker = Asker { processes: &context.processes, store: &context.store, dir: &dir };
         context.self_checks.ask_once(&asker, driver, &program);
         // The terms follow from the directory, which is all of a dispatch that bears on them.
-        let terms = context.terms_in(&dir, &claim.id);
+        let terms = context.terms_in(&dir, &claim.id).of_agent(driver.name);
         let verify = context.verify_in(&dir, &claim.project, &claim.id);
         let git_dirs = || git_dirs(&dir);
         let launch = launch_of(plan, &terms, &git_dirs);

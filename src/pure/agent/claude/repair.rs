@@ -1,8 +1,7 @@
-//! Reads what can be read of lines that are not quite JSON.
+//! An event written into the middle of another line (claude-code issues 49640, 81843): what can be
+//! read of it all the same.
 //!
-//! Owns two repairs, both tried only on a line that does not parse. (1) Text that JavaScript writes
-//! and serde_json refuses (lone surrogates), and bad UTF-8 or raw control characters. (2) An event
-//! written into the middle of another line (claude-code issues 49640, 81843). Must not let a
+//! Only tried on a line that cannot be mended ([`crate::pure::agent::mend`]). Must not let a
 //! *nested* object pass for an event: a tool's input, which the model chooses, can be any object,
 //! and a line that a kill cut would lay it open.
 
@@ -10,52 +9,6 @@ use serde_json::Value;
 
 /// At most this many objects are tried in one broken line.
 const TRIES_MAX: usize = 64;
-
-/// The object that a line holds.
-pub fn parse(line: &[u8]) -> Option<Value> {
-    let value = match serde_json::from_slice(line) {
-        Ok(value) => value,
-        Err(_) => serde_json::from_str(&mend(line)).ok()?,
-    };
-    Some(value).filter(Value::is_object)
-}
-
-/// The same text without what serde_json refuses in strings.
-fn mend(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    let mut rest = text.trim_start_matches('\u{feff}');
-    let mut mended = String::with_capacity(rest.len());
-    let special = |char: char| char == '\\' || char < ' ';
-    while let Some(at) = rest.find(special) {
-        mended.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let (length, replacement) = match (half(rest), rest.get(6..).and_then(half)) {
-            (Some(Half::High), Some(Half::Low)) => (12, None),
-            (Some(_), _) => (6, Some("\u{fffd}")),
-            (None, _) if !rest.starts_with('\\') => (1, Some(" ")),
-            (None, _) => (1 + rest[1..].chars().next().map_or(0, char::len_utf8), None),
-        };
-        mended.push_str(replacement.unwrap_or(&rest[..length]));
-        rest = &rest[length..];
-    }
-    mended.push_str(rest);
-    mended
-}
-
-enum Half {
-    High,
-    Low,
-}
-
-/// The half of a surrogate pair that a text begins with, if it does.
-fn half(text: &str) -> Option<Half> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    match u16::from_str_radix(digits, 16).ok()? {
-        0xD800..=0xDBFF => Some(Half::High),
-        0xDC00..=0xDFFF => Some(Half::Low),
-        _ => None,
-    }
-}
 
 /// The whole `result` and `rate_limit_event` objects inside a broken line.
 ///

@@ -15,6 +15,7 @@ use super::errors::{self, ErrorResult};
 use super::pull_request::OpeningCalls;
 use super::repair;
 use super::word::{IDS_MAX, word};
+use crate::pure::agent::mend;
 use crate::pure::agent::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, LimitEvent, RESULT_BYTES_MAX, Reader,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX,
@@ -54,7 +55,7 @@ impl Reader for StreamReader {
         if head.is_ok_and(|head| !is_wanted(&head.kind)) {
             return;
         }
-        match repair::parse(line) {
+        match mend::parse(line) {
             Some(event) => self.read_event(&event, summary),
             None => {
                 summary.broken_lines += 1;
