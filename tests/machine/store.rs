@@ -247,8 +247,7 @@ pub fn take_away(
 
 fn put_back(w: &mut World, from: &str, to: &str) -> Result<()> {
     let free = format!("inbox/dispatch-returned-{}", w.number());
-    let to = if w.disk.find(to).is_none() { to } else { &free };
-    w.rename(from, to).map(drop)
+    w.rename_to_free(from, to, &free)
 }
 
 pub fn put_back_answered(w: &mut World) -> Result<()> {

@@ -234,6 +234,14 @@ impl World {
         Ok(self.disk.rename(from, to))
     }
 
+    /// In one step: whether the first name is free is known only when the file goes there.
+    pub fn rename_to_free(&mut self, from: &str, to: &str, other: &str) -> Result<()> {
+        self.effect("rename to", to)?;
+        let to = if self.disk.find(to).is_none() { to } else { other };
+        self.disk.rename(from, to);
+        Ok(())
+    }
+
     pub fn remove(&mut self, path: &str) -> Result<()> {
         self.effect("remove", path)?;
         self.disk.remove(path);
