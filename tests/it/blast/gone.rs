@@ -194,6 +194,29 @@ fn a_daemon_that_finds_no_records_of_a_session_does_not_take_its_file_for_a_new_
 }
 
 #[test]
+fn a_claim_that_a_session_replaced_is_kept_with_what_was_accepted() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().start();
+    let hold = held(&lab, "a", "fake: result success I did it.");
+    let (claim, taken) = (lab.active("a"), lab.path("taken"));
+    fs::rename(&claim, &taken).expect("take it");
+    fs::create_dir(&claim).expect("replace it");
+    fs::write(claim.join("dispatch.json"), "{}").expect("write");
+    fs::write(claim.join("accepted.json"), "{}").expect("write");
+    hold.release();
+    let report = lab.completed("a");
+    assert_eq!(report["result"], "I did it.");
+    assert!(warned(&report, "gone or damaged"), "{report:#}");
+    lab.settled("a");
+    let kept = lab.finished("a");
+    for name in ["dispatch.json", "accepted.json"] {
+        let read = |dir: &Path| fs::read_to_string(dir.join(name)).expect("a record");
+        assert_eq!(read(&kept), read(&taken), "{name}");
+    }
+    drop(daemon);
+}
+
+#[test]
 fn a_queued_dispatch_whose_records_are_gone_can_be_cancelled() {
     let lab = Lab::new();
     let daemon = lab.daemon().set("--max-concurrent", 1).start();

@@ -108,6 +108,19 @@ fn a_copy_that_does_not_match_its_digest_is_no_acceptance() {
 }
 
 #[test]
+fn a_copy_that_somebody_replaced_by_another_dispatch_is_not_run() {
+    let (lab, daemon) = with_b_queued(|lab, b| {
+        let other = lab.task("b", mark(&lab.path("ran-other")));
+        fs::write(b.join("dispatch.json"), other.bytes()).expect("write");
+    });
+    lab.settled("b");
+    lab.completed("b");
+    assert_eq!(b_ran(&lab), 1);
+    assert!(!lab.path("ran-other").exists(), "what nobody dropped was run");
+    drop(daemon);
+}
+
+#[test]
 fn an_empty_acceptance_is_no_acceptance() {
     let (lab, daemon) =
         with_b_queued(|_, b| fs::write(b.join("accepted.json"), "").expect("write"));
