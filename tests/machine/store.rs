@@ -247,7 +247,8 @@ pub fn take_away(
 
 fn put_back(w: &mut World, from: &str, to: &str) -> Result<()> {
     let free = format!("inbox/dispatch-returned-{}", w.number());
-    w.rename_to_free(from, to, &free)
+    w.rename_to_free(from, to, &free)?;
+    w.sync("inbox")
 }
 
 pub fn put_back_answered(w: &mut World) -> Result<()> {

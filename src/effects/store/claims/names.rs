@@ -170,15 +170,16 @@ impl Store {
 
     fn put_back(&self, from: &Path, to: &Path) -> Result<()> {
         let is_looked_at = to.file_name().is_some_and(is_inbox_name);
-        if is_looked_at && files::rename_to_free(from, to).is_ok() {
-            return Ok(());
+        if !is_looked_at || files::rename_to_free(from, to).is_err() {
+            // Yet another file has the name by now, so both are kept.
+            let names = (0..).map(|number: u64| {
+                let stamp = file_stamp(clock::unix_ms());
+                self.dispatch.join(format!("dispatch-returned-{stamp}-{number}.json"))
+            });
+            files::rename_to_first_free(from, names).at("put back", from)?;
         }
-        // Yet another file has the name by now, so both are kept.
-        let names = (0..).map(|number: u64| {
-            let stamp = file_stamp(clock::unix_ms());
-            self.dispatch.join(format!("dispatch-returned-{stamp}-{number}.json"))
-        });
-        files::rename_to_first_free(from, names).map(drop).at("put back", from)
+        // The next file takes our name: a power cut must not keep that and forget this.
+        files::sync_dir(&self.dispatch)
     }
 
     /// Puts files that a crash left moved aside back under a name that intake looks at, where the
