@@ -303,12 +303,19 @@ impl Daemon {
             Some((Some(uid), is_answered)) if uid == body.uid => {
                 let is_open = self.open.contains_key(&body.id);
                 let runs = self.active.get(&body.id).is_some_and(|work| work.has_begun());
-                let is_second = is_open && (runs || w.lacks(Without::SecondNames));
+                let is_second = is_open && runs;
                 if is_answered || (is_second && self.has_another_name(w, &body, name)) {
-                    if !is_answered && !w.lacks(Without::SyncBeforeSecondGoes) {
-                        sync_acceptance(w, body.id)?;
+                    if is_answered {
+                        return remove_inbox(w, name, &body, true);
                     }
-                    return remove_inbox(w, name, &body, true);
+                    if !w.lacks(Without::SyncBeforeSecondGoes) {
+                        detach(w, body.id)?;
+                    }
+                    remove_inbox(w, name, &body, true)?;
+                    if self.has_another_name(w, &body, name) {
+                        attach(w, body.id)?;
+                    }
+                    return Ok(());
                 }
                 let of = is_open.then_some(body.id);
                 self.known.insert(name.into(), Known { seen: Some((file, body.uid)), of });

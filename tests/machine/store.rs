@@ -200,6 +200,11 @@ pub fn detach(w: &mut World, id: u32) -> Result<()> {
     if w.lacks(Without::SyncOfDetached) { Ok(()) } else { sync_acceptance(w, id) }
 }
 
+pub fn attach(w: &mut World, id: u32) -> Result<()> {
+    let marker = detached(id);
+    if w.disk.find(&marker).is_some() { w.remove(&marker) } else { Ok(()) }
+}
+
 fn detached(id: u32) -> String {
     format!("{}/detached", claim_dir(id))
 }

@@ -75,7 +75,6 @@ safeguards! {
     CountOfRetries,
     SavedHolds,
     LookAfterMove,
-    SecondNames,
     Detached,
     SyncOfDetached,
 }

@@ -164,17 +164,25 @@ impl Intake<'_> {
         self.audit_redelivered(&dropped.name, id);
         let has_begun = self.ledger.active(id).is_some_and(|active| active.cancel.has_begun());
         if has_begun && self.inbox.has_another_name(&self.ledger, id, &dropped.name) {
-            let store = &self.context.store;
-            // The other file may go at any moment, and a power cut may take the acceptance: then
-            // this file would have been the last one.
-            let kept = store.sync_acceptance(id);
-            if let Err(e) = kept.and_then(|()| store.remove_redelivered(&dropped, id)) {
-                self.inbox.not_taken(&mut self.halt, &dropped, &e);
-            }
-            return;
+            return self.remove_second_name(dropped, id);
         }
         log::info!("{} is another name of {id}", dropped.name.display());
         self.inbox.belongs(&mut self.ledger, &dropped.name, Some(dropped.stamp), id);
+    }
+
+    /// The sender may remove the other file at any moment, while this one still stands: then the one
+    /// that goes here is the last, and its removal withdraws nothing, through a power cut too.
+    fn remove_second_name(&mut self, dropped: Dropped, id: &DispatchId) {
+        let store = &self.context.store;
+        let removed = store.detach(id).and_then(|_| store.remove_redelivered(&dropped, id));
+        if let Err(e) = removed {
+            return self.inbox.not_taken(&mut self.halt, &dropped, &e);
+        }
+        if self.inbox.has_another_name(&self.ledger, id, &dropped.name) {
+            store.attach(id);
+        } else if let Some(open) = self.ledger.open_mut(id) {
+            open.is_detached = true;
+        }
     }
 
     fn audit_redelivered(&self, name: &OsStr, id: &DispatchId) {

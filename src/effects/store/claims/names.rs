@@ -77,6 +77,14 @@ impl Store {
         }
     }
 
+    /// Takes back what [`Store::detach`] noted. A note that stays does no harm: what it is about
+    /// runs, and a cancel stops it.
+    pub fn attach(&self, id: &DispatchId) {
+        if let Err(e) = files::remove(&self.claim_dir(id).join(DETACHED)) {
+            log::debug!("{e}");
+        }
+    }
+
     /// Whether the claim's names no longer count. Not knowing counts as yes: what is detached runs,
     /// and nothing is lost by that.
     pub fn is_detached(&self, id: &DispatchId) -> bool {
