@@ -21,6 +21,9 @@ pub const DRIVER: Driver = Driver {
     reader: || Box::new(Diary::default()),
     start_failure: |_| None,
     session_is_gone: |_, error| error.starts_with(STRANGER),
+    permission_modes: &[],
+    ask_nobody: None,
+    template: None,
 };
 
 const STRANGER: &str = "stranger: ";

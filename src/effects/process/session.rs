@@ -33,7 +33,7 @@ pub struct Spawn<'a> {
     pub arguments: Vec<OsString>,
     pub directory: &'a Path,
     /// Set on top of what is inherited ([`Processes::new`]).
-    pub variables: Vec<(&'static str, OsString)>,
+    pub variables: Vec<(&'a str, OsString)>,
     pub stdin: File,
     pub stdout: File,
     pub stderr: File,

@@ -47,6 +47,9 @@ pub struct Summary {
     /// The last one since the model last answered: later it explains nothing any more.
     pub api_retry: Option<ApiRetry>,
     pub limit: Option<LimitEvent>,
+    /// The agent has said in a way of its own that it does not know the session that it should
+    /// resume.
+    pub session_is_unknown: bool,
     pub lines: u64,
     pub broken_lines: u64,
 }

@@ -64,14 +64,18 @@ pub fn launch<'c>(
     claim: &Claim,
     program: &Path,
     arguments: Vec<String>,
-    start: &AttemptStart,
+    (start, env): (&AttemptStart, &[(String, String)]),
     files: crate::effects::store::AttemptFiles,
 ) -> std::io::Result<Session<'c>> {
+    let of_settings = env.iter().map(|(name, value)| (name.as_str(), value.into()));
     let spawn = Spawn {
         program,
         arguments: arguments.into_iter().map(Into::into).collect(),
         directory: &start.dir(),
-        variables: session_variables(context, claim, start),
+        variables: session_variables(context, claim, start)
+            .into_iter()
+            .chain(of_settings)
+            .collect(),
         stdin: files.stdin,
         stdout: files.stdout,
         stderr: files.stderr,
@@ -92,7 +96,8 @@ pub(super) fn session_variables(
         // The shell's idea of where it is would contradict the real one.
         ("PWD", start.dir().into()),
     ];
-    let fixed = context.drivers.variables(claim.agent);
+    let agents = context.agents();
+    let fixed = agents.drivers.variables(claim.agent);
     variables.extend(fixed.map(|(name, value)| (name, value.into())));
     variables
 }
@@ -243,13 +248,20 @@ impl Running<'_> {
 
     fn judge(&mut self, exit: Option<Exit>) -> (Summary, Ending) {
         let bytes_max = self.context.settings().stdout_bytes_max;
-        let summary = self.follower.finish(&self.attempt, bytes_max);
+        let mut summary = self.follower.finish(&self.attempt, bytes_max);
         // It ended by itself before a look at it could end it.
         let seen = &self.follower.seen;
         if self.stop.is_none()
             && bytes_max.is_some_and(|max| seen.bytes.max(seen.stderr_bytes) > max)
         {
             self.stop = Some(StopCause::OutputLimit);
+        }
+        // Of an end that we made, its exit code says nothing.
+        if let (None, Some(code)) = (self.stop, exit.and_then(|exit| exit.code)) {
+            self.driver.conclude(&mut summary, code);
+        }
+        if summary.session_id.is_none() && self.driver.keeps_session_id() {
+            summary.session_id = Some(self.start.session_id.clone());
         }
         let ending = self.ending(exit, &summary, &self.attempt.stderr_tail());
         (summary, ending)

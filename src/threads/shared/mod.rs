@@ -2,6 +2,7 @@
 //! level that shutdown raises, what is wrong just now, and the tries that a deed to the disk is
 //! given.
 
+pub mod abilities;
 pub mod board;
 pub mod context;
 pub mod health;

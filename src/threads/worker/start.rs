@@ -15,7 +15,6 @@ use crate::pure::agent::{Driver, Launch, SessionRef};
 use crate::pure::attempt::next_attempt::NextAttempt;
 use crate::pure::attempt::record::{Accepted, AttemptStart, Mode};
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::config::terms::Terms;
 use crate::pure::dispatch::prompt::{self, Learnings};
 use crate::pure::dispatch::{Dispatch, Lane};
 use crate::pure::text::digest::uuid_v4;
@@ -66,12 +65,13 @@ impl Worker<'_> {
             return Err(NotStarted::OtherProject(lane));
         }
         // Of the directory, which is all of a dispatch that bears on them.
-        let terms = context.terms_in(&dir, &claim.id);
+        let mut terms = context.terms_in(&dir, claim.agent, &claim.id);
+        terms.can_ask_nobody = context.can_ask_nobody(driver, &program);
         let verify = context.verify_in(&dir, &claim.project, &claim.id);
-        let launch = launch_of(plan, &terms);
+        let session = session_of(plan);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
         let start = AttemptStart {
-            session_id: match &launch.session {
+            session_id: match &session {
                 SessionRef::New(id) | SessionRef::Resume(id) => id.clone(),
             },
             had_learnings,
@@ -79,10 +79,23 @@ impl Worker<'_> {
             dispatch: String::from_utf8_lossy(&contents.bytes).into_owned(),
             ..start_now(plan, &dir, dispatch.ttl_seconds, &contents.accepted)
         };
-        let (attempt, files) = self.make_durable(claim, contents, &start, &prompt)?;
+        let prompt = driver.prompt(prompt);
+        let (attempt, mut files) = self.make_durable(claim, contents, &start, &prompt)?;
+        if driver.reads_prompt_file() {
+            let emptied = files.empty_stdin();
+            emptied.map_err(|e| self.not_started(claim, &attempt, NotStarted::from(e)))?;
+        }
         self.audit_start(claim, &contents.dispatch, &start);
-        let arguments = (driver.argv)(&launch);
-        match session::launch(context, claim, &program, arguments, &start, files) {
+        let (dir_text, prompt_file) = (dir.to_string_lossy(), attempt.prompt_file());
+        let arguments = driver.argv(&Launch {
+            session,
+            terms: &terms,
+            dir: &dir_text,
+            project: &contents.dispatch.project,
+            prompt_file: &prompt_file.to_string_lossy(),
+        });
+        let told = (&start, terms.env.as_slice());
+        match session::launch(context, claim, &program, arguments, told, files) {
             Ok(session) => {
                 self.tell_start(claim, &start);
                 if let Err(e) = attempt.write_child(&session.record()) {
@@ -142,8 +155,9 @@ impl Worker<'_> {
 
     fn agent(&self, dispatch: &Dispatch) -> Result<(&'static Driver, PathBuf), String> {
         let name = dispatch.target_agent;
-        let found = self.context.drivers.get(name).zip(self.context.programs().get(name).cloned());
-        let (driver, program) = found.ok_or_else(|| format!("unsupported agent: {name}"))?;
+        let agents = self.context.agents();
+        let found = agents.drivers.get(name).zip(agents.programs.get(name).cloned());
+        let (driver, program) = found.ok_or_else(|| agents.unsupported(name))?;
         if !is_executable(&program) {
             return Err(format!(
                 "cannot start {}: it is not there any more, or not executable",
@@ -232,10 +246,9 @@ fn is_shortage(e: &io::Error) -> bool {
     fault(e) == Fault::Shortage || e.kind() == io::ErrorKind::ExecutableFileBusy
 }
 
-fn launch_of<'t>(plan: &NextAttempt, terms: &'t Terms) -> Launch<'t> {
-    let session = match &plan.mode {
+fn session_of(plan: &NextAttempt) -> SessionRef {
+    match &plan.mode {
         Mode::Resume { session_id } => SessionRef::Resume(session_id.clone()),
         Mode::AsIs | Mode::WithoutLearnings => SessionRef::New(uuid_v4(random::bytes())),
-    };
-    Launch { session, terms }
+    }
 }

@@ -36,7 +36,21 @@ pub const DRIVER: Driver = Driver {
     reader: || Box::new(stream::StreamReader::default()),
     start_failure,
     session_is_gone,
+    permission_modes: &[
+        "acceptEdits",
+        "auto",
+        "bypassPermissions",
+        "default",
+        "dontAsk",
+        "manual",
+        "plan",
+    ],
+    ask_nobody: Some(ASK_NOBODY),
+    template: None,
 };
+
+/// Newer versions know it: what is not allowed is denied at once.
+const ASK_NOBODY: &str = "--permission-prompts";
 
 /// An outer session sets most of what is withheld for its children (seen with 2.1.330). Others
 /// break an inner one: `NODE_OPTIONS=--inspect` ends it without a word, `CLAUDECODE` makes some
@@ -78,17 +92,20 @@ const VARIABLES: Variables = Variables {
 const NO_SESSION: &str = "No conversation found";
 
 fn argv(launch: &Launch) -> Vec<String> {
+    let terms = launch.terms;
     let fixed = [
         "--print",
         "--permission-mode",
-        "acceptEdits",
+        terms.permission_mode.as_deref().unwrap_or("acceptEdits"),
         "--output-format",
         "stream-json",
         // Without it, stream-json is refused.
         "--verbose",
     ];
     let mut args: Vec<String> = fixed.map(String::from).to_vec();
-    let terms = launch.terms;
+    if terms.can_ask_nobody {
+        args.extend([ASK_NOBODY, "none"].map(String::from));
+    }
     if !terms.allow_tools.is_empty() {
         // It takes every argument up to the next option: the session's, at the latest, ends it.
         args.push("--allowedTools".to_string());
