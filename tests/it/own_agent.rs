@@ -106,13 +106,12 @@ fn a_session_that_it_does_not_know_starts_anew_within_the_same_retry() {
     for agent in ["mimic", "scribe"] {
         send(&lab, agent, agent, "first-forgetful");
     }
-    let report = lab.completed("mimic");
-    let (torn, unknown) = (Some("tool_failure"), Some("tool_failure"));
-    assert_eq!(attempts(&report), [(false, torn), (true, unknown), (false, None)], "{report:#}");
-    assert_eq!(report["retry_count"], 1);
-    // Of plain text that ended with an error nobody knows whether it was an answer.
-    let report = lab.completed("scribe");
-    assert_eq!(report["retry_count"], 1, "{report:#}");
+    for agent in ["mimic", "scribe"] {
+        let report = lab.completed(agent);
+        let failed = Some("tool_failure");
+        assert_eq!(attempts(&report), [(false, failed), (true, failed), (false, None)]);
+        assert_eq!(report["retry_count"], 1, "{report:#}");
+    }
     drop(daemon);
 }
 
@@ -245,6 +244,34 @@ fn a_daemon_without_any_agent_says_so_and_one_agent_is_enough() {
     );
     send(&lab, "well", "scribe", "well");
     lab.completed("well");
+    drop(daemon);
+}
+
+#[test]
+fn its_sessions_are_ended_and_adopted_as_every_agent_s_are() {
+    let lab = Lab::new();
+    config(&lab, &json!({"agents": {"mimic": stream(), "scribe": text()}}));
+    let daemon = lab.daemon().set("--max-concurrent", 4).start();
+    let stand = |name: &str, agent: &str, ttl_seconds: u64| {
+        let gate = lab.gate(&format!("gate-{name}"));
+        let task = lab.task(name, format!("mimic: stand {}", gate.display()));
+        lab.send(&task.with("target_agent", agent).with("ttl_seconds", ttl_seconds));
+        gate.held()
+    };
+    let _late = stand("late", "scribe", 1);
+    let _unwanted = stand("unwanted", "mimic", 60);
+    let (told, silent) = (stand("told", "mimic", 60), stand("silent", "scribe", 60));
+    fs::write(lab.inbox().join("cancel-dispatch-unwanted"), "").expect("cancel");
+    lab.ended("unwanted", "cancelled", "cancelled");
+    let report = lab.ended("late", "timeout", "timeout");
+    assert_eq!(report["attempts"].as_array().map(Vec::len), Some(1), "{report:#}");
+    daemon.crash();
+    let daemon = lab.daemon().start();
+    told.release();
+    lab.completed("told");
+    // Nobody saw its exit code, and its text alone says nothing.
+    silent.release();
+    lab.failed("silent", "interrupted");
     drop(daemon);
 }
 
