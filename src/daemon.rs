@@ -165,7 +165,7 @@ fn announce(context: &Context) {
         settings.max_concurrent,
         settings.local_only
     );
-    reload::tell_agents(context);
+    reload::tell_agents(context, None);
     if rustix::process::geteuid().is_root() {
         log::warn!("running as root: every dispatch runs with root's rights");
     }

@@ -33,8 +33,9 @@ pub fn reload(context: &Context) {
     };
     context.sender.become_as(sender);
     context.audit.rotate_by(rotation(&settings));
+    let before = context.agents();
     context.live.replace(settings, agents, unmet);
-    tell_agents(context);
+    tell_agents(context, Some(&before));
     if changes.is_empty() {
         log::info!("config: nothing has changed");
     }
@@ -65,14 +66,20 @@ fn read(context: &Context) -> Result<New, String> {
     Ok(New { changes, settings, agents, sender, warnings, unmet })
 }
 
-/// Tells where the agents are and which are missing, and asks what they can do.
-pub fn tell_agents(context: &Context) {
+/// Tells where the agents are and which are missing, and asks what they can do. What was told
+/// `before` is told no more.
+pub fn tell_agents(context: &Context, before: Option<&AgentTable>) {
     let (agents, settings) = (context.agents(), context.settings());
     for driver in agents.drivers.rows() {
         let name = driver.name;
-        match (agents.programs.get(name), agents.missing.get(name)) {
+        let found = (agents.programs.get(name), agents.missing.get(name));
+        if let Some(program) = found.0 {
+            context.can_ask_nobody(driver, program);
+        }
+        let is_told = |old: &AgentTable| found == (old.programs.get(name), old.missing.get(name));
+        match found {
+            _ if before.is_some_and(is_told) => {}
             (Some(program), _) => {
-                context.can_ask_nobody(driver, program);
                 log::info!("{name} is {}", program.display());
             }
             (None, Some(what)) if settings.agents.contains_key(name) => {

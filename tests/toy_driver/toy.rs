@@ -19,6 +19,7 @@ pub const DRIVER: Driver = Driver {
     variables: Variables { set: &[("TOY_QUIET", "1")], withheld: &["TOY_OUTER_*"], kept: &[] },
     argv,
     reader: || Box::new(Diary::default()),
+    takes_session_id: true,
     start_failure: |_| None,
     session_is_gone: |_, error| error.starts_with(STRANGER),
     permission_modes: &[],

@@ -44,6 +44,8 @@ pub struct Driver {
     pub argv: fn(&Launch) -> Vec<String>,
     /// Makes what reads one session's stream.
     pub reader: fn() -> Box<dyn Reader>,
+    /// Whether a new session gets the id that we offer. Else only its stream tells its id.
+    pub takes_session_id: bool,
     /// From the stderr of a session that wrote nothing on stdout: why it did not start, if that is
     /// what it says.
     pub start_failure: fn(stderr_tail: &str) -> Option<Failure>,
@@ -96,9 +98,9 @@ impl Driver {
         self.template.is_none_or(|template| template.resume_args.is_some())
     }
 
-    /// It has no word for the id of a session but the one that it was given.
+    /// What its stream does not say of its session's id, it has from us.
     pub fn keeps_session_id(&self) -> bool {
-        self.template.is_some_and(generic::keeps_session_id)
+        self.template.is_some()
     }
 
     /// What its exit code adds to what a session said that ended by itself.

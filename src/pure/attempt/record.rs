@@ -54,6 +54,7 @@ pub enum Mode {
 pub struct AttemptStart {
     pub attempt: u32,
     pub run_token: String,
+    /// Empty where the agent gives its session an id itself.
     pub session_id: String,
     pub mode: Mode,
     /// Whether the prompt held learnings.
@@ -233,12 +234,13 @@ impl AttemptEnd {
     ) -> AttemptEnd {
         let AttemptFacts { exit, summary, leftovers, output_length, git, verify } = facts;
         let result = summary.result.unwrap_or_default();
+        let given_id = Some(start.session_id.clone()).filter(|id| !id.is_empty());
         let tokens = Some(summary.tokens).filter(|tokens| *tokens != Tokens::default());
         let attempt = AttemptReport {
             attempt: start.attempt,
             started_at: Some(rfc3339(start.started_at_ms)),
             duration: Some(now.ms_since(&start.started()) as f64 / 1000.0),
-            session_id: summary.session_id.or_else(|| Some(start.session_id.clone())),
+            session_id: summary.session_id.or(given_id),
             resumed: start.is_resumed(),
             exit_code: exit.and_then(|exit| exit.code),
             signal: exit.and_then(|exit| exit.signal),

@@ -47,6 +47,8 @@ pub enum AuditEvent {
         project: String,
         retry: u32,
         attempt: u32,
+        /// Empty where only the agent knows it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         session_id: String,
     },
     Retried {

@@ -42,7 +42,7 @@ pub fn project<'s>(
 }
 
 /// The agent whose settings stand beside `agents` too. What stands there wins, since flags and
-/// variables do.
+/// variables do; and it would only confuse another one.
 const WITH_SETTINGS_OF_ITS_OWN: &str = DEFAULT_AGENT;
 
 pub fn terms(settings: &Settings, own: Option<&Project>, agent: &str) -> Terms {
@@ -62,13 +62,14 @@ pub fn terms(settings: &Settings, own: Option<&Project>, agent: &str) -> Terms {
         Some(entry) => entry.args.clone(),
         None => Vec::new(),
     };
+    let sources = own.setting_sources.as_ref().unwrap_or(&settings.setting_sources);
     let env = for_all.into_iter().chain(for_project).flat_map(|entry| entry.env.clone());
     Terms {
         allow_tools: own.allow_tools.as_ref().unwrap_or(&settings.allow_tools).clone(),
-        setting_sources: own.setting_sources.as_ref().unwrap_or(&settings.setting_sources).clone(),
+        setting_sources: if is_own { sources.clone() } else { Vec::new() },
         model: models.into_iter().flatten().next().cloned(),
-        max_turns: own.max_turns.or(settings.max_turns),
-        max_budget_usd: own.max_budget_usd.or(settings.max_budget_usd),
+        max_turns: own.max_turns.or(settings.max_turns).filter(|_| is_own),
+        max_budget_usd: own.max_budget_usd.or(settings.max_budget_usd).filter(|_| is_own),
         extra_args: [args(&settings.claude_args, for_all), args(&own.extra_args, for_project)]
             .concat(),
         strict: own.strict.unwrap_or(settings.strict),
@@ -198,6 +199,10 @@ mod tests {
         let (claude, codex) = (in_dir(&s, "/x", "claude"), in_dir(&s, "/x", "codex"));
         assert_eq!((claude.model.as_deref(), claude.extra_args), (Some("m"), list(&["-a"])));
         assert_eq!((codex.model.as_deref(), codex.extra_args), (Some("x"), list(&["--x"])));
+        let s = settings(json!({"allow_tools": "Bash", "strict": true, "model": "opus",
+            "max_turns": 9, "max_budget_usd": 1, "setting_sources": "user", "claude_args": "--a"}));
+        let kept = Terms { allow_tools: list(&["Bash"]), strict: true, ..Terms::default() };
+        assert_eq!(in_dir(&s, "/x", "gemini"), kept);
     }
 
     fn list(words: &[&str]) -> Vec<String> {

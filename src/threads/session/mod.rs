@@ -260,8 +260,9 @@ impl Running<'_> {
         if let (None, Some(code)) = (self.stop, exit.and_then(|exit| exit.code)) {
             self.driver.conclude(&mut summary, code);
         }
-        if summary.session_id.is_none() && self.driver.keeps_session_id() {
-            summary.session_id = Some(self.start.session_id.clone());
+        let given_id = &self.start.session_id;
+        if summary.session_id.is_none() && self.driver.keeps_session_id() && !given_id.is_empty() {
+            summary.session_id = Some(given_id.clone());
         }
         let ending = self.ending(exit, &summary, &self.attempt.stderr_tail());
         (summary, ending)

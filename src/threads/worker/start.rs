@@ -72,6 +72,7 @@ impl Worker<'_> {
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
         let start = AttemptStart {
             session_id: match &session {
+                SessionRef::New(_) if !driver.takes_session_id => String::new(),
                 SessionRef::New(id) | SessionRef::Resume(id) => id.clone(),
             },
             had_learnings,

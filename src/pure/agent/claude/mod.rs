@@ -34,6 +34,7 @@ pub const DRIVER: Driver = Driver {
     variables: VARIABLES,
     argv,
     reader: || Box::new(stream::StreamReader::default()),
+    takes_session_id: true,
     start_failure,
     session_is_gone,
     permission_modes: &[

@@ -215,7 +215,7 @@ fn plain_text_is_the_result_of_what_exits_with_0() {
     assert_eq!(failure(&refused), Some((ErrorType::Auth, "exit code 7: not logged in")));
     assert_eq!(read(text, &["oh"], Some(1)).result, None);
     assert_eq!(read(text, &["oh"], None).result, None, "its end was not seen");
-    assert!(text.keeps_session_id());
+    assert!(text.takes_session_id && !agy().takes_session_id);
     let long = "x".repeat(40_000);
     let kept = read(text, &[&long, &long], Some(0)).last_text.expect("text");
     assert!(kept.len() <= crate::pure::agent::RESULT_BYTES_MAX);

@@ -31,6 +31,7 @@ pub(super) fn driver(name: &'static str, template: &'static Template) -> Driver 
         ask_nobody: None,
         argv: |_| Vec::new(),
         reader: || Box::new(stream::TextReader),
+        takes_session_id: template.args.iter().any(|arg| has_session(arg)),
         start_failure: |_| None,
         session_is_gone: |_, _| false,
         template: Some(template),
@@ -57,8 +58,8 @@ pub(super) fn argv(template: &Template, launch: &Launch) -> Vec<String> {
     filled.chain(terms.extra_args.iter().cloned()).collect()
 }
 
-pub(super) fn keeps_session_id(template: &Template) -> bool {
-    template.args.iter().any(|arg| placeholders(arg).any(|name| name == "session"))
+fn has_session(arg: &str) -> bool {
+    placeholders(arg).any(|name| name == "session")
 }
 
 /// Every placeholder at once, so that what a value holds is never taken for one.
