@@ -151,10 +151,31 @@ fn plain_text_succeeds_by_its_exit_code_alone() {
         send(&lab, word, "scribe", word);
         assert_eq!(lab.failed(word, why)["error"], error);
     }
-    fs::write(lab.ours().join("control/release"), "").expect("end the hold of the refusal");
+    fs::write(lab.ours().join("control/release"), "").expect("write a request");
     send(&lab, "busy", "scribe", "first-busy");
     let report = lab.completed("busy");
     assert_eq!(attempts(&report), [(false, Some("rate_limit")), (true, None)], "{report:#}");
+    drop(daemon);
+}
+
+#[test]
+fn what_says_nothing_until_its_end_and_cannot_be_resumed_is_given_its_time() {
+    let lab = Lab::new();
+    let mut scribe = text();
+    scribe.as_object_mut().expect("an object").remove("resume_args");
+    config(&lab, &json!({"agents": {"scribe": scribe}}));
+    let daemon = lab.daemon().set("--start-timeout", 0.1).set("--heartbeat", 0.2).start();
+    let gate = lab.gate("gate");
+    send(&lab, "silent", "scribe", &format!("stand {}", gate.display()));
+    let hold = gate.held();
+    lab.heartbeat("a second of its silence", |beat| {
+        beat["sessions"][0]["elapsed"].as_u64() >= Some(1)
+    });
+    hold.release();
+    lab.completed("silent");
+    send(&lab, "torn", "scribe", "first-torn");
+    let report = lab.completed("torn");
+    assert_eq!(attempts(&report), [(false, Some("tool_failure")), (false, None)], "{report:#}");
     drop(daemon);
 }
 
@@ -220,6 +241,26 @@ fn names_and_programs_follow_a_hangup() {
     reload(&json!({}), "config_reloaded");
     send(&lab, "three", "scribe", "well");
     lab.failed("three", "invalid_dispatch");
+    drop(daemon);
+}
+
+#[test]
+fn a_session_outlives_the_settings_that_it_was_started_with() {
+    let lab = Lab::new();
+    config(&lab, &json!({"agents": {"mimic": stream()}}));
+    let daemon = lab.daemon().set("--max-concurrent", 1).start();
+    let gate = lab.gate("gate");
+    send(&lab, "runs", "mimic", &format!("stand {}", gate.display()));
+    let hold = gate.held();
+    send(&lab, "waits", "mimic", "well");
+    lab.accepted("waits");
+    config(&lab, &json!({}));
+    daemon.signal(Signal::HUP);
+    lab.event("", "config_reloaded");
+    hold.release();
+    lab.completed("runs");
+    let report = lab.failed("waits", "spawn_failed");
+    assert_eq!(report["error"], "unsupported agent: mimic");
     drop(daemon);
 }
 

@@ -4,7 +4,8 @@
 //! Owns the table, the look-ups in it and the reading of a whole stream. Must not know any agent's
 //! words: a driver turns them into a [`Summary`], which means the same for every agent. What the
 //! table does not name is alike for all: the prompt comes on stdin, the stream is lines on stdout,
-//! and SIGTERM to the process group asks a session to end, after which a driver can resume it.
+//! and SIGTERM to the process group asks a session to end, after which a driver can resume it. Only
+//! an agent that the settings describe (`generic`) may have it otherwise.
 
 pub mod claude;
 pub mod cost;
