@@ -254,6 +254,9 @@ fn a_session_outlives_the_settings_that_it_was_started_with() {
     let hold = gate.held();
     send(&lab, "waits", "mimic", "well");
     lab.accepted("waits");
+    // The next daemon has only its files to know them by.
+    daemon.crash();
+    let daemon = lab.daemon().set("--max-concurrent", 1).start();
     config(&lab, &json!({}));
     daemon.signal(Signal::HUP);
     lab.event("", "config_reloaded");
