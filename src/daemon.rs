@@ -29,6 +29,7 @@ use crate::threads::events::{Event, Job};
 use crate::threads::heartbeat;
 use crate::threads::intake::{Intake, Wires};
 use crate::threads::recover::recover;
+use crate::threads::shared::abilities::Abilities;
 use crate::threads::shared::board::{Board, Changed};
 use crate::threads::shared::context::Context;
 use crate::threads::shared::health::Health;
@@ -52,13 +53,13 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let store = Store::new(&gstack_home(home.as_ref())?);
     // This comes before a word in there is believed.
     let mut mended = store.check_ownership().map_err(text)?;
-    let Found { settings, warnings } = sources.read(&store)?;
+    let Found { settings, drivers, warnings } = sources.read(&store, &drivers)?;
     let far = far_away(&store, &settings)?;
     mended.extend(store.make_directories().map_err(text)?);
     let Some(lock) = store.lock(settings.lock_wait).map_err(text)? else {
         return second_daemon(&store);
     };
-    let programs = sources.find_agents(&drivers, &settings)?;
+    let agents = sources.find_agents(drivers, &settings, None)?;
     let ca_file = settings.ca_file.as_deref().map(Path::new);
     let sender = Sender::new(ca_file).map_err(|e| format!("ca_file: {e}"))?;
     let (outbox_changed, outbox_news) = bounded(1);
@@ -70,15 +71,15 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let context = Context {
         health: Health::new(audit.clone(), changed.clone()),
         audit,
-        processes: Processes::new(|variable| drivers.inherits(variable)),
-        drivers,
+        processes: Processes::new(|variable| agents.drivers.inherits(variable)),
+        abilities: Abilities::default(),
         level,
         paused: AtomicBool::new(store.is_paused()),
         board: Board::default(),
         last_beat_ms: store.heartbeat_at_ms(),
         store,
         lock,
-        live: LiveSettings::new(settings, programs, unmet),
+        live: LiveSettings::new(settings, agents, unmet),
         self_checks: SelfChecks::default(),
         sources,
         sender,
@@ -168,9 +169,7 @@ fn announce(context: &Context) {
         settings.max_concurrent,
         settings.local_only
     );
-    for (name, program) in context.programs().iter() {
-        log::info!("{name} is {}", program.display());
-    }
+    reload::tell_agents(context, None);
     if rustix::process::geteuid().is_root() {
         log::warn!("running as root: every dispatch runs with root's rights");
     }

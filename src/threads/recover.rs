@@ -151,7 +151,7 @@ pub(super) fn in_inbox(context: &Context, claim: &Claim) -> Option<Contents> {
     let found = context.store.find_in_inbox(
         claim,
         context.settings().min_ttl_seconds,
-        context.drivers.names(),
+        context.agents().drivers.names_of_accepted(),
     );
     found.unwrap_or_else(|e| {
         log::warn!("{e}");
@@ -187,8 +187,9 @@ struct Looked {
 fn look(context: &Context, id: &DispatchId) -> Result<Looked> {
     let store = &context.store;
     let folder = store.open_up_claim(id)?;
-    let (contents, report) =
-        (store.read_claim(id, context.drivers.names())?, store.read_committed(id)?);
+    let agents = context.agents();
+    let contents = store.read_claim(id, agents.drivers.names_of_accepted())?;
+    let report = store.read_committed(id)?;
     let started = store.has_started(id)?;
     let attempt = store.last_attempt(id)?;
     let attempt = attempt.map(|attempt| look_at_attempt(context, attempt)).transpose()?;

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::shared::context::Context;
-use super::shared::live::{Programs, Unmet};
+use super::shared::live::{AgentTable, Unmet};
 use crate::effects::http::callback::Sender;
 use crate::effects::store::Rotation;
 use crate::pure::audit_event::AuditEvent;
@@ -17,15 +17,14 @@ use crate::pure::config::{Reload, Settings};
 struct New {
     changes: Vec<SettingChange>,
     settings: Settings,
-    /// `None` if the programs stay as they are.
-    programs: Option<Programs>,
+    agents: AgentTable,
     sender: Sender,
     warnings: Vec<String>,
     unmet: Unmet,
 }
 
 pub fn reload(context: &Context) {
-    let New { changes, settings, programs, sender, warnings, unmet } = match read(context) {
+    let New { changes, settings, agents, sender, warnings, unmet } = match read(context) {
         Ok(new) => new,
         Err(e) => {
             log::error!("SIGHUP changes nothing: {e}");
@@ -34,7 +33,9 @@ pub fn reload(context: &Context) {
     };
     context.sender.become_as(sender);
     context.audit.rotate_by(rotation(&settings));
-    context.live.replace(settings, programs, unmet);
+    let before = context.agents();
+    context.live.replace(settings, agents, unmet);
+    tell_agents(context, Some(&before));
     if changes.is_empty() {
         log::info!("config: nothing has changed");
     }
@@ -53,20 +54,41 @@ pub fn reload(context: &Context) {
 }
 
 fn read(context: &Context) -> Result<New, String> {
-    let found = context.sources.read(&context.store)?;
-    let now = context.settings();
+    let (now, agents) = (context.settings(), context.agents());
+    let found = context.sources.read(&context.store, &agents.drivers)?;
     let changes = changes::changes(&now, &found.settings);
     let settings = changes::in_force(&now, found.settings);
-    // Programs are looked for again only if the settings name another one: a program that is just
-    // being replaced is no reason to refuse a file.
-    let mut named = context.drivers.rows().iter().map(|driver| driver.named);
-    let is_other = named.any(|named| named(&settings) != named(&now));
-    let programs =
-        is_other.then(|| context.sources.find_agents(&context.drivers, &settings)).transpose()?;
+    let before = Some((&*now, &*agents));
+    let agents = context.sources.find_agents(found.drivers, &settings, before)?;
     let ca_file = settings.ca_file.as_deref().map(Path::new);
     let sender = Sender::new(ca_file).map_err(|e| format!("ca_file: {e}"))?;
     let (warnings, unmet) = context.sources.missing(&settings);
-    Ok(New { changes, settings, programs, sender, warnings, unmet })
+    Ok(New { changes, settings, agents, sender, warnings, unmet })
+}
+
+/// Tells where the agents are and which are missing, and asks what they can do. What was told
+/// `before` is told no more.
+pub fn tell_agents(context: &Context, before: Option<&AgentTable>) {
+    let (agents, settings) = (context.agents(), context.settings());
+    for driver in agents.drivers.rows() {
+        let name = driver.name;
+        let found = (agents.programs.get(name), agents.missing.get(name));
+        if let Some(program) = found.0 {
+            context.can_ask_nobody(driver, program);
+        }
+        let is_told = |old: &AgentTable| found == (old.programs.get(name), old.missing.get(name));
+        match found {
+            _ if before.is_some_and(is_told) => {}
+            (Some(program), _) => {
+                log::info!("{name} is {}", program.display());
+            }
+            (None, Some(what)) if settings.agents.contains_key(name) => {
+                log::warn!("{name} is not there: {what}; its dispatches are unsupported_agent");
+            }
+            (None, Some(what)) => log::info!("{name} is not there: {what}"),
+            (None, None) => {}
+        }
+    }
 }
 
 pub fn rotation(settings: &Settings) -> Rotation {

@@ -393,7 +393,7 @@ fn assert_sensible(settings: &Settings) {
     let forms = |key: &str| [PathBuf::from(key), PathBuf::from("/p").join(key)];
     for dir in ["/", "/p/q", ""].map(Path::new) {
         let own = terms::project(settings, dir, &forms).map(|(_, own)| own);
-        let terms = terms::terms(settings, own);
+        let terms = terms::terms(settings, own, "claude");
         let is_option = |text: &String| text.starts_with('-');
         assert!(!terms.allow_tools.iter().any(is_option) && !terms.model.iter().any(is_option));
         let verify = terms::verify(settings, dir, "shop", &forms);

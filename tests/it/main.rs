@@ -35,6 +35,7 @@ mod lock;
 mod log;
 mod names;
 mod network_fs;
+mod own_agent;
 mod ownership;
 mod places;
 mod readme;

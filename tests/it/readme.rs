@@ -37,6 +37,19 @@ fn the_first_dispatch_can_be_pasted_whole_on_an_empty_home() {
 }
 
 #[test]
+fn the_agent_that_is_shown_is_one_that_the_daemon_takes() {
+    let lab = Lab::new();
+    std::fs::create_dir_all(lab.ours()).expect("create dispatchd");
+    let shown = block("Other agents", "json");
+    std::fs::write(lab.ours().join("config.json"), &shown).expect("write config.json");
+    let daemon = lab.daemon().env("PATH", format!("{FIXTURES}/bin:/usr/bin:/bin")).start();
+    let said = "agy is not there: no program agy in PATH";
+    let is_here = daemon.stderr().contains("agy is /");
+    assert!(is_here || daemon.stderr().contains(said), "{}", daemon.stderr());
+    drop(daemon);
+}
+
+#[test]
 fn the_command_line_of_a_session_is_the_one_that_is_shown() {
     let lab = Lab::new();
     let daemon = lab.daemon().start();

@@ -6,7 +6,7 @@ use std::io::Read;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if arguments.get(1).is_some_and(|word| word == "--version") {
+    if arguments.get(1).is_some_and(|word| word == "--version" || word == "--help") {
         println!("0.0.0 (static fake Claude Code)");
         return;
     }

@@ -27,6 +27,9 @@ pub const DRIVER: Driver = Driver {
     session_is_gone: |_, error| error.starts_with(STRANGER),
     own_record: None,
     self_check: None,
+    permission_modes: &[],
+    ask_nobody: None,
+    template: None,
 };
 
 const STRANGER: &str = "stranger: ";

@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -57,6 +57,22 @@ impl Processes {
         self.forget(pid);
         Ok(status.is_some_and(|status| status.success()))
     }
+}
+
+/// Which program a file is: another version is another file, or was written later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramIdentity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+/// Of the file that a link leads to. `None`: there is none.
+pub fn identify(program: &Path) -> Option<ProgramIdentity> {
+    let m = std::fs::metadata(program).ok()?;
+    let modified = (m.mtime(), m.mtime_nsec());
+    Some(ProgramIdentity { device: m.dev(), inode: m.ino(), size: m.len(), modified })
 }
 
 /// A regular file with an execute bit.

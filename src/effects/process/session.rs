@@ -34,7 +34,7 @@ pub struct Spawn<'a> {
     pub arguments: Vec<OsString>,
     pub directory: &'a Path,
     /// Variables that are set on top of the inherited ones ([`Processes::new`]).
-    pub variables: Vec<(&'static str, OsString)>,
+    pub variables: Vec<(&'a str, OsString)>,
     pub stdin: File,
     pub stdout: File,
     pub stderr: File,

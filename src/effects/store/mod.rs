@@ -18,6 +18,7 @@ mod ownership;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -163,6 +164,14 @@ impl Store {
         let file = created.at("create", &path)?;
         files::remove(&path)?;
         Ok(file)
+    }
+
+    /// What was written into it, from its beginning.
+    pub fn read_scratch(&self, mut file: File, bytes_max: u64) -> Result<String> {
+        let mut bytes = Vec::new();
+        let read = file.rewind().and_then(|()| file.take(bytes_max).read_to_end(&mut bytes));
+        read.at("read", &self.scratch_path())?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// A log without a name, for an acceptance command whose own place is gone.

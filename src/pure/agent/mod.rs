@@ -4,15 +4,18 @@
 //! Owns the table, the look-ups in it and the reading of a whole stream. Must not know any agent's
 //! words: a driver turns them into a [`Summary`], which means the same for every agent. What the
 //! table does not name is alike for all: the prompt comes on stdin, the stream is lines on stdout,
-//! and SIGTERM to the process group asks a session to end, after which a driver can resume it.
+//! and SIGTERM to the process group asks a session to end, after which a driver can resume it. Only
+//! an agent that the settings describe (`generic`) may have it otherwise.
 
 pub mod claude;
 pub mod codex;
 pub mod cost;
 pub mod cursor;
+mod drivers;
 pub mod environment;
 mod fields;
 pub mod gemini;
+mod generic;
 pub mod git_identity;
 pub mod lines;
 mod mend;
@@ -22,8 +25,9 @@ mod summary;
 use self::environment::Variables;
 use self::lines::Lines;
 use super::config::Settings;
+use super::config::template::{Output, PromptWay, Template};
 use super::config::terms::Terms;
-use super::dispatch::AGENTS;
+pub use drivers::Drivers;
 pub use own_record::{Environment, OwnRecord, RecordPlaces, SelfCheck};
 pub use summary::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX,
@@ -68,6 +72,69 @@ pub struct Driver {
     pub own_record: Option<OwnRecord>,
     /// What its program is asked once, before the first session.
     pub self_check: Option<SelfCheck>,
+    /// What `permission_mode` may be; empty: any word.
+    pub permission_modes: &'static [&'static str],
+    /// An option that its program's `--help` names if it can be told that nobody answers.
+    pub ask_nobody: Option<&'static str>,
+    /// Of a row that the settings made: it speaks in place of the functions above.
+    pub template: Option<&'static Template>,
+}
+
+impl Driver {
+    pub fn argv(&self, launch: &Launch) -> Vec<String> {
+        match self.template {
+            Some(template) => generic::argv(template, launch),
+            None => (self.argv)(launch),
+        }
+    }
+
+    pub fn reader(&self) -> Box<dyn Reader> {
+        self.template.map_or_else(self.reader, generic::reader)
+    }
+
+    pub fn session_is_gone(&self, summary: &Summary, error: &str) -> bool {
+        summary.session_is_unknown || (self.session_is_gone)(summary, error)
+    }
+
+    /// What the session is given to read, of a prompt that is the same for all agents.
+    pub fn prompt(&self, prompt: String) -> String {
+        match self.template {
+            Some(template) => generic::prompt(template, prompt),
+            None => prompt,
+        }
+    }
+
+    /// The prompt is a file that an argument names, so that stdin is empty.
+    pub fn reads_prompt_file(&self) -> bool {
+        self.template.is_some_and(|template| template.prompt == PromptWay::File)
+    }
+
+    /// It may say nothing before its end, which then is no sign of a start that failed.
+    pub fn may_be_silent(&self) -> bool {
+        self.template.is_some_and(|template| template.output == Output::Text)
+    }
+
+    pub fn can_resume(&self) -> bool {
+        self.template.is_none_or(|template| template.resume_args.is_some())
+    }
+
+    /// What its stream does not say of its session's id, it has from us.
+    pub fn keeps_session_id(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// What its exit code adds to what a session said that ended by itself.
+    pub fn conclude(&self, summary: &mut Summary, exit_code: i32) {
+        if let Some(template) = self.template {
+            generic::conclude(template, summary, exit_code);
+        }
+    }
+
+    /// The program as the settings name it.
+    pub fn named<'s>(&self, settings: &'s Settings) -> Option<&'s str> {
+        let entry = || settings.agents.get(self.name).and_then(|entry| entry.program.as_deref());
+        (self.named)(settings).or_else(entry)
+    }
 }
 
 /// Reads the stream of one session. What it must remember for that is its own, and bounded.
@@ -89,45 +156,11 @@ pub struct Launch<'a> {
     /// The git directories of the project's working tree. Finding them takes a few file accesses,
     /// so only a driver that needs them asks.
     pub git_dirs: &'a dyn Fn() -> Vec<String>,
-}
-
-/// The table that a daemon works with.
-#[derive(Clone, Debug)]
-pub struct Drivers {
-    rows: &'static [Driver],
-    names: Vec<&'static str>,
-}
-
-impl Drivers {
-    pub fn new(rows: &'static [Driver]) -> Drivers {
-        let more = rows.iter().map(|row| row.name).filter(|name| !AGENTS.contains(name));
-        Drivers { rows, names: AGENTS.into_iter().chain(more).collect() }
-    }
-
-    pub fn rows(&self) -> &'static [Driver] {
-        self.rows
-    }
-
-    pub fn get(&self, name: &str) -> Option<&'static Driver> {
-        self.rows.iter().find(|driver| driver.name == name)
-    }
-
-    /// What a dispatch may name: the agents of the published schema, and every row.
-    pub fn names(&self) -> &[&'static str] {
-        &self.names
-    }
-
-    /// Whether sessions inherit a variable of our environment. The answer is the same for all
-    /// agents: a session of one may have started the daemon, or may start another one itself.
-    pub fn inherits(&self, variable: &str) -> bool {
-        environment::is_inherited(variable, self.rows.iter().map(|driver| &driver.variables))
-    }
-
-    /// The fixed variables that are set for whatever runs in a session of this agent.
-    pub fn variables(&self, agent: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let own = self.get(agent).map_or(&[][..], |driver| driver.variables.set);
-        environment::SET.iter().chain(own).copied()
-    }
+    /// Where the session works.
+    pub dir: &'a str,
+    /// As the dispatch names it: it is the dispatcher's word.
+    pub project: &'a str,
+    pub prompt_file: &'a str,
 }
 
 /// Reads a whole stream, fed in pieces of any size.
@@ -139,8 +172,7 @@ pub struct Transcript {
 
 impl Transcript {
     pub fn new(driver: &Driver) -> Self {
-        let reader = (driver.reader)();
-        Transcript { lines: Lines::new(), reader, summary: Summary::default() }
+        Transcript { lines: Lines::new(), reader: driver.reader(), summary: Summary::default() }
     }
 
     pub fn feed(&mut self, bytes: &[u8]) {
@@ -165,45 +197,4 @@ impl Transcript {
 fn read_line(reader: &mut dyn Reader, line: &[u8], summary: &mut Summary) {
     summary.lines += 1;
     reader.line(line, summary);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OTHER: Driver = Driver {
-        name: "other",
-        variables: Variables {
-            set: &[("OTHER_QUIET", "1")],
-            withheld: &["OTHER_*"],
-            kept: &["OTHER_KEY"],
-        },
-        ..claude::DRIVER
-    };
-    static BOTH: [Driver; 2] = [claude::DRIVER, OTHER];
-
-    #[test]
-    fn the_table_is_found_by_name() {
-        let drivers = Drivers::new(DRIVERS);
-        assert_eq!(drivers.get("claude").map(|driver| driver.program), Some("claude"));
-        assert!(drivers.get("Claude").is_none() && drivers.get("").is_none());
-    }
-
-    #[test]
-    fn a_dispatch_may_name_the_agents_of_the_schema_and_every_row() {
-        assert_eq!(Drivers::new(DRIVERS).names(), AGENTS);
-        assert_eq!(Drivers::new(&BOTH).names(), [&AGENTS[..], &["other"]].concat());
-    }
-
-    #[test]
-    fn a_driver_sets_variables_for_its_own_sessions_and_withholds_them_from_all() {
-        let drivers = Drivers::new(&BOTH);
-        let set = |agent| drivers.variables(agent).map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!(set("claude"), ["OPENCLAW_SESSION", "DISABLE_AUTOUPDATER"]);
-        assert_eq!(set("other"), ["OPENCLAW_SESSION", "OTHER_QUIET"]);
-        assert_eq!(set("codex"), ["OPENCLAW_SESSION"]);
-        let inherited = ["OTHER_X", "OTHER_KEY", "CLAUDECODE", "PATH"].map(|v| drivers.inherits(v));
-        assert_eq!(inherited, [false, true, false, true]);
-        assert!(Drivers::new(DRIVERS).inherits("OTHER_X"));
-    }
 }

@@ -36,4 +36,6 @@ pub struct SelfCheck {
     pub arguments: &'static [&'static str],
     /// What the report of each session says where it failed.
     pub warning: &'static str,
+    /// The permission modes that do without what it checks.
+    pub unneeded_in: &'static [&'static str],
 }

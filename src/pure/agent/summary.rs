@@ -53,6 +53,9 @@ pub struct Summary {
     pub limit: Option<LimitEvent>,
     /// What a reader of the report should know of the session; at most [`NOTES_MAX`].
     pub notes: Vec<String>,
+    /// The agent has said in a way of its own that it does not know the session that it should
+    /// resume.
+    pub session_is_unknown: bool,
     pub lines: u64,
     pub broken_lines: u64,
 }

@@ -71,7 +71,7 @@ pub fn next(tried: Tried, now: &Moment, knobs: &Knobs) -> NextStep {
         return retry(Mode::AsIs, start.retries, 0);
     }
     if let Some(Sign::Met { kind, .. }) = sign {
-        return after_hold(*kind, start, summary, now, knobs);
+        return after_hold(tried, *kind, now, knobs);
     }
     if start.retries >= RETRIES_MAX {
         return NextStep::Report;
@@ -79,11 +79,11 @@ pub fn next(tried: Tried, now: &Moment, knobs: &Knobs) -> NextStep {
     let (mode, delay_ms) = match error_type {
         // Without a reset time to wait for, a usage limit is like any rate limit.
         ErrorType::RateLimit | ErrorType::UsageLimit => {
-            (continued(summary), knobs.rate_limit_backoff_ms)
+            (continued(tried.driver, summary), knobs.rate_limit_backoff_ms)
         }
-        ErrorType::ToolFailure => (continued(summary), 0),
+        ErrorType::ToolFailure => (continued(tried.driver, summary), 0),
         ErrorType::ContextOverflow if start.had_learnings => (Mode::WithoutLearnings, 0),
-        ErrorType::Interrupted if knobs.retry_interrupted => (continued(summary), 0),
+        ErrorType::Interrupted if knobs.retry_interrupted => (continued(tried.driver, summary), 0),
         ErrorType::ContextOverflow
         | ErrorType::LogicError
         | ErrorType::Timeout
@@ -108,15 +108,9 @@ pub fn next(tried: Tried, now: &Moment, knobs: &Knobs) -> NextStep {
 /// What follows when the attempt ran into something that holds its agent. A usage limit opens by
 /// itself. A refusal is reported, unless a probe met it: a probe only found that the hold is not
 /// over.
-fn after_hold(
-    kind: ErrorType,
-    start: &AttemptStart,
-    summary: &Summary,
-    now: &Moment,
-    knobs: &Knobs,
-) -> NextStep {
-    let queue =
-        |waits| NextStep::Queue { mode: as_before(start, summary), retries: start.retries, waits };
+fn after_hold(tried: Tried, kind: ErrorType, now: &Moment, knobs: &Knobs) -> NextStep {
+    let start = tried.start;
+    let queue = |waits| NextStep::Queue { mode: as_before(tried), retries: start.retries, waits };
     if kind == ErrorType::UsageLimit {
         let may_wait = start.waits < WAITS_MAX;
         return if may_wait { queue(start.waits + 1) } else { NextStep::Report };
@@ -126,9 +120,9 @@ fn after_hold(
 }
 
 /// The agent refused to work, so the next attempt has to do what this one should have done.
-fn as_before(start: &AttemptStart, summary: &Summary) -> Mode {
-    match (&summary.session_id, continued(summary)) {
-        (Some(session_id), _) if start.is_resumed() => {
+fn as_before(Tried { driver, start, summary, .. }: Tried) -> Mode {
+    match (&summary.session_id, continued(driver, summary)) {
+        (Some(session_id), _) if start.is_resumed() && driver.can_resume() => {
             Mode::Resume { session_id: session_id.clone() }
         }
         (_, Mode::AsIs) if !start.had_learnings => Mode::WithoutLearnings,
@@ -138,9 +132,9 @@ fn as_before(start: &AttemptStart, summary: &Summary) -> Mode {
 
 /// How the session is continued. One in which the model did nothing holds nothing that a new one
 /// lacks.
-fn continued(summary: &Summary) -> Mode {
+fn continued(driver: &Driver, summary: &Summary) -> Mode {
     match &summary.session_id {
-        Some(session_id) if summary.assistant_turns > 0 => {
+        Some(session_id) if summary.assistant_turns > 0 && driver.can_resume() => {
             Mode::Resume { session_id: session_id.clone() }
         }
         Some(_) | None => Mode::AsIs,
@@ -159,7 +153,7 @@ pub fn sign_to_tell(start: &AttemptStart, sign: Option<Sign>, next: &NextStep) -
 /// The agent no longer knows the session that it should resume, and so did nothing.
 fn session_is_gone(Tried { driver, ending, summary, .. }: Tried) -> bool {
     let error = ending.error.as_deref().unwrap_or_default();
-    summary.assistant_turns == 0 && (driver.session_is_gone)(summary, error)
+    summary.assistant_turns == 0 && driver.session_is_gone(summary, error)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! sensibly change is a constant beside the code that it protects. Values come in as JSON (a flag
 //! is a JSON string), so that one setter serves all three sources.
 
+pub mod agents;
 pub mod changes;
 pub mod cli;
 pub mod projects;
@@ -13,6 +14,7 @@ mod settings;
 mod sources;
 pub mod strict_json;
 mod table;
+pub mod template;
 pub mod terms;
 mod values;
 

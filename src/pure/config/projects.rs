@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::agents::{self, AgentEntries, Scope};
 use super::values::{budget, list, pause, positive, sources, strings, switch, tool_list, word};
 use super::{strict_json, unknown};
 
@@ -83,6 +84,8 @@ pub struct Project {
     /// Arguments that come on top of those for all projects.
     pub extra_args: Vec<String>,
     pub strict: Option<bool>,
+    /// By name; what stands above wins for Claude Code.
+    pub agents: AgentEntries,
 }
 
 /// The command that says whether a session's work is accepted.
@@ -121,7 +124,7 @@ fn places<T>(value: &Value, read: fn(&Value) -> Result<T, String>) -> Result<Pla
     }
 }
 
-const PROJECT_KEYS: [&str; 7] = [
+const PROJECT_KEYS: [&str; 8] = [
     "allow_tools",
     "setting_sources",
     "model",
@@ -129,6 +132,7 @@ const PROJECT_KEYS: [&str; 7] = [
     "max_budget_usd",
     "extra_args",
     "strict",
+    "agents",
 ];
 const VERIFY_KEYS: [&str; 2] = ["argv", "timeout_seconds"];
 
@@ -144,6 +148,7 @@ fn project_entry(value: &Value) -> Result<Project, String> {
             "max_budget_usd" => project.max_budget_usd = budget(value).map_err(named)?,
             "extra_args" => project.extra_args = list(value).map_err(named)?,
             "strict" => project.strict = Some(switch(value).map_err(named)?),
+            "agents" => project.agents = agents::entries(value, Scope::Project).map_err(named)?,
             _ => return Err(unknown(key, PROJECT_KEYS)),
         }
     }

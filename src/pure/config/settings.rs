@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::agents::AgentEntries;
 use super::projects::{Places, Project, Verify};
 use super::values::{OnInterrupt, OnShutdown};
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub model: Option<String>,
     pub max_turns: Option<u64>,
     pub max_budget_usd: Option<f64>,
+    /// By name; what the settings above say of Claude Code wins.
+    pub agents: AgentEntries,
     pub projects: Places<Project>,
     pub verify: Places<Verify>,
     pub on_shutdown: OnShutdown,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::values::*;
-use super::{Reload, Setting, Settings, projects};
+use super::{Reload, Setting, Settings, agents, projects};
 
 /// A row is the key, what `--help` shows for the value, the default, the field and its reader, when
 /// a change takes effect, and then the help. `unset` marks a row without a default: its words say
@@ -76,6 +76,8 @@ settings! {
         "turns of a session, at most";
     "max_budget_usd", "USD", unset "none", max_budget_usd = budget, Live,
         "cost of a session, at most, as Claude Code counts it";
+    "agents", "JSON", unset "none", agents = agents::agents, Live,
+        "the settings of single agents, and agents of your own (see README.md)";
     "projects", "JSON", unset "none", projects = projects::projects, Live,
         "the terms of single projects, by directory (see README.md)";
     "verify", "JSON", unset "none", verify = projects::verifications, Live,

@@ -6,11 +6,12 @@
 use std::path::Path;
 
 use super::Settings;
+use super::agents::AgentEntry;
 use super::projects::{Forms, Project, Verify};
 use crate::pure::dispatch::DEFAULT_AGENT;
 
 /// The terms on which an agent runs in a project: the settings for all, with the project's own in
-/// their place.
+/// their place. What is not named for this agent is its driver's to choose.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Terms {
     pub allow_tools: Vec<String>,
@@ -21,17 +22,11 @@ pub struct Terms {
     pub extra_args: Vec<String>,
     /// The project is not trusted: none of its own hooks and servers may run.
     pub strict: bool,
-}
-
-impl Terms {
-    /// The terms of a session of that agent. The model, the limits and the arguments that the
-    /// settings name are Claude Code's own, and would only confuse another one.
-    pub fn of_agent(self, agent: &str) -> Terms {
-        if agent == DEFAULT_AGENT {
-            return self;
-        }
-        Terms { allow_tools: self.allow_tools, strict: self.strict, ..Terms::default() }
-    }
+    pub permission_mode: Option<String>,
+    /// Variables that its sessions have besides.
+    pub env: Vec<(String, String)>,
+    /// Its program can be told that nobody answers its questions. Found out, not set.
+    pub can_ask_nobody: bool,
 }
 
 /// The entry that holds for a session in this directory, with its key. If several are equally near,
@@ -46,17 +41,41 @@ pub fn project<'s>(
     strict.or(nearest.first()).copied()
 }
 
-pub fn terms(settings: &Settings, own: Option<&Project>) -> Terms {
+/// The agent whose settings stand beside `agents` too. What stands there wins, since flags and
+/// variables do; and it would only confuse another one.
+const WITH_SETTINGS_OF_ITS_OWN: &str = DEFAULT_AGENT;
+
+pub fn terms(settings: &Settings, own: Option<&Project>, agent: &str) -> Terms {
     let nothing = Project::default();
     let own = own.unwrap_or(&nothing);
+    let (for_all, for_project) = (settings.agents.get(agent), own.agents.get(agent));
+    let is_own = agent == WITH_SETTINGS_OF_ITS_OWN;
+    let entries = || for_project.into_iter().chain(for_all);
+    let models = [
+        own.model.as_ref().filter(|_| is_own),
+        for_project.and_then(|entry| entry.model.as_ref()),
+        settings.model.as_ref().filter(|_| is_own),
+        for_all.and_then(|entry| entry.model.as_ref()),
+    ];
+    let args = |beside: &[String], entry: Option<&AgentEntry>| match entry {
+        _ if is_own && !beside.is_empty() => beside.to_vec(),
+        Some(entry) => entry.args.clone(),
+        None => Vec::new(),
+    };
+    let sources = own.setting_sources.as_ref().unwrap_or(&settings.setting_sources);
+    let env = for_all.into_iter().chain(for_project).flat_map(|entry| entry.env.clone());
     Terms {
         allow_tools: own.allow_tools.as_ref().unwrap_or(&settings.allow_tools).clone(),
-        setting_sources: own.setting_sources.as_ref().unwrap_or(&settings.setting_sources).clone(),
-        model: own.model.as_ref().or(settings.model.as_ref()).cloned(),
-        max_turns: own.max_turns.or(settings.max_turns),
-        max_budget_usd: own.max_budget_usd.or(settings.max_budget_usd),
-        extra_args: [settings.claude_args.as_slice(), &own.extra_args].concat(),
+        setting_sources: if is_own { sources.clone() } else { Vec::new() },
+        model: models.into_iter().flatten().next().cloned(),
+        max_turns: own.max_turns.or(settings.max_turns).filter(|_| is_own),
+        max_budget_usd: own.max_budget_usd.or(settings.max_budget_usd).filter(|_| is_own),
+        extra_args: [args(&settings.claude_args, for_all), args(&own.extra_args, for_project)]
+            .concat(),
         strict: own.strict.unwrap_or(settings.strict),
+        permission_mode: entries().find_map(|entry| entry.permission_mode.clone()),
+        env: env.collect(),
+        can_ask_nobody: false,
     }
 }
 
@@ -96,7 +115,7 @@ mod tests {
 
     fn terms_in(settings: &Settings, dir: &str) -> Terms {
         let own = project(settings, Path::new(dir), &forms);
-        terms(settings, own.map(|(_, project)| project))
+        terms(settings, own.map(|(_, project)| project), "claude")
     }
 
     #[test]
@@ -146,14 +165,48 @@ mod tests {
     }
 
     #[test]
-    fn what_is_claude_code_s_own_is_passed_to_no_other_agent() {
+    fn an_agent_has_what_is_named_for_it_and_claude_s_own_settings_win() {
+        let entry = |model: &str, mode: &str| {
+            json!({"model": model, "permission_mode": mode, "args": [format!("--{model}")],
+                "env": {"WHO": model}})
+        };
+        let s = settings(json!({
+            "agents": {"claude": entry("c", "plan"), "codex": entry("x", "read-only")},
+            "projects": {"/p": {"agents": {"codex": entry("px", "danger")}},
+                "/m": {"model": "own", "agents": {"claude": entry("pc", "auto")}}},
+        }));
+        let in_dir = |s: &Settings, dir: &str, agent: &str| {
+            let own = project(s, Path::new(dir), &forms);
+            terms(s, own.map(|(_, project)| project), agent)
+        };
+        for (dir, agent, model, mode, args) in [
+            ("/x", "claude", Some("c"), Some("plan"), &["--c"][..]),
+            ("/x", "codex", Some("x"), Some("read-only"), &["--x"]),
+            ("/x", "gemini", None, None, &[]),
+            ("/p", "codex", Some("px"), Some("danger"), &["--x", "--px"]),
+            ("/p", "claude", Some("c"), Some("plan"), &["--c"]),
+            ("/m", "claude", Some("own"), Some("auto"), &["--c", "--pc"]),
+            ("/m", "codex", Some("x"), Some("read-only"), &["--x"]),
+        ] {
+            let found = in_dir(&s, dir, agent);
+            let got = (found.model.as_deref(), found.permission_mode.as_deref());
+            assert_eq!((got, found.extra_args), ((model, mode), list(args)), "{dir} {agent}");
+        }
+        let env = in_dir(&s, "/p", "codex").env;
+        assert_eq!(env.last(), Some(&("WHO".to_string(), "px".to_string())));
+        let s = settings(json!({"model": "m", "claude_args": "-a",
+            "agents": {"claude": entry("c", "plan"), "codex": entry("x", "read-only")}}));
+        let (claude, codex) = (in_dir(&s, "/x", "claude"), in_dir(&s, "/x", "codex"));
+        assert_eq!((claude.model.as_deref(), claude.extra_args), (Some("m"), list(&["-a"])));
+        assert_eq!((codex.model.as_deref(), codex.extra_args), (Some("x"), list(&["--x"])));
         let s = settings(json!({"allow_tools": "Bash", "strict": true, "model": "opus",
             "max_turns": 9, "max_budget_usd": 1, "setting_sources": "user", "claude_args": "--a"}));
-        let all = terms_in(&s, "/p");
-        assert_eq!(all.clone().of_agent("claude"), all);
-        let other = all.of_agent("gemini");
-        let kept = Terms { allow_tools: vec!["Bash".into()], strict: true, ..Terms::default() };
-        assert_eq!(other, kept);
+        let kept = Terms { allow_tools: list(&["Bash"]), strict: true, ..Terms::default() };
+        assert_eq!(in_dir(&s, "/x", "gemini"), kept);
+    }
+
+    fn list(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| word.to_string()).collect()
     }
 
     #[test]

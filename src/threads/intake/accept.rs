@@ -72,8 +72,8 @@ impl Intake<'_> {
             return Ok(());
         }
         let ttl_seconds_min = self.context.settings().min_ttl_seconds;
-        let names = self.context.drivers.names();
-        match dispatch::parse(&dropped.bytes, ttl_seconds_min, names) {
+        let agents = self.context.agents();
+        match dispatch::parse(&dropped.bytes, ttl_seconds_min, agents.drivers.names()) {
             Ok(dispatch) => {
                 self.inbox.settling.forget(&dropped.name);
                 self.inbox.detach(&mut self.ledger, &dropped.name)?;
@@ -217,12 +217,13 @@ impl Intake<'_> {
         }
         let claim = self.claim_of(&dropped, &dispatch, seq, accepted.at_ms());
         let name = &dropped.name;
-        if !self.context.programs().contains_key(dispatch.target_agent) {
+        let agents = self.context.agents();
+        if !agents.programs.contains_key(dispatch.target_agent) {
             let target_agent = dispatch.target_agent.to_string();
             let event = AuditEvent::UnsupportedAgent { target_agent };
             self.context.audit.tell(dispatch.id.as_str(), &event);
             tell_accepted(name, &dispatch, None);
-            let error = format!("unsupported agent: {}", dispatch.target_agent);
+            let error = agents.unsupported(dispatch.target_agent);
             let kind = ErrorType::UnsupportedAgent;
             self.enter(&claim);
             let contents = Contents { accepted, bytes: dropped.bytes, dispatch };

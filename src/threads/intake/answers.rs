@@ -77,7 +77,8 @@ impl Intake<'_> {
             return None;
         }
         let store = &self.context.store;
-        let read = store.read_claim(id, self.context.drivers.names());
+        let agents = self.context.agents();
+        let read = store.read_claim(id, agents.drivers.names_of_accepted());
         let read = read.and_then(|contents| Ok((contents, store.last_end(id)?)));
         let (contents, last) = match read {
             Err(e) if e.fault().is_everywhere() => {

@@ -33,7 +33,8 @@ impl<'c> HoldKeeper<'c> {
         let saved = context.store.read_holds();
         let as_of_ms = saved.as_of_ms;
         let limits = limits(&context.settings());
-        let holds = Holds::restore(limits, saved, context.drivers.names(), clock::unix_ms());
+        let agents = context.agents();
+        let holds = Holds::restore(limits, saved, agents.drivers.names(), clock::unix_ms());
         for hold in holds.list() {
             log::warn!("{}", in_words(hold));
         }

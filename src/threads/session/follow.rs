@@ -75,7 +75,8 @@ impl Follower {
         self.in_trouble = followed.is_err();
         let is_known = self.may_read && !self.in_trouble;
         let summary = self.transcript.summary();
-        self.seen.has_begun = !is_known || limits::has_begun(summary);
+        let may_be_silent = self.driver.may_be_silent();
+        self.seen.has_begun = !is_known || may_be_silent || limits::has_begun(summary);
         let is_final = is_known && limits::is_final(summary);
         self.seen.final_since_ms = is_final.then(|| self.seen.final_since_ms.unwrap_or(now_ms));
         let has_news = self.seen.bytes != bytes_before;

@@ -29,6 +29,7 @@ use crate::pure::attempt::retry::{self, Knobs, Tried};
 use crate::pure::attempt::sign::{self, Sign};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::projects::Verify;
+use crate::pure::config::terms::Terms;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, GitFacts, Status};
 
@@ -47,6 +48,8 @@ pub struct Running<'c> {
     pub driver: &'static Driver,
     pub attempt: Attempt,
     pub start: AttemptStart,
+    /// The terms that it was started with; of one that an earlier daemon started, those of now.
+    pub terms: Terms,
     /// The acceptance command that its work must pass, as the settings had it at its start.
     pub verify: Option<Verify>,
     /// `None` if its agent is gone already.
@@ -64,19 +67,24 @@ pub fn launch<'c>(
     claim: &Claim,
     program: &Path,
     arguments: Vec<String>,
-    start: &AttemptStart,
+    (start, env): (&AttemptStart, &[(String, String)]),
     files: crate::effects::store::AttemptFiles,
 ) -> std::io::Result<Session<'c>> {
     let dir = start.dir();
     let mut variables = session_variables(context, claim, start);
-    if context.drivers.get(claim.agent).is_some_and(|driver| driver.hides_git_identity) {
+    let hides_identity =
+        context.agents().drivers.get(claim.agent).is_some_and(|driver| driver.hides_git_identity);
+    if hides_identity
+        && !env.iter().any(|(name, _)| git_identity::VARIABLES.contains(&name.as_str()))
+    {
         variables.extend(git_identity(context, &dir));
     }
+    let of_settings = env.iter().map(|(name, value)| (name.as_str(), value.into()));
     let spawn = Spawn {
         program,
         arguments: arguments.into_iter().map(Into::into).collect(),
         directory: &dir,
-        variables,
+        variables: variables.into_iter().chain(of_settings).collect(),
         stdin: files.stdin,
         stdout: files.stdout,
         stderr: files.stderr,
@@ -107,7 +115,8 @@ pub(super) fn session_variables(
         // The shell's idea of where it is would contradict the real one.
         ("PWD", start.dir().into()),
     ];
-    let fixed = context.drivers.variables(claim.agent);
+    let agents = context.agents();
+    let fixed = agents.drivers.variables(claim.agent);
     variables.extend(fixed.map(|(name, value)| (name, value.into())));
     variables
 }
@@ -268,8 +277,16 @@ impl Running<'_> {
         {
             self.stop = Some(StopCause::OutputLimit);
         }
+        // Of an end that we made, its exit code says nothing.
+        if let (None, Some(code)) = (self.stop, exit.and_then(|exit| exit.code)) {
+            self.driver.conclude(&mut summary, code);
+        }
+        let given_id = &self.start.session_id;
+        if summary.session_id.is_none() && self.driver.keeps_session_id() && !given_id.is_empty() {
+            summary.session_id = Some(given_id.clone());
+        }
         let mut ending = self.ending(exit, &summary, &self.attempt.stderr_tail());
-        if let Some(warning) = self.context.self_checks.warning(self.driver)
+        if let Some(warning) = self.context.self_checks.warning(self.driver, &self.terms)
             && !ending.warnings.iter().any(|known| known == warning)
         {
             ending.warnings.push(warning.into());
@@ -280,7 +297,12 @@ impl Running<'_> {
     /// What the agent itself wrote down of the session, where that says more than its stream.
     fn read_own_record(&self, summary: &mut Summary) {
         let Some(record) = self.driver.own_record else { return };
-        let variable = |name: &str| self.context.processes.inherited(name);
+        // A variable of the settings stands over an inherited one.
+        let variable = |name: &str| {
+            let set = self.terms.env.iter().rev().find(|(set, _)| set == name);
+            let set = set.map(|(_, value)| OsString::from(value));
+            set.or_else(|| self.context.processes.inherited(name))
+        };
         let places = (record.places)(summary, &variable);
         if let Some(tail) = places.and_then(|places| agent_record::tail(&places)) {
             (record.read)(&tail, summary);

@@ -10,22 +10,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::Sender;
 
+use super::abilities::{Abilities, Asker};
 use super::board::Board;
 use super::health::Health;
 use super::level::Level;
-use super::live::{LiveSettings, Programs};
+use super::live::{AgentTable, LiveSettings};
 use super::self_checks::SelfChecks;
 use super::sources::Sources;
 use crate::effects::http::callback;
 use crate::effects::process::Processes;
 use crate::effects::project;
 use crate::effects::store::{Audit, DaemonLock, MovedAside, Store};
-use crate::pure::agent::Drivers;
+use crate::pure::agent::Driver;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::Settings;
 use crate::pure::config::projects::Verify;
 use crate::pure::config::terms::{self, Terms};
-use crate::pure::dispatch::DispatchId;
+use crate::pure::dispatch::{Agent, DispatchId};
 
 pub struct Context {
     pub store: Store,
@@ -33,7 +34,8 @@ pub struct Context {
     pub lock: DaemonLock,
     pub audit: Arc<Audit>,
     pub processes: Processes,
-    pub drivers: Drivers,
+    /// What is known of the agents' programs.
+    pub abilities: Abilities,
     pub live: LiveSettings,
     pub self_checks: SelfChecks,
     pub sources: Sources,
@@ -75,18 +77,29 @@ impl Context {
         self.live.settings()
     }
 
-    pub fn programs(&self) -> Arc<Programs> {
-        self.live.programs()
+    /// The agents that there are now.
+    pub fn agents(&self) -> Arc<AgentTable> {
+        self.live.agents()
     }
 
-    /// The terms of a session that starts now in this directory, which is resolved.
-    pub fn terms_in(&self, dir: &Path, id: &DispatchId) -> Terms {
+    /// Whether an agent's program can be told that nobody answers its questions.
+    pub fn can_ask_nobody(&self, driver: &Driver, program: &Path) -> bool {
+        self.abilities.can_ask_nobody(&self.asker(), driver, program)
+    }
+
+    /// What asks the agents' programs.
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { processes: &self.processes, store: &self.store }
+    }
+
+    /// The terms of a session of that agent that starts now in this directory, which is resolved.
+    pub fn terms_in(&self, dir: &Path, agent: Agent, id: &DispatchId) -> Terms {
         let settings = self.settings();
         let found = terms::project(&settings, dir, &|key| self.forms(key));
         if let Some((key, _)) = found {
             self.tell_of_use("projects", key, id);
         }
-        terms::terms(&settings, found.map(|(_, project)| project))
+        terms::terms(&settings, found.map(|(_, project)| project), agent)
     }
 
     /// What must pass before the work of a session in this directory counts, as things stand now.

@@ -1,4 +1,4 @@
-//! The settings in force, with the programs of the agents that follow from them.
+//! The settings in force, with the agents and their programs that follow from them.
 //!
 //! They are replaced as a whole when the operator has changed them (SIGHUP). Whoever needs several
 //! of them together takes them once; a session keeps the rules that it was started with.
@@ -9,16 +9,31 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::pure::agent::Drivers;
 use crate::pure::config::Settings;
 
-/// Absolute paths of the agent programs that were found, by agent name.
-pub type Programs = HashMap<&'static str, PathBuf>;
+/// The agents that the settings name or that are built in, and where their programs are.
+pub struct AgentTable {
+    pub drivers: Drivers,
+    /// Absolute paths, by agent name.
+    pub programs: HashMap<&'static str, PathBuf>,
+    /// What was looked for, and where, of those that were not found.
+    pub missing: HashMap<&'static str, String>,
+}
+
+impl AgentTable {
+    /// Why a dispatch that names this agent cannot be done.
+    pub fn unsupported(&self, agent: &str) -> String {
+        let looked_for = self.missing.get(agent).map(|what| format!(": {what}"));
+        format!("unsupported agent: {agent}{}", looked_for.unwrap_or_default())
+    }
+}
 
 /// Keys of `projects` and `verify` that name no directory, each with the setting that it stands in.
 pub type Unmet = BTreeSet<(&'static str, String)>;
 
 pub struct LiveSettings {
-    now: RwLock<(Arc<Settings>, Arc<Programs>)>,
+    now: RwLock<(Arc<Settings>, Arc<AgentTable>)>,
     /// The rules that named no directory when the settings were read; each is told again when it is
     /// met.
     unmet: Mutex<Unmet>,
@@ -26,21 +41,18 @@ pub struct LiveSettings {
 }
 
 impl LiveSettings {
-    pub fn new(settings: Settings, programs: Programs, unmet: Unmet) -> LiveSettings {
+    pub fn new(settings: Settings, agents: AgentTable, unmet: Unmet) -> LiveSettings {
         LiveSettings {
-            now: RwLock::new((Arc::new(settings), Arc::new(programs))),
+            now: RwLock::new((Arc::new(settings), Arc::new(agents))),
             unmet: Mutex::new(unmet),
             listeners: Mutex::default(),
         }
     }
 
-    /// Puts these in force. With `None` the programs stay as they are.
-    pub fn replace(&self, settings: Settings, programs: Option<Programs>, unmet: Unmet) {
+    /// Puts these in force.
+    pub fn replace(&self, settings: Settings, agents: AgentTable, unmet: Unmet) {
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        now.0 = Arc::new(settings);
-        if let Some(programs) = programs {
-            now.1 = Arc::new(programs);
-        }
+        *now = (Arc::new(settings), Arc::new(agents));
         drop(now);
         *self.unmet.lock().unwrap_or_else(PoisonError::into_inner) = unmet;
         for listener in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -54,7 +66,7 @@ impl LiveSettings {
         self.now.read().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
-    pub fn programs(&self) -> Arc<Programs> {
+    pub fn agents(&self) -> Arc<AgentTable> {
         self.now.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 

@@ -2,6 +2,7 @@
 //! level that shutdown raises, what is wrong just now, and how often an operation on the disk is
 //! tried.
 
+pub mod abilities;
 pub mod board;
 pub mod context;
 pub mod health;

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::effects::process::{Helper, Processes};
-use crate::effects::store::Store;
-use crate::pure::agent::Driver;
+use super::abilities::Asker;
+use crate::effects::process::Helper;
+use crate::pure::agent::{Driver, SelfCheck};
+use crate::pure::config::terms::Terms;
 
 /// A check takes milliseconds.
 const CHECK_MAX: Duration = Duration::from_secs(10);
@@ -24,23 +25,22 @@ struct Answered {
     is_well: bool,
 }
 
-/// What asks.
-pub struct Asker<'a> {
-    pub processes: &'a Processes,
-    pub store: &'a Store,
-    /// Where the program runs.
-    pub dir: &'a Path,
-}
-
 impl SelfChecks {
-    /// Asks a program that was not asked yet. Others that want to know wait for its answer.
-    pub fn ask_once(&self, asker: &Asker, driver: &Driver, program: &Path) {
-        let Some(check) = driver.self_check else { return };
+    /// Asks a program that was not asked yet, before a session of it in this directory and on these
+    /// terms. Others that want to know wait for its answer.
+    pub fn ask_once(
+        &self,
+        asker: &Asker,
+        driver: &Driver,
+        program: &Path,
+        (dir, terms): (&Path, &Terms),
+    ) {
+        let Some(check) = check_for(driver, terms) else { return };
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if answers.get(driver.name).is_some_and(|answered| answered.program == program) {
             return;
         }
-        let is_well = asker.is_well(program, check.arguments);
+        let is_well = asker.is_well(program, check.arguments, dir);
         if !is_well {
             log::warn!("{}", check.warning);
         }
@@ -48,24 +48,32 @@ impl SelfChecks {
         answers.insert(driver.name, answered);
     }
 
-    /// What the report of a session has to say of its agent's check.
-    pub fn warning(&self, driver: &Driver) -> Option<&'static str> {
+    /// What the report of a session on these terms has to say of its agent's check.
+    pub fn warning(&self, driver: &Driver, terms: &Terms) -> Option<&'static str> {
         let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let has_failed = answers.get(driver.name).is_some_and(|answered| !answered.is_well);
-        driver.self_check.filter(|_| has_failed).map(|check| check.warning)
+        check_for(driver, terms).filter(|_| has_failed).map(|check| check.warning)
     }
+}
+
+/// The check that sessions on these terms need.
+fn check_for(driver: &Driver, terms: &Terms) -> Option<SelfCheck> {
+    let does_without = |check: &SelfCheck| {
+        terms.permission_mode.as_deref().is_some_and(|mode| check.unneeded_in.contains(&mode))
+    };
+    driver.self_check.filter(|check| !does_without(check))
 }
 
 impl Asker<'_> {
     /// Not knowing is no reason to warn.
-    fn is_well(&self, program: &Path, arguments: &[&str]) -> bool {
+    fn is_well(&self, program: &Path, arguments: &[&str], dir: &Path) -> bool {
         let (Some(name), Ok(stdout)) = (program.to_str(), self.store.scratch_file()) else {
             return true;
         };
         let helper = Helper {
             program: name,
             arguments,
-            directory: self.dir,
+            directory: dir,
             variables: &[],
             removed_prefix: "GSTACK_DISPATCHD_",
             stdout,

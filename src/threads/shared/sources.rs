@@ -5,14 +5,15 @@
 //! This module also looks whether what the settings name is there. It decides nothing: the table of
 //! settings says what is right.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::live::{Programs, Unmet};
+use super::live::{AgentTable, Unmet};
 use crate::effects::process::{find_program, is_executable};
 use crate::effects::project;
 use crate::effects::store::Store;
-use crate::pure::agent::Drivers;
+use crate::pure::agent::{Driver, Drivers};
 use crate::pure::config::cli::Flags;
 use crate::pure::config::projects::Verify;
 use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json};
@@ -31,6 +32,8 @@ pub struct Sources {
 /// The settings, and what people should be told.
 pub struct Found {
     pub settings: Settings,
+    /// The agents by these settings.
+    pub drivers: Drivers,
     pub warnings: Vec<String>,
 }
 
@@ -56,13 +59,15 @@ impl Sources {
         self.home.as_deref()
     }
 
-    /// Reads the settings. The error says what is wrong and how it is mended.
-    pub fn read(&self, store: &Store) -> Result<Found, String> {
+    /// Reads the settings. `drivers`: those known so far. The error says what is wrong and how it
+    /// is mended.
+    pub fn read(&self, store: &Store, drivers: &Drivers) -> Result<Found, String> {
         let mut settings = Settings::default();
         if let Some(bytes) = store.read_config().map_err(|e| e.to_string())? {
             let path = store.config_path();
             let applied = strict_json::parse(&bytes)
-                .and_then(|config| config::apply_config(&mut settings, &config));
+                .and_then(|config| config::apply_config(&mut settings, &config))
+                .and_then(|()| drivers.by(&settings).map(drop));
             applied.map_err(|e| {
                 let word = escape::shell_word(&path.to_string_lossy());
                 format!("{}: {e}; to mend it: ${{EDITOR:-vi}} {word}", path.display())
@@ -77,33 +82,58 @@ impl Sources {
                 ));
             }
         }
-        Ok(Found { settings, warnings })
+        Ok(Found { drivers: drivers.by(&settings)?, settings, warnings })
     }
 
     /// Finds each agent's program, as an absolute path. Without any there is nothing to do (the
-    /// seed's start-up error).
-    pub fn find_agents(&self, drivers: &Drivers, settings: &Settings) -> Result<Programs, String> {
-        let mut programs = Programs::new();
+    /// seed's start-up error). `before`: the settings that were in force, and what was found by
+    /// them; what they name alike is not looked for again, since a program that is just being
+    /// replaced is no reason to refuse a file.
+    pub fn find_agents(
+        &self,
+        drivers: Drivers,
+        settings: &Settings,
+        before: Option<(&Settings, &AgentTable)>,
+    ) -> Result<AgentTable, String> {
+        let (mut programs, mut missing) = (HashMap::new(), HashMap::new());
         for driver in drivers.rows() {
-            let (name, named) = (driver.name, (driver.named)(settings));
-            let places = driver.places.iter().map(|place| project::expand(place, self.home()));
-            let places: Vec<PathBuf> = places.filter(|place| !place.starts_with("~")).collect();
-            let program = named.unwrap_or(driver.program);
-            if let Some(program) = find_program(program, self.path.as_deref(), &places) {
-                programs.insert(name, program);
-            } else if let Some(named) = named {
-                return Err(format!(
-                    "{name} binary not found: {named} is no executable file; name it with --{name} PATH"
-                ));
+            let same = before.filter(|(old, _)| driver.named(old) == driver.named(settings));
+            let known = same.and_then(|(_, table)| table.programs.get(driver.name).cloned());
+            match known.map_or_else(|| self.find_agent(driver, settings), Ok) {
+                Ok(program) => drop(programs.insert(driver.name, program)),
+                Err(what) => match (driver.named)(settings) {
+                    Some(named) => return Err(not_found(driver.name, named)),
+                    None => drop(missing.insert(driver.name, what)),
+                },
             }
         }
         if programs.is_empty() {
             let name = DEFAULT_AGENT;
+            let others = drivers.rows().map(|row| row.name).filter(|other| *other != name);
+            let others = others.collect::<Vec<_>>().join(", ");
+            let nor = if others.is_empty() { others } else { format!("; nor is there {others}") };
             return Err(format!(
-                "{name} binary not found in PATH or the usual places; name it with --{name} PATH"
+                "{name} binary not found in PATH or the usual places; name it with --{name} PATH{nor}"
             ));
         }
-        Ok(programs)
+        Ok(AgentTable { drivers, programs, missing })
+    }
+
+    /// The error says what was looked for, and where.
+    fn find_agent(&self, driver: &Driver, settings: &Settings) -> Result<PathBuf, String> {
+        let named = driver.named(settings);
+        let program = named.unwrap_or(driver.program);
+        if program.contains('/') {
+            let path = project::expand(program, self.home());
+            let found = find_program(&path.to_string_lossy(), None, &[]);
+            return found.ok_or_else(|| format!("{program} is no executable file"));
+        }
+        let places = driver.places.iter().map(|place| project::expand(place, self.home()));
+        let places: Vec<PathBuf> = places.filter(|place| !place.starts_with("~")).collect();
+        find_program(program, self.path.as_deref(), &places).ok_or_else(|| {
+            let places = driver.places.join(", ");
+            format!("no program {program} in PATH, {places}")
+        })
     }
 
     /// Says in words what the settings name that is not there, and gives the directories among it.
@@ -139,6 +169,10 @@ impl Sources {
         }
         dir.is_none_or(|dir| !dir.is_dir() || is_executable(&dir.join(program)))
     }
+}
+
+fn not_found(agent: &str, named: &str) -> String {
+    format!("{agent} binary not found: {named} is no executable file; name it with --{agent} PATH")
 }
 
 /// The keys that name directories, each with the setting that it stands in.

@@ -188,8 +188,9 @@ impl Worker<'_> {
         if let Some(contents) = claim.contents.take() {
             return course(claim, *contents, true);
         }
-        match self.ask(&claim.id, |store| store.read_claim(&claim.id, self.context.drivers.names()))
-        {
+        let agents = self.context.agents();
+        let names = agents.drivers.names_of_accepted();
+        match self.ask(&claim.id, |store| store.read_claim(&claim.id, names)) {
             Ok(Some(contents)) => course(claim, contents, false),
             Err(e) if e.fault().is_everywhere() => Opened::Not(Box::new(back(claim, &e))),
             Err(e) => {

@@ -77,7 +77,7 @@ impl Worker<'_> {
             }
         };
         let FoundRecords { attempt, start, child, end, readings } = found;
-        let driver = self.context.drivers.get(course.contents.dispatch.target_agent);
+        let driver = self.context.agents().drivers.get(course.contents.dispatch.target_agent);
         let (Some(driver), Record::Read(start)) = (driver, start) else {
             self.sweep_by_name(&id);
             let error = "the daemon ended while the attempt began; it may have run";
@@ -146,6 +146,7 @@ impl Worker<'_> {
             context: self.context,
             driver,
             attempt,
+            terms: self.context.terms_in(&start.dir(), claim.agent, &claim.id),
             verify: self.context.verify_in(&start.dir(), &claim.project, &claim.id),
             start,
             session: None,
@@ -193,8 +194,9 @@ impl Worker<'_> {
 
     /// Reads the dispatch from the claim's folder, or from the file in the inbox.
     fn read_what_is_left(&self, claim: &Claim) -> Option<Contents> {
-        let kept =
-            self.context.store.read_claim(&claim.id, self.context.drivers.names()).ok().flatten();
+        let agents = self.context.agents();
+        let names = agents.drivers.names_of_accepted();
+        let kept = self.context.store.read_claim(&claim.id, names).ok().flatten();
         let kept = kept.filter(|contents| contents.dispatch.id == claim.id);
         kept.or_else(|| in_inbox(self.context, claim))
     }

@@ -26,7 +26,6 @@ use crate::pure::upkeep::health::{Fault, Subsystem};
 use crate::threads::events::Event;
 use crate::threads::session::follow::Follower;
 use crate::threads::session::{self, Running};
-use crate::threads::shared::self_checks::Asker;
 
 /// Why nothing was started.
 pub(super) enum NotStarted {
@@ -70,16 +69,12 @@ impl Worker<'_> {
         if lane != claim.lane {
             return Err(NotStarted::OtherProject(lane));
         }
-        let asker = Asker { processes: &context.processes, store: &context.store, dir: &dir };
-        context.self_checks.ask_once(&asker, driver, &program);
-        // The terms follow from the directory, which is all of a dispatch that bears on them.
-        let terms = context.terms_in(&dir, &claim.id).of_agent(driver.name);
+        let terms = self.terms(claim, &dir, driver, &program);
         let verify = context.verify_in(&dir, &claim.project, &claim.id);
-        let git_dirs = || git_dirs(&dir);
-        let launch = launch_of(plan, &terms, &git_dirs);
+        let session = session_of(plan);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
         let start = AttemptStart {
-            session_id: match &launch.session {
+            session_id: match &session {
                 SessionRef::New(_) if !driver.takes_session_id => String::new(),
                 SessionRef::New(id) | SessionRef::Resume(id) => id.clone(),
             },
@@ -88,10 +83,24 @@ impl Worker<'_> {
             dispatch: String::from_utf8_lossy(&contents.bytes).into_owned(),
             ..start_now(plan, &dir, dispatch.ttl_seconds, &contents.accepted)
         };
-        let (attempt, files) = self.make_durable(claim, contents, &start, &prompt)?;
+        let prompt = driver.prompt(prompt);
+        let (attempt, mut files) = self.make_durable(claim, contents, &start, &prompt)?;
+        if driver.reads_prompt_file() {
+            let emptied = files.empty_stdin();
+            emptied.map_err(|e| self.not_started(claim, &attempt, NotStarted::from(e)))?;
+        }
         self.audit_start(claim, &contents.dispatch, &start);
-        let arguments = (driver.argv)(&launch);
-        match session::launch(context, claim, &program, arguments, &start, files) {
+        let (dir_text, prompt_file) = (dir.to_string_lossy(), attempt.prompt_file());
+        let arguments = driver.argv(&Launch {
+            session,
+            terms: &terms,
+            git_dirs: &|| git_dirs(&dir),
+            dir: &dir_text,
+            project: &contents.dispatch.project,
+            prompt_file: &prompt_file.to_string_lossy(),
+        });
+        let told = (&start, terms.env.as_slice());
+        match session::launch(context, claim, &program, arguments, told, files) {
             Ok(session) => {
                 self.tell_start(claim, &start);
                 if let Err(e) = attempt.write_child(&session.record()) {
@@ -102,6 +111,7 @@ impl Worker<'_> {
                     driver,
                     attempt,
                     start,
+                    terms,
                     verify,
                     session: Some(session),
                     stop: None,
@@ -111,6 +121,16 @@ impl Worker<'_> {
             }
             Err(e) => Err(self.not_started(claim, &attempt, why_not(&e, &program, &dir))),
         }
+    }
+
+    /// The terms follow from the directory, which is all of a dispatch that bears on them, and from
+    /// what the program can do.
+    fn terms(&self, claim: &Claim, dir: &Path, driver: &Driver, program: &Path) -> Terms {
+        let context = self.context;
+        let mut terms = context.terms_in(dir, claim.agent, &claim.id);
+        terms.can_ask_nobody = context.can_ask_nobody(driver, program);
+        context.self_checks.ask_once(&context.asker(), driver, program, (dir, &terms));
+        terms
     }
 
     /// Makes the attempt durable. From here on it may have run.
@@ -151,8 +171,9 @@ impl Worker<'_> {
 
     fn agent(&self, dispatch: &Dispatch) -> Result<(&'static Driver, PathBuf), String> {
         let name = dispatch.target_agent;
-        let found = self.context.drivers.get(name).zip(self.context.programs().get(name).cloned());
-        let (driver, program) = found.ok_or_else(|| format!("unsupported agent: {name}"))?;
+        let agents = self.context.agents();
+        let found = agents.drivers.get(name).zip(agents.programs.get(name).cloned());
+        let (driver, program) = found.ok_or_else(|| agents.unsupported(name))?;
         if !is_executable(&program) {
             return Err(format!(
                 "cannot start {}: it is not there any more, or not executable",
@@ -249,14 +270,9 @@ fn git_dirs(dir: &Path) -> Vec<String> {
         .collect()
 }
 
-fn launch_of<'t>(
-    plan: &NextAttempt,
-    terms: &'t Terms,
-    git_dirs: &'t dyn Fn() -> Vec<String>,
-) -> Launch<'t> {
-    let session = match &plan.mode {
+fn session_of(plan: &NextAttempt) -> SessionRef {
+    match &plan.mode {
         Mode::Resume { session_id } => SessionRef::Resume(session_id.clone()),
         Mode::AsIs | Mode::WithoutLearnings => SessionRef::New(uuid_v4(random::bytes())),
-    };
-    Launch { session, terms, git_dirs }
+    }
 }

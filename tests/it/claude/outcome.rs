@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -31,7 +32,13 @@ pub fn a_task_that_writes_a_file(claude: &Path) {
         Step::write(text_of(&file), "Grüße\n"),
         Step::text("I wrote greeting.txt."),
     ]));
-    let _daemon = daemon(&lab, &api, claude).start();
+    let daemon = daemon(&lab, &api, claude).env("GSTACK_DISPATCHD_LOG", "debug").start();
+    // A version that knows it is told that nobody answers, and works as before.
+    let help = Command::new(claude).arg("--help").env("HOME", &lab.home).output().expect("help");
+    let is_named = String::from_utf8_lossy(&help.stdout).contains("--permission-prompts");
+    let says = if is_named { "knows" } else { "has no" };
+    let said = format!("{} {says} --permission-prompts", claude.display());
+    assert!(daemon.stderr().contains(&said), "{said}: {}", daemon.stderr());
     lab.send(&lab.task("a", "Write a greeting.").in_dir(&project));
     let report = completed(&lab, "a");
 

@@ -165,3 +165,23 @@ fn where_its_sandbox_cannot_start_the_report_says_so() {
     let noted = text_file(lab.home.join("codex-arguments"));
     assert_eq!(noted.matches("sandbox -- true").count(), 1);
 }
+
+#[test]
+fn what_the_operator_sets_for_it_reaches_it_and_the_search_for_its_record() {
+    let lab = Lab::new();
+    fs::write(lab.home.join("no-namespaces"), "").expect("shut the namespaces");
+    let home = lab.path("codex-home");
+    let agents = json!({"codex": {"model": "gpt-x", "args": ["-c", "a=b"],
+        "permission_mode": "danger-full-access", "env": {"CODEX_HOME": home}}});
+    let _daemon = daemon(&lab).set("--agents", agents).start();
+    let report = run(&lab, "a", "replay usage-limit 2\nreplay success-text\n");
+    assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 2), "{report:#}");
+    // The reset of the limit stands in its record alone; without one it would be a retry.
+    assert_eq!(report["retry_count"], 0, "{report:#}");
+    assert!(home.join("sessions").is_dir());
+    let wanted = "exec --json --skip-git-repo-check -s danger-full-access -m gpt-x -c a=b -";
+    assert_eq!(calls(&lab)[0], wanted);
+    // Without its sandbox nobody asks whether that works.
+    assert_eq!(report.get("warnings"), None, "{report:#}");
+    assert!(!text_file(lab.home.join("codex-arguments")).contains("sandbox -- true"));
+}

@@ -28,6 +28,8 @@ const STDERR_TAIL_BYTES: u64 = 16 * 1024;
 /// No dispatch has more attempts: at most it is probed every few minutes, for a day.
 const ATTEMPTS_MAX: u32 = 100_000;
 
+const PROMPT_FILE: &str = "prompt.txt";
+
 /// One attempt's place on disk.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -54,6 +56,22 @@ pub struct AttemptFiles {
     /// The file is locked, and the lock lives as long as any process of the session holds the file.
     pub stdout: File,
     pub stderr: File,
+}
+
+impl Attempt {
+    /// For an agent that is told its name.
+    pub fn prompt_file(&self) -> PathBuf {
+        self.dir.join(PROMPT_FILE)
+    }
+}
+
+impl AttemptFiles {
+    /// For an agent that reads its prompt from the file itself.
+    pub fn empty_stdin(&mut self) -> Result<()> {
+        let nothing = Path::new("/dev/null");
+        self.stdin = File::open(nothing).at("open", nothing)?;
+        Ok(())
+    }
 }
 
 impl Store {
@@ -87,12 +105,12 @@ impl Store {
         let (claim_dir, dir) = (self.claim_dir(&claim.id), attempt.dir.as_path());
         // A folder without attempt.json is no attempt that began.
         self.asides.make_dir_anew(dir, &attempt.id)?;
-        files::create(&dir.join("prompt.txt"), prompt.as_bytes())?;
+        files::create(&dir.join(PROMPT_FILE), prompt.as_bytes())?;
         let files = AttemptFiles {
             // The prompt is opened anew, only for reading: what a session was told is not the
             // session's to change.
             stdin: failpoint::before(Effect::Open)
-                .and_then(|()| File::open(dir.join("prompt.txt")))
+                .and_then(|()| File::open(dir.join(PROMPT_FILE)))
                 .at("open", dir)?,
             stdout: open_output(&dir.join("stdout.jsonl"))?,
             stderr: open_output(&dir.join("stderr.log"))?,

@@ -5,6 +5,36 @@
 use super::*;
 use crate::pure::agent::{DRIVERS, Drivers, ResultEvent};
 
+fn launch(session: SessionRef, terms: &Terms) -> Launch<'_> {
+    Launch {
+        session,
+        terms,
+        git_dirs: &Vec::new,
+        dir: "/p",
+        project: "p",
+        prompt_file: "/prompt.txt",
+    }
+}
+
+#[test]
+fn the_permission_mode_and_the_word_that_nobody_answers() {
+    let terms = |mode: Option<&str>, can_ask_nobody| Terms {
+        permission_mode: mode.map(String::from),
+        can_ask_nobody,
+        ..Terms::default()
+    };
+    for (terms, mode, asks_nobody) in [
+        (terms(None, false), "acceptEdits", false),
+        (terms(Some("plan"), false), "plan", false),
+        (terms(None, true), "acceptEdits", true),
+    ] {
+        let argv = argv(&launch(SessionRef::New("u".into()), &terms));
+        assert_eq!(argv[1..3], ["--permission-mode", mode]);
+        let said = argv.windows(2).any(|two| two == ["--permission-prompts", "none"]);
+        assert_eq!(said, asks_nobody, "{argv:?}");
+    }
+}
+
 #[test]
 fn the_arguments() {
     let strings = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
@@ -35,7 +65,7 @@ fn the_arguments() {
     for (session, tools, extra, wanted) in rows {
         let (tools, extra) = (strings(tools), strings(extra));
         let terms = Terms { allow_tools: tools, extra_args: extra, ..Terms::default() };
-        let launch = Launch { session, terms: &terms, git_dirs: &Vec::new };
+        let launch = launch(session, &terms);
         assert_eq!((DRIVER.argv)(&launch), [strings(&fixed), strings(wanted)].concat());
     }
 }
@@ -79,8 +109,7 @@ fn the_terms_become_arguments() {
         ),
     ];
     for (terms, wanted) in rows {
-        let session = SessionRef::New("u".into());
-        let arguments = argv(&Launch { session, terms: &terms, git_dirs: &Vec::new });
+        let arguments = argv(&launch(SessionRef::New("u".into()), &terms));
         assert_eq!(arguments[6..arguments.len() - 2], wanted, "{terms:?}");
     }
 }

@@ -44,7 +44,21 @@ pub const DRIVER: Driver = Driver {
     session_is_gone,
     own_record: None,
     self_check: None,
+    permission_modes: &[
+        "acceptEdits",
+        "auto",
+        "bypassPermissions",
+        "default",
+        "dontAsk",
+        "manual",
+        "plan",
+    ],
+    ask_nobody: Some(ASK_NOBODY),
+    template: None,
 };
+
+/// Newer versions know it: what is not allowed is denied at once.
+const ASK_NOBODY: &str = "--permission-prompts";
 
 /// Most of what is withheld is set by an outer session for its children (seen with 2.1.330). Other
 /// variables break an inner session: `NODE_OPTIONS=--inspect` ends it without a word, `CLAUDECODE`
@@ -86,17 +100,20 @@ const VARIABLES: Variables = Variables {
 const NO_SESSION: &str = "No conversation found";
 
 fn argv(launch: &Launch) -> Vec<String> {
+    let terms = launch.terms;
     let fixed = [
         "--print",
         "--permission-mode",
-        "acceptEdits",
+        terms.permission_mode.as_deref().unwrap_or("acceptEdits"),
         "--output-format",
         "stream-json",
         // Without it, stream-json is refused.
         "--verbose",
     ];
     let mut args: Vec<String> = fixed.map(String::from).to_vec();
-    let terms = launch.terms;
+    if terms.can_ask_nobody {
+        args.extend([ASK_NOBODY, "none"].map(String::from));
+    }
     if !terms.allow_tools.is_empty() {
         // This option takes every argument up to the next option, which is the session's at the
         // latest.

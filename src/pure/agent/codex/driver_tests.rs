@@ -4,14 +4,20 @@ use super::*;
 use crate::pure::agent::{DRIVERS, Drivers, ResultEvent};
 use crate::pure::config::terms::Terms;
 
+fn launch<'l>(
+    session: SessionRef,
+    terms: &'l Terms,
+    git_dirs: &'l dyn Fn() -> Vec<String>,
+) -> Launch<'l> {
+    Launch { session, terms, git_dirs, dir: "/p", project: "p", prompt_file: "/prompt.txt" }
+}
+
 #[test]
 fn the_arguments() {
     let plain = ["exec", "--json", "--skip-git-repo-check", "-s", "workspace-write"];
     // What is set for Claude Code means nothing here.
     let terms = Terms {
-        model: Some("opus".into()),
         allow_tools: vec!["Bash".into()],
-        extra_args: vec!["--fallback-model".into()],
         max_turns: Some(9),
         strict: true,
         ..Terms::default()
@@ -26,8 +32,34 @@ fn the_arguments() {
     ];
     for (session, dirs, wanted) in rows {
         let git_dirs = || dirs.iter().map(|dir| dir.to_string()).collect();
-        let launch = Launch { session, terms: &terms, git_dirs: &git_dirs };
+        let launch = launch(session, &terms, &git_dirs);
         assert_eq!((DRIVER.argv)(&launch), [&plain, wanted].concat());
+    }
+}
+
+#[test]
+fn what_is_set_for_it_stands_before_resume() {
+    let git_dirs = || vec!["/p/.git".to_string()];
+    for (mode, wanted) in [
+        (None, "-s workspace-write --add-dir /p/.git -m gpt-x -c a=b resume t -"),
+        (
+            Some("workspace-write"),
+            "-s workspace-write --add-dir /p/.git -m gpt-x -c a=b resume t -",
+        ),
+        // Nothing is writable, or everything is.
+        (Some("read-only"), "-s read-only -m gpt-x -c a=b resume t -"),
+        (Some("danger-full-access"), "-s danger-full-access -m gpt-x -c a=b resume t -"),
+    ] {
+        let terms = Terms {
+            model: Some("gpt-x".into()),
+            extra_args: vec!["-c".into(), "a=b".into()],
+            permission_mode: mode.map(String::from),
+            ..Terms::default()
+        };
+        let launch = launch(SessionRef::Resume("t".into()), &terms, &git_dirs);
+        let args = (DRIVER.argv)(&launch).join(" ");
+        assert_eq!(args, format!("exec --json --skip-git-repo-check {wanted}"), "{mode:?}");
+        assert!(mode.is_none_or(|mode| DRIVER.permission_modes.contains(&mode)), "{mode:?}");
     }
 }
 

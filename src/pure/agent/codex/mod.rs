@@ -3,7 +3,7 @@
 //! meaning of its errors is in `errors`.
 //!
 //! Written against 0.169.0. Must not let `error` lines decide: most of them tell of a reconnection.
-//! The settings of Claude Code mean nothing to it, so none of them becomes an argument.
+//! Tools and limits that are set for Claude Code mean nothing to it and become no argument.
 
 mod errors;
 mod rollout;
@@ -39,8 +39,19 @@ pub const DRIVER: Driver = Driver {
     exit_failure: |_, _, _| None,
     session_is_gone,
     own_record: Some(OwnRecord { places: rollout::places, read: rollout::read }),
-    self_check: Some(SelfCheck { arguments: &["sandbox", "--", "true"], warning: NO_SANDBOX }),
+    self_check: Some(SelfCheck {
+        arguments: &["sandbox", "--", "true"],
+        warning: NO_SANDBOX,
+        unneeded_in: &[NO_WALLS],
+    }),
+    permission_modes: &[NO_WALLS, "read-only", WORKSPACE],
+    ask_nobody: None,
+    template: None,
 };
+
+/// Its sandbox modes, which is what it has of permissions.
+const WORKSPACE: &str = "workspace-write";
+const NO_WALLS: &str = "danger-full-access";
 
 /// A session sets these for its commands (seen with 0.169.0). `OPENAI_…` stays: it is no setting of
 /// this agent, and a project may need it.
@@ -69,10 +80,18 @@ const NO_THREAD: &str = "no rollout found for thread id";
 /// The options of `exec` stand before `resume`: behind it `-s` is refused, and a thread does not
 /// remember its sandbox.
 fn argv(launch: &Launch) -> Vec<String> {
-    let fixed = ["exec", "--json", "--skip-git-repo-check", "-s", "workspace-write"];
+    let terms = launch.terms;
+    let sandbox = terms.permission_mode.as_deref().unwrap_or(WORKSPACE);
+    let fixed = ["exec", "--json", "--skip-git-repo-check", "-s", sandbox];
     let mut args: Vec<String> = fixed.map(String::from).to_vec();
-    // `.git` is read-only in its sandbox, so that without this nothing can be committed.
-    args.extend((launch.git_dirs)().into_iter().flat_map(|dir| ["--add-dir".to_string(), dir]));
+    // `.git` is read-only in this sandbox, so that without them nothing can be committed.
+    if sandbox == WORKSPACE {
+        args.extend((launch.git_dirs)().into_iter().flat_map(|dir| ["--add-dir".to_string(), dir]));
+    }
+    if let Some(model) = &terms.model {
+        args.extend(["-m".to_string(), model.clone()]);
+    }
+    args.extend_from_slice(&terms.extra_args);
     if let SessionRef::Resume(id) = &launch.session {
         args.extend(["resume".to_string(), id.clone()]);
     }

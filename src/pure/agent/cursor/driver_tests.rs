@@ -3,8 +3,19 @@
 use super::*;
 use crate::pure::config::terms::Terms;
 
+fn launch(session: SessionRef, terms: &Terms) -> Launch<'_> {
+    Launch {
+        session,
+        terms,
+        git_dirs: &Vec::new,
+        dir: "/p",
+        project: "p",
+        prompt_file: "/prompt.txt",
+    }
+}
+
 fn args(terms: &Terms, session: SessionRef) -> String {
-    argv(&Launch { session, terms, git_dirs: &Vec::new }).join(" ")
+    argv(&launch(session, terms)).join(" ")
 }
 
 #[test]
@@ -17,6 +28,8 @@ fn the_arguments_are_the_documented_ones() {
     assert_eq!(args(&allowing("Bash"), new()), format!("{fixed} --force"));
     // Every command is more than some of them.
     assert_eq!(args(&allowing("Bash(git:*)"), new()), fixed);
+    let planning = Terms { permission_mode: Some("plan".into()), ..allowing("Bash") };
+    assert_eq!(args(&planning, new()), format!("{fixed} --mode plan"));
     let terms =
         Terms { model: Some("m".into()), extra_args: vec!["--x".into()], ..Terms::default() };
     assert_eq!(args(&terms, new()), format!("{fixed} --model m --x"));

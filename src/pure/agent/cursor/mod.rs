@@ -30,6 +30,10 @@ pub const DRIVER: Driver = Driver {
     session_is_gone: |_, _| false,
     own_record: None,
     self_check: None,
+    // Its `--mode`; none of them lets it change anything.
+    permission_modes: &["ask", "plan"],
+    ask_nobody: None,
+    template: None,
 };
 
 /// The prompt comes on stdin, as for all agents: no field of a dispatch becomes an argument.
@@ -40,7 +44,9 @@ fn argv(launch: &Launch) -> Vec<String> {
     let terms = launch.terms;
     // It edits files in the workspace without this, and refuses what needs an approval. There is
     // nothing in between on its command line; rules for single commands stand in its own settings.
-    if terms.allow_tools.iter().any(|permission| allowed_command(permission) == Some("")) {
+    if let Some(mode) = &terms.permission_mode {
+        args.extend(["--mode".to_string(), mode.clone()]);
+    } else if terms.allow_tools.iter().any(|permission| allowed_command(permission) == Some("")) {
         args.push("--force".to_string());
     }
     if let Some(model) = &terms.model {

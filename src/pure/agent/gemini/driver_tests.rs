@@ -4,8 +4,19 @@ use super::*;
 use crate::pure::agent::{DRIVERS, Drivers};
 use crate::pure::config::terms::Terms;
 
+fn launch(session: SessionRef, terms: &Terms) -> Launch<'_> {
+    Launch {
+        session,
+        terms,
+        git_dirs: &Vec::new,
+        dir: "/p",
+        project: "p",
+        prompt_file: "/prompt.txt",
+    }
+}
+
 fn args(terms: &Terms, session: SessionRef) -> String {
-    argv(&Launch { session, terms, git_dirs: &Vec::new }).join(" ")
+    argv(&launch(session, terms)).join(" ")
 }
 
 #[test]
@@ -20,7 +31,13 @@ fn the_arguments_are_those_that_were_measured() {
         extra_args: vec!["--debug".into()],
         ..Terms::default()
     };
-    assert_eq!(args(&terms, new), format!("{fixed} --model gemini-x --debug --session-id u-1"));
+    let model = "--model gemini-x --debug --session-id u-1";
+    assert_eq!(args(&terms, new.clone()), format!("{fixed} {model}"));
+    for mode in DRIVER.permission_modes {
+        let terms = Terms { permission_mode: Some(mode.to_string()), ..terms.clone() };
+        let wanted = format!("{} {model}", fixed.replace("auto_edit", mode));
+        assert_eq!(args(&terms, new.clone()), wanted);
+    }
 }
 
 #[test]
@@ -37,11 +54,7 @@ fn what_claude_may_run_its_shell_may_run_and_no_more() {
         ("mcp__github__create_pull_request", None),
     ] {
         let terms = Terms { allow_tools: vec![permission.into()], ..Terms::default() };
-        let args = argv(&Launch {
-            session: SessionRef::New("u".into()),
-            terms: &terms,
-            git_dirs: &Vec::new,
-        });
+        let args = argv(&launch(SessionRef::New("u".into()), &terms));
         let after = args.iter().skip_while(|arg| *arg != "--allowed-tools").nth(1);
         assert_eq!(after.map(String::as_str), wanted, "{permission}");
     }

@@ -34,7 +34,13 @@ pub const DRIVER: Driver = Driver {
     session_is_gone,
     own_record: None,
     self_check: None,
+    permission_modes: &[AUTO_EDIT, "default", "plan", "yolo"],
+    ask_nobody: None,
+    template: None,
 };
+
+/// It edits files and runs no commands but those that are allowed.
+const AUTO_EDIT: &str = "auto_edit";
 
 const VARIABLES: Variables = Variables {
     // Without it a launcher process stands above the agent and swallows SIGTERM.
@@ -48,6 +54,7 @@ const VARIABLES: Variables = Variables {
 const SHELL: &str = "run_shell_command";
 
 fn argv(launch: &Launch) -> Vec<String> {
+    let terms = launch.terms;
     let fixed = [
         "--output-format",
         "stream-json",
@@ -55,10 +62,9 @@ fn argv(launch: &Launch) -> Vec<String> {
         // runs no hooks and servers of the repository.
         "--skip-trust",
         "--approval-mode",
-        "auto_edit",
+        terms.permission_mode.as_deref().unwrap_or(AUTO_EDIT),
     ];
     let mut args: Vec<String> = fixed.map(String::from).to_vec();
-    let terms = launch.terms;
     for tool in terms.allow_tools.iter().filter_map(|permission| shell_tool(permission)) {
         args.extend(["--allowed-tools".to_string(), tool]);
     }
