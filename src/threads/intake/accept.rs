@@ -170,8 +170,8 @@ impl Intake<'_> {
         self.inbox.belongs(&mut self.ledger, &dropped.name, Some(dropped.stamp), id);
     }
 
-    /// The sender may remove the other file at any moment, while this one still stands: then the one
-    /// that goes here is the last, and its removal withdraws nothing, through a power cut too.
+    /// The sender may remove the other file at any moment, while this one still stands: then the
+    /// one that goes here is the last, and its removal withdraws nothing, through a power cut too.
     fn remove_second_name(&mut self, dropped: Dropped, id: &DispatchId) {
         let store = &self.context.store;
         let removed = store.detach(id).and_then(|_| store.remove_redelivered(&dropped, id));
