@@ -143,22 +143,22 @@ fn thousands_of_cancels_for_nobody_cost_little_and_hold_nobody_up() {
 #[test]
 fn while_paused_a_retry_waits_too_and_can_be_cancelled() {
     let lab = Lab::new();
-    let gate = lab.gate("gate");
     let daemon = lab.daemon().set("--rate-limit-backoff", 0.1).start();
-    let task = format!(
-        "fake: mark ran\nfake: once block {}\nfake: once result error 429 rate_limit",
-        gate.display()
-    );
-    for name in ["a", "b"] {
-        lab.send(&lab.task(name, task.as_str()));
+    // A gate each: one that lets two through at once cannot be held again.
+    let gates = ["a", "b"].map(|name| lab.gate(&format!("gate-{name}")));
+    for (name, gate) in ["a", "b"].iter().zip(&gates) {
+        let task = format!(
+            "fake: mark ran\nfake: once block {}\nfake: once result error 429 rate_limit",
+            gate.display()
+        );
+        lab.send(&lab.task(name, task));
     }
     wait_until("both started", PATIENCE, || {
         ["a", "b"].iter().all(|name| lab.path(&format!("project-{name}/ran")).exists())
     });
     request(&control(&lab, "pause"));
     lab.heartbeat("paused", |beat| beat["paused"] == true);
-    gate.held().release();
-    gate.held().release();
+    gates.iter().for_each(|gate| gate.held().release());
     for name in ["a", "b"] {
         lab.event(name, "retried");
     }
