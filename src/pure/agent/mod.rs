@@ -20,6 +20,8 @@ pub mod git_identity;
 pub mod lines;
 mod mend;
 mod own_record;
+#[cfg(test)]
+mod samples;
 mod summary;
 
 use self::environment::Variables;

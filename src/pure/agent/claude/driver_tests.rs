@@ -3,18 +3,8 @@
 //! `errors_tests`.
 
 use super::*;
+use crate::pure::agent::samples::launch;
 use crate::pure::agent::{DRIVERS, Drivers, ResultEvent};
-
-fn launch(session: SessionRef, terms: &Terms) -> Launch<'_> {
-    Launch {
-        session,
-        terms,
-        git_dirs: &Vec::new,
-        dir: "/p",
-        project: "p",
-        prompt_file: "/prompt.txt",
-    }
-}
 
 #[test]
 fn the_permission_mode_and_the_word_that_nobody_answers() {

@@ -1,16 +1,9 @@
 //! The row itself: arguments, environment, and what is known by words.
 
 use super::*;
+use crate::pure::agent::samples::launch;
 use crate::pure::agent::{DRIVERS, Drivers, ResultEvent};
 use crate::pure::config::terms::Terms;
-
-fn launch<'l>(
-    session: SessionRef,
-    terms: &'l Terms,
-    git_dirs: &'l dyn Fn() -> Vec<String>,
-) -> Launch<'l> {
-    Launch { session, terms, git_dirs, dir: "/p", project: "p", prompt_file: "/prompt.txt" }
-}
 
 #[test]
 fn the_arguments() {
@@ -32,7 +25,7 @@ fn the_arguments() {
     ];
     for (session, dirs, wanted) in rows {
         let git_dirs = || dirs.iter().map(|dir| dir.to_string()).collect();
-        let launch = launch(session, &terms, &git_dirs);
+        let launch = Launch { git_dirs: &git_dirs, ..launch(session, &terms) };
         assert_eq!((DRIVER.argv)(&launch), [&plain, wanted].concat());
     }
 }
@@ -56,7 +49,8 @@ fn what_is_set_for_it_stands_before_resume() {
             permission_mode: mode.map(String::from),
             ..Terms::default()
         };
-        let launch = launch(SessionRef::Resume("t".into()), &terms, &git_dirs);
+        let again = SessionRef::Resume("t".into());
+        let launch = Launch { git_dirs: &git_dirs, ..launch(again, &terms) };
         let args = (DRIVER.argv)(&launch).join(" ");
         assert_eq!(args, format!("exec --json --skip-git-repo-check {wanted}"), "{mode:?}");
         assert!(mode.is_none_or(|mode| DRIVER.permission_modes.contains(&mode)), "{mode:?}");

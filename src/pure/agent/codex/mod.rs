@@ -53,8 +53,8 @@ pub const DRIVER: Driver = Driver {
 const WORKSPACE: &str = "workspace-write";
 const NO_WALLS: &str = "danger-full-access";
 
-/// A session sets these for its commands (seen with 0.169.0). `OPENAI_…` stays: it is no setting of
-/// this agent, and a project may need it.
+/// A session sets these for its commands (seen with 0.169.0). `OPENAI_…` stays: it is no setting
+/// of this agent, and a project may need it.
 const VARIABLES: Variables = Variables {
     set: &[],
     withheld: &[

@@ -1,18 +1,8 @@
 //! What the driver passes to Cursor's CLI, and what it makes of its words at the start.
 
 use super::*;
+use crate::pure::agent::samples::launch;
 use crate::pure::config::terms::Terms;
-
-fn launch(session: SessionRef, terms: &Terms) -> Launch<'_> {
-    Launch {
-        session,
-        terms,
-        git_dirs: &Vec::new,
-        dir: "/p",
-        project: "p",
-        prompt_file: "/prompt.txt",
-    }
-}
 
 fn args(terms: &Terms, session: SessionRef) -> String {
     argv(&launch(session, terms)).join(" ")

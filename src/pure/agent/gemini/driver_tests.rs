@@ -1,19 +1,9 @@
 //! What the driver passes to Gemini CLI, and how it knows that a session is gone.
 
 use super::*;
+use crate::pure::agent::samples::launch;
 use crate::pure::agent::{DRIVERS, Drivers};
 use crate::pure::config::terms::Terms;
-
-fn launch(session: SessionRef, terms: &Terms) -> Launch<'_> {
-    Launch {
-        session,
-        terms,
-        git_dirs: &Vec::new,
-        dir: "/p",
-        project: "p",
-        prompt_file: "/prompt.txt",
-    }
-}
 
 fn args(terms: &Terms, session: SessionRef) -> String {
     argv(&launch(session, terms)).join(" ")
