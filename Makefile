@@ -1,5 +1,5 @@
 # make demo    build, and see one dispatch become a report (no account needed)
-# make test    all tests; the ones with the real Claude Code need npm and say SKIPPED without it
+# make test    all tests; those with the real agents need npm and say SKIPPED without it
 #
 # Also: soak (half an hour of kills and power cuts), hostile (what a session can do to its own claim; GSTACK_TEST_HOSTILE=target:action:moment), fuzz (SECONDS=60 for each target), mutants, bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
 

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 
-use crate::effects::http::callback::Sender;
 use crate::effects::process::Processes;
 use crate::effects::store::Store;
 use crate::effects::{clock, error};
@@ -60,8 +59,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         return second_daemon(&store);
     };
     let agents = sources.find_agents(drivers, &settings, None)?;
-    let ca_file = settings.ca_file.as_deref().map(Path::new);
-    let sender = Sender::new(ca_file).map_err(|e| format!("ca_file: {e}"))?;
+    let sender = reload::sender(&settings)?;
     let (outbox_changed, outbox_news) = bounded(1);
     let (changed, news) = bounded(1);
     let (missing, unmet) = sources.missing(&settings);
@@ -241,7 +239,7 @@ impl<'env> Daemon<'_, 'env> {
             drop(done_in);
         })?;
         self.spawn("courier", move || {
-            courier::run(context, &context.sender, outbox, exit);
+            courier::run(context, outbox, exit);
             drop(last_in);
         })?;
         if ready.recv().is_ok() {

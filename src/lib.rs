@@ -26,8 +26,8 @@
 //! 2. `threads::session::watch` looks at it once a second; [`pure::attempt::limits`] says when it
 //!    must end, and `threads::session::follow` reads its stream with the agent's own reader.
 //! 3. `effects::process` ends what is left of it (the sweep).
-//! 4. [`pure::attempt::outcome`] judges how it ended, `threads::session::verify` runs the project's
-//!    check, and [`pure::attempt::sign`] says what that means for others with the same agent.
+//! 4. [`pure::attempt::outcome`] judges how it ended, [`pure::attempt::sign`] says what that means
+//!    for others with the same agent, and `threads::session::verify` runs the project's check.
 //! 5. [`pure::attempt::retry`] decides what follows; `end.json` is written before it does.
 //! 6. [`pure::attempt::build_report`] makes the report, and `threads::conclude` sees it through.
 //!

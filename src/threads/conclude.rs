@@ -8,7 +8,6 @@
 use serde_json::json;
 
 use super::shared::context::Context;
-use super::shared::persist::{Unwritten, persist};
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Claim, Committed, Contents, IdOwner, OutboxEntry};
@@ -252,31 +251,6 @@ impl Answering {
             self.commit_afresh(context)?;
         }
         context.store.retire_remains(&self.claim.id)
-    }
-}
-
-/// What came of seeing an answer through.
-pub enum Conclusion {
-    /// Everything is done: the dispatch's folder is gone from `active/`.
-    Closed { id: DispatchId },
-    /// What stands on disk is left to the next daemon.
-    Left { id: DispatchId },
-    /// The dispatch's own trouble keeps the answer from going on.
-    Parked { answering: Box<Answering>, error: String },
-}
-
-/// Sees an answer through, in a thread that may wait. Gives what intake is to be told.
-pub fn see_through(context: &Context, mut answering: Answering) -> Conclusion {
-    let id = answering.id().clone();
-    if !answering.is_ours(context) {
-        return Conclusion::Left { id };
-    }
-    match persist(context, || answering.advance(context)) {
-        Ok(()) => Conclusion::Closed { id },
-        Err(Unwritten::DaemonEnds) => Conclusion::Left { id },
-        Err(Unwritten::Own(e)) => {
-            Conclusion::Parked { answering: Box::new(answering), error: e.to_string() }
-        }
     }
 }
 

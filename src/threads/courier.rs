@@ -19,7 +19,7 @@ use super::shared::context::Context;
 use super::shared::level::ExitSignal;
 use crate::effects::clock;
 use crate::effects::error::Error;
-use crate::effects::http::callback::{Failure, Sender};
+use crate::effects::http::callback::Failure;
 use crate::effects::store::OutboxEntry;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::callback::{self, Schedule};
@@ -32,12 +32,11 @@ const GONE: u16 = 410;
 
 /// Runs until the daemon is done, and then goes once more through what is due, so that the last
 /// answers get their first try.
-pub fn run(context: &Context, sender: &Sender, changed: Receiver<()>, mut exit: ExitSignal) {
+pub fn run(context: &Context, changed: Receiver<()>, mut exit: ExitSignal) {
     let (tried_in, tried) = unbounded();
     thread::scope(|scope| {
         let mut courier = Courier {
             context,
-            sender,
             scope,
             tried_in,
             schedule: Schedule::default(),
@@ -70,7 +69,6 @@ pub fn run(context: &Context, sender: &Sender, changed: Receiver<()>, mut exit: 
 
 struct Courier<'scope, 'env> {
     context: &'env Context,
-    sender: &'env Sender,
     scope: &'scope Scope<'scope, 'env>,
     tried_in: channel::Sender<Tried>,
     /// When each callback is tried next. The wall-clock time in an entry says it only to the next
@@ -218,7 +216,7 @@ impl Courier<'_, '_> {
             Ok(None) => return self.schedule.ended(&id, 0, None),
             Err(e) => return self.put_off(&id, &e),
         };
-        let (sender, tried_in) = (self.sender, self.tried_in.clone());
+        let (sender, tried_in) = (&self.context.sender, self.tried_in.clone());
         let timeout = self.context.settings().callback_timeout;
         let of = id.clone();
         let body = move || {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::conclude::{Answering, Conclusion};
+use super::conclude::Answering;
 use crate::effects::store::Claim;
 use crate::pure::attempt::record::AttemptEnd;
 use crate::pure::attempt::sign::Sign;
@@ -91,15 +91,5 @@ pub fn notice(claim: &Claim, sign: Sign) -> Notice {
         lane: claim.lane.clone(),
         project: claim.project.to_string(),
         sign,
-    }
-}
-
-impl From<Conclusion> for Event {
-    fn from(conclusion: Conclusion) -> Event {
-        match conclusion {
-            Conclusion::Closed { id } => Event::Closed { id },
-            Conclusion::Left { id } => Event::Left { id },
-            Conclusion::Parked { answering, error } => Event::Parked { answering, error },
-        }
     }
 }

@@ -60,8 +60,7 @@ fn read(context: &Context) -> Result<New, String> {
     let settings = changes::in_force(&now, found.settings);
     let before = Some((&*now, &*agents));
     let agents = context.sources.find_agents(found.drivers, &settings, before)?;
-    let ca_file = settings.ca_file.as_deref().map(Path::new);
-    let sender = Sender::new(ca_file).map_err(|e| format!("ca_file: {e}"))?;
+    let sender = sender(&settings)?;
     let (warnings, unmet) = context.sources.missing(&settings);
     Ok(New { changes, settings, agents, sender, warnings, unmet })
 }
@@ -89,6 +88,12 @@ pub fn tell_agents(context: &Context, before: Option<&AgentTable>) {
             (None, None) => {}
         }
     }
+}
+
+/// What sends callbacks, with the certificates that the settings name.
+pub fn sender(settings: &Settings) -> Result<Sender, String> {
+    let ca_file = settings.ca_file.as_deref().map(Path::new);
+    Sender::new(ca_file).map_err(|e| format!("ca_file: {e}"))
 }
 
 pub fn rotation(settings: &Settings) -> Rotation {

@@ -1,4 +1,5 @@
-//! Fields of agents' events, as far as they are kept: names and ids, numbers, session ids.
+//! Fields of agents' events, as far as they are kept: names and ids, numbers, times,
+//! session ids, error messages.
 //!
 //! Owns their bounds and their forms. Must not know which event a field stands in: that is each
 //! driver's own. A session id may become an argument of a later start, so it has to look like one.
@@ -6,19 +7,41 @@
 use serde_json::Value;
 
 use super::WORD_BYTES_MAX;
-use crate::pure::text::clip::clip;
+use crate::pure::report::ERROR_CHARS_MAX;
+use crate::pure::text::clip::{clip, one_line};
 
-/// Calls of tools that a reader remembers until their answers come.
-pub(super) const CALLS_MAX: usize = 1000;
+/// Calls of tools that a reader remembers until their answers come, and as many tasks. Without this
+/// bound a stream could fill the daemon's memory.
+pub(super) const IDS_MAX: usize = 1000;
+/// A larger time is in milliseconds: in seconds it would be after the year 5000.
+const EPOCH_SECONDS_MAX: u64 = 100_000_000_000;
 
 pub(super) fn word(value: &Value) -> Option<String> {
     value.as_str().map(|text| clip(text, WORD_BYTES_MAX))
 }
 
-/// A number without a sign, also one written as `429.0`; 0 where there is none.
-pub(super) fn whole(value: &Value) -> u64 {
+/// A number without a sign, also one written as `429.0`.
+pub(super) fn number(value: &Value) -> Option<u64> {
     let float = || value.as_f64().filter(|float| *float >= 0.0);
-    value.as_u64().or_else(|| float().map(|float| float as u64)).unwrap_or_default()
+    value.as_u64().or_else(|| float().map(|float| float as u64))
+}
+
+/// Like [`number`]; 0 where there is none.
+pub(super) fn whole(value: &Value) -> u64 {
+    number(value).unwrap_or_default()
+}
+
+/// Seconds since 1970, of a time in seconds or in milliseconds.
+pub(super) fn epoch_seconds(time: u64) -> u64 {
+    if time > EPOCH_SECONDS_MAX { time / 1000 } else { time }
+}
+
+/// One line of what the agent said of an error. It may have said nothing.
+pub(super) fn error_line(said: &str, agent: &str) -> String {
+    match one_line(said, ERROR_CHARS_MAX) {
+        line if line.is_empty() => format!("{agent} reported an error without a message"),
+        line => line,
+    }
 }
 
 pub(super) fn session_id(event: &Value) -> Option<String> {
@@ -26,15 +49,6 @@ pub(super) fn session_id(event: &Value) -> Option<String> {
     let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let is_id = is_plain && !id.starts_with('-') && (1..=64).contains(&id.len());
     is_id.then(|| id.to_string())
-}
-
-/// The program of a Claude Code permission that allows all commands which begin like it, as in
-/// `Bash(git:*)`; empty for `Bash`, which allows every command.
-pub(super) fn allowed_command(permission: &str) -> Option<&str> {
-    match permission.strip_prefix("Bash")? {
-        "" => Some(""),
-        pattern => pattern.strip_prefix('(')?.strip_suffix(":*)").filter(|begin| !begin.is_empty()),
-    }
 }
 
 #[cfg(test)]
@@ -57,20 +71,5 @@ mod tests {
         assert_eq!([json!(7), json!(7.0), json!(-1), json!("7")].map(|v| whole(&v)), [7, 7, 0, 0]);
         let long = word(&json!("é".repeat(WORD_BYTES_MAX))).unwrap_or_default();
         assert!(long.len() <= WORD_BYTES_MAX && !long.is_empty());
-    }
-
-    #[test]
-    fn only_a_permission_for_a_beginning_names_a_command() {
-        for (permission, wanted) in [
-            ("Bash", Some("")),
-            ("Bash(git:*)", Some("git")),
-            ("Bash(gh pr create:*)", Some("gh pr create")),
-            ("Bash(npm test)", None),
-            ("Bash(:*)", None),
-            ("BashOutput", None),
-            ("WebFetch", None),
-        ] {
-            assert_eq!(allowed_command(permission), wanted, "{permission}");
-        }
     }
 }

@@ -20,6 +20,7 @@ pub mod git_identity;
 pub mod lines;
 mod mend;
 mod own_record;
+mod permission;
 #[cfg(test)]
 mod samples;
 mod summary;

@@ -43,7 +43,7 @@ pub fn from_attempts(
     Report {
         duration: last.elapsed_ms.saturating_add(500) / 1000,
         output_length: Some(last.output_length),
-        error: last.ending.error.map(|e| short(&redact(&e))),
+        error: last.ending.error.map(|e| short(&e)),
         error_type: last.ending.error_type,
         retry_count: Some(last.retries),
         started_at: Some(rfc3339(last.first.at_ms)),
@@ -78,38 +78,34 @@ pub fn without_session(
     error: &str,
     now_ms: i64,
 ) -> Report {
-    Report {
-        error: Some(short(&redact(error))),
-        error_type: Some(error_type),
-        retry_count: Some(0),
-        finished_at: Some(rfc3339(now_ms)),
-        ..blank(dispatch, status)
-    }
+    without_attempts(blank(dispatch, status), error_type, error, now_ms)
 }
 
 /// The answer to a dispatch of which only its name is left, and what the daemon remembers.
 pub fn to_remains(id: &DispatchId, agent: &str, project: &str, error: &str, now_ms: i64) -> Report {
-    Report {
+    let remains = Report {
         dispatch_id: id.to_string(),
         target_agent: agent.to_string(),
         project: Some(project.to_string()).filter(|project| !project.is_empty()),
-        error: Some(short(&redact(error))),
-        error_type: Some(ErrorType::Interrupted),
-        retry_count: Some(0),
-        finished_at: Some(rfc3339(now_ms)),
         ..Report::empty(Status::Failed)
-    }
+    };
+    without_attempts(remains, ErrorType::Interrupted, error, now_ms)
 }
 
 /// The answer to a file that is no valid dispatch, under the id that it names.
 pub fn to_rejection(id: &DispatchId, error: &str, now_ms: i64) -> Report {
+    let rejected = Report { dispatch_id: id.to_string(), ..Report::empty(Status::Failed) };
+    without_attempts(rejected, ErrorType::InvalidDispatch, error, now_ms)
+}
+
+/// Completes a report in which no attempt is told of.
+fn without_attempts(report: Report, error_type: ErrorType, error: &str, now_ms: i64) -> Report {
     Report {
-        dispatch_id: id.to_string(),
-        error: Some(short(&redact(error))),
-        error_type: Some(ErrorType::InvalidDispatch),
+        error: Some(short(error)),
+        error_type: Some(error_type),
         retry_count: Some(0),
         finished_at: Some(rfc3339(now_ms)),
-        ..Report::empty(Status::Failed)
+        ..report
     }
 }
 
@@ -139,7 +135,7 @@ fn redacted(texts: &[String]) -> Vec<String> {
 }
 
 fn short(text: &str) -> String {
-    text.chars().take(ERROR_CHARS_MAX).collect()
+    redact(text).chars().take(ERROR_CHARS_MAX).collect()
 }
 
 /// The report as ASCII JSON in one line, for the callback: receivers that decode a body piece by

@@ -124,8 +124,8 @@ fn without_result(e: &Evidence) -> Ending {
     if let Some(failure) = by_exit(e) {
         return failed_as(&failure);
     }
-    let stderr = e.stderr_tail.lines().map(|line| one_line(line, STDERR_LINE_CHARS_MAX));
-    let stderr = stderr.into_iter().find(|line| !line.is_empty());
+    let mut lines = e.stderr_tail.lines().map(|line| one_line(line, STDERR_LINE_CHARS_MAX));
+    let stderr = lines.find(|line| !line.is_empty());
     let error = format!(
         "{agent} ended without a result ({}){}{}",
         exit_in_words(exit),
@@ -209,7 +209,7 @@ pub fn warnings_of_work(summary: &Summary, git: &GitFacts, index_is_locked: bool
     // What the session found there already is not its work.
     let found = git.dirty_before.or(Some(0));
     if denied > 0 && git.commits == Some(0) && git.dirty_files == found {
-        let tools = if denied == 1 { "1 tool".to_string() } else { format!("{denied} tools") };
+        let tools = count(denied as u64, "tool");
         warnings.push(format!("it was denied {tools} and changed nothing"));
     }
     warnings.extend(dirty_warning(git));
@@ -300,8 +300,7 @@ fn denial_warning(result: &ResultEvent) -> Option<String> {
     tools.truncate(DENIED_TOOLS_NAMED_MAX);
     let calls = match result.denials_total {
         0 => return None,
-        1 => "1 tool call was".to_string(),
-        total => format!("{total} tool calls were"),
+        total => count(total as u64, "tool call was"),
     };
     Some(format!("{calls} denied ({}{more}): see permission_denials", tools.join(", ")))
 }

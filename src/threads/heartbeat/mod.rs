@@ -49,7 +49,7 @@ pub fn run(context: &Context, changed: Receiver<()>, exit: ExitSignal) {
             }
             recv(settings_changed) -> _ => {
                 if std::mem::replace(&mut every, context.settings().heartbeat) != every {
-                    beat = tick(context.settings().heartbeat);
+                    beat = tick(every);
                 }
                 retention.follow_settings();
                 write(context, state(context));

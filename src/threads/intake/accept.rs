@@ -26,12 +26,8 @@ const SHOWN_CHARS_MAX: usize = 100;
 impl Intake<'_> {
     /// Looks at one name once.
     pub(super) fn look(&mut self, name: &OsStr) {
-        match self.try_look(name) {
-            Err(e) if e.fault().is_everywhere() => {
-                self.inbox.look_later(&mut self.halt, name, &e);
-            }
-            Err(e) => self.inbox.leave_for_now(&mut self.halt, name, None, &e),
-            Ok(()) => {}
+        if let Err(e) = self.try_look(name) {
+            self.inbox.not_taken(&mut self.halt, name, None, &e);
         }
     }
 
@@ -131,7 +127,7 @@ impl Intake<'_> {
                 };
                 self.reject(&dropped.name, &rejection, dropped.stamp, Some(&dropped.sha256));
             }
-            Err(e) => self.inbox.not_taken(&mut self.halt, &dropped, &e),
+            Err(e) => self.inbox.not_taken(&mut self.halt, &dropped.name, Some(dropped.stamp), &e),
         }
     }
 
@@ -153,7 +149,7 @@ impl Intake<'_> {
                 let why = "has been answered, and these are the same bytes";
                 log::warn!("{name} is removed: {id} {why}; to run it again use a new id");
             }
-            Err(e) => self.inbox.not_taken(&mut self.halt, &dropped, &e),
+            Err(e) => self.inbox.not_taken(&mut self.halt, &dropped.name, Some(dropped.stamp), &e),
         }
     }
 
@@ -176,7 +172,7 @@ impl Intake<'_> {
         let store = &self.context.store;
         let removed = store.detach(id).and_then(|_| store.remove_redelivered(&dropped, id));
         if let Err(e) = removed {
-            return self.inbox.not_taken(&mut self.halt, &dropped, &e);
+            return self.inbox.not_taken(&mut self.halt, &dropped.name, Some(dropped.stamp), &e);
         }
         if self.inbox.has_another_name(&self.ledger, id, &dropped.name) {
             store.attach(id);
@@ -209,7 +205,14 @@ impl Intake<'_> {
                 let owner = store.owner(&dispatch.id);
                 return self.admit_or_refuse(dropped, dispatch, owner);
             }
-            Err(e) => return self.inbox.not_taken(&mut self.halt, &dropped, &e),
+            Err(e) => {
+                return self.inbox.not_taken(
+                    &mut self.halt,
+                    &dropped.name,
+                    Some(dropped.stamp),
+                    &e,
+                );
+            }
         };
         self.context.health.works_again(Subsystem::Inbox);
         if was_rejected && let Err(e) = store.remove_rejection_report(&dispatch.id) {

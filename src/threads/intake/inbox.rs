@@ -98,7 +98,7 @@ impl<'c> Inbox<'c> {
     // --------------------------------------------------------------------- what cannot be done now
 
     /// The disk or the machine refuses: the file is the next one again, after a pause.
-    pub fn look_later(&mut self, halt: &mut Halt, name: &OsStr, e: &Error) {
+    fn look_later(&mut self, halt: &mut Halt, name: &OsStr, e: &Error) {
         log::debug!("{} waits: {e}", name.display());
         self.backlog.push_front(name.into());
         halt.inbox_failed(Subsystem::Inbox, e);
@@ -120,12 +120,12 @@ impl<'c> Inbox<'c> {
         halt.inbox_failed(Subsystem::File, e);
     }
 
-    /// A file that was read could not be dealt with.
-    pub fn not_taken(&mut self, halt: &mut Halt, dropped: &Dropped, e: &Error) {
+    /// What stands under that name could not be dealt with.
+    pub fn not_taken(&mut self, halt: &mut Halt, name: &OsStr, stamp: Option<Stamp>, e: &Error) {
         if e.fault().is_everywhere() {
-            self.look_later(halt, &dropped.name, e);
+            self.look_later(halt, name, e);
         } else {
-            self.leave_for_now(halt, &dropped.name, Some(dropped.stamp), e);
+            self.leave_for_now(halt, name, stamp, e);
         }
     }
 

@@ -141,7 +141,8 @@ impl<'c> Ledger<'c> {
         self.next_seq
     }
 
-    /// Whether anything here has changed since the last call, so that the board is behind.
+    /// Whether a dispatch came, was taken up or was taken out since the last call, so that the
+    /// board is behind. Intake notes the rest.
     pub fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.is_news)
     }

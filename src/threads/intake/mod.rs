@@ -62,7 +62,7 @@ pub struct Intake<'c> {
     requests: Requests<'c>,
     halt: Halt<'c>,
     parked: Parked<'c>,
-    /// The board is behind on what the ledger and the holds do not know.
+    /// The board is behind for another reason than the ledger and the holds tell.
     is_news: bool,
     /// The wall clock when it was last asked whether something may start. Holds are judged by this
     /// until it is asked again.

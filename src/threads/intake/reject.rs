@@ -45,10 +45,7 @@ impl Intake<'_> {
         let file = name.to_string_lossy();
         match self.put_aside(name, rejection, &stamp, sha256) {
             Ok(()) => log::warn!("{file} is rejected: {}", rejection.error),
-            Err(e) if e.fault().is_everywhere() => {
-                return self.inbox.look_later(&mut self.halt, name, &e);
-            }
-            Err(e) => return self.inbox.leave_for_now(&mut self.halt, name, Some(stamp), &e),
+            Err(e) => return self.inbox.not_taken(&mut self.halt, name, Some(stamp), &e),
         }
         let id = rejection.id.as_ref().map_or(file.as_ref(), DispatchId::as_str);
         let event = AuditEvent::SchemaInvalid {

@@ -100,8 +100,8 @@ impl<'c> Requests<'c> {
         (found, scanned)
     }
 
-    /// Pauses the daemon, or ends the pause, as the files say.
-    fn follow_pause(&self) {
+    /// Pauses the daemon, or ends the pause, as the files say. Gives whether that changed anything.
+    fn follow_pause(&self) -> bool {
         let store = &self.context.store;
         if store.is_resume_asked()
             && let Err(e) = store.resume()
@@ -109,7 +109,8 @@ impl<'c> Requests<'c> {
             log::error!("{e}");
         }
         let paused = store.is_paused();
-        if self.context.paused.swap(paused, Ordering::AcqRel) != paused {
+        let has_changed = self.context.paused.swap(paused, Ordering::AcqRel) != paused;
+        if has_changed {
             let (event, word) = if paused {
                 (AuditEvent::Paused, "paused")
             } else {
@@ -118,6 +119,7 @@ impl<'c> Requests<'c> {
             self.context.audit.tell("", &event);
             log::info!("{word}");
         }
+        has_changed
     }
 
     /// Looks at the cancel file of that id, if there is one. Gives the open dispatch that it
@@ -232,9 +234,7 @@ impl Intake<'_> {
     }
 
     fn look_at_pause(&mut self) {
-        let was_paused = self.context.is_paused();
-        self.requests.follow_pause();
-        self.is_news |= self.context.is_paused() != was_paused;
+        self.is_news |= self.requests.follow_pause();
     }
 
     /// `text` is what stands behind `cancel-`, and may be no id.

@@ -42,8 +42,9 @@ impl Context {
         if !self.level.raise_to_lost() {
             return;
         }
-        let ours = |pid: &u32| *pid != std::process::id();
-        let holder = self.store.lock_holder().or_else(|| self.store.heartbeat_pid()).filter(ours);
+        let is_other = |pid: &u32| *pid != std::process::id();
+        let holder =
+            self.store.lock_holder().or_else(|| self.store.heartbeat_pid()).filter(is_other);
         let who = holder
             .map_or("another daemon".to_string(), |pid| format!("another daemon (pid {pid})"));
         log::error!(

@@ -1,4 +1,5 @@
-//! What all threads share: the context that each borrows, the board that the heartbeat reads, the
+//! What all threads share: the context that each borrows, with the settings in force, the lock, and
+//! what the agents' programs can do and said of themselves; the board that the heartbeat reads, the
 //! level that shutdown raises, what is wrong just now, and how often an operation on the disk is
 //! tried.
 

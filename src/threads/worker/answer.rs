@@ -10,7 +10,7 @@ use crate::effects::store::Claim;
 use crate::pure::attempt::build_report;
 use crate::pure::attempt::record::AttemptEnd;
 use crate::pure::report::{AttemptReport, ErrorType, Status};
-use crate::threads::conclude::{Answering, earlier_attempts, see_through};
+use crate::threads::conclude::{Answering, earlier_attempts};
 use crate::threads::events::Event;
 use crate::threads::shared::persist::{Unwritten, persist};
 
@@ -23,7 +23,7 @@ impl Worker<'_> {
         let (id, now_ms) = (&claim.id, clock::unix_ms());
         let report =
             build_report::to_remains(id, claim.agent, &claim.project, RECORDS_GONE, now_ms);
-        see_through(self.context, Answering::new(claim, None, report)).into()
+        self.see_through(Answering::new(claim, None, report))
     }
 
     /// Answers a dispatch when it is known what it was, but not how far it came.
@@ -44,7 +44,7 @@ impl Worker<'_> {
         };
         let answering =
             Answering::of_attempts(self.context, course.claim, course.contents, earlier, end);
-        see_through(self.context, answering).into()
+        self.see_through(answering)
     }
 
     /// Answers without another session. This worker may have seen none of the attempts.
@@ -73,7 +73,22 @@ impl Worker<'_> {
         let Course { claim, contents, .. } = course;
         let answering =
             Answering::without_session(self.context, claim, contents, earlier, last, told);
-        see_through(self.context, answering).into()
+        self.see_through(answering)
+    }
+
+    /// Sees an answer through, for as long as `persist` tries. Gives what intake is to be told.
+    pub(super) fn see_through(&self, mut answering: Answering) -> Event {
+        let id = answering.id().clone();
+        if !answering.is_ours(self.context) {
+            return Event::Left { id };
+        }
+        match persist(self.context, || answering.advance(self.context)) {
+            Ok(()) => Event::Closed { id },
+            Err(Unwritten::DaemonEnds) => Event::Left { id },
+            Err(Unwritten::Own(e)) => {
+                Event::Parked { answering: Box::new(answering), error: e.to_string() }
+            }
+        }
     }
 
     /// Answers a dispatch whose folder cannot be used, so that no attempt can begin. What an

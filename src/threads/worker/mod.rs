@@ -38,7 +38,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub fn run(context: &Context, jobs: &Receiver<Job>, events: &Sender<Event>, drain: &DrainSignal) {
     for job in jobs {
         let worker = Worker { context, events, drain };
-        worker.send(|| worker.work(job));
+        worker.send(worker.work(job));
     }
 }
 
@@ -85,9 +85,9 @@ enum Turn {
 }
 
 impl Worker<'_> {
-    /// Sends what the work came to. Intake is gone only when the whole process is.
-    fn send(&self, work: impl FnOnce() -> Event) {
-        let _ = self.events.send(work());
+    /// Tells intake, which is gone only when the whole process is.
+    fn send(&self, event: Event) {
+        let _ = self.events.send(event);
     }
 
     fn work(&self, job: Job) -> Event {
@@ -285,7 +285,7 @@ impl Worker<'_> {
     /// anything else can start.
     fn tell(&self, claim: &Claim, end: &AttemptEnd) {
         if let Some(notice) = notice_of(claim, end) {
-            let _ = self.events.send(Event::Notice(Box::new(notice)));
+            self.send(Event::Notice(Box::new(notice)));
         }
         let error_type = end.ending.error_type;
         match &end.next {
@@ -316,7 +316,7 @@ impl Worker<'_> {
         let started_at_ms = running.start.started_at_ms;
         let on_work = || {
             let notice = notice(claim, Sign::Clear { started_at_ms });
-            let _ = self.events.send(Event::Notice(Box::new(notice)));
+            self.send(Event::Notice(Box::new(notice)));
         };
         let watched = running.watch(&claim.id, cancel, &on_work);
         self.context.board.forget(&claim.id);

@@ -18,7 +18,7 @@ use crate::pure::attempt::recovery::{Resume, ResumeAttempt};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::{Dispatch, DispatchId};
 use crate::pure::report::{ErrorType, Status};
-use crate::threads::conclude::{Answering, see_through};
+use crate::threads::conclude::Answering;
 use crate::threads::events::{Cancel, Event};
 use crate::threads::recover::in_inbox;
 use crate::threads::session::follow::Follower;
@@ -47,7 +47,7 @@ pub fn take_up(
     drain: &DrainSignal,
 ) {
     let worker = Worker { context, events, drain };
-    worker.send(|| worker.resume(claim, resume, cancel));
+    worker.send(worker.resume(claim, resume, cancel));
 }
 
 impl Worker<'_> {
@@ -174,7 +174,7 @@ impl Worker<'_> {
         log::info!("{id} still runs and is adopted");
         let elapsed_ms = clock::monotonic_ms() - running.start.started_monotonic_ms;
         let elapsed = Duration::from_millis(elapsed_ms.max(0) as u64);
-        let _ = self.events.send(Event::Attempt { id: id.clone(), number, elapsed });
+        self.send(Event::Attempt { id: id.clone(), number, elapsed });
     }
 
     fn sweep_by_name(&self, id: &DispatchId) {
@@ -231,6 +231,6 @@ impl Worker<'_> {
     fn see_committed_through(&self, claim: Claim, committed: Committed, is_afresh: bool) -> Event {
         let contents = self.read_what_is_left(&claim);
         let answering = Answering::of_committed(claim, contents, committed, is_afresh);
-        see_through(self.context, answering).into()
+        self.see_through(answering)
     }
 }

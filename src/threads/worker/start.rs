@@ -200,7 +200,7 @@ impl Worker<'_> {
         if start.attempt == 1 && !self.context.health.is_open(Subsystem::Start) {
             return;
         }
-        let _ = self.events.send(Event::Attempt {
+        self.send(Event::Attempt {
             id: claim.id.clone(),
             number: start.attempt,
             elapsed: Duration::ZERO,

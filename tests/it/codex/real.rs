@@ -4,7 +4,7 @@
 //! SKIPPED. Each session has a scratch home and a dummy key. Where the machine has no user
 //! namespaces, the CLI's sandbox cannot run a command, and the tests that need one say so too.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, Step};
 use super::{attempts, task};
+use crate::claude::note_skipped;
 use crate::util::*;
 
 const VERSION: &str = "0.169.0";
@@ -25,7 +26,9 @@ const SESSION_MAX: Duration = Duration::from_secs(120);
 fn cli() -> Option<(PathBuf, MutexGuard<'static, ()>)> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
-    let found = FOUND.get_or_init(install);
+    let found = FOUND.get_or_init(|| {
+        install().inspect_err(|why| note_skipped(&format!("Codex {VERSION}"), why))
+    });
     if let Err(why) = found {
         let test = std::thread::current().name().unwrap_or("a test").to_string();
         let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
@@ -40,20 +43,9 @@ fn install() -> Result<PathBuf, String> {
     let said = String::from_utf8_lossy(&run.stderr).trim().to_string();
     match run.status.code() {
         Some(0) => Ok(String::from_utf8_lossy(&run.stdout).trim().into()),
-        Some(77) => {
-            note_skipped(&said);
-            Err(said)
-        }
+        Some(77) => Err(said.trim_start_matches("SKIPPED: ").to_string()),
         _ => panic!("tests/codex-cli.sh {VERSION}: {}: {said}", run.status),
     }
-}
-
-/// For `make test`, which shows this file at its end.
-fn note_skipped(why: &str) {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("skipped.txt");
-    let file = OpenOptions::new().create(true).append(true).open(path);
-    let line = format!("SKIPPED: all tests with Codex {VERSION}: {why}\n");
-    file.and_then(|mut file| file.write_all(line.as_bytes())).expect("write skipped.txt");
 }
 
 /// Whether its sandbox can start here; said where it cannot.

@@ -17,7 +17,7 @@ use crate::effects::store::disk::files;
 const VERIFY_TAIL_BYTES: u64 = 4 * 1024;
 const VERIFY_TAIL_LINES: usize = 20;
 
-/// A file that is handed to a process.
+/// A file that is handed to a process: a thread passes it on, and has no other use for files.
 pub type OutputFile = File;
 
 /// The file that an acceptance command writes to, on stdout and on stderr. This is not the

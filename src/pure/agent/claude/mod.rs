@@ -11,7 +11,6 @@ mod repair;
 #[cfg(test)]
 mod samples;
 mod stream;
-mod word;
 
 use super::environment::Variables;
 use super::{Driver, Failure, Launch, SessionRef, Summary};

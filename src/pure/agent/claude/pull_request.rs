@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::word::{IDS_MAX, word};
 use crate::pure::agent::Summary;
+use crate::pure::agent::fields::{IDS_MAX, word};
 
 const HOST: &str = "https://github.com/";
 /// Only this many bytes at the end of a tool's answer are searched.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::errors::{self, ErrorResult};
 use super::pull_request::OpeningCalls;
 use super::repair;
-use super::word::{IDS_MAX, word};
+use crate::pure::agent::fields::{IDS_MAX, epoch_seconds, number, session_id, whole, word};
 use crate::pure::agent::mend;
 use crate::pure::agent::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, LimitEvent, RESULT_BYTES_MAX, Reader,
@@ -24,8 +24,6 @@ use crate::pure::report::{Denial, ERROR_CHARS_MAX};
 use crate::pure::text::clip::{clip, one_line};
 
 const ERRORS_MAX: usize = 10;
-/// A reset time above this is in milliseconds (seconds reach it in the year 5138).
-const EPOCH_SECONDS_MAX: u64 = 100_000_000_000;
 /// The status of a window that is closed.
 const REJECTED: &str = "rejected";
 
@@ -122,7 +120,7 @@ impl StreamReader {
             "task_started" | "task_updated" | "task_notification" => self.read_task(event, summary),
             "api_retry" => {
                 summary.api_retry = Some(ApiRetry {
-                    attempt: whole(&event["attempt"]).unwrap_or_default(),
+                    attempt: whole(&event["attempt"]),
                     error_status: status(&event["error_status"]),
                     error: word(&event["error"]),
                 });
@@ -226,7 +224,7 @@ impl StreamReader {
         summary.result = Some(ResultEvent {
             failure: None,
             text: event["result"].as_str().map(|text| clip(text, RESULT_BYTES_MAX)),
-            num_turns: whole(&event["num_turns"]),
+            num_turns: number(&event["num_turns"]),
             total_cost_usd: event["total_cost_usd"].as_f64(),
             cost_tokens: event["modelUsage"].as_object().map(cost_tokens),
             usage: usage.map(without_nulls),
@@ -243,8 +241,7 @@ fn matters(kind: &str) -> bool {
 fn read_limit(summary: &mut Summary, event: &Value) {
     let info = &event["rate_limit_info"];
     let Some(status) = info["status"].as_str() else { return };
-    let resets_at = whole(&info["resetsAt"])
-        .map(|time| if time > EPOCH_SECONDS_MAX { time / 1000 } else { time });
+    let resets_at = number(&info["resetsAt"]).map(epoch_seconds);
     let (is_closed, kind) = (status == REJECTED, word(&info["rateLimitType"]));
     let limit = LimitEvent { is_closed, resets_at, kind };
     // An account has several windows. News of one window does not open another one that is closed,
@@ -285,7 +282,7 @@ fn denial(value: &Value) -> Denial {
 }
 
 fn tokens(usage: &Value) -> Tokens {
-    let count = |key: &str| whole(&usage[key]).unwrap_or_default();
+    let count = |key: &str| whole(&usage[key]);
     let input = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
     Tokens {
         input: input.iter().fold(0, |sum: u64, key| sum.saturating_add(count(key))),
@@ -296,7 +293,7 @@ fn tokens(usage: &Value) -> Tokens {
 /// The tokens that a cost pays for. 2.1.197 tells the cost of the resumption, 2.1.330 that of the
 /// whole session, and both list the cost's own tokens here.
 fn cost_tokens(models: &serde_json::Map<String, Value>) -> Tokens {
-    let add = |sum: u64, count: &Value| sum.saturating_add(whole(count).unwrap_or_default());
+    let add = |sum: u64, count: &Value| sum.saturating_add(whole(count));
     let input = ["inputTokens", "cacheCreationInputTokens", "cacheReadInputTokens"];
     models.values().fold(Tokens::default(), |sum, model| Tokens {
         input: input.iter().fold(sum.input, |sum, key| add(sum, &model[*key])),
@@ -304,22 +301,8 @@ fn cost_tokens(models: &serde_json::Map<String, Value>) -> Tokens {
     })
 }
 
-/// A number without a sign, even if it is written as `429.0`.
-fn whole(value: &Value) -> Option<u64> {
-    let float = || value.as_f64().filter(|float| *float >= 0.0);
-    value.as_u64().or_else(|| float().map(|float| float as u64))
-}
-
 fn status(value: &Value) -> Option<u16> {
-    whole(value).and_then(|number| u16::try_from(number).ok())
-}
-
-/// The session's id. It may become an argument of `--resume`, so it has to look like an id.
-fn session_id(event: &Value) -> Option<String> {
-    let id = event["session_id"].as_str()?;
-    let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let is_id = is_plain && !id.starts_with('-') && (1..=64).contains(&id.len());
-    is_id.then(|| id.to_string())
+    number(value).and_then(|number| u16::try_from(number).ok())
 }
 
 #[cfg(test)]

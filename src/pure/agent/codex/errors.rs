@@ -8,17 +8,14 @@
 use serde_json::Value;
 
 use crate::pure::agent::Failure;
-use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
-use crate::pure::text::clip::one_line;
+use crate::pure::agent::fields::error_line;
+use crate::pure::report::ErrorType;
 
 /// `info`: the structured kind, as the record has it.
 pub(super) fn failure(info: Option<&Value>, message: &str) -> Failure {
     let error_type =
         info.and_then(|info| by_info(info, message)).unwrap_or_else(|| by_words(message));
-    let line = one_line(message, ERROR_CHARS_MAX);
-    let message =
-        if line.is_empty() { "codex reported an error without a message".into() } else { line };
-    Failure { error_type, message }
+    Failure { error_type, message: error_line(message, "codex") }
 }
 
 /// `None`: it says nothing (`other`), or nothing that is known.

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::pure::report::ERROR_CHARS_MAX;
 
 fn by(info: Option<&Value>, message: &str) -> ErrorType {
     failure(info, message).error_type

@@ -10,22 +10,21 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{NO_SANDBOX, errors};
+use crate::pure::agent::fields::{IDS_MAX, word};
 use crate::pure::agent::{
     DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, RESULT_BYTES_MAX, Reader, ResultEvent, Summary, Tokens,
-    USAGE_BYTES_MAX, WORD_BYTES_MAX,
+    USAGE_BYTES_MAX,
 };
 use crate::pure::report::{Denial, ERROR_CHARS_MAX};
 use crate::pure::text::clip::{clip, one_line};
 
-/// Commands that are remembered as running.
-const RUNNING_MAX: usize = 1000;
 /// What its sandbox prints where it cannot start at all.
 const SANDBOX_FAILURES: [&str; 2] =
     ["bwrap: No permissions to create", "bwrap: Creating new namespace failed"];
 
 #[derive(Debug, Default)]
 pub(super) struct ThreadReader {
-    /// Items that were started and not completed, at most [`RUNNING_MAX`].
+    /// Items that were started and not completed, at most [`IDS_MAX`].
     running: BTreeSet<String>,
     /// What it refused to run, for the result.
     denials: Vec<Denial>,
@@ -71,7 +70,7 @@ impl ThreadReader {
             return;
         }
         note_call(item, summary);
-        if let Some(id) = word(&item["id"]).filter(|_| self.running.len() < RUNNING_MAX) {
+        if let Some(id) = word(&item["id"]).filter(|_| self.running.len() < IDS_MAX) {
             self.running.insert(id);
         }
     }
@@ -173,10 +172,6 @@ fn numbers(usage: &Value) -> Value {
 pub(super) fn tokens(usage: &Value) -> Tokens {
     let count = |key: &str| usage[key].as_u64().unwrap_or_default();
     Tokens { input: count("input_tokens"), output: count("output_tokens") }
-}
-
-fn word(value: &Value) -> Option<String> {
-    value.as_str().map(|text| clip(text, WORD_BYTES_MAX))
 }
 
 /// It becomes an argument and a part of a file's name, and what is no UUID would start a new thread

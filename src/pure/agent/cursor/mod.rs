@@ -8,7 +8,7 @@
 mod stream;
 
 use super::environment::Variables;
-use super::fields::allowed_command;
+use super::permission::allowed_command;
 use super::{Driver, Failure, Launch, SessionRef};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;

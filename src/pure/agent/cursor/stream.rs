@@ -6,13 +6,13 @@
 
 use serde_json::Value;
 
-use crate::pure::agent::fields::{session_id, whole, word};
+use crate::pure::agent::fields::{error_line, session_id, whole, word};
 use crate::pure::agent::mend;
 use crate::pure::agent::{
     Failure, RESULT_BYTES_MAX, Reader, ResultEvent, Summary, Tokens, USAGE_BYTES_MAX,
 };
-use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
-use crate::pure::text::clip::{clip, one_line};
+use crate::pure::report::ErrorType;
+use crate::pure::text::clip::clip;
 
 #[derive(Debug, Default)]
 pub(super) struct CursorReader {
@@ -76,10 +76,7 @@ fn read_result(event: &Value, summary: &mut Summary) {
     let failure = (!is_success).then(|| Failure {
         // It tells no kinds: this one is worth one repetition.
         error_type: ErrorType::ToolFailure,
-        message: match one_line(text, ERROR_CHARS_MAX) {
-            said if said.is_empty() => "cursor reported an error without a message".to_string(),
-            said => said,
-        },
+        message: error_line(text, "cursor"),
     });
     let usage = Some(&event["usage"])
         .filter(|usage| usage.is_object() && usage.to_string().len() <= USAGE_BYTES_MAX);

@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use crate::pure::agent::fields::error_line;
 use crate::pure::agent::{Failure, Summary};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;
@@ -30,11 +31,7 @@ pub(super) fn failure(error: &Value) -> Failure {
         (None, "FatalInputError" | "FatalTurnLimitedError") => ErrorType::LogicError,
         (None, _) => of_words(&message),
     };
-    let message = match one_line(&message, ERROR_CHARS_MAX) {
-        said if said.is_empty() => "gemini reported an error without a message".to_string(),
-        said => said,
-    };
-    Failure { error_type, message }
+    Failure { error_type, message: error_line(&message, "gemini") }
 }
 
 /// What it says of an answer that the model did not give; then the result has no error of its own.
@@ -43,11 +40,7 @@ pub(super) fn no_answer(words: &str) -> Failure {
         || words.starts_with("Model response was truncated because it exceeded the token limit")
         || words.starts_with("Maximum session turns exceeded");
     let error_type = if is_of_the_request { ErrorType::LogicError } else { ErrorType::ToolFailure };
-    let message = match one_line(words, ERROR_CHARS_MAX) {
-        said if said.is_empty() => "gemini reported an error without a message".to_string(),
-        said => said,
-    };
-    Failure { error_type, message }
+    Failure { error_type, message: error_line(words, "gemini") }
 }
 
 /// What the exit code adds, after a result that is an error or instead of one. `None`: nothing.

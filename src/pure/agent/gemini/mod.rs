@@ -9,7 +9,7 @@ mod errors;
 mod stream;
 
 use super::environment::Variables;
-use super::fields::allowed_command;
+use super::permission::allowed_command;
 use super::{Driver, Launch, SessionRef, Summary};
 
 pub const DRIVER: Driver = Driver {

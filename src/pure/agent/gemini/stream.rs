@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{SHELL, errors};
-use crate::pure::agent::fields::{CALLS_MAX, session_id, whole, word};
+use crate::pure::agent::fields::{IDS_MAX, session_id, whole, word};
 use crate::pure::agent::mend;
 use crate::pure::agent::{
     DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX, Reader,
@@ -34,7 +34,7 @@ pub(super) struct EventReader {
     text: String,
     /// The model is in the middle of a turn: more of it is no new one.
     is_in_turn: bool,
-    /// Calls without an answer, by their ids: at most [`CALLS_MAX`].
+    /// Calls without an answer, by their ids: at most [`IDS_MAX`].
     calls: BTreeMap<String, Denial>,
     denials: Vec<Denial>,
     denials_total: usize,
@@ -86,7 +86,7 @@ impl EventReader {
         let tool_name = word(&event["tool_name"]).unwrap_or_else(|| "unknown".to_string());
         summary.used_tools = true;
         summary.last_tool = Some(tool_name.clone());
-        if let Some(id) = word(&event["tool_id"]).filter(|_| self.calls.len() < CALLS_MAX) {
+        if let Some(id) = word(&event["tool_id"]).filter(|_| self.calls.len() < IDS_MAX) {
             let input = input_of(&event["parameters"]);
             self.calls.insert(id, Denial { tool_name, input });
         }

@@ -146,17 +146,17 @@ fn a_commit_without_an_identity_is_told() {
 fn what_is_remembered_is_bounded() {
     let long = "long words ".repeat(RESULT_BYTES_MAX / 10);
     let mut lines: Vec<Value> = vec![said(&long); 3];
-    for n in 0..2 * CALLS_MAX {
+    for n in 0..2 * IDS_MAX {
         lines.push(call(&format!("c{n}"), "t", json!({"command": "x".repeat(999)})));
     }
-    lines.extend((0..2 * CALLS_MAX).map(|n| denied(&format!("c{n}"), "policy_violation")));
+    lines.extend((0..2 * IDS_MAX).map(|n| denied(&format!("c{n}"), "policy_violation")));
     let mut reader = EventReader::default();
     let mut summary = Summary::default();
     for line in &lines {
         reader.line(line.to_string().as_bytes(), &mut summary);
-        assert!(reader.calls.len() <= CALLS_MAX && reader.text.len() <= RESULT_BYTES_MAX);
+        assert!(reader.calls.len() <= IDS_MAX && reader.text.len() <= RESULT_BYTES_MAX);
     }
-    assert_eq!((reader.denials.len(), reader.denials_total), (DENIALS_MAX, 2 * CALLS_MAX));
+    assert_eq!((reader.denials.len(), reader.denials_total), (DENIALS_MAX, 2 * IDS_MAX));
     let longest = reader.denials.iter().filter_map(|denial| denial.input.as_ref()).map(String::len);
     assert!(longest.max().is_some_and(|length| length <= DENIAL_INPUT_CHARS_MAX * 4));
 }

@@ -8,6 +8,7 @@
 use serde_json::Value;
 
 use super::session_id;
+use crate::pure::agent::fields::{epoch_seconds, number};
 use crate::pure::agent::{
     Failure, LimitEvent, RESULT_BYTES_MAX, Reader, ResultEvent, Summary, WORD_BYTES_MAX,
 };
@@ -15,9 +16,6 @@ use crate::pure::config::template::{Rule, StreamRules, Template};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::{clip, one_line};
 use crate::pure::text::time::parse_rfc3339;
-
-/// A reset time above this is in milliseconds (seconds reach it in the year 5138).
-const EPOCH_SECONDS_MAX: u64 = 100_000_000_000;
 
 /// All that it writes is its answer; whether it did well, its exit code says.
 pub(super) struct TextReader;
@@ -71,9 +69,9 @@ impl RuleReader {
         if let Some(tool) = tool {
             summary.last_tool = Some(words(tool, WORD_BYTES_MAX));
         }
-        let input = find(&rules.input_tokens).and_then(whole);
+        let input = find(&rules.input_tokens).and_then(number);
         summary.tokens.input = input.unwrap_or(summary.tokens.input);
-        let output = find(&rules.output_tokens).and_then(whole);
+        let output = find(&rules.output_tokens).and_then(number);
         summary.tokens.output = output.unwrap_or(summary.tokens.output);
         if let Some(result) = find(&rules.result) {
             // Where it says no more than that it is over, the last message is the answer.
@@ -117,7 +115,7 @@ impl RuleReader {
         }
         let resets_at = self.rules.resets_at.as_ref().and_then(|rule| rule.find(event));
         if error_type == ErrorType::UsageLimit {
-            let resets_at = resets_at.and_then(epoch_seconds);
+            let resets_at = resets_at.and_then(seconds_of);
             summary.limit = Some(LimitEvent { is_closed: true, resets_at, kind: None });
         }
         Failure { error_type, message: one_line(&words(error, RESULT_BYTES_MAX), ERROR_CHARS_MAX) }
@@ -131,19 +129,12 @@ fn words(value: &Value, bytes_max: usize) -> String {
     }
 }
 
-/// A number without a sign, also one written as `7.0`.
-fn whole(value: &Value) -> Option<u64> {
-    let float = || value.as_f64().filter(|float| *float >= 0.0);
-    value.as_u64().or_else(|| float().map(|float| float as u64))
-}
-
 /// Seconds or milliseconds since 1970, or a time in UTC as RFC 3339 writes it.
-fn epoch_seconds(value: &Value) -> Option<u64> {
+fn seconds_of(value: &Value) -> Option<u64> {
     let to_the_second = |text: &str| parse_rfc3339(&format!("{}.000Z", text.get(..19)?));
     let utc = value.as_str().filter(|text| text.ends_with('Z'));
     let written = utc.and_then(to_the_second);
     let from_text = written.and_then(|ms| u64::try_from(ms / 1000).ok());
-    let number = whole(value).or_else(|| value.as_str()?.parse().ok());
-    let seconds = |time| if time > EPOCH_SECONDS_MAX { time / 1000 } else { time };
-    from_text.or(number.map(seconds))
+    let plain = number(value).or_else(|| value.as_str()?.parse().ok());
+    from_text.or(plain.map(epoch_seconds))
 }
