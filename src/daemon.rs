@@ -27,11 +27,12 @@ use crate::pure::heartbeat::DaemonState;
 use crate::threads::events::{Event, Job};
 use crate::threads::heartbeat;
 use crate::threads::intake::{Intake, Wires};
-use crate::threads::recover::recover;
+use crate::threads::recover::{left_behind, recover};
 use crate::threads::shared::abilities::Abilities;
 use crate::threads::shared::board::{Board, Changed};
 use crate::threads::shared::context::Context;
 use crate::threads::shared::health::Health;
+use crate::threads::shared::leavings::Leavings;
 use crate::threads::shared::level::{DrainSignal, ExitSignal, Level};
 use crate::threads::shared::live::LiveSettings;
 use crate::threads::shared::self_checks::SelfChecks;
@@ -49,7 +50,10 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let signals = signals::register().map_err(|e| format!("cannot watch for signals: {e}"))?;
     let sources = Sources::new(std::env::vars_os(), flags.clone());
     let home = sources.home().map(OsStr::to_os_string);
-    let store = Store::new(&gstack_home(home.as_ref())?);
+    let mut store = Store::new(&gstack_home(home.as_ref())?);
+    if let Some(base) = std::env::var_os("TMPDIR") {
+        store.make_tmp_below(Path::new(&base));
+    }
     // This comes before a word in there is believed.
     let mut mended = store.check_ownership().map_err(text)?;
     let Found { settings, drivers, warnings } = sources.read(&store, &drivers)?;
@@ -71,6 +75,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         audit,
         processes: Processes::new(|variable| agents.drivers.inherits(variable)),
         abilities: Abilities::default(),
+        leavings: Leavings::default(),
         level,
         paused: AtomicBool::new(store.is_paused()),
         board: Board::default(),
@@ -211,6 +216,7 @@ impl<'env> Daemon<'_, 'env> {
         self.spawn("heartbeat", move || heartbeat::run(context, board, beat_until))?;
 
         let recovered = recover(context).map_err(text)?;
+        context.leavings.note(left_behind(context, &recovered));
         if let Err(e) = context.store.put_back_answered() {
             log::warn!("{e}");
         }

@@ -43,7 +43,7 @@ pub enum ErrorType {
     Stalled,
     /// There was no event by `start_timeout_seconds`.
     StartTimeout,
-    /// There was more on stdout than `stdout_max_mb`.
+    /// There was more on stdout than `stdout_max_mb`, or more in `TMPDIR` than `tmp_max_mb`.
     OutputLimit,
     /// The project's acceptance command did not pass.
     VerifyFailed,

@@ -4,6 +4,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
 
 use super::conclude::Answering;
 use super::events::notice_of;
@@ -34,6 +35,8 @@ pub struct Recovered {
     pub parked: Vec<(Answering, String)>,
     /// Dispatches that cannot be read just now, and why.
     pub unread: Vec<(DispatchId, String)>,
+    /// The run tokens of attempts that have not ended.
+    open_tokens: Vec<String>,
     /// The paths of our copies that processes of this machine have in their environment, once
     /// somebody asked.
     living: OnceCell<HashSet<String>>,
@@ -61,10 +64,24 @@ pub fn recover(context: &Context) -> Result<Recovered> {
     Ok(recovered)
 }
 
+/// The temporary directories that no session needs any more. Called before anything new starts.
+pub fn left_behind(context: &Context, recovered: &Recovered) -> Vec<PathBuf> {
+    let left = context.store.tmp_left_behind(&recovered.open_tokens);
+    if left.is_empty() {
+        return left;
+    }
+    // A session may live although its records are gone.
+    let living = context.processes.values_of(RUN_TOKEN);
+    context.store.tmp_left_behind(recovered.open_tokens.iter().chain(&living))
+}
+
 /// Looks at one dispatch. If it cannot be read, it is left for a later look.
 pub fn recover_one(context: &Context, id: DispatchId, recovered: &mut Recovered) {
     match look(context, &id) {
-        Ok(looked) => take_up(context, id, looked, recovered),
+        Ok(looked) => {
+            recovered.open_tokens.extend(looked.open_token.clone());
+            take_up(context, id, looked, recovered);
+        }
         Err(e) => {
             log::error!("{id} waits: {e}");
             recovered.unread.push((id, e.to_string()));
@@ -73,7 +90,7 @@ pub fn recover_one(context: &Context, id: DispatchId, recovered: &mut Recovered)
 }
 
 fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Recovered) {
-    let Looked { contents, report, found, folder } = looked;
+    let Looked { contents, report, found, folder, .. } = looked;
     let step = step(&found);
     if step != Step::Queue {
         context.audit.tell(id.as_str(), &AuditEvent::Recovered { step });
@@ -182,6 +199,8 @@ struct Looked {
     report: Option<Committed>,
     found: FoundClaim,
     folder: Option<Identity>,
+    /// The run token of its newest attempt, if that has not ended.
+    open_token: Option<String>,
 }
 
 fn look(context: &Context, id: &DispatchId) -> Result<Looked> {
@@ -192,13 +211,21 @@ fn look(context: &Context, id: &DispatchId) -> Result<Looked> {
     let report = store.read_committed(id)?;
     let started = store.has_started(id)?;
     let attempt = store.last_attempt(id)?;
+    let open_token = attempt.as_ref().and_then(open_token);
     let attempt = attempt.map(|attempt| look_at_attempt(context, attempt)).transpose()?;
     // A dispatch that never ran is answered nowhere else: what stands there is not ours.
     let may_have_run = started || attempt.is_some();
     let answered = report.is_none() && may_have_run && store.find_answer(id)?.is_some();
     let (accepted, is_committed) = (contents.is_some(), report.is_some());
     let found = FoundClaim { accepted, started, report: is_committed, answered, attempt };
-    Ok(Looked { contents, report, found, folder })
+    Ok(Looked { contents, report, found, folder, open_token })
+}
+
+/// `None` if its records cannot be read either.
+fn open_token(attempt: &Attempt) -> Option<String> {
+    let has_ended = attempt.end().ok()?.read().is_some();
+    let start = attempt.start().ok()?.into_read().filter(|_| !has_ended)?;
+    Some(start.run_token)
 }
 
 fn claim_of(

@@ -17,7 +17,7 @@ use super::Store;
 use super::claims::accept::read_accepted;
 use super::claims::publish::BUILDING;
 use super::disk::files::{self, Durable, Record};
-use super::disk::identity;
+use super::disk::{identity, tree};
 use crate::effects::clock;
 use crate::effects::error::{At, Result};
 use crate::pure::attempt::record::Accepted;
@@ -87,7 +87,7 @@ impl Store {
         for entry in files::list(&dir)? {
             let name = entry.at("read", &dir)?.file_name();
             if is_attempt(&name) {
-                files::remove_tree(&dir.join(name))?;
+                tree::remove_tree(&dir.join(name))?;
             }
         }
         Ok(())
@@ -97,12 +97,12 @@ impl Store {
     pub fn remove_past(&self, shelf: Shelf, name: &str) -> Result<()> {
         let dir = self.shelf(shelf).join(name);
         let going = self.shelf(shelf).join(format!("{GOING}{name}"));
-        files::remove_tree(&going)?;
+        tree::remove_tree(&going)?;
         match files::rename(&dir, &going) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             renamed => renamed.at("remove", &dir)?,
         }
-        files::remove_tree(&going)
+        tree::remove_tree(&going)
     }
 }
 
@@ -122,7 +122,7 @@ impl Iterator for Walk {
                 continue;
             }
             if name.starts_with(GOING) || name.starts_with(BUILDING) {
-                if let Err(e) = files::remove_tree(&self.path.join(name)) {
+                if let Err(e) = tree::remove_tree(&self.path.join(name)) {
                     return Some(Err(e));
                 }
             } else if let Some(kept) = self.look_at(name) {

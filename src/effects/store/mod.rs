@@ -15,6 +15,7 @@ mod holds;
 mod lock;
 mod outbox;
 mod ownership;
+mod session_tmp;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -41,6 +42,7 @@ pub use disk::files::Record;
 use disk::group_sync::GroupSync;
 use disk::identity;
 pub use disk::identity::Stamp;
+pub use disk::tree::Removal;
 pub use drop_zone::audit::{Audit, Rotation};
 pub use drop_zone::ignored::{ignored_in_control, ignored_in_drop_zone};
 pub use drop_zone::inbox::{Dropped, Inspected, is_inbox_name};
@@ -48,6 +50,7 @@ pub use drop_zone::requests::{Request, cancel_request, control_request, is_cance
 pub use lock::{DaemonLock, Standing};
 pub use outbox::OutboxEntry;
 pub use ownership::Mended;
+use session_tmp::TmpPlaces;
 
 /// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.
 pub struct Store {
@@ -72,6 +75,7 @@ pub struct Store {
     rejected_count: AtomicU64,
     scratch_count: AtomicU64,
     asides: Asides,
+    tmp: TmpPlaces,
 }
 
 impl Store {
@@ -93,6 +97,7 @@ impl Store {
             rejected_count: AtomicU64::new(0),
             scratch_count: AtomicU64::new(0),
             asides: Asides::default(),
+            tmp: TmpPlaces::new(Path::new("/tmp"), home, &own),
             dispatch,
             own,
         }

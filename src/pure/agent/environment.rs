@@ -9,6 +9,8 @@ pub const RUN_TOKEN: &str = "GSTACK_RUN_TOKEN";
 pub const DISPATCH_ID: &str = "GSTACK_DISPATCH_ID";
 /// Names our copy of the dispatch file.
 pub const DISPATCH_FILE: &str = "GSTACK_DISPATCH_FILE";
+/// A directory of the session's own, which goes with it.
+pub const TMPDIR: &str = "TMPDIR";
 /// The pid of the agent. [`crate::effects::process::become_session`] sets it on itself before it
 /// becomes the agent.
 pub const LEADER: &str = "GSTACK_RUN_LEADER";

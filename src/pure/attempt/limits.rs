@@ -27,6 +27,8 @@ pub enum StopCause {
     OutputLimit,
     /// The session had given its result, and did not exit.
     ResultGrace,
+    /// There was too much in its temporary directory.
+    TmpLimit,
 }
 
 impl StopCause {
@@ -40,6 +42,7 @@ impl StopCause {
             StopCause::StartTimeout => "it has said nothing since its start",
             StopCause::OutputLimit => "it wrote too much",
             StopCause::ResultGrace => "it has answered and does not go",
+            StopCause::TmpLimit => "its temporary directory takes up too much",
         }
     }
 }
@@ -51,6 +54,7 @@ pub struct StopLimits {
     pub stall_ms: Option<i64>,
     pub result_grace_ms: Option<i64>,
     pub stdout_bytes_max: Option<u64>,
+    pub tmp_bytes_max: Option<u64>,
 }
 
 impl StopLimits {
@@ -61,6 +65,7 @@ impl StopLimits {
             stall_ms: ms(settings.stall_timeout),
             result_grace_ms: ms(settings.result_grace),
             stdout_bytes_max: settings.stdout_bytes_max,
+            tmp_bytes_max: settings.tmp_bytes_max,
         }
     }
 }
@@ -73,6 +78,8 @@ pub struct Observation {
     pub deadline_ms: i64,
     /// How much is on stdout or on stderr, whichever has more.
     pub output_bytes: u64,
+    /// How much its temporary directory takes up, as far as that was looked at.
+    pub tmp_bytes: u64,
     /// The stream had an event, or is not being read.
     pub has_begun: bool,
     /// Since when the final result is known, and nothing came after it.
@@ -93,6 +100,8 @@ pub fn due(look: &Observation, limits: &StopLimits) -> Option<StopCause> {
         Some(StopCause::Ttl)
     } else if limits.stdout_bytes_max.is_some_and(|max| look.output_bytes > max) {
         Some(StopCause::OutputLimit)
+    } else if limits.tmp_bytes_max.is_some_and(|max| look.tmp_bytes > max) {
+        Some(StopCause::TmpLimit)
     } else if is_over(look.final_since_ms, limits.result_grace_ms) {
         Some(StopCause::ResultGrace)
     } else if is_over(unbegun_since, limits.start_ms) {
@@ -196,6 +205,7 @@ mod tests {
             stall_ms: Some(200),
             result_grace_ms: Some(50),
             stdout_bytes_max: Some(10),
+            tmp_bytes_max: Some(20),
         };
         let fine = Observation {
             now_ms: 1000,
@@ -208,6 +218,8 @@ mod tests {
             ("time is up", Observation { deadline_ms: 1000, ..fine }, Some(Ttl)),
             ("as much as it may write", Observation { output_bytes: 10, ..fine }, None),
             ("a byte more", Observation { output_bytes: 11, ..fine }, Some(OutputLimit)),
+            ("as much as may lie there", Observation { tmp_bytes: 20, ..fine }, None),
+            ("more lies there", Observation { tmp_bytes: 21, ..fine }, Some(TmpLimit)),
             ("not begun yet", Observation { has_begun: false, started_ms: 901, ..fine }, None),
             (
                 "never begun",

@@ -94,6 +94,11 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
             let error = format!("ended: it wrote more than {megabytes} MB on {stream}");
             (Status::Failed, ErrorType::OutputLimit, error)
         }
+        StopCause::TmpLimit => {
+            let megabytes = e.limits.tmp_bytes_max.unwrap_or_default() as f64 / 1e6;
+            let error = format!("ended: its TMPDIR took up more than {megabytes} MB");
+            (Status::Failed, ErrorType::OutputLimit, error)
+        }
         StopCause::ResultGrace => {
             let error = "ended after a result that is not there any more".to_string();
             (Status::Failed, ErrorType::ToolFailure, error)

@@ -16,6 +16,7 @@ const LIMITS: StopLimits = StopLimits {
     stall_ms: Some(1_500),
     result_grace_ms: Some(30_000),
     stdout_bytes_max: Some(1_500_000),
+    tmp_bytes_max: Some(2_500_000),
 };
 
 /// An agent with one word of its own.
@@ -198,6 +199,7 @@ fn each_clock_says_what_it_waited_for() {
             "ended: nothing on its stream within 120 seconds of its start",
         ),
         (StopCause::OutputLimit, OutputLimit, "ended: it wrote more than 1.5 MB on stderr"),
+        (StopCause::TmpLimit, OutputLimit, "ended: its TMPDIR took up more than 2.5 MB"),
     ] {
         let got = ending_with(&begun(), SIGTERM, Some(cause), "");
         assert_eq!((got.status, got.error_type), (Status::Failed, Some(error_type)), "{cause:?}");

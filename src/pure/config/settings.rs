@@ -43,12 +43,14 @@ pub struct Settings {
     pub hold_jitter: Duration,
     pub probe: Duration,
     pub probe_keep: Duration,
-    /// Each of these five: `None` = no limit.
+    /// Each of these six: `None` = no limit.
     pub stall_timeout: Option<Duration>,
     pub result_grace: Option<Duration>,
     pub start_timeout: Option<Duration>,
     pub queue_timeout: Option<Duration>,
     pub stdout_bytes_max: Option<u64>,
+    /// What the private temporary directory of a session may take up.
+    pub tmp_bytes_max: Option<u64>,
     pub min_ttl_seconds: u64,
     pub settle: Duration,
     pub heartbeat: Duration,

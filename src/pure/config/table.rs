@@ -108,6 +108,8 @@ settings! {
         "end a session that is still there so long after its final result; 0 = never";
     "stdout_max_mb", "MB", "1000", stdout_bytes_max = cap, Live,
         "end a session that writes more on stdout, in millions of bytes; 0 = no limit";
+    "tmp_max_mb", "MB", "10000", tmp_bytes_max = cap, Live,
+        "end a session whose TMPDIR takes up more, in millions of bytes; 0 = no limit";
     "queue_timeout_seconds", "S", "0", queue_timeout = limit, Live,
         "a dispatch that waits longer than this for its first start fails; 0 = never";
     "min_ttl_seconds", "S", "60", min_ttl_seconds = whole, Live,

@@ -46,6 +46,7 @@ pub fn run(context: &Context, changed: Receiver<()>, exit: ExitSignal) {
                 context.processes.reap_strangers();
                 write(context, state(context));
                 retention.step();
+                context.leavings.go_on(&context.store);
             }
             recv(settings_changed) -> _ => {
                 if std::mem::replace(&mut every, context.settings().heartbeat) != every {

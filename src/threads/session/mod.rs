@@ -5,6 +5,7 @@
 //! sweep before anything is concluded, `end.json` before anything follows from it.
 
 pub mod follow;
+pub mod tmp;
 pub mod verify;
 pub mod watch;
 
@@ -13,13 +14,14 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use self::follow::Follower;
+use self::tmp::SessionTmp;
 use super::events::Cancel;
 use super::shared::context::Context;
 use super::shared::persist::{Unwritten, persist};
 use crate::effects::process::{Mark, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
 use crate::effects::{agent_record, clock, git};
-use crate::pure::agent::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
+use crate::pure::agent::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN, TMPDIR};
 use crate::pure::agent::{Driver, Summary, git_identity};
 use crate::pure::attempt::build_report::FROM_MEMORY;
 use crate::pure::attempt::limits::{StopCause, StopLimits};
@@ -59,6 +61,7 @@ pub struct Running<'c> {
     /// This very process started the session.
     pub is_below_us: bool,
     pub follower: Follower,
+    pub tmp: SessionTmp,
 }
 
 /// Starts the agent. The attempt is durable already; the error says why no process came to be.
@@ -108,6 +111,7 @@ pub(super) fn session_variables(
     claim: &Claim,
     start: &AttemptStart,
 ) -> Vec<(&'static str, OsString)> {
+    let tmp = context.store.tmp_of(&start.run_token);
     let mut variables = vec![
         (DISPATCH_ID, claim.id.as_str().into()),
         (DISPATCH_FILE, context.store.copy_path(&claim.id).into()),
@@ -115,6 +119,7 @@ pub(super) fn session_variables(
         // The shell's idea of where it is would contradict the real one.
         ("PWD", start.dir().into()),
     ];
+    variables.extend(tmp.map(|dir| (TMPDIR, dir.into())));
     let agents = context.agents();
     let fixed = agents.drivers.variables(claim.agent);
     variables.extend(fixed.map(|(name, value)| (name, value.into())));
@@ -201,6 +206,7 @@ impl Running<'_> {
             let warning = "something that the daemon cannot see still holds the session's output";
             ending.warnings.push(warning.into());
         }
+        self.clear_tmp();
         let facts = AttemptFacts { leftovers: swept.leftovers, ..facts };
         let mut end = AttemptEnd::new(&self.start, facts, ending, next, now);
         match persist(self.context, || self.attempt.write_end(&end)) {
@@ -235,6 +241,13 @@ impl Running<'_> {
         };
         let facts = AttemptFacts { git, ..self.facts(None, summary) };
         self.put_on_record(facts, ending, swept, (NextStep::Report, None), &clock::now())
+    }
+
+    /// Removes what the session left in its temporary directory, once no process of it is left.
+    pub fn clear_tmp(&self) {
+        if let Some(dir) = self.tmp.dir.clone() {
+            self.context.leavings.clear(&self.context.store, dir);
+        }
     }
 
     /// Only sweeps, for an attempt whose end is on record: nothing of it may be left when its

@@ -103,6 +103,7 @@ impl Running<'_> {
             started_ms: self.start.started_monotonic_ms,
             deadline_ms: self.start.deadline_monotonic_ms,
             output_bytes: seen.bytes.max(seen.stderr_bytes),
+            tmp_bytes: self.tmp.bytes,
             has_begun: seen.has_begun,
             final_since_ms: seen.final_since_ms,
             still_since_ms: seen.still_since_ms,
@@ -112,8 +113,11 @@ impl Running<'_> {
 
     /// Looks at what the session wrote since the last look, and tells the heartbeat.
     fn follow(&mut self, id: &DispatchId) {
-        let mark = self.context.settings().stall_timeout.map(|_| self.mark());
-        let stall_ms = StopLimits::of(&self.context.settings()).stall_ms;
+        let limits = StopLimits::of(&self.context.settings());
+        let (stall_ms, mark) = (limits.stall_ms, limits.stall_ms.map(|_| self.mark()));
+        if limits.tmp_bytes_max.is_some() {
+            self.tmp.look(&self.context.store);
+        }
         let processes = &self.context.processes;
         let news = self.follower.look(&self.attempt, stall_ms, || processes.cpu(mark.as_ref()?));
         if news {

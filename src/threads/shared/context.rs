@@ -13,6 +13,7 @@ use crossbeam_channel::Sender;
 use super::abilities::{Abilities, Asker};
 use super::board::Board;
 use super::health::Health;
+use super::leavings::Leavings;
 use super::level::Level;
 use super::live::{AgentTable, LiveSettings};
 use super::self_checks::SelfChecks;
@@ -36,6 +37,8 @@ pub struct Context {
     pub processes: Processes,
     /// What is known of the agents' programs.
     pub abilities: Abilities,
+    /// The temporary directories of sessions that are over.
+    pub leavings: Leavings,
     pub live: LiveSettings,
     pub self_checks: SelfChecks,
     pub sources: Sources,

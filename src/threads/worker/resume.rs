@@ -22,6 +22,7 @@ use crate::threads::conclude::Answering;
 use crate::threads::events::{Cancel, Event};
 use crate::threads::recover::in_inbox;
 use crate::threads::session::follow::Follower;
+use crate::threads::session::tmp::SessionTmp;
 use crate::threads::session::{Running, Settled, mark_by_name};
 use crate::threads::shared::context::Context;
 use crate::threads::shared::level::DrainSignal;
@@ -108,6 +109,7 @@ impl Worker<'_> {
             // This end has been told already.
             ResumeAttempt::Follow(_) => {
                 running.sweep_only(&id);
+                running.clear_tmp();
                 let Some(end) = end.into_read() else { return Event::Left { id } };
                 return self.follow(course, end);
             }
@@ -146,6 +148,7 @@ impl Worker<'_> {
             context: self.context,
             driver,
             attempt,
+            tmp: SessionTmp::new(self.context.store.tmp_of(&start.run_token)),
             terms: self.context.terms_in(&start.dir(), claim.agent, &claim.id),
             verify: self.context.verify_in(&start.dir(), &claim.project, &claim.id),
             start,

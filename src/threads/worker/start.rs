@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Course, Worker};
 use crate::effects::error::{Error, fault};
-use crate::effects::process::is_executable;
+use crate::effects::process::{Session, is_executable};
 use crate::effects::store::{Attempt, AttemptFiles, Claim, Contents};
 use crate::effects::{clock, git, project, random};
 use crate::pure::agent::{Driver, Launch, SessionRef};
@@ -25,6 +25,7 @@ use crate::pure::text::hex::{hex, name_to_text};
 use crate::pure::upkeep::health::{Fault, Subsystem};
 use crate::threads::events::Event;
 use crate::threads::session::follow::Follower;
+use crate::threads::session::tmp::SessionTmp;
 use crate::threads::session::{self, Running};
 
 /// Why nothing was started.
@@ -48,6 +49,16 @@ impl From<Error> for NotStarted {
             NotStarted::Damaged(e)
         }
     }
+}
+
+/// All that is known of an attempt before its agent starts.
+struct Ready {
+    driver: &'static Driver,
+    program: PathBuf,
+    dir: PathBuf,
+    terms: Terms,
+    session: SessionRef,
+    start: AttemptStart,
 }
 
 impl Worker<'_> {
@@ -83,29 +94,12 @@ impl Worker<'_> {
             dispatch: String::from_utf8_lossy(&contents.bytes).into_owned(),
             ..start_now(plan, &dir, dispatch.ttl_seconds, &contents.accepted)
         };
-        let prompt = driver.prompt(prompt);
-        let (attempt, mut files) = self.make_durable(claim, contents, &start, &prompt)?;
-        if driver.reads_prompt_file() {
-            let emptied = files.empty_stdin();
-            emptied.map_err(|e| self.not_started(claim, &attempt, NotStarted::from(e)))?;
-        }
-        self.audit_start(claim, &contents.dispatch, &start);
-        let (dir_text, prompt_file) = (dir.to_string_lossy(), attempt.prompt_file());
-        let arguments = driver.argv(&Launch {
-            session,
-            terms: &terms,
-            git_dirs: &|| git_dirs(&dir),
-            dir: &dir_text,
-            project: &contents.dispatch.project,
-            prompt_file: &prompt_file.to_string_lossy(),
-        });
-        let told = (&start, terms.env.as_slice());
-        match session::launch(context, claim, &program, arguments, told, files) {
-            Ok(session) => {
-                self.tell_start(claim, &start);
-                if let Err(e) = attempt.write_child(&session.record()) {
-                    log::warn!("{e}");
-                }
+        let (attempt, files) =
+            self.make_durable(claim, contents, &start, &driver.prompt(prompt))?;
+        let ready = Ready { driver, program, dir, terms, session, start };
+        match self.start_agent(claim, &contents.dispatch, &attempt, &ready, files) {
+            Ok((session, tmp)) => {
+                let Ready { terms, start, .. } = ready;
                 Ok(Running {
                     context,
                     driver,
@@ -117,10 +111,45 @@ impl Worker<'_> {
                     stop: None,
                     is_below_us: true,
                     follower: Follower::new(driver, true),
+                    tmp: SessionTmp::new(Some(tmp)),
                 })
             }
-            Err(e) => Err(self.not_started(claim, &attempt, why_not(&e, &program, &dir))),
+            Err(why) => Err(self.not_started(claim, &attempt, &ready.start, why)),
         }
+    }
+
+    /// Starts the agent of an attempt that is durable, in a temporary directory of its own.
+    fn start_agent(
+        &self,
+        claim: &Claim,
+        dispatch: &Dispatch,
+        attempt: &Attempt,
+        ready: &Ready,
+        mut files: AttemptFiles,
+    ) -> Result<(Session<'_>, PathBuf), NotStarted> {
+        let Ready { driver, program, dir, terms, session, start } = ready;
+        if driver.reads_prompt_file() {
+            files.empty_stdin()?;
+        }
+        let tmp = self.context.store.make_tmp(&start.run_token)?;
+        self.audit_start(claim, dispatch, start);
+        let (dir_text, prompt_file) = (dir.to_string_lossy(), attempt.prompt_file());
+        let arguments = driver.argv(&Launch {
+            session: session.clone(),
+            terms,
+            git_dirs: &|| git_dirs(dir),
+            dir: &dir_text,
+            project: &dispatch.project,
+            prompt_file: &prompt_file.to_string_lossy(),
+        });
+        let told = (start, terms.env.as_slice());
+        let session = session::launch(self.context, claim, program, arguments, told, files)
+            .map_err(|e| why_not(&e, program, dir))?;
+        self.tell_start(claim, start);
+        if let Err(e) = attempt.write_child(&session.record()) {
+            log::warn!("{e}");
+        }
+        Ok((session, tmp))
     }
 
     /// The terms follow from the directory, which is all of a dispatch that bears on them, and from
@@ -155,13 +184,25 @@ impl Worker<'_> {
         context.tell_moved_aside();
         match context.store.note_start(&claim.id) {
             Ok(()) => Ok((attempt, files)),
-            Err(e) => Err(self.not_started(claim, &attempt, NotStarted::from(e))),
+            Err(e) => {
+                let why = NotStarted::from(e);
+                Err(self.not_started(claim, &attempt, start, why))
+            }
         }
     }
 
     /// Takes the attempt back: nothing ran, and it must not look as if it had.
-    fn not_started(&self, claim: &Claim, attempt: &Attempt, why: NotStarted) -> NotStarted {
+    fn not_started(
+        &self,
+        claim: &Claim,
+        attempt: &Attempt,
+        start: &AttemptStart,
+        why: NotStarted,
+    ) -> NotStarted {
         let store = &self.context.store;
+        if let Some(tmp) = store.tmp_of(&start.run_token) {
+            self.context.leavings.clear(store, tmp);
+        }
         let forgotten = if attempt.number == 1 { store.take_back_start(&claim.id) } else { Ok(()) };
         match forgotten.and_then(|()| store.undo_attempt(attempt)) {
             Ok(()) => why,

@@ -8,6 +8,7 @@ mod no_start;
 mod outcome;
 mod retry;
 mod start;
+mod tmp;
 mod turns;
 mod usual;
 

@@ -141,6 +141,7 @@ impl Lab {
             .env("PATH", format!("{FIXTURES}/bin:{inherited}"))
             .env("HOME", self.home.display())
             .env("GSTACK_HOME", self.gstack.display())
+            .env("TMPDIR", self.dir.display())
             .env(name, value);
         ["RUST_BACKTRACE", "LLVM_PROFILE_FILE"].into_iter().fold(start, |start, key| {
             match std::env::var(key) {

@@ -16,6 +16,7 @@ use crate::effects::error::{At, Error, Result};
 use crate::effects::store::Store;
 use crate::effects::store::disk::files::{self, Record};
 use crate::effects::store::disk::identity::{self, Kind};
+use crate::effects::store::disk::tree;
 use crate::effects::store::drop_zone::inbox::{Dropped, Inspected};
 use crate::pure::attempt::record::{Accepted, AttemptStart, Identity};
 use crate::pure::dispatch::{Agent, Dispatch, DispatchId, FILE_BYTES_MAX};
@@ -98,7 +99,7 @@ impl Store {
     pub fn accept(&self, prepared: Prepared) -> Result<Accepted> {
         let Prepared { accepted, building, place } = prepared;
         if let Err(e) = files::rename_to_free(&building, &place) {
-            let _ = files::remove_tree(&building);
+            let _ = tree::remove_tree(&building);
             return Err(e).at("accept into", &place);
         }
         Ok(accepted)
@@ -113,7 +114,7 @@ impl Store {
         files::create(&building.join("accepted.json"), &files::to_json(accepted, &building)?)?;
         // What is no folder, or cannot be removed, is moved out of the way.
         if matches!(files::open_up(&place), Ok(Some(_)))
-            && let Err(e) = files::remove_tree(&place)
+            && let Err(e) = tree::remove_tree(&place)
         {
             log::debug!("{e}");
         }
@@ -203,7 +204,7 @@ impl Store {
                 Some(id) => ids.push(id),
                 None if name.as_bytes().starts_with(b".tmp.") => {
                     let path = self.active.path().join(&name);
-                    if let Err(e) = files::remove_tree(&path) {
+                    if let Err(e) = tree::remove_tree(&path) {
                         log::warn!("{e}");
                     }
                 }
@@ -262,7 +263,7 @@ impl Store {
 
     /// Removes a folder that turned out to be no acceptance.
     pub fn discard(&self, id: &DispatchId) -> Result<()> {
-        files::remove_tree(&self.claim_dir(id))
+        tree::remove_tree(&self.claim_dir(id))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
 use crate::effects::store::disk::aside::Asides;
 use crate::effects::store::disk::files::{self, Durable, Record};
-use crate::effects::store::disk::identity;
+use crate::effects::store::disk::{identity, tree};
 use crate::effects::store::{Claim, Store};
 use crate::pure::attempt::record::{
     AttemptEnd, AttemptStart, ChildRecord, Identity, NextStep, StopRecord,
@@ -161,7 +161,7 @@ impl Store {
         }
         files::remove(&attempt.dir.join("attempt.json"))?;
         files::sync_dir(&attempt.dir)?;
-        files::remove_tree(&attempt.dir)
+        tree::remove_tree(&attempt.dir)
     }
 
     /// The newest attempt that began, if any did.

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::files::{self, Durable};
 use super::identity::{self, Kind};
+use super::tree;
 use crate::effects::error::{At, Error, Result};
 use crate::effects::store::Store;
 
@@ -61,8 +62,8 @@ impl Asides {
 
     /// Makes a folder that is ours alone and empty, whatever stands there.
     pub fn make_dir_anew(&self, path: &Path, id: &str) -> Result<()> {
-        match files::make_dir_anew(path) {
-            Err(e) if self.makes_way(path, id, &e) => files::make_dir_anew(path),
+        match tree::make_dir_anew(path) {
+            Err(e) if self.makes_way(path, id, &e) => tree::make_dir_anew(path),
             made => made,
         }
     }

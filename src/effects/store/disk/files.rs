@@ -171,19 +171,6 @@ pub(in crate::effects::store) fn make_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Makes an empty folder, whatever a crash left there. Making it comes before looking, since mostly
-/// nothing is there.
-pub(in crate::effects::store) fn make_dir_anew(path: &Path) -> Result<()> {
-    match make_dir(path) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            remove_tree(path)?;
-            make_dir(path)
-        }
-        made => made,
-    }
-    .at("make", path)
-}
-
 /// Gives a folder of ours its own mode back, if a session took it. `None` if it is no folder (any
 /// more).
 pub(in crate::effects::store) fn open_up(dir: &Path) -> Result<Option<Stamp>> {
@@ -206,19 +193,6 @@ pub(in crate::effects::store) fn open_same(
         let gone = io::Error::new(io::ErrorKind::NotFound, "it is not there any more");
         Error::new("use", dir, gone)
     })
-}
-
-/// Opens up a folder and all folders in it, however deep. What cannot be opened up stays as it is.
-fn open_up_all(dir: &Path) {
-    let mut folders = vec![dir.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        if !matches!(open_up(&folder), Ok(Some(_))) {
-            continue;
-        }
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-        folders.extend(entries.filter(is_dir).map(|entry| entry.path()));
-    }
 }
 
 pub(in crate::effects::store) fn sync_dir(dir: &Path) -> Result<()> {
@@ -343,18 +317,5 @@ pub(in crate::effects::store) fn remove(path: &Path) -> Result<()> {
     match failpoint::before(Effect::Remove(path)).and_then(|()| fs::remove_file(path)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.at("remove", path),
-    }
-}
-
-/// Removes a folder with all in it. It is no error if the folder is gone already. A session may
-/// have shut folders of its own in it.
-pub(in crate::effects::store) fn remove_tree(dir: &Path) -> Result<()> {
-    match failpoint::before(Effect::Remove(dir)).and_then(|()| fs::remove_dir_all(dir)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-            open_up_all(dir);
-            fs::remove_dir_all(dir).at("remove", dir)
-        }
-        removed => removed.at("remove", dir),
     }
 }

@@ -7,3 +7,4 @@ pub(super) mod aside;
 pub(super) mod files;
 pub(super) mod group_sync;
 pub(super) mod identity;
+pub(super) mod tree;

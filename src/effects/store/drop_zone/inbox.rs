@@ -21,6 +21,7 @@ use crate::effects::failpoint::{self, Effect};
 use crate::effects::store::Store;
 use crate::effects::store::disk::files::{self, Durable};
 use crate::effects::store::disk::identity::{self, Kind, Stamp};
+use crate::effects::store::disk::tree;
 use crate::pure::attempt::record::Identity;
 use crate::pure::dispatch::{FILE_BYTES_MAX, Reason, Rejection};
 use crate::pure::text::digest::sha256_hex;
@@ -178,7 +179,7 @@ impl Store {
                 return Ok(());
             }
         }
-        files::remove_tree(dir)
+        tree::remove_tree(dir)
     }
 
     fn make_free_dir(&self, base: &str) -> Result<PathBuf> {
