@@ -50,13 +50,11 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let signals = signals::register().map_err(|e| format!("cannot watch for signals: {e}"))?;
     let sources = Sources::new(std::env::vars_os(), flags.clone());
     let home = sources.home().map(OsStr::to_os_string);
-    let mut store = Store::new(&gstack_home(home.as_ref())?);
-    if let Some(base) = std::env::var_os("TMPDIR") {
-        store.make_tmp_below(Path::new(&base));
-    }
+    let store = name_store(home.as_ref())?;
     // This comes before a word in there is believed.
     let mut mended = store.check_ownership().map_err(text)?;
     let Found { settings, drivers, warnings } = sources.read(&store, &drivers)?;
+    reload::check_walls(&settings)?;
     let far = far_away(&store, &settings)?;
     mended.extend(store.make_directories().map_err(text)?);
     let Some(lock) = store.lock(settings.lock_wait).map_err(text)? else {
@@ -118,6 +116,14 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
 
 fn text(e: error::Error) -> String {
     e.to_string()
+}
+
+fn name_store(home: Option<&OsString>) -> Result<Store, String> {
+    let mut store = Store::new(&gstack_home(home)?);
+    if let Some(base) = std::env::var_os("TMPDIR") {
+        store.make_tmp_below(Path::new(&base));
+    }
+    Ok(store)
 }
 
 fn gstack_home(home: Option<&OsString>) -> Result<PathBuf, String> {

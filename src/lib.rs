@@ -67,6 +67,9 @@
 //!   fails for one alone a few tries, `threads::conclude` answers from memory where its folder is
 //!   of no use, `threads::intake::parked` keeps what cannot be answered yet, and [`effects::store`]
 //!   moves aside what stands in the way.
+//! - **Decided what a confined session may touch?** [`pure::confine`] turns it into single grants;
+//!   `threads::session::wall` says which places, and [`effects::process`] builds the wall in its
+//!   hidden verbs. A session's own temporary directory: [`effects::store`].
 //! - **Removed what is over?** [`pure::upkeep::retention`] decides, `threads::heartbeat::retention`
 //!   does it, a little with each beat.
 //!
@@ -120,10 +123,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The same with another table of agents.
 pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Driver]) -> ExitCode {
     let mut args = args.into_iter().peekable();
-    if args.next_if(|first| first == process::VERB).is_some() {
-        let failed = process::become_session(args);
-        eprintln!("gstack-dispatch-daemon: cannot become a session: {failed}");
-        return ExitCode::from(FAILED);
+    if args.next_if(|first| first == process::SESSION_VERB).is_some() {
+        return not_become(&process::become_session(args));
+    }
+    if args.next_if(|first| first == process::CONFINED_VERB).is_some() {
+        return not_become(&process::become_confined(args));
     }
     let answer = match cli::parse(args) {
         Ok(Command::Help) => print(&cli::help()),
@@ -140,6 +144,12 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
         eprintln!("gstack-dispatch-daemon: {}", shown(&error));
         ExitCode::from(code)
     })
+}
+
+/// A hidden verb could not become the program that it was called for.
+fn not_become(why: &std::io::Error) -> ExitCode {
+    eprintln!("gstack-dispatch-daemon: cannot become a session: {why}");
+    ExitCode::from(FAILED)
 }
 
 /// Why the daemon does not start: a line as the log has them, whatever level was asked for.

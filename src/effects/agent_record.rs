@@ -1,5 +1,5 @@
-//! The record that an agent itself keeps of a session, in files of its own: found by its name, and
-//! its end read.
+//! What an agent keeps of its own: the record of a session, found by its name and its end read; and
+//! its folders, made for it where it could not make them.
 //!
 //! Must not follow a link, wait, or read much: a session works as our user and can put anything
 //! there. What is missing or odd is no error, since the session's stream is enough for an answer.
@@ -7,7 +7,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -18,6 +18,16 @@ use crate::pure::agent::RecordPlaces;
 const TAIL_BYTES_MAX: u64 = 256 * 1024;
 /// Names that are looked at in one folder.
 const NAMES_MAX: usize = 50_000;
+
+/// Makes a folder of the agent's own, unless something has that name or there is no place for it.
+pub fn make_folder(folder: &Path) {
+    // Who cannot have it gets on without it, as with any other disk that is full.
+    if let Err(e) = fs::DirBuilder::new().mode(0o700).create(folder)
+        && e.kind() != std::io::ErrorKind::AlreadyExists
+    {
+        log::debug!("cannot make {}: {e}", folder.display());
+    }
+}
 
 /// The end of the record. `None`: there is none that can be read.
 pub fn tail(places: &RecordPlaces) -> Option<Vec<u8>> {

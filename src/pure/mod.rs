@@ -5,13 +5,15 @@
 //! A dispatch is parsed in `dispatch`, waits in `schedule`, goes through its attempts in `attempt`,
 //! each with one `agent`, and ends as a `report`; `callback` decides when its receiver is told.
 //! `heartbeat` and `audit_event` are what the daemon writes for others to read. `config` is what
-//! the operator may set, `upkeep` concerns the daemon itself, `text` serves them all.
+//! the operator may set, `confine` is the wall around a
+//! session, `upkeep` concerns the daemon itself, `text` serves them all.
 
 pub mod agent;
 pub mod attempt;
 pub mod audit_event;
 pub mod callback;
 pub mod config;
+pub mod confine;
 pub mod dispatch;
 pub mod heartbeat;
 pub mod report;

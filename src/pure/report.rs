@@ -138,6 +138,21 @@ pub struct Denial {
     pub input: Option<String>,
 }
 
+/// The wall that a session ran behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confined {
+    /// The kernel's version of Landlock: signals and abstract sockets are held back from 6 on.
+    pub abi: u32,
+    /// The places where it could write; `$TMPDIR` is its own.
+    pub write: Vec<String>,
+    /// The TCP ports that it could connect to. Absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Vec<u16>>,
+    /// Calls of tools whose answers say that the system refused something: the first 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Denial>,
+}
+
 /// A process of the session that outlived its agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
@@ -196,6 +211,8 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permission_denials: Vec<Denial>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub confined: Option<Confined>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<GitFacts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commits: Option<u64>,
@@ -239,6 +256,7 @@ impl Report {
             output_tokens: None,
             usage: None,
             permission_denials: Vec::new(),
+            confined: None,
             git: None,
             commits: None,
             pr: None,

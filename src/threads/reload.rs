@@ -9,10 +9,11 @@ use std::path::Path;
 use super::shared::context::Context;
 use super::shared::live::{AgentTable, Unmet};
 use crate::effects::http::callback::Sender;
+use crate::effects::process::landlock_abi;
 use crate::effects::store::Rotation;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::changes::{self, SettingChange};
-use crate::pure::config::{Reload, Settings};
+use crate::pure::config::{Reload, Settings, needs};
 
 struct New {
     changes: Vec<SettingChange>,
@@ -56,6 +57,7 @@ pub fn reload(context: &Context) {
 fn read(context: &Context) -> Result<New, String> {
     let (now, agents) = (context.settings(), context.agents());
     let found = context.sources.read(&context.store, &agents.drivers)?;
+    check_walls(&found.settings)?;
     let changes = changes::changes(&now, &found.settings);
     let settings = changes::in_force(&now, found.settings);
     let before = Some((&*now, &*agents));
@@ -63,6 +65,14 @@ fn read(context: &Context) -> Result<New, String> {
     let sender = sender(&settings)?;
     let (warnings, unmet) = context.sources.missing(&settings);
     Ok(New { changes, settings, agents, sender, warnings, unmet })
+}
+
+/// Whether the kernel can build the walls that the settings want. The error says what to do.
+pub fn check_walls(settings: &Settings) -> Result<(), String> {
+    if !needs::is_wall_wanted(settings) {
+        return Ok(());
+    }
+    needs::unmet(settings, landlock_abi()).map_or(Ok(()), Err)
 }
 
 /// Tells where the agents are and which are missing, and asks what they can do. What was told

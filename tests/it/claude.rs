@@ -18,9 +18,11 @@ use serde_json::Value;
 use crate::api::Api;
 use crate::util::*;
 
+mod confined;
 mod outcome;
 mod processes;
 
+use confined::*;
 use outcome::*;
 use processes::*;
 
@@ -75,6 +77,8 @@ scenarios! {
     a_running_session_is_adopted
     a_running_session_does_not_notice_an_upgrade
     a_running_session_is_cancelled
+    a_confined_task_commits_and_reaches_nothing_else
+    a_confined_session_is_resumed_after_a_failure
 }
 
 // ----------------------------------------------------------------------------------------- the CLI

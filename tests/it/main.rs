@@ -16,6 +16,7 @@ mod claude;
 mod cli;
 mod clocks;
 mod codex;
+mod confined;
 mod control;
 mod cursor;
 mod delivery;

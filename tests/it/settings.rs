@@ -166,12 +166,11 @@ fn the_table_in_the_readme_is_that_of_the_settings() {
     let table = readme.lines().skip_while(|line| *line != "| flag | key | default | |");
     let rows: Vec<&str> = table.skip(2).take_while(|line| line.starts_with('|')).collect();
     for setting in SETTINGS {
-        let usage = format!("{} {}", setting.flag(), setting.value);
         let mark = match setting.reload {
             Reload::Live => "",
             Reload::Restart => " ↻",
         };
-        let (usage, key, default) = (usage.trim_end(), setting.key, setting.default);
+        let (usage, key, default) = (setting.usage(), setting.key, setting.default);
         let start = format!("| `{usage}` | `{key}`{mark} | {default} | ");
         assert!(rows.iter().any(|row| row.starts_with(&start)), "no row starts with {start}");
     }

@@ -15,7 +15,7 @@ use std::process::{Child, Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gstack_dispatch_daemon::effects::process::VERB;
+use gstack_dispatch_daemon::effects::process::SESSION_VERB;
 use gstack_dispatch_daemon::main_with;
 use gstack_dispatch_daemon::pure::agent::{Driver, claude};
 use rustix::process::{Pid, Signal, kill_process};
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     match args.first() {
         Some(first) if first == AS_DAEMON => main_with(args.into_iter().skip(1), &DRIVERS),
         // The daemon's own call of its executable, where it has a terminal.
-        Some(first) if first == VERB => main_with(args, &DRIVERS),
+        Some(first) if first == SESSION_VERB => main_with(args, &DRIVERS),
         _ => run_tests(&args),
     }
 }

@@ -27,6 +27,8 @@ pub const DRIVER: Driver = Driver {
     session_is_gone: |_, error| error.starts_with(STRANGER),
     own_record: None,
     self_check: None,
+    own_state: &[],
+    mode_when_confined: None,
     permission_modes: &[],
     ask_nobody: None,
     template: None,

@@ -16,6 +16,7 @@ use rustix::fs::OFlags;
 use super::process::{Helper, Processes};
 use super::project::WorkTree;
 use super::store::Store;
+use crate::pure::confine::Confinement;
 use crate::pure::report::GitFacts;
 use dirty::Answers;
 
@@ -51,7 +52,7 @@ pub fn after(
     look: &GitProbe,
 ) -> Option<GitFacts> {
     let tree = WorkTree::of(dir)?;
-    let git = |arguments: &[&str]| run_git(processes, store, tree.root, arguments, look.timeout);
+    let git = |arguments: &[&str]| run_git(processes, store, tree.root, arguments, look);
     let (branch, head) = read_head(&tree)
         .filter(|(_, head)| head.is_some())
         .or_else(|| Some((None, git(&["rev-parse", "--verify", "HEAD"]).and_then(|t| line(&t)))))?;
@@ -152,6 +153,8 @@ pub struct GitProbe {
     pub since_ms: i64,
     /// The time limit for each call of git.
     pub timeout: Duration,
+    /// The session was confined, and so is git: a repository's filters are programs of its own.
+    pub confinement: Option<Confinement>,
 }
 
 /// At most this many entries of a tree's root are looked at.
@@ -181,7 +184,7 @@ fn run_git(
     store: &Store,
     tree: &Path,
     arguments: &[&str],
-    timeout: Duration,
+    look: &GitProbe,
 ) -> Option<Vec<u8>> {
     let mut out = store.scratch_file().ok()?;
     let careful =
@@ -193,7 +196,8 @@ fn run_git(
         variables: &[("GIT_TERMINAL_PROMPT", "0"), ("LC_ALL", "C")],
         removed_prefix: "GIT_",
         stdout: out.try_clone().ok()?,
-        timeout,
+        timeout: look.timeout,
+        confinement: look.confinement.as_ref(),
     };
     match processes.run(helper) {
         Ok(true) => {}

@@ -14,7 +14,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use wait_timeout::ChildExt;
 
-use super::Processes;
+use super::{Processes, verb};
+use crate::pure::confine::Confinement;
 
 pub struct Helper<'a> {
     pub program: &'a str,
@@ -24,14 +25,15 @@ pub struct Helper<'a> {
     pub removed_prefix: &'a str,
     pub stdout: File,
     pub timeout: Duration,
+    /// The wall that it runs behind, if any.
+    pub confinement: Option<&'a Confinement>,
 }
 
 impl Processes {
     /// True: the program ran and exited with 0. At the time limit its whole group is killed.
     pub fn run(&self, helper: Helper) -> io::Result<bool> {
-        let mut command = Command::new(helper.program);
+        let mut command = helper.command()?;
         command
-            .args(helper.arguments)
             .current_dir(helper.directory)
             .stdin(Stdio::null())
             .stdout(helper.stdout)
@@ -41,6 +43,9 @@ impl Processes {
             if name.to_string_lossy().starts_with(helper.removed_prefix) {
                 command.env_remove(name);
             }
+        }
+        for name in &self.withheld {
+            command.env_remove(name);
         }
         command.envs(helper.variables.iter().copied());
         let mut child = self.spawn(&mut command)?;
@@ -56,6 +61,21 @@ impl Processes {
         }
         self.forget(pid);
         Ok(status.is_some_and(|status| status.success()))
+    }
+}
+
+impl Helper<'_> {
+    fn command(&self) -> io::Result<Command> {
+        let Some(confinement) = self.confinement else {
+            let mut command = Command::new(self.program);
+            command.args(self.arguments);
+            return Ok(command);
+        };
+        let ourselves = verb::ourselves().ok_or(io::ErrorKind::NotFound)?;
+        let mut command = Command::new(ourselves);
+        command.args([verb::CONFINED_VERB, &verb::written(Some(confinement))?, self.program]);
+        command.args(self.arguments);
+        Ok(command)
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! A session is a whole tree: Claude's tools run in process groups and sessions of their own, so
 //! that ending the agent's group leaves them behind. `session` starts, waits for and ends the agent
-//! itself; `sweep` finds and ends what it left; `verb` starts it where there is a terminal; `cpu`
-//! tells whether it works; `procfs` reads /proc for all of them; `helper` runs short programs
-//! (git). Only the thread that owns a session signals it.
+//! itself; `sweep` finds and ends what it left; `verb` starts it where there is a terminal or a
+//! wall, which `confine` builds; `cpu` tells whether it works; `procfs` reads /proc for all of
+//! them; `helper` runs short programs (git). Only the thread that owns a session signals it.
 
+mod confine;
 mod cpu;
 mod helper;
 mod procfs;
@@ -23,10 +24,11 @@ use std::time::Instant;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::failpoint::{self, Effect};
+pub use confine::landlock_abi;
 pub use helper::{Helper, ProgramIdentity, find_program, identify, is_executable};
 pub use session::{Session, Spawn};
 pub use sweep::{Mark, Swept};
-pub use verb::{VERB, become_session};
+pub use verb::{CONFINED_VERB, SESSION_VERB, become_confined, become_session};
 
 /// Knows which of our children we started ourselves; the others are orphans of sessions that the
 /// kernel gave to us.

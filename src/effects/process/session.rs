@@ -22,6 +22,7 @@ use super::{Processes, procfs, verb};
 use crate::effects::failpoint::{self, Effect};
 use crate::pure::attempt::outcome::Exit;
 use crate::pure::attempt::record::ChildRecord;
+use crate::pure::confine::Confinement;
 
 /// How often we look at a process that is not our child, where the kernel cannot tell us of its
 /// end.
@@ -35,6 +36,8 @@ pub struct Spawn<'a> {
     pub directory: &'a Path,
     /// Variables that are set on top of the inherited ones ([`Processes::new`]).
     pub variables: Vec<(&'a str, OsString)>,
+    /// The wall that it runs behind, if any.
+    pub confinement: Option<&'a Confinement>,
     pub stdin: File,
     pub stdout: File,
     pub stderr: File,
@@ -55,11 +58,20 @@ enum Leader {
 
 impl<'p> Session<'p> {
     pub fn spawn(processes: &'p Processes, spawn: Spawn) -> io::Result<Session<'p>> {
-        let (mut command, line) = match &processes.through {
+        let through = match spawn.confinement {
+            Some(_) => verb::ourselves(),
+            None => processes.through.clone(),
+        };
+        let (mut command, line) = match through {
             Some(ourselves) => {
-                let Spawn { program, arguments, stdin, .. } = spawn;
-                let (command, line) = verb::command(ourselves, program, arguments, &stdin)?;
+                let Spawn { program, arguments, stdin, confinement, .. } = spawn;
+                let written = verb::written(confinement)?;
+                let agent = (program, arguments);
+                let (command, line) = verb::command(&ourselves, &written, agent, &stdin)?;
                 (command, Some(line))
+            }
+            None if spawn.confinement.is_some() => {
+                return Err(io::Error::other("cannot be confined: our own program is not found"));
             }
             None => {
                 let mut command = Command::new(spawn.program);

@@ -156,6 +156,11 @@ impl Store {
         &self.dispatch
     }
 
+    /// Where all state is that is ours alone.
+    pub fn own_dir(&self) -> &Path {
+        &self.own
+    }
+
     pub fn control_dir(&self) -> &Path {
         &self.control
     }

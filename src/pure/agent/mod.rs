@@ -20,7 +20,9 @@ pub mod git_identity;
 pub mod lines;
 mod mend;
 mod own_record;
+mod own_state;
 mod permission;
+mod refusal;
 #[cfg(test)]
 mod samples;
 mod summary;
@@ -32,6 +34,7 @@ use super::config::template::{Output, PromptWay, Template};
 use super::config::terms::Terms;
 pub use drivers::Drivers;
 pub use own_record::{Environment, OwnRecord, RecordPlaces, SelfCheck};
+pub use own_state::OwnState;
 pub use summary::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WORD_BYTES_MAX,
@@ -75,6 +78,11 @@ pub struct Driver {
     pub own_record: Option<OwnRecord>,
     /// What its program is asked once, before the first session.
     pub self_check: Option<SelfCheck>,
+    /// What it must be able to write besides its project.
+    pub own_state: &'static [OwnState],
+    /// The permission mode of a confined session, unless one is named: a sandbox of its own cannot
+    /// be made behind a wall.
+    pub mode_when_confined: Option<&'static str>,
     /// What `permission_mode` may be; empty: any word.
     pub permission_modes: &'static [&'static str],
     /// An option that its program's `--help` names if it can be told that nobody answers.

@@ -56,6 +56,10 @@ pub struct Summary {
     /// The agent has said in a way of its own that it does not know the session that it should
     /// resume.
     pub session_is_unknown: bool,
+    /// Calls of tools that the system refused, by the words of their answers: the first
+    /// [`DENIALS_MAX`], and how many there were.
+    pub refusals: Vec<Denial>,
+    pub refusals_total: u64,
     pub lines: u64,
     pub broken_lines: u64,
 }

@@ -59,6 +59,7 @@ pub fn from_attempts(
         attempts,
         usage: last.usage,
         permission_denials: last.permission_denials,
+        confined: last.confined,
         git: Some(last.git).filter(|git| *git != GitFacts::default()),
         commits,
         pr,

@@ -226,6 +226,20 @@ pub fn warnings_of_work(summary: &Summary, git: &GitFacts, index_is_locked: bool
     warnings
 }
 
+/// What a reader of the report should know of the wall around the session. `is_wanted`: the
+/// settings ask for one.
+pub fn warnings_of_wall(summary: &Summary, has_wall: bool, is_wanted: bool) -> Vec<String> {
+    let refused = summary.refusals_total;
+    if is_wanted && !has_wall {
+        vec!["the session was not confined: the kernel has no Landlock".to_string()]
+    } else if has_wall && refused > 0 {
+        let calls = count(refused, "tool call was");
+        vec![format!("{calls} refused by the system, as far as its words tell: see confined")]
+    } else {
+        Vec::new()
+    }
+}
+
 /// Warns of files that were dirty before: an agent that commits takes them along.
 fn dirty_warning(git: &GitFacts) -> Option<String> {
     let files = count(git.dirty_before.filter(|files| *files > 0)?, "file");

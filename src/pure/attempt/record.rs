@@ -10,7 +10,7 @@ use super::limits::StopCause;
 use super::outcome::{Ending, Exit};
 use super::sign::Sign;
 use crate::pure::agent::{Summary, Tokens};
-use crate::pure::report::{AttemptReport, Denial, GitFacts, Leftover, VerifyReport};
+use crate::pure::report::{AttemptReport, Confined, Denial, GitFacts, Leftover, VerifyReport};
 use crate::pure::text::redact::redact;
 use crate::pure::text::time::rfc3339;
 
@@ -82,6 +82,8 @@ pub struct AttemptStart {
     pub git: GitFacts,
     /// The directory, as [`crate::pure::text::hex::name_to_text`] writes it.
     pub project_dir: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confined: Option<Confined>,
     /// What `accepted.json` and `dispatch.json` hold: neither of them was made durable, but this
     /// record is.
     pub accepted: Accepted,
@@ -189,6 +191,8 @@ pub struct AttemptEnd {
     pub cost_tokens: Option<Tokens>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permission_denials: Vec<Denial>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confined: Option<Confined>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
     #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
@@ -254,9 +258,9 @@ impl AttemptEnd {
             output_tokens: tokens.map(|tokens| tokens.output),
             pr: summary.pull_request,
         };
-        let denials = result.denials.into_iter().map(|mut denial| {
-            denial.input = denial.input.as_deref().map(redact);
-            denial
+        let confined = start.confined.clone().map(|confined| Confined {
+            refused: summary.refusals.into_iter().map(redacted).collect(),
+            ..confined
         });
         AttemptEnd {
             finished_at_ms: now.at_ms,
@@ -267,7 +271,8 @@ impl AttemptEnd {
             result: result.text.or(summary.last_text),
             usage: result.usage,
             cost_tokens: result.cost_tokens,
-            permission_denials: denials.collect(),
+            permission_denials: result.denials.into_iter().map(redacted).collect(),
+            confined,
             leftovers,
             attempt,
             sign,
@@ -277,6 +282,10 @@ impl AttemptEnd {
             verify,
         }
     }
+}
+
+fn redacted(denial: Denial) -> Denial {
+    Denial { input: denial.input.as_deref().map(redact), ..denial }
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -75,6 +75,11 @@ fn typed_value(
 ) -> Result<Value, String> {
     let value = if setting.value.is_empty() {
         Value::Bool(true)
+    } else if setting.value.starts_with('[') {
+        match parser.optional_value() {
+            None => Value::Bool(true),
+            Some(text) => Value::String(text.to_string_lossy().into_owned()),
+        }
     } else {
         let text =
             parser.value().map_err(|_| format!("{name} needs a value: {}", setting.value))?;
@@ -96,8 +101,7 @@ pub fn help() -> String {
          $GSTACK_HOME/dispatchd/config.json; flags come first, then variables, then the file):\n",
     );
     for setting in SETTINGS {
-        let flag = format!("{} {}", setting.flag(), setting.value);
-        text += &format!("  {flag:<28} {}\n", setting.help);
+        text += &format!("  {:<28} {}\n", setting.usage(), setting.help);
         let later = match setting.reload {
             Reload::Live => "",
             Reload::Restart => ", needs a restart",

@@ -9,6 +9,8 @@
 pub mod agents;
 pub mod changes;
 pub mod cli;
+pub mod confine;
+pub mod needs;
 pub mod projects;
 mod settings;
 mod sources;
@@ -31,7 +33,8 @@ use super::text::nearest::nearest;
 /// for the other two.
 pub struct Setting {
     pub key: &'static str,
-    /// What `--help` shows for the value. It is empty if the flag takes none.
+    /// What `--help` shows for the value. It is empty if the flag takes none, and in brackets if
+    /// the flag can stand without it.
     pub value: &'static str,
     pub help: &'static str,
     /// The default as somebody would write it, or, if there is none, the words that say so.
@@ -56,6 +59,12 @@ impl Setting {
     pub fn flag(&self) -> String {
         let short = self.key.strip_suffix("_seconds").unwrap_or(self.key);
         format!("--{}", short.replace('_', "-"))
+    }
+
+    /// The flag with its value, as `--help` shows it.
+    pub fn usage(&self) -> String {
+        let gap = if self.value.is_empty() || self.value.starts_with('[') { "" } else { " " };
+        format!("{}{gap}{}", self.flag(), self.value)
     }
 
     /// The variable's name, such as `GSTACK_DISPATCHD_MAX_CONCURRENT`.

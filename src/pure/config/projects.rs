@@ -11,8 +11,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::agents::{self, AgentEntries, Scope};
+use super::confine::Confine;
 use super::values::{budget, list, pause, positive, sources, strings, switch, tool_list, word};
-use super::{strict_json, unknown};
+use super::{confine, strict_json, unknown};
 
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -84,6 +85,10 @@ pub struct Project {
     /// Arguments that come on top of those for all projects.
     pub extra_args: Vec<String>,
     pub strict: Option<bool>,
+    pub confine: Option<Confine>,
+    /// In place of what is set for all projects.
+    pub confine_write: Option<Vec<String>>,
+    pub confine_connect: Option<Vec<u16>>,
     /// By name; what stands above wins for Claude Code.
     pub agents: AgentEntries,
 }
@@ -124,7 +129,7 @@ fn places<T>(value: &Value, read: fn(&Value) -> Result<T, String>) -> Result<Pla
     }
 }
 
-const PROJECT_KEYS: [&str; 8] = [
+const PROJECT_KEYS: [&str; 11] = [
     "allow_tools",
     "setting_sources",
     "model",
@@ -132,6 +137,9 @@ const PROJECT_KEYS: [&str; 8] = [
     "max_budget_usd",
     "extra_args",
     "strict",
+    "confine",
+    "confine_write",
+    "confine_connect",
     "agents",
 ];
 const VERIFY_KEYS: [&str; 2] = ["argv", "timeout_seconds"];
@@ -148,6 +156,9 @@ fn project_entry(value: &Value) -> Result<Project, String> {
             "max_budget_usd" => project.max_budget_usd = budget(value).map_err(named)?,
             "extra_args" => project.extra_args = list(value).map_err(named)?,
             "strict" => project.strict = Some(switch(value).map_err(named)?),
+            "confine" => project.confine = Some(confine::confine(value).map_err(named)?),
+            "confine_write" => project.confine_write = Some(confine::places(value).map_err(named)?),
+            "confine_connect" => project.confine_connect = confine::ports(value).map_err(named)?,
             "agents" => project.agents = agents::entries(value, Scope::Project).map_err(named)?,
             _ => return Err(unknown(key, PROJECT_KEYS)),
         }

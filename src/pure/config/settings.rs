@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::agents::AgentEntries;
+use super::confine::Confine;
 use super::projects::{Places, Project, Verify};
 use super::values::{OnInterrupt, OnShutdown};
 
@@ -32,6 +33,12 @@ pub struct Settings {
     pub agents: AgentEntries,
     pub projects: Places<Project>,
     pub verify: Places<Verify>,
+    pub confine: Confine,
+    /// Places from `/` or `~/`, as they are written.
+    pub confine_deny: Vec<String>,
+    pub confine_write: Vec<String>,
+    /// `None` = any port.
+    pub confine_connect: Option<Vec<u16>>,
     pub on_shutdown: OnShutdown,
     pub on_interrupt: OnInterrupt,
     pub drain_timeout: Duration,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::values::*;
-use super::{Reload, Setting, Settings, agents, projects};
+use super::{Reload, Setting, Settings, agents, confine, projects};
 
 /// A row is the key, what `--help` shows for the value, the default, the field and its reader, when
 /// a change takes effect, and then the help. `unset` marks a row without a default: its words say
@@ -82,6 +82,14 @@ settings! {
         "the terms of single projects, by directory (see README.md)";
     "verify", "JSON", unset "none", verify = projects::verifications, Live,
         "acceptance commands, by project directory or name (see README.md)";
+    "confine", "[=WHAT]", "off", confine = confine::confine, Live,
+        "a wall around each session, with Landlock: on, off, or if-possible";
+    "confine_deny", "LIST", "usual", confine_deny = confine::denied, Live,
+        "what a confined session can neither read nor write; usual = the usual places of secrets";
+    "confine_write", "LIST", unset "none", confine_write = confine::places, Live,
+        "what it can write besides, such as ~/.cargo/registry";
+    "confine_connect", "PORTS", unset "any", confine_connect = confine::ports, Live,
+        "the TCP ports that it can connect to";
     "drain_timeout_seconds", "S", "60", drain_timeout = seconds, Live,
         "how long a stop waits for running sessions";
     "on_shutdown", "WHAT", "end", on_shutdown = on_shutdown, Live,

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::Settings;
 use super::agents::AgentEntry;
+use super::confine::{Confine, ConfineTerms};
 use super::projects::{Forms, Project, Verify};
 use crate::pure::dispatch::DEFAULT_AGENT;
 
@@ -25,6 +26,7 @@ pub struct Terms {
     pub permission_mode: Option<String>,
     /// Variables that its sessions have besides.
     pub env: Vec<(String, String)>,
+    pub confine: ConfineTerms,
     /// Its program can be told that nobody answers its questions. Found out, not set.
     pub can_ask_nobody: bool,
 }
@@ -38,7 +40,8 @@ pub fn project<'s>(
 ) -> Option<(&'s str, &'s Project)> {
     let nearest = settings.projects.of_directory(dir, forms);
     let strict = nearest.iter().find(|(_, project)| project.strict == Some(true));
-    strict.or(nearest.first()).copied()
+    let confined = nearest.iter().find(|(_, project)| project.confine == Some(Confine::On));
+    strict.or(confined).or(nearest.first()).copied()
 }
 
 /// The agent whose settings stand beside `agents` too. What stands there wins, since flags and
@@ -75,7 +78,20 @@ pub fn terms(settings: &Settings, own: Option<&Project>, agent: &str) -> Terms {
         strict: own.strict.unwrap_or(settings.strict),
         permission_mode: entries().find_map(|entry| entry.permission_mode.clone()),
         env: env.collect(),
+        confine: confine_terms(settings, own),
         can_ask_nobody: false,
+    }
+}
+
+fn confine_terms(settings: &Settings, own: &Project) -> ConfineTerms {
+    match own.confine.unwrap_or(settings.confine) {
+        Confine::Off => ConfineTerms::default(),
+        confine => ConfineTerms {
+            confine,
+            deny: settings.confine_deny.clone(),
+            write: own.confine_write.as_ref().unwrap_or(&settings.confine_write).clone(),
+            connect: own.confine_connect.as_ref().or(settings.confine_connect.as_ref()).cloned(),
+        },
     }
 }
 

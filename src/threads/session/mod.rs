@@ -7,6 +7,7 @@
 pub mod follow;
 pub mod tmp;
 pub mod verify;
+pub mod wall;
 pub mod watch;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 use self::follow::Follower;
 use self::tmp::SessionTmp;
+use self::wall::{Wall, session_variable};
 use super::events::Cancel;
 use super::shared::context::Context;
 use super::shared::persist::{Unwritten, persist};
@@ -25,13 +27,17 @@ use crate::pure::agent::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN, TMP
 use crate::pure::agent::{Driver, Summary, git_identity};
 use crate::pure::attempt::build_report::FROM_MEMORY;
 use crate::pure::attempt::limits::{StopCause, StopLimits};
-use crate::pure::attempt::outcome::{Ending, Evidence, Exit, classify, warnings_of_work};
+use crate::pure::attempt::outcome::{
+    Ending, Evidence, Exit, classify, warnings_of_wall, warnings_of_work,
+};
 use crate::pure::attempt::record::{AttemptEnd, AttemptFacts, AttemptStart, Moment, NextStep};
 use crate::pure::attempt::retry::{self, Knobs, Tried};
 use crate::pure::attempt::sign::{self, Sign};
 use crate::pure::audit_event::AuditEvent;
+use crate::pure::config::confine::Confine;
 use crate::pure::config::projects::Verify;
 use crate::pure::config::terms::Terms;
+use crate::pure::confine::Confinement;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, GitFacts, Status};
 
@@ -62,15 +68,17 @@ pub struct Running<'c> {
     pub is_below_us: bool,
     pub follower: Follower,
     pub tmp: SessionTmp,
+    /// What runs for it runs behind the same wall.
+    pub wall: Option<Wall>,
 }
 
 /// Starts the agent. The attempt is durable already; the error says why no process came to be.
 pub fn launch<'c>(
     context: &'c Context,
     claim: &Claim,
-    program: &Path,
-    arguments: Vec<String>,
+    (program, arguments): (&Path, Vec<String>),
     (start, env): (&AttemptStart, &[(String, String)]),
+    confinement: Option<&Confinement>,
     files: crate::effects::store::AttemptFiles,
 ) -> std::io::Result<Session<'c>> {
     let dir = start.dir();
@@ -88,6 +96,7 @@ pub fn launch<'c>(
         arguments: arguments.into_iter().map(Into::into).collect(),
         directory: &dir,
         variables: variables.into_iter().chain(of_settings).collect(),
+        confinement,
         stdin: files.stdin,
         stdout: files.stdout,
         stderr: files.stderr,
@@ -304,18 +313,16 @@ impl Running<'_> {
         {
             ending.warnings.push(warning.into());
         }
+        let is_wanted = self.terms.confine.confine != Confine::Off;
+        let has_wall = self.start.confined.is_some();
+        ending.warnings.extend(warnings_of_wall(&summary, has_wall, is_wanted));
         (summary, ending)
     }
 
     /// What the agent itself wrote down of the session, where that says more than its stream.
     fn read_own_record(&self, summary: &mut Summary) {
         let Some(record) = self.driver.own_record else { return };
-        // A variable of the settings stands over an inherited one.
-        let variable = |name: &str| {
-            let set = self.terms.env.iter().rev().find(|(set, _)| set == name);
-            let set = set.map(|(_, value)| OsString::from(value));
-            set.or_else(|| self.context.processes.inherited(name))
-        };
+        let variable = |name: &str| session_variable(self.context, &self.terms, name);
         let places = (record.places)(summary, &variable);
         if let Some(tail) = places.and_then(|places| agent_record::tail(&places)) {
             (record.read)(&tail, summary);
@@ -349,6 +356,7 @@ impl Running<'_> {
             // If the clock was set meanwhile, the times of files say nothing.
             clock_was_set: (now.at_ms - first.at_ms).abs_diff(elapsed_ms as i64) > 1000,
             timeout: self.context.settings().git_timeout,
+            confinement: self.wall.as_ref().map(Wall::for_reading),
         };
         let after = git::after(&self.context.processes, &self.context.store, dir, before, &look);
         after.unwrap_or_else(|| before.clone())

@@ -90,12 +90,16 @@ impl Running<'_> {
         cancel: &Cancel,
     ) -> Verified {
         let program = PathBuf::from(&verify.argv[0]);
+        let copy = self.context.store.copy_path(&claim.id);
+        let wall = self.wall.clone();
+        let confinement = wall.map(|wall| wall.with_own(self.tmp.dir.clone(), vec![copy]));
         let started = stdout.try_clone().and_then(|stderr| {
             let spawn = Spawn {
                 program: &program,
                 arguments: verify.argv[1..].iter().map(Into::into).collect(),
                 directory: &self.start.dir(),
                 variables: session_variables(self.context, claim, &self.start),
+                confinement: confinement.as_ref(),
                 stdin: self.attempt.empty_file()?,
                 stdout,
                 stderr,

@@ -58,6 +58,7 @@ impl Asker<'_> {
             removed_prefix: "GSTACK_",
             stdout: out.try_clone().ok()?,
             timeout: HELP_TIMEOUT,
+            confinement: None,
         };
         match self.processes.run(helper) {
             Ok(true) => self.store.read_scratch(out, HELP_BYTES_MAX).ok(),

@@ -78,6 +78,7 @@ impl Asker<'_> {
             removed_prefix: "GSTACK_DISPATCHD_",
             stdout,
             timeout: CHECK_MAX,
+            confinement: None,
         };
         self.processes.run(helper).unwrap_or_else(|e| {
             log::debug!("cannot ask {name}: {e}");

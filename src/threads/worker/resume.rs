@@ -16,6 +16,7 @@ use crate::pure::agent::Driver;
 use crate::pure::attempt::record::{AttemptEnd, AttemptStart, ChildRecord, NextStep};
 use crate::pure::attempt::recovery::{Resume, ResumeAttempt};
 use crate::pure::audit_event::AuditEvent;
+use crate::pure::config::terms::Terms;
 use crate::pure::dispatch::{Dispatch, DispatchId};
 use crate::pure::report::{ErrorType, Status};
 use crate::threads::conclude::Answering;
@@ -23,6 +24,7 @@ use crate::threads::events::{Cancel, Event};
 use crate::threads::recover::in_inbox;
 use crate::threads::session::follow::Follower;
 use crate::threads::session::tmp::SessionTmp;
+use crate::threads::session::wall::{self, Wall};
 use crate::threads::session::{Running, Settled, mark_by_name};
 use crate::threads::shared::context::Context;
 use crate::threads::shared::level::DrainSignal;
@@ -144,12 +146,14 @@ impl Worker<'_> {
         claim: &Claim,
         readings: u64,
     ) -> Running<'_> {
+        let terms = self.context.terms_in(&start.dir(), claim.agent, &claim.id);
         Running {
             context: self.context,
             driver,
             attempt,
+            wall: self.found_wall(driver, &start, &terms),
             tmp: SessionTmp::new(self.context.store.tmp_of(&start.run_token)),
-            terms: self.context.terms_in(&start.dir(), claim.agent, &claim.id),
+            terms,
             verify: self.context.verify_in(&start.dir(), &claim.project, &claim.id),
             start,
             session: None,
@@ -157,6 +161,16 @@ impl Worker<'_> {
             is_below_us: false,
             follower: Follower::new(driver, readings == 0),
         }
+    }
+
+    /// The wall that now stands around what runs for the session. It is built anew, since a record
+    /// of it may be a session's.
+    fn found_wall(&self, driver: &Driver, start: &AttemptStart, terms: &Terms) -> Option<Wall> {
+        let built = wall::wall(self.context, &start.dir(), driver, terms);
+        built.unwrap_or_else(|e| {
+            log::warn!("{e}: nothing is let run for it");
+            Some(Wall::shut())
+        })
     }
 
     /// Reads the newest attempt's records. `None` if no attempt began.

@@ -17,6 +17,7 @@ use crate::pure::agent::{Driver, Launch, SessionRef};
 use crate::pure::attempt::next_attempt::NextAttempt;
 use crate::pure::attempt::record::{Accepted, AttemptStart, Mode};
 use crate::pure::audit_event::AuditEvent;
+use crate::pure::config::confine::Confine;
 use crate::pure::config::terms::Terms;
 use crate::pure::dispatch::prompt::{self, Learnings};
 use crate::pure::dispatch::{Dispatch, Lane};
@@ -26,6 +27,7 @@ use crate::pure::upkeep::health::{Fault, Subsystem};
 use crate::threads::events::Event;
 use crate::threads::session::follow::Follower;
 use crate::threads::session::tmp::SessionTmp;
+use crate::threads::session::wall::{self, Wall};
 use crate::threads::session::{self, Running};
 
 /// Why nothing was started.
@@ -59,6 +61,7 @@ struct Ready {
     terms: Terms,
     session: SessionRef,
     start: AttemptStart,
+    wall: Option<Wall>,
 }
 
 impl Worker<'_> {
@@ -81,6 +84,7 @@ impl Worker<'_> {
             return Err(NotStarted::OtherProject(lane));
         }
         let terms = self.terms(claim, &dir, driver, &program);
+        let wall = wall::wall(context, &dir, driver, &terms).map_err(NotStarted::Fault)?;
         let verify = context.verify_in(&dir, &claim.project, &claim.id);
         let session = session_of(plan);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
@@ -92,14 +96,15 @@ impl Worker<'_> {
             had_learnings,
             probe,
             dispatch: String::from_utf8_lossy(&contents.bytes).into_owned(),
+            confined: wall.as_ref().map(|wall| wall.confined.clone()),
             ..start_now(plan, &dir, dispatch.ttl_seconds, &contents.accepted)
         };
         let (attempt, files) =
             self.make_durable(claim, contents, &start, &driver.prompt(prompt))?;
-        let ready = Ready { driver, program, dir, terms, session, start };
+        let ready = Ready { driver, program, dir, terms, session, start, wall };
         match self.start_agent(claim, &contents.dispatch, &attempt, &ready, files) {
             Ok((session, tmp)) => {
-                let Ready { terms, start, .. } = ready;
+                let Ready { terms, start, wall, .. } = ready;
                 Ok(Running {
                     context,
                     driver,
@@ -112,6 +117,7 @@ impl Worker<'_> {
                     is_below_us: true,
                     follower: Follower::new(driver, true),
                     tmp: SessionTmp::new(Some(tmp)),
+                    wall,
                 })
             }
             Err(why) => Err(self.not_started(claim, &attempt, &ready.start, why)),
@@ -127,7 +133,7 @@ impl Worker<'_> {
         ready: &Ready,
         mut files: AttemptFiles,
     ) -> Result<(Session<'_>, PathBuf), NotStarted> {
-        let Ready { driver, program, dir, terms, session, start } = ready;
+        let Ready { driver, program, dir, terms, session, start, wall } = ready;
         if driver.reads_prompt_file() {
             files.empty_stdin()?;
         }
@@ -143,7 +149,10 @@ impl Worker<'_> {
             prompt_file: &prompt_file.to_string_lossy(),
         });
         let told = (start, terms.env.as_slice());
-        let session = session::launch(self.context, claim, program, arguments, told, files)
+        let own_files = vec![self.context.store.copy_path(&claim.id), prompt_file.clone()];
+        let wall = wall.clone().map(|wall| wall.with_own(Some(tmp.clone()), own_files));
+        let agent = (program.as_path(), arguments);
+        let session = session::launch(self.context, claim, agent, told, wall.as_ref(), files)
             .map_err(|e| why_not(&e, program, dir))?;
         self.tell_start(claim, start);
         if let Err(e) = attempt.write_child(&session.record()) {
@@ -158,6 +167,9 @@ impl Worker<'_> {
         let context = self.context;
         let mut terms = context.terms_in(dir, claim.agent, &claim.id);
         terms.can_ask_nobody = context.can_ask_nobody(driver, program);
+        if terms.confine.confine != Confine::Off && terms.permission_mode.is_none() {
+            terms.permission_mode = driver.mode_when_confined.map(str::to_string);
+        }
         context.self_checks.ask_once(&context.asker(), driver, program, (dir, &terms));
         terms
     }

@@ -18,6 +18,8 @@ use super::{attempts, task};
 use crate::claude::note_skipped;
 use crate::util::*;
 
+mod confined;
+
 const VERSION: &str = "0.169.0";
 /// Its own retries take half a minute. Only failures wait for this.
 const SESSION_MAX: Duration = Duration::from_secs(120);

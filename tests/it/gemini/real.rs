@@ -19,6 +19,8 @@ use super::api::{Api, Step};
 use crate::claude::note_skipped;
 use crate::util::*;
 
+mod confined;
+
 const VERSION: &str = "0.61.0";
 /// A real session takes about two seconds, and more on a loaded machine. Only failures wait for
 /// this.

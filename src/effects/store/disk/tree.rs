@@ -202,7 +202,7 @@ mod tests {
         symlink(&kept, top.join("link")).expect("symlink");
         for shut in ["a/b/c", "a/b", "a", ""] {
             let path = top.join(shut);
-            fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("shut it");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("shut it");
         }
         remove_tree(&top).expect("removed");
         assert!(!top.exists() && kept.join("file").exists());

@@ -13,7 +13,7 @@ mod samples;
 mod stream;
 
 use super::environment::Variables;
-use super::{Driver, Failure, Launch, SessionRef, Summary};
+use super::{Driver, Failure, Launch, OwnState, SessionRef, Summary};
 use crate::pure::config::terms::Terms;
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;
@@ -43,6 +43,15 @@ pub const DRIVER: Driver = Driver {
     session_is_gone,
     own_record: None,
     self_check: None,
+    own_state: &[
+        OwnState { moved_by: Some(("CLAUDE_CONFIG_DIR", "")), usual: ".claude", is_folder: true },
+        OwnState {
+            moved_by: Some(("CLAUDE_CONFIG_DIR", ".claude.json")),
+            usual: ".claude.json",
+            is_folder: false,
+        },
+    ],
+    mode_when_confined: None,
     permission_modes: &[
         "acceptEdits",
         "auto",

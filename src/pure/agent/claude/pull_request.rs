@@ -46,8 +46,7 @@ impl OpeningCalls {
             let is_ours = word(&answer["tool_use_id"]).is_some_and(|id| self.0.remove(&id));
             // A pull request that exists already is named in an error.
             if is_ours && answer["is_error"] != true {
-                let texts = texts(&answer["content"]);
-                let found = texts.iter().rev().find_map(|text| last_address(text));
+                let found = texts(&answer["content"]).rev().find_map(last_address);
                 summary.pull_request = found.or(summary.pull_request.take());
             }
         }
@@ -62,12 +61,10 @@ fn opens_one(call: &Value) -> bool {
     name.ends_with("create_pull_request") || name == "Bash" && command.contains("gh pr create")
 }
 
-fn texts(content: &Value) -> Vec<&str> {
-    match content {
-        Value::String(text) => vec![text],
-        Value::Array(blocks) => blocks.iter().filter_map(|block| block["text"].as_str()).collect(),
-        _ => Vec::new(),
-    }
+/// The texts of a tool's answer.
+pub(super) fn texts(content: &Value) -> impl DoubleEndedIterator<Item = &str> {
+    let blocks = content.as_array().map(Vec::as_slice).unwrap_or_default();
+    content.as_str().into_iter().chain(blocks.iter().filter_map(|block| block["text"].as_str()))
 }
 
 /// The last `https://github.com/OWNER/REPO/pull/N` of a text.

@@ -12,10 +12,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::errors::{self, ErrorResult};
-use super::pull_request::OpeningCalls;
+use super::pull_request::{OpeningCalls, texts};
 use super::repair;
 use crate::pure::agent::fields::{IDS_MAX, epoch_seconds, number, session_id, whole, word};
 use crate::pure::agent::mend;
+use crate::pure::agent::refusal::{self, RecentCalls};
 use crate::pure::agent::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, LimitEvent, RESULT_BYTES_MAX, Reader,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX,
@@ -37,6 +38,8 @@ pub(super) struct StreamReader {
     /// The last assistant message was the model's, so the text of the result may be its prose.
     is_by_model: bool,
     calls: OpeningCalls,
+    /// For the answers that tell of a refusal.
+    recent_calls: RecentCalls,
     /// The stream lists what is outstanding (newer versions do).
     lists_tasks: bool,
     /// The tasks that the stream told of one by one (older versions do), at most [`IDS_MAX`].
@@ -49,7 +52,9 @@ impl Reader for StreamReader {
     fn line(&mut self, line: &[u8], summary: &mut Summary) {
         let head = serde_json::from_slice::<Head>(line);
         let awaits_tool = !self.calls.is_empty();
-        let is_wanted = |kind: &str| matters(kind) || awaits_tool && kind == "user";
+        let is_wanted = |kind: &str| {
+            matters(kind) || kind == "user" && (awaits_tool || refusal::may_tell(line))
+        };
         if head.is_ok_and(|head| !is_wanted(&head.kind)) {
             return;
         }
@@ -87,7 +92,10 @@ impl StreamReader {
             "assistant" => self.read_assistant(event, summary),
             "result" => self.read_result(event, summary),
             "rate_limit_event" => read_limit(summary, event),
-            "user" => self.calls.read_answers(event, summary),
+            "user" => {
+                self.calls.read_answers(event, summary);
+                self.read_refusals(event, summary);
+            }
             _ => {}
         }
         self.judge(summary);
@@ -151,12 +159,26 @@ impl StreamReader {
         }
     }
 
+    fn read_refusals(&self, event: &Value, summary: &mut Summary) {
+        let blocks = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for answer in blocks.iter().filter(|block| block["type"] == "tool_result") {
+            let call = answer["tool_use_id"].as_str().and_then(|id| self.recent_calls.find(id));
+            if let Some(call) = call.filter(|_| texts(&answer["content"]).any(refusal::is_refused))
+            {
+                summary.note_refusal(call);
+            }
+        }
+    }
+
     fn read_assistant(&mut self, event: &Value, summary: &mut Summary) {
         let blocks = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
         for call in blocks.iter().filter(|block| block["type"] == "tool_use") {
             summary.used_tools = true;
             summary.last_tool = word(&call["name"]).or(summary.last_tool.take());
             self.calls.read_call(call);
+            if let Some(id) = word(&call["id"]) {
+                self.recent_calls.add(id, called(&call["name"], &call["input"]));
+            }
         }
         if event["parent_tool_use_id"].is_string() {
             return; // A subagent's.
@@ -268,7 +290,10 @@ fn without_nulls(value: &Value) -> Value {
 }
 
 fn denial(value: &Value) -> Denial {
-    let input = &value["tool_input"];
+    called(&value["tool_name"], &value["tool_input"])
+}
+
+fn called(name: &Value, input: &Value) -> Denial {
     let named = ["command", "file_path", "notebook_path", "path", "url", "pattern"]
         .iter()
         .find_map(|key| input[*key].as_str());
@@ -277,7 +302,7 @@ fn denial(value: &Value) -> Denial {
         (None, Value::Null) => None,
         (None, other) => Some(one_line(&other.to_string(), DENIAL_INPUT_CHARS_MAX)),
     };
-    let tool_name = word(&value["tool_name"]).unwrap_or_else(|| "unknown".to_string());
+    let tool_name = word(name).unwrap_or_else(|| "unknown".to_string());
     Denial { tool_name, input }
 }
 

@@ -12,7 +12,7 @@ mod samples;
 mod stream;
 
 use super::environment::Variables;
-use super::{Driver, Failure, Launch, OwnRecord, SelfCheck, SessionRef, Summary};
+use super::{Driver, Failure, Launch, OwnRecord, OwnState, SelfCheck, SessionRef, Summary};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;
 
@@ -44,6 +44,8 @@ pub const DRIVER: Driver = Driver {
         warning: NO_SANDBOX,
         unneeded_in: &[NO_WALLS],
     }),
+    own_state: &[OwnState { moved_by: Some(("CODEX_HOME", "")), usual: ".codex", is_folder: true }],
+    mode_when_confined: Some(NO_WALLS),
     permission_modes: &[NO_WALLS, "read-only", WORKSPACE],
     ask_nobody: None,
     template: None,

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{NO_SANDBOX, errors};
 use crate::pure::agent::fields::{IDS_MAX, word};
+use crate::pure::agent::refusal;
 use crate::pure::agent::{
     DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, RESULT_BYTES_MAX, Reader, ResultEvent, Summary, Tokens,
     USAGE_BYTES_MAX,
@@ -96,6 +97,10 @@ impl ThreadReader {
         if !was_told {
             note_call(item, summary);
         }
+        let output = item["aggregated_output"].as_str().unwrap_or_default();
+        if refusal::is_refused(output) {
+            summary.note_refusal(denial(item));
+        }
         match item["status"].as_str() {
             Some("declined") => {
                 self.denials_total += 1;
@@ -103,11 +108,8 @@ impl ThreadReader {
                     self.denials.push(denial(item));
                 }
             }
-            Some("failed") => {
-                let output = item["aggregated_output"].as_str().unwrap_or_default();
-                if SANDBOX_FAILURES.iter().any(|words| output.starts_with(words)) {
-                    summary.note(NO_SANDBOX.to_string());
-                }
+            Some("failed") if SANDBOX_FAILURES.iter().any(|words| output.starts_with(words)) => {
+                summary.note(NO_SANDBOX.to_string());
             }
             _ => {}
         }

@@ -9,7 +9,7 @@ mod stream;
 
 use super::environment::Variables;
 use super::permission::allowed_command;
-use super::{Driver, Failure, Launch, SessionRef};
+use super::{Driver, Failure, Launch, OwnState, SessionRef};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;
 
@@ -31,6 +31,11 @@ pub const DRIVER: Driver = Driver {
     own_record: None,
     self_check: None,
     // Its `--mode`; none of them lets it change anything.
+    own_state: &[
+        OwnState { moved_by: None, usual: ".cursor", is_folder: true },
+        OwnState { moved_by: None, usual: ".config/cursor", is_folder: true },
+    ],
+    mode_when_confined: None,
     permission_modes: &["ask", "plan"],
     ask_nobody: None,
     template: None,

@@ -10,7 +10,7 @@ mod stream;
 
 use super::environment::Variables;
 use super::permission::allowed_command;
-use super::{Driver, Launch, SessionRef, Summary};
+use super::{Driver, Launch, OwnState, SessionRef, Summary};
 
 pub const DRIVER: Driver = Driver {
     name: "gemini",
@@ -34,6 +34,12 @@ pub const DRIVER: Driver = Driver {
     session_is_gone,
     own_record: None,
     self_check: None,
+    own_state: &[OwnState {
+        moved_by: Some(("GEMINI_CLI_HOME", ".gemini")),
+        usual: ".gemini",
+        is_folder: true,
+    }],
+    mode_when_confined: None,
     permission_modes: &[AUTO_EDIT, "default", "plan", "yolo"],
     ask_nobody: None,
     template: None,

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{SHELL, errors};
 use crate::pure::agent::fields::{IDS_MAX, session_id, whole, word};
 use crate::pure::agent::mend;
+use crate::pure::agent::refusal;
 use crate::pure::agent::{
     DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX, Reader,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX,
@@ -55,7 +56,7 @@ impl Reader for EventReader {
             }
             "message" if event["role"] == "assistant" => self.read_text(&event, summary),
             "tool_use" => self.read_call(&event, summary),
-            "tool_result" => self.read_answer(&event),
+            "tool_result" => self.read_answer(&event, summary),
             "error" => self.read_error(&event, summary),
             "result" => self.read_result(&event, summary),
             _ => {}
@@ -92,7 +93,7 @@ impl EventReader {
         }
     }
 
-    fn read_answer(&mut self, event: &Value) {
+    fn read_answer(&mut self, event: &Value, summary: &mut Summary) {
         self.is_in_turn = false;
         self.text.clear();
         let call = word(&event["tool_id"]).and_then(|id| self.calls.remove(&id));
@@ -103,9 +104,13 @@ impl EventReader {
                 let unknown = || Denial { tool_name: "unknown".to_string(), input: None };
                 self.denials.push(call.unwrap_or_else(unknown));
             }
-        } else if call.is_some_and(|call| call.tool_name == SHELL) {
+        } else if let Some(call) = call {
             let output = event["output"].as_str().unwrap_or_default();
-            self.misses_identity |= output.contains(NO_IDENTITY);
+            self.misses_identity |= call.tool_name == SHELL && output.contains(NO_IDENTITY);
+            let error = event["error"]["message"].as_str().unwrap_or_default();
+            if refusal::is_refused(output) || refusal::is_refused(error) {
+                summary.note_refusal(call);
+            }
         }
     }
 

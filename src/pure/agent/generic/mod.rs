@@ -37,6 +37,8 @@ pub(super) fn driver(name: &'static str, template: &'static Template) -> Driver 
         session_is_gone: |_, _| false,
         own_record: None,
         self_check: None,
+        own_state: &[],
+        mode_when_confined: None,
         permission_modes: &[],
         ask_nobody: None,
         template: Some(template),

@@ -1,0 +1,142 @@
+//! Puts a wall around the present process with Landlock (landlock(7)): no privileges, no
+//! namespaces, and whatever it starts is behind the same wall.
+//!
+//! Only the hidden verbs call [`restrict`], right before they become the session's program. Which
+//! paths are granted is decided in [`crate::pure::confine`]; here they are listed and opened, never
+//! through a link. Where there is no Landlock, this says so and does nothing.
+
+#[cfg(target_os = "linux")]
+pub use linux::{landlock_abi, restrict};
+
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{landlock_abi, restrict};
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs::{self, File, OpenOptions};
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
+    use std::sync::OnceLock;
+
+    use landlock::{
+        ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus,
+        NetPort, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated,
+        RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    };
+    use rustix::fs::OFlags;
+
+    use crate::pure::confine::{Access, Confinement, Entry, EntryKind};
+
+    /// What every wall has: no kernel with less is used.
+    const LEAST: ABI = ABI::V1;
+    /// What a wall has where the kernel knows it: moves between folders (ABI 2), truncation (3),
+    /// devices' own commands (5), signals and abstract sockets (6).
+    const MOST: ABI = ABI::V6;
+
+    /// Devices that programs write to, and that give nobody anything.
+    const DEVICES: [&str; 8] = ["full", "null", "ptmx", "pts", "random", "tty", "urandom", "zero"];
+
+    /// The kernel's version of Landlock. `None`: it has none, or it is switched off. This is asked
+    /// once, by a thread that walls itself in and ends.
+    pub fn landlock_abi() -> Option<u32> {
+        static ABI: OnceLock<Option<u32>> = OnceLock::new();
+        *ABI.get_or_init(|| std::thread::spawn(probe).join().ok().flatten())
+    }
+
+    fn probe() -> Option<u32> {
+        let ruleset = Ruleset::default().handle_access(AccessFs::MakeBlock).ok()?.create().ok()?;
+        match ruleset.restrict_self().ok()?.landlock {
+            LandlockStatus::Available { effective_abi, kernel_abi } => {
+                let known = effective_abi as i32;
+                u32::try_from(kernel_abi.unwrap_or(known)).ok()
+            }
+            LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => None,
+        }
+    }
+
+    /// Walls this thread in, and all that it starts from now on. There is no way back.
+    pub fn restrict(confinement: &Confinement) -> Result<(), String> {
+        let status = wall(confinement).map_err(|e| e.to_string())?;
+        match status.ruleset {
+            RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
+            RulesetStatus::NotEnforced => Err("this kernel has no Landlock".into()),
+        }
+    }
+
+    fn wall(confinement: &Confinement) -> Result<RestrictionStatus, RulesetError> {
+        let mut ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(LEAST))?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(MOST))?
+            .scope(Scope::from_all(MOST))?;
+        if confinement.connect.is_some() {
+            ruleset = ruleset
+                .set_compatibility(CompatLevel::HardRequirement)
+                .handle_access(AccessNet::ConnectTcp)?;
+        }
+        let mut created = ruleset.create()?.set_compatibility(CompatLevel::BestEffort);
+        for port in confinement.connect.iter().flatten() {
+            created = created.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+        }
+        for (path, access) in confinement.grants(&mut list) {
+            let rights = match access {
+                Access::Read => AccessFs::from_read(MOST),
+                Access::Write => AccessFs::from_all(MOST),
+            };
+            created = grant(created, &path, rights)?;
+        }
+        let use_device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+        for device in DEVICES {
+            created = grant(created, &Path::new("/dev").join(device), use_device)?;
+        }
+        created.restrict_self()
+    }
+
+    /// What is not there any more, or cannot be reached, needs no grant.
+    fn grant(
+        ruleset: RulesetCreated,
+        path: &Path,
+        rights: BitFlags<AccessFs>,
+    ) -> Result<RulesetCreated, RulesetError> {
+        let Some((file, is_folder)) = open(path) else { return Ok(ruleset) };
+        let rights = if is_folder { rights } else { rights & AccessFs::from_file(MOST) };
+        ruleset.add_rule(PathBeneath::new(file, rights))
+    }
+
+    /// Only a name for the place, which nothing can be read through. No link is followed.
+    fn open(path: &Path) -> Option<(File, bool)> {
+        let flags = (OFlags::PATH | OFlags::NOFOLLOW).bits() as i32;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+        let kind = file.metadata().ok()?.file_type();
+        (!kind.is_symlink()).then(|| (file, kind.is_dir()))
+    }
+
+    /// A folder that cannot be read has nothing that could be granted.
+    fn list(folder: &Path) -> Vec<Entry> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let entry = |entry: fs::DirEntry| {
+            let kind = entry.file_type().ok()?;
+            let kind = match (kind.is_dir(), kind.is_symlink()) {
+                (true, _) => EntryKind::Folder,
+                (_, true) => EntryKind::Link,
+                (false, false) => EntryKind::Other,
+            };
+            Some(Entry { path: entry.path(), kind })
+        };
+        entries.filter_map(entry).collect()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    use crate::pure::confine::Confinement;
+
+    pub fn landlock_abi() -> Option<u32> {
+        None
+    }
+
+    pub fn restrict(_confinement: &Confinement) -> Result<(), String> {
+        Err("this system has no Landlock".into())
+    }
+}
