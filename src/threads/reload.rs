@@ -62,6 +62,7 @@ fn read(context: &Context) -> Result<New, String> {
     let settings = changes::in_force(&now, found.settings);
     let before = Some((&*now, &*agents));
     let agents = context.sources.find_agents(found.drivers, &settings, before)?;
+    context.sources.check_launchers(&settings, Some(&now))?;
     let sender = sender(&settings)?;
     let (warnings, unmet) = context.sources.missing(&settings);
     Ok(New { changes, settings, agents, sender, warnings, unmet })
@@ -71,6 +72,9 @@ fn read(context: &Context) -> Result<New, String> {
 pub fn check_walls(settings: &Settings) -> Result<(), String> {
     if !needs::is_wall_wanted(settings) {
         return Ok(());
+    }
+    if let Some(why) = needs::contradiction(settings) {
+        return Err(why);
     }
     needs::unmet(settings, landlock_abi()).map_or(Ok(()), Err)
 }

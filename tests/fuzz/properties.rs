@@ -219,7 +219,7 @@ fn assert_bounded(summary: &Summary) {
     assert!(usage <= agent::USAGE_BYTES_MAX, "{usage} bytes of usage");
 }
 
-const STOPS: [Option<StopCause>; 9] = [
+const STOPS: [Option<StopCause>; 10] = [
     None,
     Some(StopCause::Ttl),
     Some(StopCause::Cancelled),
@@ -229,6 +229,7 @@ const STOPS: [Option<StopCause>; 9] = [
     Some(StopCause::OutputLimit),
     Some(StopCause::ResultGrace),
     Some(StopCause::TmpLimit),
+    Some(StopCause::QueueTimeout),
 ];
 
 fn assert_endings(driver: &'static Driver, data: &[u8], summary: &Summary) {
@@ -253,6 +254,7 @@ fn assert_endings(driver: &'static Driver, data: &[u8], summary: &Summary) {
             limits: &limits,
             exit,
             summary,
+            launcher: None,
             stdout_bytes: data.len() as u64,
             stderr_tail: &stderr,
         });

@@ -195,7 +195,7 @@ fn run_git(
         directory: tree,
         variables: &[("GIT_TERMINAL_PROMPT", "0"), ("LC_ALL", "C")],
         removed_prefix: "GIT_",
-        stdout: out.try_clone().ok()?,
+        stdout: out.try_clone().ok()?.into(),
         timeout: look.timeout,
         confinement: look.confinement.as_ref(),
     };

@@ -25,7 +25,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::failpoint::{self, Effect};
 pub use confine::landlock_abi;
-pub use helper::{Helper, ProgramIdentity, find_program, identify, is_executable};
+pub use helper::{Helper, HelperEnd, ProgramIdentity, find_program, identify, is_executable};
 pub use session::{Session, Spawn};
 pub use sweep::{Mark, Swept};
 pub use verb::{CONFINED_VERB, SESSION_VERB, become_confined, become_session};

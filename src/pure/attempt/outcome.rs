@@ -6,14 +6,15 @@
 //! does one that we did not. Exit 0 is no success without a result event, and words on stderr name
 //! a cause only where no event can exist.
 
-use super::limits::{StopCause, StopLimits};
+use super::limits::{StopCause, StopLimits, has_begun};
+use super::warnings::{count, warnings_of_stream};
 use crate::pure::agent::{Driver, Failure, ResultEvent, Summary};
-use crate::pure::report::{ERROR_CHARS_MAX, ErrorType, GitFacts, Status};
+use crate::pure::config::launcher::Launcher;
+use crate::pure::report::{ERROR_CHARS_MAX, ErrorType, Status};
 use crate::pure::text::clip::one_line;
 use serde::{Deserialize, Serialize};
 
 const STDERR_LINE_CHARS_MAX: usize = 200;
-const DENIED_TOOLS_NAMED_MAX: usize = 5;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
@@ -35,6 +36,9 @@ pub struct Evidence<'a> {
     pub stop: Option<StopCause>,
     pub ttl_seconds: u64,
     pub limits: &'a StopLimits,
+    /// What started the agent, if the daemon did not. It writes to the same stderr, which is then
+    /// no evidence of the agent.
+    pub launcher: Option<&'a Launcher>,
     /// `None`: we did not see it (an adopted session).
     pub exit: Option<Exit>,
     pub summary: &'a Summary,
@@ -99,6 +103,12 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
             let error = format!("ended: its TMPDIR took up more than {megabytes} MB");
             (Status::Failed, ErrorType::OutputLimit, error)
         }
+        StopCause::QueueTimeout => {
+            let span = seconds(e.limits.queue_ms);
+            let error =
+                format!("ended: its engine let it wait for {span} without a sign of the agent");
+            (Status::Failed, ErrorType::QueueTimeout, error)
+        }
         StopCause::ResultGrace => {
             let error = "ended after a result that is not there any more".to_string();
             (Status::Failed, ErrorType::ToolFailure, error)
@@ -121,28 +131,47 @@ fn without_result(e: &Evidence) -> Ending {
         let error = format!("{agent} ended unseen, without a result{}", last_retry(e));
         return failed(ErrorType::Interrupted, &error);
     };
+    if launcher_failed(e.launcher, e.exit, e.summary) {
+        let (how, stderr) = (exit_in_words(exit), stderr_line(e));
+        let error = format!("the launcher failed ({how}): the agent never ran{stderr}");
+        return failed(ErrorType::SpawnFailed, &error);
+    }
     let may_be_start = e.stdout_bytes == 0 || (1..=e.driver.start_lines).contains(&e.summary.lines);
-    let is_start = may_be_start && exit.code.is_some_and(|code| code != 0);
+    let is_start = may_be_start && e.launcher.is_none() && exit.code.is_some_and(|code| code != 0);
     if is_start && let Some(failure) = (e.driver.start_failure)(e.stderr_tail) {
         return failed_as(&failure);
     }
     if let Some(failure) = by_exit(e) {
         return failed_as(&failure);
     }
-    let mut lines = e.stderr_tail.lines().map(|line| one_line(line, STDERR_LINE_CHARS_MAX));
-    let stderr = lines.find(|line| !line.is_empty());
     let error = format!(
         "{agent} ended without a result ({}){}{}",
         exit_in_words(exit),
         last_retry(e),
-        stderr.map(|line| format!("; stderr: {line}")).unwrap_or_default()
+        stderr_line(e)
     );
     failed(ErrorType::ToolFailure, &error)
 }
 
+/// The first line on stderr, for people to read.
+fn stderr_line(e: &Evidence) -> String {
+    let mut lines = e.stderr_tail.lines().map(|line| one_line(line, STDERR_LINE_CHARS_MAX));
+    let line = lines.find(|line| !line.is_empty());
+    line.map(|line| format!("; stderr: {line}")).unwrap_or_default()
+}
+
+/// Whether the exit code says that the launcher failed, and nothing says that the agent ran.
+pub fn launcher_failed(launcher: Option<&Launcher>, exit: Option<Exit>, summary: &Summary) -> bool {
+    let code = exit.and_then(|exit| exit.code);
+    let is_named = |launcher: &Launcher, code| launcher.fail_codes.contains(&code);
+    let is_fail_code = launcher.zip(code).is_some_and(|(launcher, code)| is_named(launcher, code));
+    is_fail_code && !has_begun(summary)
+}
+
 /// What the agent's driver makes of the exit code.
 fn by_exit(e: &Evidence) -> Option<Failure> {
-    (e.driver.exit_failure)(e.summary, known(e.exit)?.code?, e.stderr_tail)
+    let stderr_tail = if e.launcher.is_none() { e.stderr_tail } else { "" };
+    (e.driver.exit_failure)(e.summary, known(e.exit)?.code?, stderr_tail)
 }
 
 /// The ending of a session with a good result. It counts even if the process did not exit cleanly
@@ -173,6 +202,39 @@ fn succeeded(e: &Evidence) -> Ending {
         warnings.push(format!("the last message before the result was an error ({error})"));
     }
     Ending { status: Status::Completed, error_type: None, error: None, warnings }
+}
+
+/// What came of an engine's own command that ends a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineEnd {
+    Done,
+    /// It said no, in these words. After a clean end it may only mean that nothing was left.
+    Refused(String),
+    TimedOut,
+    /// It could not be run, for this reason.
+    NotRun(String),
+}
+
+/// The warning if a session may have left something in its engine. `is_clean`: it ended by itself,
+/// with a result. `end`: `None` if no command was to be run.
+pub fn warning_of_engine(
+    launcher: &Launcher,
+    end: Option<&EngineEnd>,
+    is_clean: bool,
+) -> Option<String> {
+    let program = launcher.kill.as_ref().and_then(|kill| kill.first());
+    let why = match (end, program) {
+        (None, None) if launcher.kill.is_none() => "launcher_kill is not set".to_string(),
+        (None, _) | (Some(EngineEnd::Done), _) => return None,
+        (Some(EngineEnd::Refused(_)), _) if is_clean => return None,
+        (Some(EngineEnd::Refused(why) | EngineEnd::NotRun(why)), program) => {
+            format!("launcher_kill ({}) failed: {why}", program.map_or("", String::as_str))
+        }
+        (Some(EngineEnd::TimedOut), program) => {
+            format!("launcher_kill ({}) took too long", program.map_or("", String::as_str))
+        }
+    };
+    Some(format!("whether anything is left in the launcher's engine is not known: {why}"))
 }
 
 /// How a project's acceptance command ended.
@@ -207,50 +269,6 @@ pub fn cut_check(ending: Ending, cause: StopCause) -> Ending {
     Ending { status: Status::Cancelled, warnings: ending.warnings, ..failed }
 }
 
-/// What a reader of the report should not have to work out from its parts.
-pub fn warnings_of_work(summary: &Summary, git: &GitFacts, index_is_locked: bool) -> Vec<String> {
-    let denied = summary.result.as_ref().map_or(0, |result| result.denials_total);
-    let mut warnings = Vec::new();
-    // What the session found there already is not its work.
-    let found = git.dirty_before.or(Some(0));
-    if denied > 0 && git.commits == Some(0) && git.dirty_files == found {
-        let tools = count(denied as u64, "tool");
-        warnings.push(format!("it was denied {tools} and changed nothing"));
-    }
-    warnings.extend(dirty_warning(git));
-    if index_is_locked {
-        let warning =
-            ".git/index.lock is left: git refuses to change the index until it is removed";
-        warnings.push(warning.to_string());
-    }
-    warnings
-}
-
-/// What a reader of the report should know of the wall around the session. `is_wanted`: the
-/// settings ask for one.
-pub fn warnings_of_wall(summary: &Summary, has_wall: bool, is_wanted: bool) -> Vec<String> {
-    let refused = summary.refusals_total;
-    if is_wanted && !has_wall {
-        vec!["the session was not confined: the kernel has no Landlock".to_string()]
-    } else if has_wall && refused > 0 {
-        let calls = count(refused, "tool call was");
-        vec![format!("{calls} refused by the system, as far as its words tell: see confined")]
-    } else {
-        Vec::new()
-    }
-}
-
-/// Warns of files that were dirty before: an agent that commits takes them along.
-fn dirty_warning(git: &GitFacts) -> Option<String> {
-    let files = count(git.dirty_before.filter(|files| *files > 0)?, "file");
-    let taken = match git.dirty_committed.unwrap_or_default() {
-        0 => String::new(),
-        1 => ": 1 of them is in its commits".to_string(),
-        taken => format!(": {taken} of them are in its commits"),
-    };
-    Some(format!("{files} had uncommitted changes before the session{taken}"))
-}
-
 fn failed_as(failure: &Failure) -> Ending {
     failed(failure.error_type, &failure.message)
 }
@@ -279,7 +297,8 @@ fn seconds(ms: Option<i64>) -> String {
     format!("{} seconds", ms.unwrap_or_default() as f64 / 1000.0)
 }
 
-fn exit_in_words(exit: Exit) -> String {
+/// The exit as a report words it.
+pub fn exit_in_words(exit: Exit) -> String {
     match (exit.signal, exit.code) {
         (Some(signal), _) => format!("killed by signal {signal}"),
         (None, Some(code)) => format!("exit code {code}"),
@@ -295,42 +314,6 @@ fn last_retry(e: &Evidence) -> String {
     let status = retry.error_status.map(|status| format!(" {status}")).unwrap_or_default();
     let error = retry.error.as_deref().unwrap_or("an error");
     format!("; it was repeating an API request after {error}{status} (attempt {})", retry.attempt)
-}
-
-fn warnings_of_stream(summary: &Summary) -> Vec<String> {
-    let mut warnings: Vec<String> =
-        summary.result.as_ref().and_then(denial_warning).into_iter().collect();
-    if summary.broken_lines > 0 {
-        let lines = count(summary.broken_lines, "line");
-        warnings.push(format!("{lines} of the stream could not be read"));
-    }
-    warnings.extend_from_slice(&summary.notes);
-    warnings
-}
-
-fn denial_warning(result: &ResultEvent) -> Option<String> {
-    let mut tools: Vec<&str> = Vec::new();
-    for denial in &result.denials {
-        if !tools.contains(&denial.tool_name.as_str()) {
-            tools.push(&denial.tool_name);
-        }
-    }
-    let more = if tools.len() > DENIED_TOOLS_NAMED_MAX { ", …" } else { "" };
-    tools.truncate(DENIED_TOOLS_NAMED_MAX);
-    let calls = match result.denials_total {
-        0 => return None,
-        total => count(total as u64, "tool call was"),
-    };
-    Some(format!("{calls} denied ({}{more}): see permission_denials", tools.join(", ")))
-}
-
-/// Writes `1 line`, `2 lines`; `1 background task was`, `2 background tasks were`.
-fn count(number: u64, thing: &str) -> String {
-    match (number, thing.strip_suffix(" was")) {
-        (1, _) => format!("1 {thing}"),
-        (_, Some(noun)) => format!("{number} {noun}s were"),
-        (_, None) => format!("{number} {thing}s"),
-    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const PLAIN: [Step; 10] = [
     attempt(ResumeAttempt::Judge),
 ];
 
-const CAUSES: [StopCause; 8] = [
+const CAUSES: [StopCause; 9] = [
     StopCause::Ttl,
     StopCause::Cancelled,
     StopCause::Shutdown,
@@ -31,6 +31,7 @@ const CAUSES: [StopCause; 8] = [
     StopCause::OutputLimit,
     StopCause::ResultGrace,
     StopCause::TmpLimit,
+    StopCause::QueueTimeout,
 ];
 
 const fn attempt(resume: ResumeAttempt) -> Step {
@@ -78,6 +79,7 @@ fn word_of_cause(cause: StopCause) -> &'static str {
         StopCause::OutputLimit => "outputlimit",
         StopCause::ResultGrace => "resultgrace",
         StopCause::TmpLimit => "tmplimit",
+        StopCause::QueueTimeout => "queuetimeout",
     }
 }
 

@@ -5,6 +5,9 @@
 
 use super::Settings;
 use super::confine::Confine;
+use super::projects::Project;
+use super::terms::terms;
+use crate::pure::dispatch::DEFAULT_AGENT;
 
 /// ABI 4 of Landlock is the first that knows ports (landlock(7)).
 pub const CONNECT_ABI_MIN: u32 = 4;
@@ -14,6 +17,22 @@ pub fn is_wall_wanted(settings: &Settings) -> bool {
     let wants = |confine: Confine| confine != Confine::Off;
     let of_projects = settings.projects.entries().filter_map(|(_, _, project)| project.confine);
     wants(settings.confine) || of_projects.into_iter().any(wants)
+}
+
+/// Why these settings contradict each other, if they do: a wall would stand around the launcher,
+/// and not around the agent that an engine starts elsewhere.
+pub fn contradiction(settings: &Settings) -> Option<String> {
+    let nothing = Project::default();
+    let projects = settings.projects.entries().map(|(key, _, project)| (Some(key), project));
+    let (key, _) = [(None, &nothing)].into_iter().chain(projects).find(|(_, project)| {
+        let terms = terms(settings, Some(project), DEFAULT_AGENT);
+        terms.launcher.is_some() && terms.confine.confine != Confine::Off
+    })?;
+    let whose = key.map(|key| format!("projects: {key}: ")).unwrap_or_default();
+    Some(format!(
+        "{whose}confine and launcher do not go together, since the wall would be around the launcher: \
+         set `confine` to false, or `launcher` to [], for one of them"
+    ))
 }
 
 /// Why these settings cannot be met by this kernel, if they cannot. `abi`: its version of Landlock.
@@ -47,6 +66,23 @@ mod tests {
     use super::*;
     use crate::pure::config::apply_config;
     use serde_json::json;
+
+    #[test]
+    fn a_wall_around_a_launcher_is_refused() {
+        let project = |entry| json!({"confine": true, "projects": {"/p": entry}});
+        for (config, want) in [
+            (json!({"launcher": ["x"]}), None),
+            (json!({"launcher": ["x"], "confine": true}), Some("confine and launcher")),
+            (project(json!({"launcher": ["x"]})), Some("projects: /p: confine and launcher")),
+            (project(json!({"launcher": ["x"], "confine": false})), None),
+        ] {
+            let mut settings = Settings::default();
+            apply_config(&mut settings, &config).expect("config");
+            let got = contradiction(&settings);
+            let is_met = got.as_deref().zip(want).map(|(got, want)| got.starts_with(want));
+            assert_eq!((is_met.unwrap_or(true), got.is_some()), (true, want.is_some()), "{config}");
+        }
+    }
 
     #[test]
     fn a_wall_that_the_kernel_cannot_build_is_refused_unless_it_need_not_be() {

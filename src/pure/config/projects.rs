@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::agents::{self, AgentEntries, Scope};
 use super::confine::Confine;
+use super::launcher::{self, Launcher, OwnLauncher};
 use super::values::{budget, list, pause, positive, sources, strings, switch, tool_list, word};
 use super::{confine, strict_json, unknown};
 
@@ -91,6 +92,8 @@ pub struct Project {
     pub confine_connect: Option<Vec<u16>>,
     /// By name; what stands above wins for Claude Code.
     pub agents: AgentEntries,
+    /// In place of the launcher for all projects. One without arguments: none.
+    pub launcher: Option<Launcher>,
 }
 
 /// The command that says whether a session's work is accepted.
@@ -145,7 +148,7 @@ const PROJECT_KEYS: [&str; 11] = [
 const VERIFY_KEYS: [&str; 2] = ["argv", "timeout_seconds"];
 
 fn project_entry(value: &Value) -> Result<Project, String> {
-    let mut project = Project::default();
+    let (mut project, mut own) = (Project::default(), OwnLauncher::default());
     for (key, value) in value.as_object().ok_or("it must be an object")? {
         let named = |e: String| format!("{key}: {e}");
         match key.as_str() {
@@ -160,9 +163,11 @@ fn project_entry(value: &Value) -> Result<Project, String> {
             "confine_write" => project.confine_write = Some(confine::places(value).map_err(named)?),
             "confine_connect" => project.confine_connect = confine::ports(value).map_err(named)?,
             "agents" => project.agents = agents::entries(value, Scope::Project).map_err(named)?,
-            _ => return Err(unknown(key, PROJECT_KEYS)),
+            key if launcher::KEYS.contains(&key) => own.read(key, value).map_err(named)?,
+            _ => return Err(unknown(key, PROJECT_KEYS.into_iter().chain(launcher::KEYS))),
         }
     }
+    project.launcher = own.end()?;
     Ok(project)
 }
 
