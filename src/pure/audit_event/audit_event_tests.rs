@@ -262,6 +262,7 @@ fn the_steps_of_recovery_are_called_as_they_always_were() {
         "starttimeout",
         "outputlimit",
         "resultgrace",
+        "tmplimit",
         "queuetimeout",
     ];
     let stopped = causes.map(|cause| format!("goonstopping({cause})"));
