@@ -75,6 +75,7 @@ scenarios! {
     a_running_session_is_adopted
     a_running_session_does_not_notice_an_upgrade
     a_running_session_is_cancelled
+    a_session_whose_api_never_answers
 }
 
 // ----------------------------------------------------------------------------------------- the CLI

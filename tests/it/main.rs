@@ -24,6 +24,7 @@ mod disk;
 mod drop_zone;
 mod evidence;
 mod file_notices;
+mod first_answer;
 mod fuzzed;
 mod gemini;
 mod holds;

@@ -164,7 +164,8 @@ fn what_says_nothing_until_its_end_and_cannot_be_resumed_is_given_its_time() {
     let mut scribe = text();
     scribe.as_object_mut().expect("an object").remove("resume_args");
     config(&lab, &json!({"agents": {"scribe": scribe}}));
-    let daemon = lab.daemon().set("--start-timeout", 0.1).set("--heartbeat", 0.2).start();
+    let daemon = lab.daemon().set("--start-timeout", 0.1).set("--first-answer-timeout", 0.1);
+    let daemon = daemon.set("--heartbeat", 0.2).start();
     let gate = lab.gate("gate");
     send(&lab, "silent", "scribe", &format!("stand {}", gate.display()));
     let hold = gate.held();

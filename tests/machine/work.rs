@@ -293,6 +293,7 @@ fn classify_as(stop: Option<StopCause>, exit: Option<Exit>, summary: &Summary) -
             start_ms: None,
             stall_ms: None,
             result_grace_ms: None,
+            first_answer_ms: None,
             stdout_bytes_max: None,
         },
         exit,

@@ -117,6 +117,14 @@ impl Driver {
         self.template.is_some_and(|template| template.output == Output::Text)
     }
 
+    /// Whether its stream would tell that its model is at work.
+    pub fn tells_of_work(&self) -> bool {
+        self.template.is_none_or(|template| match &template.output {
+            Output::Text => false,
+            Output::Stream(rules) => rules.tool.is_some(),
+        })
+    }
+
     pub fn can_resume(&self) -> bool {
         self.template.is_none_or(|template| template.resume_args.is_some())
     }

@@ -44,7 +44,8 @@ pub struct Evidence<'a> {
 
 pub fn classify(e: &Evidence) -> Ending {
     // A result stands, whatever our signal made of the exit after it.
-    let had_answered = e.stop == Some(StopCause::ResultGrace) && e.summary.result.is_some();
+    let may_have_answered = matches!(e.stop, Some(StopCause::ResultGrace | StopCause::Unanswered));
+    let had_answered = may_have_answered && e.summary.result.is_some();
     if let Some(stop) = e.stop.filter(|_| !had_answered) {
         return stopped(e, stop);
     }
@@ -55,7 +56,7 @@ pub fn classify(e: &Evidence) -> Ending {
         }
         Some(ResultEvent { failure: None, .. }) => succeeded(e),
     };
-    if had_answered {
+    if had_answered && e.stop == Some(StopCause::ResultGrace) {
         let (agent, grace) = (e.driver.name, seconds(e.limits.result_grace_ms));
         let warning = format!("{agent} did not exit within {grace} of its result, and was ended");
         ending.warnings.push(warning);
@@ -86,6 +87,12 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
             let span = seconds(e.limits.start_ms);
             let error = format!("ended: nothing on its stream within {span} of its start");
             (Status::Failed, ErrorType::StartTimeout, error)
+        }
+        // Somewhere between the agent and its model something hangs, as when a connection breaks.
+        StopCause::Unanswered => {
+            let span = seconds(e.limits.first_answer_ms);
+            let error = format!("ended: no word of its model for {span}{}", last_retry(e));
+            (Status::Failed, ErrorType::ToolFailure, error)
         }
         StopCause::OutputLimit => {
             let bytes_max = e.limits.stdout_bytes_max.unwrap_or_default();

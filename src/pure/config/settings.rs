@@ -43,10 +43,11 @@ pub struct Settings {
     pub hold_jitter: Duration,
     pub probe: Duration,
     pub probe_keep: Duration,
-    /// Each of these five: `None` = no limit.
+    /// Each of these six: `None` = no limit.
     pub stall_timeout: Option<Duration>,
     pub result_grace: Option<Duration>,
     pub start_timeout: Option<Duration>,
+    pub first_answer_timeout: Option<Duration>,
     pub queue_timeout: Option<Duration>,
     pub stdout_bytes_max: Option<u64>,
     pub min_ttl_seconds: u64,

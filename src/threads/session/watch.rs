@@ -105,6 +105,7 @@ impl Running<'_> {
             output_bytes: seen.bytes.max(seen.stderr_bytes),
             has_begun: seen.has_begun,
             final_since_ms: seen.final_since_ms,
+            unanswered_since_ms: seen.unanswered_since_ms,
             still_since_ms: seen.still_since_ms,
         };
         limits::due(&look, &StopLimits::of(&self.context.settings()))

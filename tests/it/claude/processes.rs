@@ -189,3 +189,18 @@ pub fn a_running_session_is_cancelled(claude: &Path) {
         !lab.inbox().join("cancel-dispatch-a").exists()
     });
 }
+
+pub fn a_session_whose_api_never_answers(claude: &Path) {
+    let lab = Lab::new();
+    let api = Api::start(Script::steps(vec![Step::Hang, Step::text("Now I answer.")]));
+    let _daemon = daemon(&lab, &api, claude).set("--first-answer-timeout", 4).start();
+    lab.send(&lab.task("a", "Say something."));
+    let report = completed(&lab, "a");
+    let [first, second] = attempts(&report) else { panic!("{report:#}") };
+    assert_eq!(
+        (&first["error_type"], &first["error"]),
+        (&json!("tool_failure"), &json!("ended: no word of its model for 4 seconds"))
+    );
+    assert!(second.get("resumed").is_none(), "{report:#}");
+    assert_eq!((&report["result"], api.requests()), (&json!("Now I answer."), 2));
+}

@@ -231,3 +231,16 @@ fn a_running_session_is_adopted() {
     assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 1), "{report:#}");
     assert_eq!((&report["result"], &report["input_tokens"]), (&json!("I went on."), &json!(2000)));
 }
+
+#[test]
+fn a_session_whose_api_never_answers_is_tried_once_more() {
+    let Some((program, _turn)) = cli() else { return };
+    let (lab, api) = (Lab::new(), Api::start(vec![Step::Hang, Step::Text("Now I answer.")]));
+    let _daemon = daemon(&lab, &api, &program).set("--first-answer-timeout", 4).start();
+    lab.send(&task(&lab, "a"));
+    let report = report(&lab, "a");
+    assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 2), "{report:#}");
+    let [one, two] = attempts(&report) else { panic!("{report:#}") };
+    assert_eq!(one["error"], "ended: no word of its model for 4 seconds");
+    assert_ne!(one["session_id"], two["session_id"], "{report:#}");
+}

@@ -326,3 +326,18 @@ fn it_commits_in_the_name_of_the_user() {
         drop(daemon);
     });
 }
+
+#[test]
+fn a_session_whose_api_never_answers_is_tried_once_more() {
+    with_cli(|program| {
+        let lab = Lab::new();
+        let api = Api::start(vec![Step::Hang, Step::Text("Now I answer.")]);
+        let daemon = daemon(&lab, &api, program).set("--first-answer-timeout", 6).start();
+        lab.send(&task(&lab, "a", "x"));
+        let report = report(&lab, "a", "completed");
+        let [first, second] = attempts(&report) else { panic!("{report:#}") };
+        assert_eq!(first["error"], "ended: no word of its model for 6 seconds");
+        assert_ne!(first["session_id"], second["session_id"], "{report:#}");
+        drop(daemon);
+    });
+}

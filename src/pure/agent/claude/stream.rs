@@ -26,6 +26,8 @@ use crate::pure::text::clip::{clip, one_line};
 const ERRORS_MAX: usize = 10;
 /// The status of a window that is closed.
 const REJECTED: &str = "rejected";
+/// An event of the API as it comes, which an option adds to the stream.
+const PARTIAL_MESSAGE: &str = "stream_event";
 
 #[derive(Debug, Default)]
 pub(super) struct StreamReader {
@@ -48,6 +50,7 @@ pub(super) struct StreamReader {
 impl Reader for StreamReader {
     fn line(&mut self, line: &[u8], summary: &mut Summary) {
         let head = serde_json::from_slice::<Head>(line);
+        summary.model_began |= head.as_ref().is_ok_and(|head| head.kind == PARTIAL_MESSAGE);
         let awaits_tool = !self.calls.is_empty();
         let is_wanted = |kind: &str| matters(kind) || awaits_tool && kind == "user";
         if head.is_ok_and(|head| !is_wanted(&head.kind)) {

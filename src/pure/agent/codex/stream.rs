@@ -43,6 +43,8 @@ impl Reader for ThreadReader {
 impl ThreadReader {
     fn read_event(&mut self, event: &Value, summary: &mut Summary) {
         let item = &event["item"];
+        // A warning of its own is told as an item too.
+        summary.model_began |= item["type"].as_str().is_some_and(|kind| kind != "error");
         match event["type"].as_str().unwrap_or_default() {
             "thread.started" => {
                 summary.init_seen = true;
