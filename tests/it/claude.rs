@@ -76,6 +76,7 @@ scenarios! {
     a_running_session_does_not_notice_an_upgrade
     a_running_session_is_cancelled
     a_session_whose_api_never_answers
+    the_line_of_the_report_goes_on_with_the_session
 }
 
 // ----------------------------------------------------------------------------------------- the CLI

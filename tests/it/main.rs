@@ -45,6 +45,7 @@ mod recovery;
 mod reload;
 mod replayed;
 mod requests;
+mod resume;
 mod retention;
 mod rotation;
 mod sessions;

@@ -21,6 +21,7 @@ pub mod lines;
 mod mend;
 mod own_record;
 mod permission;
+mod resume_line;
 #[cfg(test)]
 mod samples;
 mod summary;
@@ -32,6 +33,7 @@ use super::config::template::{Output, PromptWay, Template};
 use super::config::terms::Terms;
 pub use drivers::Drivers;
 pub use own_record::{Environment, OwnRecord, RecordPlaces, SelfCheck};
+pub use resume_line::resume_line;
 pub use summary::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WORD_BYTES_MAX,
@@ -71,6 +73,10 @@ pub struct Driver {
     /// Whether the agent says that it does not know the session that it should resume. The text is
     /// the error of the attempt, which took no turn.
     pub session_is_gone: fn(&Summary, error: &str) -> bool,
+    /// The arguments by which a person goes on with a session at a terminal.
+    pub resume_words: fn(id: &str) -> Vec<String>,
+    /// The variables that say where it keeps its sessions.
+    pub homes: &'static [&'static str],
     /// What it keeps of a session itself, where that says more than its stream.
     pub own_record: Option<OwnRecord>,
     /// What its program is asked once, before the first session.

@@ -5,6 +5,7 @@
 //! sweep before anything is concluded, `end.json` before anything follows from it.
 
 pub mod follow;
+mod resume_line;
 pub mod verify;
 pub mod watch;
 
@@ -177,7 +178,8 @@ impl Running<'_> {
         };
         let next = retry::next(tried, &now, &knobs);
         let sign = retry::sign_to_tell(&self.start, sign, &next);
-        let facts = AttemptFacts { git, verify, ..self.facts(exit, summary) };
+        let resume = self.resume_line(claim, &summary);
+        let facts = AttemptFacts { resume, git, verify, ..self.facts(exit, summary) };
         self.put_on_record(facts, ending, swept, (next, sign), &now)
     }
 
@@ -297,16 +299,17 @@ impl Running<'_> {
     /// What the agent itself wrote down of the session, where that says more than its stream.
     fn read_own_record(&self, summary: &mut Summary) {
         let Some(record) = self.driver.own_record else { return };
-        // A variable of the settings stands over an inherited one.
-        let variable = |name: &str| {
-            let set = self.terms.env.iter().rev().find(|(set, _)| set == name);
-            let set = set.map(|(_, value)| OsString::from(value));
-            set.or_else(|| self.context.processes.inherited(name))
-        };
-        let places = (record.places)(summary, &variable);
+        let places = (record.places)(summary, &|name| self.variable(name));
         if let Some(tail) = places.and_then(|places| agent_record::tail(&places)) {
             (record.read)(&tail, summary);
         }
+    }
+
+    /// A variable of the session. One of the settings stands over an inherited one.
+    fn variable(&self, name: &str) -> Option<OsString> {
+        let set = self.terms.env.iter().rev().find(|(set, _)| set == name);
+        let set = set.map(|(_, value)| OsString::from(value));
+        set.or_else(|| self.context.processes.inherited(name))
     }
 
     fn ending(&self, exit: Option<Exit>, summary: &Summary, stderr_tail: &str) -> Ending {

@@ -244,3 +244,28 @@ fn a_session_whose_api_never_answers_is_tried_once_more() {
     assert_eq!(one["error"], "ended: no word of its model for 4 seconds");
     assert_ne!(one["session_id"], two["session_id"], "{report:#}");
 }
+
+/// The line itself opens its screen, for which there is nobody here (by hand: it shows the session's
+/// conversation, and says of an unknown id that there is none); `exec` takes the same words.
+#[test]
+fn the_line_of_the_report_goes_on_with_the_session() {
+    let Some((program, _turn)) = cli() else { return };
+    let (lab, api) = (Lab::new(), Api::start(vec![Step::Text("A zebra finch.")]));
+    let _daemon = daemon(&lab, &api, &program).start();
+    lab.send(&task(&lab, "a"));
+    let report = report(&lab, "a");
+    let line = report["resume"].as_str().expect("a line");
+    let headless = line.replace("codex resume", "codex exec --json --skip-git-repo-check resume");
+    let typed = Command::new("sh")
+        .args(["-c", &format!("{headless} 'And another one?'")])
+        .env("PATH", format!("{}:/usr/bin:/bin", program.parent().expect("a folder").display()))
+        .env("HOME", &lab.home)
+        .env("CODEX_API_KEY", "sk-dummy")
+        .stdin(Stdio::null())
+        .output()
+        .expect("a shell");
+    assert!(typed.status.success(), "{headless}: {typed:?}");
+    let begun = String::from_utf8_lossy(&typed.stdout).lines().next().map(String::from);
+    let begun: Value = serde_json::from_str(&begun.expect("an event")).expect("JSON");
+    assert_eq!(begun["thread_id"], report["session_id"], "the same thread");
+}
