@@ -9,6 +9,7 @@
 mod util;
 
 mod afternoon;
+mod agent_settings;
 mod api;
 mod blast;
 mod callback;

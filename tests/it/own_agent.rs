@@ -1,6 +1,5 @@
 //! An agent that the daemon knows from `config.json` alone, in a dialect of its own: a stream and
-//! plain text, a prompt on stdin and as a file, and whatever can befall a session. With it, what
-//! `config.json` says of the agents that are built in.
+//! plain text, a prompt on stdin and as a file, and whatever can befall a session.
 
 use std::fs;
 
@@ -317,61 +316,5 @@ fn its_sessions_are_ended_and_adopted_as_every_agent_s_are() {
     // Nobody saw its exit code, and its text alone says nothing.
     silent.release();
     lab.failed("silent", "interrupted");
-    drop(daemon);
-}
-
-fn argv(lab: &Lab, name: &str) -> String {
-    let dump = lab.path(&format!("dump-{name}"));
-    lab.send(&lab.task(name, format!("fake: dump {}", dump.display())));
-    lab.completed(name);
-    text_file(dump.join("argv"))
-}
-
-#[test]
-fn what_is_set_for_claude_as_an_agent_reaches_it_and_the_flags_win() {
-    let lab = Lab::new();
-    let project = lab.project("project-b");
-    config(
-        &lab,
-        &json!({
-            "agents": {"claude": {"program": format!("{FIXTURES}/bin/claude"), "model": "of-agent",
-                "args": ["--more"], "env": {"SET_FOR_IT": "1"}, "permission_mode": "plan"}},
-            "projects": {project.to_str().expect("UTF-8"):
-                {"agents": {"claude": {"permission_mode": "dontAsk", "args": ["--there"]}}}},
-        }),
-    );
-    let daemon = lab.daemon().env("PATH", "/usr/bin:/bin").start();
-    let said = argv(&lab, "a");
-    assert!(said.contains("--permission-mode\nplan") || said.contains("--permission-mode plan"));
-    assert!(said.contains("of-agent") && said.contains("--more"), "{said}");
-    assert!(text_file(lab.path("dump-a/env")).contains("SET_FOR_IT=1"));
-    let said = argv(&lab, "b");
-    assert!(
-        said.contains("dontAsk") && said.contains("--there") && !said.contains("plan"),
-        "{said}"
-    );
-    drop(daemon);
-    let daemon = lab.daemon().set("--model", "of-flag").start();
-    let said = argv(&lab, "c");
-    assert!(said.contains("of-flag") && !said.contains("of-agent"), "{said}");
-    drop(daemon);
-}
-
-#[test]
-fn a_claude_that_can_be_told_that_nobody_answers_is_told_so_and_asked_once() {
-    let lab = Lab::new();
-    let asked = lab.path("asked");
-    let path = format!("{FIXTURES}/bin-prompts:/usr/bin:/bin");
-    let daemon = lab.daemon().env("PATH", path).env("HELP_ASKED", asked.display()).start();
-    for name in ["a", "b"] {
-        let said = argv(&lab, name).replace('\n', " ");
-        assert!(said.contains("--permission-prompts none"), "{said}");
-    }
-    daemon.signal(Signal::HUP);
-    lab.event("", "config_reloaded");
-    assert_eq!(text_file(&asked), "asked\n");
-    drop(daemon);
-    let daemon = lab.daemon().start();
-    assert!(!argv(&lab, "c").contains("--permission-prompts"), "the fake has no such option");
     drop(daemon);
 }

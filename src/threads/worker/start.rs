@@ -128,7 +128,7 @@ impl Worker<'_> {
     fn terms(&self, claim: &Claim, dir: &Path, driver: &Driver, program: &Path) -> Terms {
         let context = self.context;
         let mut terms = context.terms_in(dir, claim.agent, &claim.id);
-        terms.can_ask_nobody = context.can_ask_nobody(driver, program);
+        terms.can_ask_nobody = context.can_ask_nobody(driver, program, &terms.env);
         context.self_checks.ask_once(&context.asker(), driver, program, (dir, &terms));
         terms
     }
