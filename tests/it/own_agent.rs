@@ -313,8 +313,11 @@ fn its_sessions_are_ended_and_adopted_as_every_agent_s_are() {
     let daemon = lab.daemon().start();
     told.release();
     lab.completed("told");
-    // Nobody saw its exit code, and its text alone says nothing.
+    // Nobody saw its exit code, and its text alone says nothing; but it is in the report.
     silent.release();
-    lab.failed("silent", "interrupted");
+    let report = lab.failed("silent", "interrupted");
+    let why = "scribe ended unseen: only its exit code says whether what it wrote is its answer";
+    assert!(report["error"].as_str().is_some_and(|error| error.starts_with(why)), "{report:#}");
+    assert_eq!(report["result"], "new line=no stdin=0 model= mode= who=");
     drop(daemon);
 }

@@ -120,7 +120,13 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
 fn without_result(e: &Evidence) -> Ending {
     let agent = e.driver.name;
     let Some(exit) = known(e.exit) else {
-        let error = format!("{agent} ended unseen, without a result{}", last_retry(e));
+        let why = if e.driver.may_be_silent() && e.summary.last_text.is_some() {
+            // Half an answer looks like a whole one.
+            ": only its exit code says whether what it wrote is its answer, and nobody saw that"
+        } else {
+            ", without a result"
+        };
+        let error = format!("{agent} ended unseen{why}{}", last_retry(e));
         return failed(ErrorType::Interrupted, &error);
     };
     let may_be_start = e.stdout_bytes == 0 || (1..=e.driver.start_lines).contains(&e.summary.lines);
