@@ -21,6 +21,7 @@ pub mod lines;
 mod mend;
 mod own_record;
 mod permission;
+mod pull_request;
 mod resume_line;
 #[cfg(test)]
 mod samples;

@@ -51,7 +51,8 @@ fn install() -> Result<PathBuf, String> {
 /// Whether its sandbox can start here; said where it cannot.
 fn has_sandbox(lab: &Lab, program: &Path) -> bool {
     let mut check = Command::new(program);
-    check.args(["sandbox", "--", "true"]).env("HOME", &lab.home).stderr(Stdio::null());
+    check.args(["sandbox", "--", "true"]).env("HOME", &lab.home).env("TMPDIR", temporary(lab));
+    check.stderr(Stdio::null());
     let is_well = check.status().is_ok_and(|status| status.success());
     if !is_well {
         let _ = writeln!(std::io::stderr(), "SKIPPED: Codex has no sandbox here");
@@ -69,6 +70,13 @@ fn daemon<'a>(lab: &'a Lab, api: &Api, program: &Path) -> Start<'a> {
         .set("--rate-limit-backoff", 0.2)
         .env("PATH", format!("{folder}:{FIXTURES}/bin:{inherited}"))
         .env("CODEX_API_KEY", "sk-dummy")
+        .env("TMPDIR", temporary(lab).display())
+}
+
+/// Its sandbox does not start where its home lies in the temporary directory, as a lab's does in
+/// the machine's own.
+fn temporary(lab: &Lab) -> PathBuf {
+    lab.project("tmp")
 }
 
 /// Has the sessions of this home ask that API. Their sandbox leaves the machine's temporary
@@ -268,4 +276,19 @@ fn the_line_of_the_report_goes_on_with_the_session() {
     let begun = String::from_utf8_lossy(&typed.stdout).lines().next().map(String::from);
     let begun: Value = serde_json::from_str(&begun.expect("an event")).expect("JSON");
     assert_eq!(begun["thread_id"], report["session_id"], "the same thread");
+}
+
+#[test]
+fn a_pull_request_that_it_opens_is_in_the_report() {
+    let Some((program, _turn)) = cli() else { return };
+    let lab = Lab::new();
+    if !has_sandbox(&lab, &program) {
+        return;
+    }
+    let gh = "gh() { echo https://github.com/o/r/pull/7; }; gh pr create --fill";
+    let api = Api::start(vec![Step::Shell(gh.into()), Step::Text("It is open.")]);
+    let _daemon = daemon(&lab, &api, &program).start();
+    lab.send(&task(&lab, "a"));
+    let report = report(&lab, "a");
+    assert_eq!(report["pr"], "https://github.com/o/r/pull/7", "{report:#}");
 }

@@ -370,3 +370,17 @@ fn the_line_of_the_report_goes_on_with_the_session() {
         drop(daemon);
     });
 }
+
+#[test]
+fn a_pull_request_that_it_opens_is_in_the_report() {
+    with_cli(|program| {
+        let lab = Lab::new();
+        let gh = "gh() { echo https://github.com/o/r/pull/7; }; gh pr create --fill";
+        let api = Api::start(vec![shell(gh), Step::Text("It is open.")]);
+        let daemon = daemon(&lab, &api, program).set("--allow-tools", "Bash").start();
+        lab.send(&task(&lab, "a", "x"));
+        let report = report(&lab, "a", "completed");
+        assert_eq!(report["pr"], "https://github.com/o/r/pull/7", "{report:#}");
+        drop(daemon);
+    });
+}

@@ -6,7 +6,6 @@
 //! words are read only where no event came, or where a version has no field for what it says.
 
 mod errors;
-mod pull_request;
 mod repair;
 #[cfg(test)]
 mod samples;

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::errors::{self, ErrorResult};
-use super::pull_request::OpeningCalls;
 use super::repair;
-use crate::pure::agent::fields::{IDS_MAX, epoch_seconds, number, session_id, whole, word};
+use crate::pure::agent::fields::{IDS_MAX, epoch_seconds, number, session_id, texts, whole, word};
 use crate::pure::agent::mend;
+use crate::pure::agent::pull_request::{self, OpeningCalls};
 use crate::pure::agent::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, LimitEvent, RESULT_BYTES_MAX, Reader,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX,
@@ -90,7 +90,7 @@ impl StreamReader {
             "assistant" => self.read_assistant(event, summary),
             "result" => self.read_result(event, summary),
             "rate_limit_event" => read_limit(summary, event),
-            "user" => self.calls.read_answers(event, summary),
+            "user" => self.read_answers(event, summary),
             _ => {}
         }
         self.judge(summary);
@@ -159,7 +159,9 @@ impl StreamReader {
         for call in blocks.iter().filter(|block| block["type"] == "tool_use") {
             summary.used_tools = true;
             summary.last_tool = word(&call["name"]).or(summary.last_tool.take());
-            self.calls.read_call(call);
+            if opens_pull_request(call) {
+                self.calls.remember(word(&call["id"]));
+            }
         }
         if event["parent_tool_use_id"].is_string() {
             return; // A subagent's.
@@ -184,6 +186,17 @@ impl StreamReader {
         let texts: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
         if !texts.is_empty() {
             summary.last_text = Some(clip(&texts.join("\n"), RESULT_BYTES_MAX));
+        }
+    }
+
+    /// Reads an event that holds the answers of tools.
+    fn read_answers(&mut self, event: &Value, summary: &mut Summary) {
+        let blocks = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for answer in blocks.iter().filter(|block| block["type"] == "tool_result") {
+            // A pull request that exists already is named in an error.
+            if self.calls.take(word(&answer["tool_use_id"])) && answer["is_error"] != true {
+                pull_request::keep_address(&texts(&answer["content"]), summary);
+            }
         }
     }
 
@@ -239,6 +252,12 @@ impl StreamReader {
 
 fn matters(kind: &str) -> bool {
     matches!(kind, "system" | "assistant" | "result" | "rate_limit_event")
+}
+
+fn opens_pull_request(call: &Value) -> bool {
+    let name = call["name"].as_str().unwrap_or_default();
+    let command = call["input"]["command"].as_str().filter(|_| name == "Bash");
+    pull_request::opens_one(name, command)
 }
 
 fn read_limit(summary: &mut Summary, event: &Value) {

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{NO_SANDBOX, errors};
-use crate::pure::agent::fields::{IDS_MAX, word};
+use crate::pure::agent::fields::{IDS_MAX, texts, word};
+use crate::pure::agent::pull_request;
 use crate::pure::agent::{
     DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, RESULT_BYTES_MAX, Reader, ResultEvent, Summary, Tokens,
     USAGE_BYTES_MAX,
@@ -111,7 +112,7 @@ impl ThreadReader {
                     summary.note(NO_SANDBOX.to_string());
                 }
             }
-            _ => {}
+            _ => keep_pull_request(item, summary),
         }
     }
 
@@ -153,6 +154,17 @@ fn note_call(item: &Value, summary: &mut Summary) {
     summary.last_error = None;
     summary.last_tool =
         word(&item["tool"]).or_else(|| word(&item["type"])).or(summary.last_tool.take());
+}
+
+/// A command and its answer are one item.
+fn keep_pull_request(item: &Value, summary: &mut Summary) {
+    let tool = item["tool"].as_str().unwrap_or_default();
+    if pull_request::opens_one(tool, item["command"].as_str()) {
+        let content = &item["result"]["content"];
+        let output = item["aggregated_output"].as_str().into_iter();
+        let answered: Vec<&str> = output.chain(texts(content)).collect();
+        pull_request::keep_address(&answered, summary);
+    }
 }
 
 fn denial(item: &Value) -> Denial {
