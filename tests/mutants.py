@@ -223,6 +223,8 @@ ROWS = [
     ("another's pull request is not the session's", "pure/agent/gemini/stream.rs", " && !output.contains(OPENED_EARLIER)", "", [(LIB, "pull_request::")]),
     ("only the answer to the call that opens it names a pull request", "pure/agent/pull_request.rs",
      "id.is_some_and(|id| self.0.remove(&id))", "id.is_some()", [(LIB, "pull_request::")]),
+    ("a cancel of what is left of a dispatch is heeded", "threads/intake/answers.rs",
+     "self.requests.remove_cancel(id.as_str());\n                let names: Vec<OsString> =", "let names: Vec<OsString> =", [(IT, "requests::")]),
     ("a success in which the agent did nothing is none", "pure/agent/gemini/stream.rs", "if summary.assistant_turns > 0 {\n        return None;",
      "if summary.results < 99 {\n        return None;", [(IT, "gemini::recorded")]),
     ("an exit code tells what the words do not", "pure/attempt/outcome.rs", "failed_as(&by_exit(e).unwrap_or_else(|| failure.clone()))",
