@@ -20,10 +20,10 @@ use crate::util::*;
 
 const VERSION: &str = "0.169.0";
 /// Its own retries take half a minute. Only failures wait for this.
-const SESSION_MAX: Duration = Duration::from_secs(120);
+pub const SESSION_MAX: Duration = Duration::from_secs(120);
 
 /// The CLI's program, one session at a time. `None`: it cannot be had here, and that was said.
-fn cli() -> Option<(PathBuf, MutexGuard<'static, ()>)> {
+pub fn cli() -> Option<(PathBuf, MutexGuard<'static, ()>)> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
     let found = FOUND.get_or_init(|| {
@@ -49,7 +49,7 @@ fn install() -> Result<PathBuf, String> {
 }
 
 /// Whether its sandbox can start here; said where it cannot.
-fn has_sandbox(lab: &Lab, program: &Path) -> bool {
+pub fn has_sandbox(lab: &Lab, program: &Path) -> bool {
     let mut check = Command::new(program);
     check.args(["sandbox", "--", "true"]).env("HOME", &lab.home).env("TMPDIR", temporary(lab));
     check.stderr(Stdio::null());
@@ -61,7 +61,7 @@ fn has_sandbox(lab: &Lab, program: &Path) -> bool {
 }
 
 /// A daemon that finds this program, and whose sessions ask our API.
-fn daemon<'a>(lab: &'a Lab, api: &Api, program: &Path) -> Start<'a> {
+pub fn daemon<'a>(lab: &'a Lab, api: &Api, program: &Path) -> Start<'a> {
     ask(lab, api);
     let inherited = std::env::var("PATH").unwrap_or_default();
     let folder = program.parent().expect("a folder").display();
@@ -92,7 +92,7 @@ fn ask(lab: &Lab, api: &Api) {
     fs::write(home.join("config.toml"), config).expect("its configuration");
 }
 
-fn report(lab: &Lab, name: &str) -> Value {
+pub fn report(lab: &Lab, name: &str) -> Value {
     let path = lab.report_path(name);
     wait_until(&format!("the report of {name}"), SESSION_MAX, || path.exists());
     lab.settled(name)
@@ -107,7 +107,7 @@ fn run(steps: Vec<Step>) -> Option<Value> {
     Some(report(&lab, "a"))
 }
 
-fn ended(report: &Value) -> (&Value, &Value, usize) {
+pub fn ended(report: &Value) -> (&Value, &Value, usize) {
     (&report["status"], &report["error_type"], attempts(report).len())
 }
 
@@ -136,21 +136,6 @@ fn a_task_that_writes_a_file_and_commits_it() {
         assert_eq!(report.get("warnings"), None, "{report:#}");
         assert_eq!(text_file(dir.join("x.txt")), "x\n");
     }
-}
-
-#[test]
-fn a_command_that_leaves_a_child() {
-    let Some((program, _turn)) = cli() else { return };
-    let lab = Lab::new();
-    if !has_sandbox(&lab, &program) {
-        return;
-    }
-    let left = "sleep 7070 & setsid sleep 7071 & echo started";
-    let api = Api::start(vec![Step::Shell(left.into()), Step::Text("It runs.")]);
-    let _daemon = daemon(&lab, &api, &program).start();
-    lab.send(&task(&lab, "a"));
-    let report = report(&lab, "a");
-    assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 1), "{report:#}");
 }
 
 #[test]
@@ -199,45 +184,6 @@ fn other_failures_of_the_api() {
         let Some(report) = run(vec![step]) else { return };
         assert_eq!(ended(&report), (&json!("failed"), &json!(kind), count), "{report:#}");
     }
-}
-
-#[test]
-fn a_session_cut_at_its_ttl_and_one_that_is_cancelled() {
-    let Some((program, _turn)) = cli() else { return };
-    let (lab, api) = (Lab::new(), Api::start(vec![Step::Hang]));
-    let _daemon = daemon(&lab, &api, &program).start();
-    lab.send(&task(&lab, "a").with("ttl_seconds", 3));
-    let cut = report(&lab, "a");
-    assert_eq!(ended(&cut), (&json!("timeout"), &json!("timeout"), 1), "{cut:#}");
-    assert!(cut["session_id"].is_string(), "{cut:#}");
-    let before = api.requests();
-    lab.send(&task(&lab, "b"));
-    wait_until("its request", SESSION_MAX, || api.requests() > before);
-    fs::write(lab.inbox().join("cancel-dispatch-b"), "").expect("write a cancel file");
-    let cancelled = report(&lab, "b");
-    assert_eq!(ended(&cancelled), (&json!("cancelled"), &json!("cancelled"), 1), "{cancelled:#}");
-}
-
-#[test]
-fn a_running_session_is_adopted() {
-    let Some((program, _turn)) = cli() else { return };
-    let lab = Lab::new();
-    if !has_sandbox(&lab, &program) {
-        return;
-    }
-    let hold = "until [ -e go ]; do sleep 0.1; done; echo x > x.txt";
-    let api = Api::start(vec![Step::Shell(hold.into()), Step::Text("I went on.")]);
-    let first = daemon(&lab, &api, &program).start();
-    let dispatch = task(&lab, "a");
-    lab.send(&dispatch);
-    wait_until("its request", SESSION_MAX, || api.requests() == 1);
-    first.crash();
-    let _second = daemon(&lab, &api, &program).start();
-    lab.event("a", "adopted");
-    fs::write(lab.project("project-a").join("go"), "").expect("let it go on");
-    let report = report(&lab, "a");
-    assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 1), "{report:#}");
-    assert_eq!((&report["result"], &report["input_tokens"]), (&json!("I went on."), &json!(2000)));
 }
 
 #[test]
@@ -291,4 +237,40 @@ fn a_pull_request_that_it_opens_is_in_the_report() {
     lab.send(&task(&lab, "a"));
     let report = report(&lab, "a");
     assert_eq!(report["pr"], "https://github.com/o/r/pull/7", "{report:#}");
+}
+
+/// It says so itself, in a turn that it completes.
+#[test]
+fn a_model_that_refuses() {
+    let Some(report) = run(vec![Step::Refusal("I will not do that.")]) else { return };
+    assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 1), "{report:#}");
+    let warning = "codex completed its turn without a message";
+    assert_eq!(report["warnings"], json!([warning]), "{report:#}");
+    assert_eq!(report.get("result"), None, "{report:#}");
+}
+
+/// Its own repetitions, which take half a minute, are turned off.
+#[test]
+fn a_server_in_trouble_is_asked_once_more() {
+    let Some((program, _turn)) = cli() else { return };
+    for code in [500, 502] {
+        let lab = Lab::new();
+        let trouble = Step::Status(code, json!({"error": {"message": "trouble"}}));
+        let api = Api::start(vec![Step::Shell("true".into()), trouble, Step::Text("Done.")]);
+        let daemon = daemon(&lab, &api, &program);
+        let config = format!(
+            "model_provider = \"ours\"\n[model_providers.ours]\nname = \"ours\"\nbase_url = \"{}\"\n\
+             wire_api = \"responses\"\nrequest_max_retries = 0\nstream_max_retries = 0\n",
+            api.url
+        );
+        fs::write(lab.home.join(".codex/config.toml"), config).expect("its configuration");
+        let _daemon = daemon.start();
+        lab.send(&task(&lab, "a"));
+        let report = report(&lab, "a");
+        assert_eq!(ended(&report), (&json!("completed"), &Value::Null, 2), "{report:#}");
+        let [one, two] = attempts(&report) else { panic!("{report:#}") };
+        assert_eq!(one["error_type"], "tool_failure", "{report:#}");
+        assert_eq!((&two["resumed"], &report["input_tokens"]), (&json!(true), &json!(2000)));
+        assert_eq!(api.requests(), 3, "{report:#}");
+    }
 }
