@@ -29,6 +29,7 @@ fn stream() -> Value {
             "usage_limit": {"where": {"why.code": "spent"}},
             "logic_error": {"where": {"why.code": "tang*"}},
             "auth": {"exit_codes": [77]},
+            "context_overflow": {"where": {"why.code": "full"}},
         },
         "session_unknown": {"where": {"why.code": "stranger"}},
     })
@@ -41,7 +42,7 @@ fn text() -> Value {
         "resume_args": ["--text", "--file", "{prompt_file}", "again", "{session}"],
         "failures": {
             "rate_limit": {"exit_codes": [75]}, "logic_error": {"exit_codes": [3]},
-            "auth": {"exit_codes": [77]},
+            "auth": {"exit_codes": [77]}, "context_overflow": {"exit_codes": [65]},
         },
         "session_unknown": {"exit_codes": [4]},
     })
@@ -109,6 +110,41 @@ fn a_session_that_it_does_not_know_starts_anew_within_the_same_retry() {
         let report = lab.completed(agent);
         let failed = Some("tool_failure");
         assert_eq!(attempts(&report), [(false, failed), (true, failed), (false, None)]);
+        assert_eq!(report["retry_count"], 1, "{report:#}");
+    }
+    drop(daemon);
+}
+
+#[test]
+fn what_it_writes_is_told_and_what_it_leaves_running_is_ended() {
+    let lab = Lab::new();
+    config(&lab, &json!({"agents": {"mimic": stream(), "scribe": text()}}));
+    let daemon = lab.daemon().start();
+    for agent in ["mimic", "scribe"] {
+        let (dir, pids) = (lab.repository(&format!("project-{agent}")), lab.path(agent));
+        send(&lab, agent, agent, &format!("leave {}", pids.display()));
+        let report = lab.completed(agent);
+        let [child] = pids_in(&pids)[..] else { panic!("{report:#}") };
+        assert!(!alive(child), "{report:#}");
+        let left = json!([{"pid": child, "name": "sleep", "ended": true}]);
+        assert_eq!(report["leftover_processes"], left, "{report:#}");
+        // Its own note of the session is the other one.
+        assert_eq!(report["git"]["dirty_files"], 2, "{report:#}");
+        assert_eq!(text_file(dir.join("made.txt")), "made\n");
+    }
+    drop(daemon);
+}
+
+#[test]
+fn a_prompt_that_is_too_long_for_it_is_tried_once_more_without_learnings() {
+    let lab = Lab::new();
+    config(&lab, &json!({"agents": {"mimic": stream(), "scribe": text()}}));
+    let daemon = lab.daemon().start();
+    for agent in ["mimic", "scribe"] {
+        let task = lab.task(agent, "mimic: full").with("target_agent", agent);
+        lab.send(&task.with("learnings", json!(["one"])));
+        let report = lab.completed(agent);
+        assert_eq!(attempts(&report), [(false, Some("context_overflow")), (false, None)]);
         assert_eq!(report["retry_count"], 1, "{report:#}");
     }
     drop(daemon);
@@ -312,7 +348,9 @@ fn its_sessions_are_ended_and_adopted_as_every_agent_s_are() {
     daemon.crash();
     let daemon = lab.daemon().start();
     told.release();
-    lab.completed("told");
+    let report = lab.completed("told");
+    assert_eq!((&report["input_tokens"], &report["output_tokens"]), (&json!(7), &json!(3)));
+    assert!(lab.events("told").contains(&"adopted".to_string()));
     // Nobody saw its exit code, and its text alone says nothing; but it is in the report.
     silent.release();
     let report = lab.failed("silent", "interrupted");

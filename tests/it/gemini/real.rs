@@ -302,6 +302,7 @@ fn a_running_session_is_adopted() {
         wait_for_request(&api);
         first.crash();
         let second = daemon(&lab, &api, program).start();
+        lab.event("a", "adopted");
         fs::write(&gate, "").expect("let the API answer");
         let report = report(&lab, "a", "completed");
         assert_eq!((&report["result"], attempts(&report).len()), (&json!("It was there."), 1));
