@@ -194,6 +194,9 @@ pub struct Report {
     pub signal: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
+    /// What a person types into a shell to go on with the last attempt's session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
     /// The agent's last message, bounded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
@@ -250,6 +253,7 @@ impl Report {
             exit_code: None,
             signal: None,
             session_id: None,
+            resume: None,
             result: None,
             num_turns: None,
             total_cost_usd: None,

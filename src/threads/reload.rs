@@ -87,7 +87,9 @@ pub fn tell_agents(context: &Context, before: Option<&AgentTable>) {
         let name = driver.name;
         let found = (agents.programs.get(name), agents.missing.get(name));
         if let Some(program) = found.0 {
-            context.can_ask_nobody(driver, program);
+            let entry = settings.agents.get(name);
+            let env = entry.map(|entry| entry.env.clone()).unwrap_or_default();
+            context.can_ask_nobody(driver, program, &env);
         }
         let is_told = |old: &AgentTable| found == (old.programs.get(name), old.missing.get(name));
         match found {

@@ -219,7 +219,7 @@ fn assert_bounded(summary: &Summary) {
     assert!(usage <= agent::USAGE_BYTES_MAX, "{usage} bytes of usage");
 }
 
-const STOPS: [Option<StopCause>; 10] = [
+const STOPS: [Option<StopCause>; 11] = [
     None,
     Some(StopCause::Ttl),
     Some(StopCause::Cancelled),
@@ -230,6 +230,7 @@ const STOPS: [Option<StopCause>; 10] = [
     Some(StopCause::ResultGrace),
     Some(StopCause::TmpLimit),
     Some(StopCause::QueueTimeout),
+    Some(StopCause::Unanswered),
 ];
 
 fn assert_endings(driver: &'static Driver, data: &[u8], summary: &Summary) {

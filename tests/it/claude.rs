@@ -79,6 +79,8 @@ scenarios! {
     a_running_session_is_cancelled
     a_confined_task_commits_and_reaches_nothing_else
     a_confined_session_is_resumed_after_a_failure
+    a_session_whose_api_never_answers
+    the_line_of_the_report_goes_on_with_the_session
 }
 
 // ----------------------------------------------------------------------------------------- the CLI

@@ -9,6 +9,7 @@
 mod util;
 
 mod afternoon;
+mod agent_settings;
 mod api;
 mod blast;
 mod callback;
@@ -25,6 +26,7 @@ mod disk;
 mod drop_zone;
 mod evidence;
 mod file_notices;
+mod first_answer;
 mod fuzzed;
 mod gemini;
 mod holds;
@@ -46,6 +48,7 @@ mod recovery;
 mod reload;
 mod replayed;
 mod requests;
+mod resume;
 mod retention;
 mod rotation;
 mod sessions;

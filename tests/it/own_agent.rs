@@ -1,6 +1,5 @@
 //! An agent that the daemon knows from `config.json` alone, in a dialect of its own: a stream and
-//! plain text, a prompt on stdin and as a file, and whatever can befall a session. With it, what
-//! `config.json` says of the agents that are built in.
+//! plain text, a prompt on stdin and as a file, and whatever can befall a session.
 
 use std::fs;
 
@@ -30,6 +29,7 @@ fn stream() -> Value {
             "usage_limit": {"where": {"why.code": "spent"}},
             "logic_error": {"where": {"why.code": "tang*"}},
             "auth": {"exit_codes": [77]},
+            "context_overflow": {"where": {"why.code": "full"}},
         },
         "session_unknown": {"where": {"why.code": "stranger"}},
     })
@@ -42,7 +42,7 @@ fn text() -> Value {
         "resume_args": ["--text", "--file", "{prompt_file}", "again", "{session}"],
         "failures": {
             "rate_limit": {"exit_codes": [75]}, "logic_error": {"exit_codes": [3]},
-            "auth": {"exit_codes": [77]},
+            "auth": {"exit_codes": [77]}, "context_overflow": {"exit_codes": [65]},
         },
         "session_unknown": {"exit_codes": [4]},
     })
@@ -116,6 +116,41 @@ fn a_session_that_it_does_not_know_starts_anew_within_the_same_retry() {
 }
 
 #[test]
+fn what_it_writes_is_told_and_what_it_leaves_running_is_ended() {
+    let lab = Lab::new();
+    config(&lab, &json!({"agents": {"mimic": stream(), "scribe": text()}}));
+    let daemon = lab.daemon().start();
+    for agent in ["mimic", "scribe"] {
+        let (dir, pids) = (lab.repository(&format!("project-{agent}")), lab.path(agent));
+        send(&lab, agent, agent, &format!("leave {}", pids.display()));
+        let report = lab.completed(agent);
+        let [child] = pids_in(&pids)[..] else { panic!("{report:#}") };
+        assert!(!alive(child), "{report:#}");
+        let left = json!([{"pid": child, "name": "sleep", "ended": true}]);
+        assert_eq!(report["leftover_processes"], left, "{report:#}");
+        // Its own note of the session is the other one.
+        assert_eq!(report["git"]["dirty_files"], 2, "{report:#}");
+        assert_eq!(text_file(dir.join("made.txt")), "made\n");
+    }
+    drop(daemon);
+}
+
+#[test]
+fn a_prompt_that_is_too_long_for_it_is_tried_once_more_without_learnings() {
+    let lab = Lab::new();
+    config(&lab, &json!({"agents": {"mimic": stream(), "scribe": text()}}));
+    let daemon = lab.daemon().start();
+    for agent in ["mimic", "scribe"] {
+        let task = lab.task(agent, "mimic: full").with("target_agent", agent);
+        lab.send(&task.with("learnings", json!(["one"])));
+        let report = lab.completed(agent);
+        assert_eq!(attempts(&report), [(false, Some("context_overflow")), (false, None)]);
+        assert_eq!(report["retry_count"], 1, "{report:#}");
+    }
+    drop(daemon);
+}
+
+#[test]
 fn its_limits_and_refusals_hold_it_and_no_other_agent() {
     let lab = Lab::new();
     config(&lab, &json!({"agents": {"mimic": stream()}}));
@@ -164,7 +199,8 @@ fn what_says_nothing_until_its_end_and_cannot_be_resumed_is_given_its_time() {
     let mut scribe = text();
     scribe.as_object_mut().expect("an object").remove("resume_args");
     config(&lab, &json!({"agents": {"scribe": scribe}}));
-    let daemon = lab.daemon().set("--start-timeout", 0.1).set("--heartbeat", 0.2).start();
+    let daemon = lab.daemon().set("--start-timeout", 0.1).set("--first-answer-timeout", 0.1);
+    let daemon = daemon.set("--heartbeat", 0.2).start();
     let gate = lab.gate("gate");
     send(&lab, "silent", "scribe", &format!("stand {}", gate.display()));
     let hold = gate.held();
@@ -312,65 +348,14 @@ fn its_sessions_are_ended_and_adopted_as_every_agent_s_are() {
     daemon.crash();
     let daemon = lab.daemon().start();
     told.release();
-    lab.completed("told");
-    // Nobody saw its exit code, and its text alone says nothing.
+    let report = lab.completed("told");
+    assert_eq!((&report["input_tokens"], &report["output_tokens"]), (&json!(7), &json!(3)));
+    assert!(lab.events("told").contains(&"adopted".to_string()));
+    // Nobody saw its exit code, and its text alone says nothing; but it is in the report.
     silent.release();
-    lab.failed("silent", "interrupted");
-    drop(daemon);
-}
-
-fn argv(lab: &Lab, name: &str) -> String {
-    let dump = lab.path(&format!("dump-{name}"));
-    lab.send(&lab.task(name, format!("fake: dump {}", dump.display())));
-    lab.completed(name);
-    text_file(dump.join("argv"))
-}
-
-#[test]
-fn what_is_set_for_claude_as_an_agent_reaches_it_and_the_flags_win() {
-    let lab = Lab::new();
-    let project = lab.project("project-b");
-    config(
-        &lab,
-        &json!({
-            "agents": {"claude": {"program": format!("{FIXTURES}/bin/claude"), "model": "of-agent",
-                "args": ["--more"], "env": {"SET_FOR_IT": "1"}, "permission_mode": "plan"}},
-            "projects": {project.to_str().expect("UTF-8"):
-                {"agents": {"claude": {"permission_mode": "dontAsk", "args": ["--there"]}}}},
-        }),
-    );
-    let daemon = lab.daemon().env("PATH", "/usr/bin:/bin").start();
-    let said = argv(&lab, "a");
-    assert!(said.contains("--permission-mode\nplan") || said.contains("--permission-mode plan"));
-    assert!(said.contains("of-agent") && said.contains("--more"), "{said}");
-    assert!(text_file(lab.path("dump-a/env")).contains("SET_FOR_IT=1"));
-    let said = argv(&lab, "b");
-    assert!(
-        said.contains("dontAsk") && said.contains("--there") && !said.contains("plan"),
-        "{said}"
-    );
-    drop(daemon);
-    let daemon = lab.daemon().set("--model", "of-flag").start();
-    let said = argv(&lab, "c");
-    assert!(said.contains("of-flag") && !said.contains("of-agent"), "{said}");
-    drop(daemon);
-}
-
-#[test]
-fn a_claude_that_can_be_told_that_nobody_answers_is_told_so_and_asked_once() {
-    let lab = Lab::new();
-    let asked = lab.path("asked");
-    let path = format!("{FIXTURES}/bin-prompts:/usr/bin:/bin");
-    let daemon = lab.daemon().env("PATH", path).env("HELP_ASKED", asked.display()).start();
-    for name in ["a", "b"] {
-        let said = argv(&lab, name).replace('\n', " ");
-        assert!(said.contains("--permission-prompts none"), "{said}");
-    }
-    daemon.signal(Signal::HUP);
-    lab.event("", "config_reloaded");
-    assert_eq!(text_file(&asked), "asked\n");
-    drop(daemon);
-    let daemon = lab.daemon().start();
-    assert!(!argv(&lab, "c").contains("--permission-prompts"), "the fake has no such option");
+    let report = lab.failed("silent", "interrupted");
+    let why = "scribe ended unseen: only its exit code says whether what it wrote is its answer";
+    assert!(report["error"].as_str().is_some_and(|error| error.starts_with(why)), "{report:#}");
+    assert_eq!(report["result"], "new line=no stdin=0 model= mode= who=");
     drop(daemon);
 }

@@ -201,3 +201,29 @@ fn a_daemon_that_is_paused_with_a_retry_due_stops_at_once() {
     lab.completed("a");
     drop(daemon);
 }
+
+/// Its records and its file are gone, and so is the daemon that remembered it.
+#[test]
+fn a_cancel_of_what_is_left_of_a_dispatch_is_carried_out_and_not_called_ignored() {
+    let lab = Lab::new();
+    let gate = lab.gate("gate");
+    let first = lab.daemon().set("--max-concurrent", 1).start();
+    lab.send(&lab.task("a", format!("fake: block {}", gate.display())));
+    let hold = gate.held();
+    lab.send(&lab.task("b", "hello"));
+    lab.accepted("b");
+    first.crash();
+    let second = lab.daemon().set("--max-concurrent", 1).set("--heartbeat", 0.2).start();
+    lab.event("a", "adopted");
+    second.signal(rustix::process::Signal::STOP);
+    fs::remove_dir_all(lab.active("b")).expect("remove its records");
+    fs::remove_file(lab.dropped("b")).expect("remove its file");
+    request(&cancel(&lab, "b"));
+    second.signal(rustix::process::Signal::CONT);
+    lab.failed("b", "interrupted");
+    wait_until("the cancel file's end", PATIENCE, || !cancel(&lab, "b").exists());
+    assert_eq!(lab.events("b"), ["received", "queued", "cancel_requested", "failed"]);
+    hold.release();
+    lab.completed("a");
+    drop(second);
+}

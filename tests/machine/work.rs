@@ -294,6 +294,7 @@ fn classify_as(stop: Option<StopCause>, exit: Option<Exit>, summary: &Summary) -
             stall_ms: None,
             result_grace_ms: None,
             queue_ms: None,
+            first_answer_ms: None,
             stdout_bytes_max: None,
             tmp_bytes_max: None,
         },

@@ -25,6 +25,8 @@ pub const DRIVER: Driver = Driver {
     start_failure: |_| None,
     exit_failure: |_, _, _| None,
     session_is_gone: |_, error| error.starts_with(STRANGER),
+    resume_words: |id| ["again", id].map(String::from).to_vec(),
+    homes: &[],
     own_record: None,
     self_check: None,
     own_state: &[],

@@ -44,6 +44,15 @@ pub(super) fn error_line(said: &str, agent: &str) -> String {
     }
 }
 
+/// The texts of a tool's answer: one, or several blocks.
+pub(super) fn texts(content: &Value) -> Vec<&str> {
+    match content {
+        Value::String(text) => vec![text],
+        Value::Array(blocks) => blocks.iter().filter_map(|block| block["text"].as_str()).collect(),
+        _ => Vec::new(),
+    }
+}
+
 pub(super) fn session_id(event: &Value) -> Option<String> {
     let id = event["session_id"].as_str()?;
     let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');

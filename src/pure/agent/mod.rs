@@ -22,7 +22,9 @@ mod mend;
 mod own_record;
 mod own_state;
 mod permission;
+mod pull_request;
 mod refusal;
+mod resume_line;
 #[cfg(test)]
 mod samples;
 mod summary;
@@ -35,6 +37,7 @@ use super::config::terms::Terms;
 pub use drivers::Drivers;
 pub use own_record::{Environment, OwnRecord, RecordPlaces, SelfCheck};
 pub use own_state::OwnState;
+pub use resume_line::resume_line;
 pub use summary::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WORD_BYTES_MAX,
@@ -74,6 +77,10 @@ pub struct Driver {
     /// Whether the agent says that it does not know the session that it should resume. The text is
     /// the error of the attempt, which took no turn.
     pub session_is_gone: fn(&Summary, error: &str) -> bool,
+    /// The arguments by which a person goes on with a session at a terminal.
+    pub resume_words: fn(id: &str) -> Vec<String>,
+    /// The variables that say where it keeps its sessions.
+    pub homes: &'static [&'static str],
     /// What it keeps of a session itself, where that says more than its stream.
     pub own_record: Option<OwnRecord>,
     /// What its program is asked once, before the first session.
@@ -123,6 +130,14 @@ impl Driver {
     /// It may say nothing before its end, which then is no sign of a start that failed.
     pub fn may_be_silent(&self) -> bool {
         self.template.is_some_and(|template| template.output == Output::Text)
+    }
+
+    /// Whether its stream would tell that its model is at work.
+    pub fn tells_of_work(&self) -> bool {
+        self.template.is_none_or(|template| match &template.output {
+            Output::Text => false,
+            Output::Stream(rules) => rules.tool.is_some(),
+        })
     }
 
     pub fn can_resume(&self) -> bool {

@@ -28,6 +28,8 @@ pub struct Summary {
     pub agent_version: Option<String>,
     /// Messages that the model really produced: an agent's own error messages are not counted.
     pub assistant_turns: u64,
+    /// The model began to answer: a thought, or a part of a message, which is no turn yet.
+    pub model_began: bool,
     /// Some tool was called, by the session or by a subagent: it may have changed something.
     pub used_tools: bool,
     pub last_text: Option<String>,

@@ -51,6 +51,7 @@ pub fn from_attempts(
         exit_code: last.attempt.exit_code,
         signal: last.attempt.signal,
         session_id: last.attempt.session_id,
+        resume: last.resume,
         result: last.result.map(|text| redact(&text)),
         num_turns: last.attempt.num_turns,
         total_cost_usd,

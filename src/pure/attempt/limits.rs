@@ -32,6 +32,8 @@ pub enum StopCause {
     TmpLimit,
     /// The launcher's engine let it wait too long, without an event.
     QueueTimeout,
+    /// The session had begun, and its model never said a word.
+    Unanswered,
 }
 
 impl StopCause {
@@ -47,6 +49,7 @@ impl StopCause {
             StopCause::ResultGrace => "it has answered and does not go",
             StopCause::TmpLimit => "its temporary directory takes up too much",
             StopCause::QueueTimeout => "it has waited too long for its engine",
+            StopCause::Unanswered => "its model has not said a word",
         }
     }
 }
@@ -60,6 +63,7 @@ pub struct StopLimits {
     pub queue_ms: Option<i64>,
     pub stall_ms: Option<i64>,
     pub result_grace_ms: Option<i64>,
+    pub first_answer_ms: Option<i64>,
     pub stdout_bytes_max: Option<u64>,
     pub tmp_bytes_max: Option<u64>,
 }
@@ -72,6 +76,7 @@ impl StopLimits {
             queue_ms: ms(launcher.and_then(|launcher| launcher.wait)),
             stall_ms: ms(settings.stall_timeout),
             result_grace_ms: ms(settings.result_grace),
+            first_answer_ms: ms(settings.first_answer_timeout),
             stdout_bytes_max: settings.stdout_bytes_max,
             tmp_bytes_max: settings.tmp_bytes_max,
         }
@@ -92,6 +97,8 @@ pub struct Observation {
     pub has_begun: bool,
     /// Since when the final result is known, and nothing came after it.
     pub final_since_ms: Option<i64>,
+    /// Since when the session is known to have begun, without a word of its model.
+    pub unanswered_since_ms: Option<i64>,
     /// Since when the session is known to do nothing at all.
     pub still_since_ms: Option<i64>,
 }
@@ -131,6 +138,8 @@ pub fn due(look: &Observation, limits: &StopLimits) -> Option<StopCause> {
         None
     } else if is_over(unbegun_since, limits.start_ms) {
         Some(StopCause::StartTimeout)
+    } else if is_over(look.unanswered_since_ms, limits.first_answer_ms) {
+        Some(StopCause::Unanswered)
     } else if is_over(look.still_since_ms, limits.stall_ms) {
         Some(StopCause::Stalled)
     } else {
@@ -148,6 +157,14 @@ pub fn is_final(summary: &Summary) -> bool {
 /// come before the agent's own first event.
 pub fn has_begun(summary: &Summary) -> bool {
     summary.lines > summary.broken_lines
+}
+
+/// Whether the agent has begun and its model has not: neither a word, a thought or a call of a tool
+/// came, nor a result. That the agent repeats its request is no word of the model.
+pub fn is_unanswered(summary: &Summary) -> bool {
+    let has_spoken =
+        summary.assistant_turns > 0 || summary.last_tool.is_some() || summary.model_began;
+    summary.init_seen && !has_spoken && summary.result.is_none()
 }
 
 /// The processor time of all processes of a session, in ticks, and a number that stands for the set
@@ -220,7 +237,7 @@ fn has_worked(before: Option<Cpu>, after: Option<Cpu>, span_ms: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pure::agent::ResultEvent;
+    use crate::pure::agent::{ApiRetry, ResultEvent};
 
     #[test]
     fn each_clock_ends_a_session_and_the_strongest_names_it() {
@@ -230,6 +247,7 @@ mod tests {
             queue_ms: None,
             stall_ms: Some(200),
             result_grace_ms: Some(50),
+            first_answer_ms: Some(150),
             stdout_bytes_max: Some(10),
             tmp_bytes_max: Some(20),
         };
@@ -254,6 +272,13 @@ mod tests {
             ),
             ("still for a while", Observation { still_since_ms: Some(801), ..fine }, None),
             ("stalled", Observation { still_since_ms: Some(800), ..fine }, Some(Stalled)),
+            ("no word for a while", Observation { unanswered_since_ms: Some(851), ..fine }, None),
+            ("no word", Observation { unanswered_since_ms: Some(850), ..fine }, Some(Unanswered)),
+            (
+                "no word, and still",
+                Observation { unanswered_since_ms: Some(0), still_since_ms: Some(0), ..fine },
+                Some(Unanswered),
+            ),
             ("just done", Observation { final_since_ms: Some(951), ..fine }, None),
             (
                 "done and there",
@@ -286,6 +311,7 @@ mod tests {
             queue_ms: Some(500),
             stall_ms: Some(200),
             result_grace_ms: Some(50),
+            first_answer_ms: Some(150),
             stdout_bytes_max: Some(10),
             tmp_bytes_max: None,
         };
@@ -341,6 +367,32 @@ mod tests {
         assert!(!is_final(&Summary::default()));
         assert!(!is_final(&Summary { outstanding_tasks: 1, ..done.clone() }));
         assert!(!is_final(&Summary { working_after_result: true, ..done }));
+    }
+
+    #[test]
+    fn only_what_the_model_does_is_an_answer() {
+        let begun = Summary { init_seen: true, lines: 3, ..Summary::default() };
+        let retrying = Summary {
+            api_retry: Some(ApiRetry::default()),
+            last_error: Some("Reconnecting... 2/5".to_string()),
+            ..begun.clone()
+        };
+        // What stands in no stream may be anything.
+        let unknown = Summary { used_tools: true, ..begun.clone() };
+        for waits in [&begun, &retrying, &unknown] {
+            assert!(is_unanswered(waits), "{waits:?}");
+        }
+        let called = Summary { last_tool: Some("Bash".to_string()), ..begun.clone() };
+        let done = Summary { result: Some(ResultEvent::default()), ..begun.clone() };
+        for answered in [
+            Summary { init_seen: false, ..begun.clone() },
+            Summary { assistant_turns: 1, ..begun.clone() },
+            Summary { model_began: true, ..begun },
+            called,
+            done,
+        ] {
+            assert!(!is_unanswered(&answered), "{answered:?}");
+        }
     }
 
     #[test]

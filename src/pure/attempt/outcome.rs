@@ -48,7 +48,8 @@ pub struct Evidence<'a> {
 
 pub fn classify(e: &Evidence) -> Ending {
     // A result stands, whatever our signal made of the exit after it.
-    let had_answered = e.stop == Some(StopCause::ResultGrace) && e.summary.result.is_some();
+    let may_have_answered = matches!(e.stop, Some(StopCause::ResultGrace | StopCause::Unanswered));
+    let had_answered = may_have_answered && e.summary.result.is_some();
     if let Some(stop) = e.stop.filter(|_| !had_answered) {
         return stopped(e, stop);
     }
@@ -59,7 +60,7 @@ pub fn classify(e: &Evidence) -> Ending {
         }
         Some(ResultEvent { failure: None, .. }) => succeeded(e),
     };
-    if had_answered {
+    if had_answered && e.stop == Some(StopCause::ResultGrace) {
         let (agent, grace) = (e.driver.name, seconds(e.limits.result_grace_ms));
         let warning = format!("{agent} did not exit within {grace} of its result, and was ended");
         ending.warnings.push(warning);
@@ -90,6 +91,12 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
             let span = seconds(e.limits.start_ms);
             let error = format!("ended: nothing on its stream within {span} of its start");
             (Status::Failed, ErrorType::StartTimeout, error)
+        }
+        // Somewhere between the agent and its model something hangs, as when a connection breaks.
+        StopCause::Unanswered => {
+            let span = seconds(e.limits.first_answer_ms);
+            let error = format!("ended: no word of its model for {span}{}", last_retry(e));
+            (Status::Failed, ErrorType::ToolFailure, error)
         }
         StopCause::OutputLimit => {
             let bytes_max = e.limits.stdout_bytes_max.unwrap_or_default();
@@ -128,7 +135,13 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
 fn without_result(e: &Evidence) -> Ending {
     let agent = e.driver.name;
     let Some(exit) = known(e.exit) else {
-        let error = format!("{agent} ended unseen, without a result{}", last_retry(e));
+        let why = if e.driver.may_be_silent() && e.summary.last_text.is_some() {
+            // Half an answer looks like a whole one.
+            ": only its exit code says whether what it wrote is its answer, and nobody saw that"
+        } else {
+            ", without a result"
+        };
+        let error = format!("{agent} ended unseen{why}{}", last_retry(e));
         return failed(ErrorType::Interrupted, &error);
     };
     if launcher_failed(e.launcher, e.exit, e.summary) {

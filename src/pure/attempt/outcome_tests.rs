@@ -19,6 +19,7 @@ const LIMITS: StopLimits = StopLimits {
     queue_ms: Some(90_000),
     stall_ms: Some(1_500),
     result_grace_ms: Some(30_000),
+    first_answer_ms: Some(900_000),
     stdout_bytes_max: Some(1_500_000),
     tmp_bytes_max: Some(2_500_000),
 };
@@ -214,6 +215,7 @@ fn each_clock_says_what_it_waited_for() {
         ),
         (StopCause::OutputLimit, OutputLimit, "ended: it wrote more than 1.5 MB on stderr"),
         (StopCause::TmpLimit, OutputLimit, "ended: its TMPDIR took up more than 2.5 MB"),
+        (StopCause::Unanswered, ToolFailure, "ended: no word of its model for 900 seconds"),
     ] {
         let got = ending_with(&begun(), SIGTERM, Some(cause), "");
         assert_eq!((got.status, got.error_type), (Status::Failed, Some(error_type)), "{cause:?}");
@@ -239,6 +241,20 @@ fn an_agent_that_answered_and_stayed_is_judged_by_its_answer() {
     assert_eq!(ending_with(&woken, SIGTERM, grace, "").error_type, Some(ErrorType::ToolFailure));
     // The stream no longer holds the result.
     assert_eq!(ending_with(&begun(), SIGTERM, grace, "").status, Status::Failed);
+}
+
+#[test]
+fn an_answer_that_came_while_its_session_was_ended_for_want_of_one_stands() {
+    let unanswered = Some(StopCause::Unanswered);
+    let got = ending_with(&done(), CODE_0, unanswered, "");
+    assert_eq!((got.status, got.warnings.len()), (Status::Completed, 0));
+    let error = failed_by_itself(ErrorType::Auth, "401");
+    let got = ending_with(&error, CODE_1, unanswered, "");
+    assert_eq!((got.status, got.error_type), (Status::Failed, Some(ErrorType::Auth)));
+    let retry = ApiRetry { attempt: 2, error_status: None, error: Some("timeout".into()) };
+    let waiting = Summary { api_retry: Some(retry), ..begun() };
+    let error = ending_with(&waiting, SIGTERM, unanswered, "").error.expect("an error");
+    assert!(error.ends_with("; it was repeating an API request after timeout (attempt 2)"));
 }
 
 #[test]

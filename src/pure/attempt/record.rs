@@ -198,6 +198,9 @@ pub struct AttemptEnd {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign: Option<Sign>,
     pub output_length: u64,
+    /// What a person types to go on with the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -253,6 +256,8 @@ pub struct AttemptFacts {
     pub leftovers: Vec<Leftover>,
     /// How much is on its stdout, in bytes.
     pub output_length: u64,
+    /// What a person types to go on with the session.
+    pub resume: Option<String>,
     pub git: GitFacts,
     pub verify: Option<VerifyReport>,
 }
@@ -267,7 +272,7 @@ impl AttemptEnd {
         (next, sign): (NextStep, Option<Sign>),
         now: &Moment,
     ) -> AttemptEnd {
-        let AttemptFacts { exit, summary, leftovers, output_length, git, verify } = facts;
+        let AttemptFacts { exit, summary, leftovers, output_length, resume, git, verify } = facts;
         let result = summary.result.unwrap_or_default();
         let given_id = Some(start.session_id.clone()).filter(|id| !id.is_empty());
         let tokens = Some(summary.tokens).filter(|tokens| *tokens != Tokens::default());
@@ -297,6 +302,7 @@ impl AttemptEnd {
             retries: start.retries,
             first: start.first.clone(),
             output_length,
+            resume,
             result: result.text.or(summary.last_text),
             usage: result.usage,
             cost_tokens: result.cost_tokens,

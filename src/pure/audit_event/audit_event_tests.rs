@@ -264,6 +264,7 @@ fn the_steps_of_recovery_are_called_as_they_always_were() {
         "resultgrace",
         "tmplimit",
         "queuetimeout",
+        "unanswered",
     ];
     let stopped = causes.map(|cause| format!("goonstopping({cause})"));
     let given_up = causes.map(|cause| format!("giveup(some({cause}))"));

@@ -22,7 +22,7 @@ const PLAIN: [Step; 10] = [
     attempt(ResumeAttempt::Judge),
 ];
 
-const CAUSES: [StopCause; 9] = [
+const CAUSES: [StopCause; 10] = [
     StopCause::Ttl,
     StopCause::Cancelled,
     StopCause::Shutdown,
@@ -32,6 +32,7 @@ const CAUSES: [StopCause; 9] = [
     StopCause::ResultGrace,
     StopCause::TmpLimit,
     StopCause::QueueTimeout,
+    StopCause::Unanswered,
 ];
 
 const fn attempt(resume: ResumeAttempt) -> Step {
@@ -80,6 +81,7 @@ fn word_of_cause(cause: StopCause) -> &'static str {
         StopCause::ResultGrace => "resultgrace",
         StopCause::TmpLimit => "tmplimit",
         StopCause::QueueTimeout => "queuetimeout",
+        StopCause::Unanswered => "unanswered",
     }
 }
 

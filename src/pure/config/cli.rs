@@ -95,7 +95,8 @@ pub fn help() -> String {
         "gstack-dispatch-daemon: hands coding dispatches to a headless coding agent\n\n\
          Usage: gstack-dispatch-daemon [run] [OPTIONS]\n\n\
          Watches $GSTACK_HOME/dispatch (default ~/.gstack/dispatch) for dispatch-*.json, runs one\n\
-         Claude Code session for each in its project, and answers with completed/<id>.json.\n\
+         session of a coding agent (Claude Code, unless target_agent names another one) for each in\n\
+         its project, and answers with completed/<id>.json.\n\
          Stays in the foreground; a second daemon on the same directory exits quietly with 0.\n\n\
          Options (each is also a variable GSTACK_DISPATCHD_<KEY> and a key of\n\
          $GSTACK_HOME/dispatchd/config.json; flags come first, then variables, then the file):\n",

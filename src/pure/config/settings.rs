@@ -61,6 +61,7 @@ pub struct Settings {
     pub stall_timeout: Option<Duration>,
     pub result_grace: Option<Duration>,
     pub start_timeout: Option<Duration>,
+    pub first_answer_timeout: Option<Duration>,
     pub queue_timeout: Option<Duration>,
     pub stdout_bytes_max: Option<u64>,
     /// What the private temporary directory of a session may take up.

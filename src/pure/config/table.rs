@@ -120,6 +120,8 @@ settings! {
         "how long such a dispatch is queued again before it has failed";
     "start_timeout_seconds", "S", "120", start_timeout = limit, Live,
         "end a session that has put no event on its stream by then; 0 = never";
+    "first_answer_timeout_seconds", "S", "900", first_answer_timeout = limit, Live,
+        "end a session that began and whose model has not said a word by then; 0 = never";
     "stall_timeout_seconds", "S", "0", stall_timeout = limit, Live,
         "end a session without output and without use of the processor for so long; 0 = never";
     "result_grace_seconds", "S", "30", result_grace = limit, Live,

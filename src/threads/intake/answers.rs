@@ -142,6 +142,10 @@ impl Intake<'_> {
     /// Answers a dispatch of which nothing is left but what is in memory.
     fn answer_remains(&mut self, claim: Claim) {
         let (id, now_ms) = (claim.id.clone(), clock::unix_ms());
+        if self.context.store.is_cancel_asked(id.as_str()) {
+            let event = AuditEvent::CancelRequested { running: false };
+            self.context.audit.tell(id.as_str(), &event);
+        }
         let error = "cancelled, or out of time, when its records were gone or damaged already";
         let report = build_report::to_remains(&id, claim.agent, &claim.project, error, now_ms);
         let mut answering = Answering::new(claim, None, report);
@@ -150,6 +154,7 @@ impl Intake<'_> {
         }
         match answering.advance(self.context) {
             Ok(()) => {
+                self.requests.remove_cancel(id.as_str());
                 let names: Vec<OsString> =
                     self.ledger.close(&id).map(|open| open.names).unwrap_or_default();
                 self.inbox.look_again_at(names);

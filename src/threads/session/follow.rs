@@ -32,6 +32,7 @@ pub struct Vitals {
     pub stderr_bytes: u64,
     pub has_begun: bool,
     pub final_since_ms: Option<i64>,
+    pub unanswered_since_ms: Option<i64>,
     pub still_since_ms: Option<i64>,
 }
 
@@ -51,6 +52,7 @@ impl Follower {
                 stderr_bytes: 0,
                 has_begun: true,
                 final_since_ms: None,
+                unanswered_since_ms: None,
                 still_since_ms: None,
             },
         }
@@ -79,6 +81,10 @@ impl Follower {
         self.seen.has_begun = !is_known || may_be_silent || limits::has_begun(summary);
         let is_final = is_known && limits::is_final(summary);
         self.seen.final_since_ms = is_final.then(|| self.seen.final_since_ms.unwrap_or(now_ms));
+        let is_unanswered =
+            is_known && self.driver.tells_of_work() && limits::is_unanswered(summary);
+        self.seen.unanswered_since_ms =
+            is_unanswered.then(|| self.seen.unanswered_since_ms.unwrap_or(now_ms));
         let has_news = self.seen.bytes != bytes_before;
         if let Some(stall_ms) = stall_ms {
             self.seen.still_since_ms = self.stillness.look(now_ms, has_news, stall_ms, cpu);

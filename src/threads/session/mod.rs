@@ -6,6 +6,7 @@
 
 pub mod engine;
 pub mod follow;
+mod resume_line;
 pub mod tmp;
 pub mod verify;
 pub mod wall;
@@ -202,7 +203,8 @@ impl Running<'_> {
         };
         let next = self.follows(retry::next(tried, &now, &knobs), &mut ending);
         let sign = retry::sign_to_tell(&self.start, sign, &next);
-        let facts = AttemptFacts { git, verify, ..self.facts(exit, summary) };
+        let resume = self.resume_line(claim, &summary);
+        let facts = AttemptFacts { resume, git, verify, ..self.facts(exit, summary) };
         self.put_on_record(facts, ending, swept, (next, sign), &now)
     }
 
@@ -339,8 +341,7 @@ impl Running<'_> {
     /// What the agent itself wrote down of the session, where that says more than its stream.
     fn read_own_record(&self, summary: &mut Summary) {
         let Some(record) = self.driver.own_record else { return };
-        let variable = |name: &str| session_variable(self.context, &self.terms, name);
-        let places = (record.places)(summary, &variable);
+        let places = (record.places)(summary, &|name| self.variable(name));
         if let Some(tail) = places.and_then(|places| agent_record::tail(&places)) {
             (record.read)(&tail, summary);
         }
@@ -348,6 +349,11 @@ impl Running<'_> {
 
     fn limits(&self) -> StopLimits {
         StopLimits::of(&self.context.settings(), self.launcher.as_ref())
+    }
+
+    /// A variable of the session.
+    fn variable(&self, name: &str) -> Option<OsString> {
+        session_variable(self.context, &self.terms, name)
     }
 
     fn ending(&self, exit: Option<Exit>, summary: &Summary, stderr_tail: &str) -> Ending {

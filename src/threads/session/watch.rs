@@ -106,6 +106,7 @@ impl Running<'_> {
             tmp_bytes: self.tmp.bytes,
             has_begun: seen.has_begun,
             final_since_ms: seen.final_since_ms,
+            unanswered_since_ms: seen.unanswered_since_ms,
             still_since_ms: seen.still_since_ms,
         };
         limits::due(&look, &self.limits())

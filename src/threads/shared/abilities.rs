@@ -1,5 +1,6 @@
 //! What the agents' programs can do, as far as it differs between their versions: each is asked
-//! once with `--help`, and again when it has become another file.
+//! once with `--help`, and again when it has become another file. It is asked with the variables
+//! that the settings give its sessions, since without them it may not even start.
 //!
 //! Owns the answers, for as long as the daemon lives. Must not fail anything: a program that gives
 //! no answer is one that cannot. The daemon asks when it starts, so that no session waits for it.
@@ -17,11 +18,14 @@ use crate::pure::agent::Driver;
 const HELP_TIMEOUT: Duration = Duration::from_secs(5);
 const HELP_BYTES_MAX: u64 = 1024 * 1024;
 
-/// One answer for each path: there are as few as agents.
+/// One answer for each path with its variables: there are as few as agents in the settings.
 #[derive(Default)]
 pub struct Abilities {
-    known: Mutex<HashMap<PathBuf, (ProgramIdentity, bool)>>,
+    known: Mutex<HashMap<(PathBuf, EnvOfAgent), (ProgramIdentity, bool)>>,
 }
+
+/// The variables that the settings give an agent's sessions.
+pub type EnvOfAgent = Vec<(String, String)>;
 
 /// Who is asked, and with what.
 pub struct Asker<'a> {
@@ -31,30 +35,37 @@ pub struct Asker<'a> {
 
 impl Abilities {
     /// Whether the program can be told that nobody answers its questions.
-    pub fn can_ask_nobody(&self, asker: &Asker, driver: &Driver, program: &Path) -> bool {
+    pub fn can_ask_nobody(
+        &self,
+        asker: &Asker,
+        driver: &Driver,
+        program: &Path,
+        env: &EnvOfAgent,
+    ) -> bool {
         let Some(option) = driver.ask_nobody else { return false };
         let Some(identity) = identify(program) else { return false };
         // Held while it is asked: whoever else wants to know waits for the same answer.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, can)) = known.get(program).filter(|(known, _)| *known == identity) {
+        let asked = (program.to_path_buf(), env.clone());
+        if let Some((_, can)) = known.get(&asked).filter(|(known, _)| *known == identity) {
             return *can;
         }
-        let help = asker.help(program);
+        let help = asker.help(program, env);
         let can = help.is_some_and(|help| help.split_whitespace().any(|word| word == option));
         log::debug!("{} {} {option}", program.display(), if can { "knows" } else { "has no" });
-        known.insert(program.to_path_buf(), (identity, can));
+        known.insert(asked, (identity, can));
         can
     }
 }
 
 impl Asker<'_> {
-    fn help(&self, program: &Path) -> Option<String> {
+    fn help(&self, program: &Path, env: &EnvOfAgent) -> Option<String> {
         let out = self.store.scratch_file().ok()?;
         let helper = Helper {
             program: program.to_str()?,
             arguments: &["--help"],
             directory: self.store.home(),
-            variables: &[],
+            variables: &borrowed(env),
             removed_prefix: "GSTACK_",
             stdout: out.try_clone().ok()?.into(),
             timeout: HELP_TIMEOUT,
@@ -69,4 +80,9 @@ impl Asker<'_> {
             }
         }
     }
+}
+
+/// The variables as a helper takes them.
+pub(super) fn borrowed(env: &EnvOfAgent) -> Vec<(&str, &str)> {
+    env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }

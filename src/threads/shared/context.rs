@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::Sender;
 
-use super::abilities::{Abilities, Asker};
+use super::abilities::{Abilities, Asker, EnvOfAgent};
 use super::board::Board;
 use super::health::Health;
 use super::leavings::Leavings;
@@ -85,9 +85,10 @@ impl Context {
         self.live.agents()
     }
 
-    /// Whether an agent's program can be told that nobody answers its questions.
-    pub fn can_ask_nobody(&self, driver: &Driver, program: &Path) -> bool {
-        self.abilities.can_ask_nobody(&self.asker(), driver, program)
+    /// Whether an agent's program can be told that nobody answers its questions. It is asked with
+    /// these variables of the settings.
+    pub fn can_ask_nobody(&self, driver: &Driver, program: &Path, env: &EnvOfAgent) -> bool {
+        self.abilities.can_ask_nobody(&self.asker(), driver, program, env)
     }
 
     /// What asks the agents' programs.

@@ -1,15 +1,15 @@
 //! What the agents' programs said when they were asked whether their sessions can work here.
 //!
-//! Each is asked once, before its first session, and again when its program has another path: an
-//! agent that is never used costs nothing. Must not keep a session from starting: what fails here
-//! is a warning in its report.
+//! Each is asked once, before its first session, with the variables that the settings give that
+//! session, and again when its program has another path: an agent that is never used costs nothing.
+//! Must not keep a session from starting: what fails here is a warning in its report.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::abilities::Asker;
+use super::abilities::{Asker, EnvOfAgent, borrowed};
 use crate::effects::process::Helper;
 use crate::pure::agent::{Driver, SelfCheck};
 use crate::pure::config::terms::Terms;
@@ -18,7 +18,7 @@ use crate::pure::config::terms::Terms;
 const CHECK_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
-pub struct SelfChecks(Mutex<BTreeMap<&'static str, Answered>>);
+pub struct SelfChecks(Mutex<BTreeMap<(&'static str, EnvOfAgent), Answered>>);
 
 struct Answered {
     program: PathBuf,
@@ -37,21 +37,23 @@ impl SelfChecks {
     ) {
         let Some(check) = check_for(driver, terms) else { return };
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.get(driver.name).is_some_and(|answered| answered.program == program) {
+        let asked = (driver.name, terms.env.clone());
+        if answers.get(&asked).is_some_and(|answered| answered.program == program) {
             return;
         }
-        let is_well = asker.is_well(program, check.arguments, dir);
+        let is_well = asker.is_well(program, check.arguments, (dir, &terms.env));
         if !is_well {
             log::warn!("{}", check.warning);
         }
         let answered = Answered { program: program.to_path_buf(), is_well };
-        answers.insert(driver.name, answered);
+        answers.insert(asked, answered);
     }
 
     /// What the report of a session on these terms has to say of its agent's check.
     pub fn warning(&self, driver: &Driver, terms: &Terms) -> Option<&'static str> {
         let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_failed = answers.get(driver.name).is_some_and(|answered| !answered.is_well);
+        let answered = answers.get(&(driver.name, terms.env.clone()));
+        let has_failed = answered.is_some_and(|answered| !answered.is_well);
         check_for(driver, terms).filter(|_| has_failed).map(|check| check.warning)
     }
 }
@@ -67,7 +69,12 @@ fn check_for(driver: &Driver, terms: &Terms) -> Option<SelfCheck> {
 
 impl Asker<'_> {
     /// Not knowing is no reason to warn.
-    fn is_well(&self, program: &Path, arguments: &[&str], dir: &Path) -> bool {
+    fn is_well(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+        (dir, env): (&Path, &EnvOfAgent),
+    ) -> bool {
         let (Some(name), Ok(stdout)) = (program.to_str(), self.store.scratch_file()) else {
             return true;
         };
@@ -75,7 +82,7 @@ impl Asker<'_> {
             program: name,
             arguments,
             directory: dir,
-            variables: &[],
+            variables: &borrowed(env),
             removed_prefix: "GSTACK_DISPATCHD_",
             stdout: stdout.into(),
             timeout: CHECK_MAX,

@@ -199,7 +199,8 @@ impl Worker<'_> {
         let context = self.context;
         let mut terms = context.terms_in(dir, claim.agent, &claim.id);
         // Where a launcher runs it, the program may be another version.
-        terms.can_ask_nobody = terms.launcher.is_none() && context.can_ask_nobody(driver, program);
+        terms.can_ask_nobody =
+            terms.launcher.is_none() && context.can_ask_nobody(driver, program, &terms.env);
         if terms.confine.confine != Confine::Off && terms.permission_mode.is_none() {
             terms.permission_mode = driver.mode_when_confined.map(str::to_string);
         }

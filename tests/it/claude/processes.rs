@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{SESSION_MAX, attempts, completed, daemon, report};
-use crate::api::{Api, Script, Step, session_of};
+use crate::api::{Api, Script, Step, mentions, session_of};
 use crate::util::*;
 
 /// `$1`: where each process writes its pid. Children of all kinds that a kill of one process group
@@ -188,4 +189,44 @@ pub fn a_running_session_is_cancelled(claude: &Path) {
     wait_until("the cancel file's end", PATIENCE, || {
         !lab.inbox().join("cancel-dispatch-a").exists()
     });
+}
+
+pub fn a_session_whose_api_never_answers(claude: &Path) {
+    let lab = Lab::new();
+    let api = Api::start(Script::steps(vec![Step::Hang, Step::text("Now I answer.")]));
+    let _daemon = daemon(&lab, &api, claude).set("--first-answer-timeout", 4).start();
+    lab.send(&lab.task("a", "Say something."));
+    let report = completed(&lab, "a");
+    let [first, second] = attempts(&report) else { panic!("{report:#}") };
+    assert_eq!(
+        (&first["error_type"], &first["error"]),
+        (&json!("tool_failure"), &json!("ended: no word of its model for 4 seconds"))
+    );
+    assert!(second.get("resumed").is_none(), "{report:#}");
+    assert_eq!((&report["result"], api.requests()), (&json!("Now I answer."), 2));
+}
+
+/// A person would type the line alone; here the CLI must not wait for one.
+pub fn the_line_of_the_report_goes_on_with_the_session(claude: &Path) {
+    let lab = Lab::new();
+    let api = Api::start(Step::text("A zebra finch."));
+    let _daemon = daemon(&lab, &api, claude).start();
+    lab.send(&lab.task("a", "Name a bird.").in_dir(&lab.project("it's a project")));
+    let report = completed(&lab, "a");
+    let line = report["resume"].as_str().expect("a line");
+    let typed = Command::new("sh")
+        .args(["-c", &format!("{line} --print 'And another one?'")])
+        .current_dir("/")
+        .env("HOME", &lab.home)
+        .env("ANTHROPIC_BASE_URL", api.url())
+        .env("ANTHROPIC_API_KEY", "sk-ant-api03-dummy")
+        .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
+        .env("TMPDIR", lab.path("tmp"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("a shell");
+    assert!(typed.status.success(), "{typed:?}");
+    let asked = api.bodies().pop().expect("a request");
+    assert!(mentions(&asked, "And another one?") && mentions(&asked, "Task: Name a bird."));
+    assert_eq!(report["session_id"].as_str(), Some(session_of(&asked).as_str()));
 }

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 pub enum Step {
     /// The model says this and ends its turn.
     Text(&'static str),
+    /// The model refuses in so many words and ends its turn.
+    Refusal(&'static str),
     /// The model has a command run, and is asked again after it.
     Shell(String),
     /// An HTTP error with this body.
@@ -84,6 +86,10 @@ fn answer(step: &Step, number: usize) -> Option<String> {
     Some(match step {
         Step::Text(text) => {
             let content = json!([{"type": "output_text", "text": text}]);
+            turn(&json!({"type": "message", "role": "assistant", "id": "m", "content": content}))
+        }
+        Step::Refusal(text) => {
+            let content = json!([{"type": "refusal", "refusal": text}]);
             turn(&json!({"type": "message", "role": "assistant", "id": "m", "content": content}))
         }
         Step::Shell(command) => turn(&json!({

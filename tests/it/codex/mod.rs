@@ -1,10 +1,11 @@
 //! Codex: what the library makes of its recorded sessions (`recorded`), what the whole daemon makes
 //! of them when a stand-in repeats them (`stand_in`), and the real CLI against a small Responses API
-//! of our own (`real`, `api`).
+//! of our own (`real`, `processes`, `api`).
 //!
 //! Owns what the three share. Must not talk to anything but 127.0.0.1.
 
 mod api;
+mod processes;
 mod real;
 mod recorded;
 mod stand_in;

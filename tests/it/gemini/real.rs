@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -304,6 +304,7 @@ fn a_running_session_is_adopted() {
         wait_for_request(&api);
         first.crash();
         let second = daemon(&lab, &api, program).start();
+        lab.event("a", "adopted");
         fs::write(&gate, "").expect("let the API answer");
         let report = report(&lab, "a", "completed");
         assert_eq!((&report["result"], attempts(&report).len()), (&json!("It was there."), 1));
@@ -325,6 +326,64 @@ fn it_commits_in_the_name_of_the_user() {
         let report = report(&lab, "a", "completed");
         assert_eq!(report["git"]["commits"], 1, "{report:#}");
         assert_eq!(git(&dir, "log -1 --format=%an/%ce"), "Ada L./ada@example.org");
+        drop(daemon);
+    });
+}
+
+#[test]
+fn a_session_whose_api_never_answers_is_tried_once_more() {
+    with_cli(|program| {
+        let lab = Lab::new();
+        let api = Api::start(vec![Step::Hang, Step::Text("Now I answer.")]);
+        let daemon = daemon(&lab, &api, program).set("--first-answer-timeout", 6).start();
+        lab.send(&task(&lab, "a", "x"));
+        let report = report(&lab, "a", "completed");
+        let [first, second] = attempts(&report) else { panic!("{report:#}") };
+        assert_eq!(first["error"], "ended: no word of its model for 6 seconds");
+        assert_ne!(first["session_id"], second["session_id"], "{report:#}");
+        drop(daemon);
+    });
+}
+
+/// A person would type the line alone; here the CLI must not wait for one.
+#[test]
+fn the_line_of_the_report_goes_on_with_the_session() {
+    with_cli(|program| {
+        let lab = Lab::new();
+        let api = Api::start(vec![Step::Text("A zebra finch.")]);
+        let daemon = daemon(&lab, &api, program).start();
+        lab.send(&task(&lab, "a", "Name a bird."));
+        let report = report(&lab, "a", "completed");
+        let line = report["resume"].as_str().expect("a line");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let typed = Command::new("sh")
+            .args(["-c", &format!("{line} --skip-trust --prompt 'And another one?'")])
+            .env("PATH", format!("{}:{path}", lab.path("bin").display()))
+            .env("HOME", &lab.home)
+            .env("GOOGLE_GEMINI_BASE_URL", api.url())
+            .env("GEMINI_API_KEY", "dummy-key")
+            .env("NO_PROXY", "127.0.0.1")
+            .env("TMPDIR", lab.path("tmp"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("a shell");
+        assert!(typed.status.success(), "{line}: {typed:?}");
+        let asked = api.bodies().pop().expect("a request");
+        assert!(asked.contains("And another one?") && asked.contains("Name a bird."));
+        drop(daemon);
+    });
+}
+
+#[test]
+fn a_pull_request_that_it_opens_is_in_the_report() {
+    with_cli(|program| {
+        let lab = Lab::new();
+        let gh = "gh() { echo https://github.com/o/r/pull/7; }; gh pr create --fill";
+        let api = Api::start(vec![shell(gh), Step::Text("It is open.")]);
+        let daemon = daemon(&lab, &api, program).set("--allow-tools", "Bash").start();
+        lab.send(&task(&lab, "a", "x"));
+        let report = report(&lab, "a", "completed");
+        assert_eq!(report["pr"], "https://github.com/o/r/pull/7", "{report:#}");
         drop(daemon);
     });
 }

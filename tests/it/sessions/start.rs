@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{block, lines};
 use crate::util::*;
@@ -75,6 +75,74 @@ fn the_agent_is_started_with_fixed_arguments_and_nothing_from_the_dispatch() {
     assert_eq!(text_file(one.join("cwd")).trim(), lab.path("project-a").to_str().expect("UTF-8"));
     assert_eq!(text_file(one.join("program")).trim(), format!("{FIXTURES}/bin/claude"));
     drop(daemon);
+}
+
+/// The words of a process's command line, or its variables, as it was started with them.
+fn words_of(pid: &Value, file: &str) -> Vec<String> {
+    let words = text_file(format!("/proc/{pid}/{file}"));
+    words.split_terminator('\0').map(String::from).collect()
+}
+
+/// A session that no setting shapes: its process, its attempt's record, and the daemon's PATH.
+fn unconfigured(lab: &Lab, programs: &str, look: impl FnOnce(&Value, &Value, &str)) {
+    let gate = lab.gate("gate");
+    let path = format!("{FIXTURES}/{programs}:/usr/bin:/bin");
+    let daemon = lab.plain_daemon().no_env("RUST_BACKTRACE").no_env("LLVM_PROFILE_FILE");
+    let daemon = daemon.env("PATH", &path).start();
+    lab.send(&lab.task("a", block(&gate)));
+    let hold = gate.held();
+    let attempt = lab.active("a").join("attempt-1");
+    let child = attempt.join("child.json");
+    wait_until("its process on record", PATIENCE, || child.exists());
+    let child = json_file(&child);
+    look(&child["pid"], &json_file(&attempt.join("attempt.json")), &path);
+    hold.release();
+    lab.completed("a");
+    drop(daemon);
+}
+
+const FIXED: &str = "--print --permission-mode acceptEdits --output-format stream-json --verbose";
+
+/// What no setting asks for does not change. Whatever is added to this list is added on purpose,
+/// and stands in README.md.
+#[test]
+fn with_nothing_configured_a_session_has_these_words_and_variables_and_no_others() {
+    let lab = Lab::new();
+    unconfigured(&lab, "bin", |pid, start, path| {
+        let session = start["session_id"].as_str().expect("a session");
+        let wanted = format!("/bin/sh {FIXTURES}/bin/claude {FIXED} --session-id {session}");
+        assert_eq!(words_of(pid, "cmdline").join(" "), wanted);
+        let copy = lab.active("a").join("dispatch.json");
+        let token = start["run_token"].as_str().expect("a token");
+        let mut wanted = vec![
+            "DISABLE_AUTOUPDATER=1".to_string(),
+            lab.marked(),
+            format!("GSTACK_DISPATCH_FILE={}", copy.display()),
+            "GSTACK_DISPATCH_ID=dispatch-a".to_string(),
+            format!("GSTACK_HOME={}", lab.gstack.display()),
+            format!("GSTACK_RUN_TOKEN={token}"),
+            format!("HOME={}", lab.home.display()),
+            "OPENCLAW_SESSION=1".to_string(),
+            format!("PATH={path}"),
+            format!("PWD={}", lab.path("project-a").display()),
+        ];
+        let mut variables = words_of(pid, "environ");
+        wanted.sort();
+        variables.sort();
+        assert_eq!(variables, wanted);
+    });
+}
+
+/// A program that knows the option is told that nobody answers, and nothing else.
+#[test]
+fn a_program_that_can_be_told_that_nobody_answers_has_these_words_more() {
+    let lab = Lab::new();
+    unconfigured(&lab, "bin-prompts", |pid, start, _| {
+        let session = start["session_id"].as_str().expect("a session");
+        let wanted = format!("{FIXED} --permission-prompts none --session-id {session}");
+        // A shell and the script stand before them.
+        assert_eq!(words_of(pid, "cmdline")[2..].join(" "), wanted);
+    });
 }
 
 fn is_uuid(text: &str) -> bool {

@@ -155,6 +155,11 @@ impl Lab {
         })
     }
 
+    /// The variable that marks all processes of this test.
+    pub fn marked(&self) -> String {
+        self.mark.clone()
+    }
+
     /// All processes of this test: daemons, sessions and whatever they started.
     pub fn processes(&self) -> Vec<(i32, String)> {
         processes_with(std::slice::from_ref(&self.mark))

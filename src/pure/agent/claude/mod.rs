@@ -6,7 +6,6 @@
 //! words are read only where no event came, or where a version has no field for what it says.
 
 mod errors;
-mod pull_request;
 mod repair;
 #[cfg(test)]
 mod samples;
@@ -41,6 +40,8 @@ pub const DRIVER: Driver = Driver {
     // Its exit code is 1 for every error, and its result says which.
     exit_failure: |_, _, _| None,
     session_is_gone,
+    resume_words: |id| ["--resume", id].map(String::from).to_vec(),
+    homes: &["CLAUDE_CONFIG_DIR"],
     own_record: None,
     self_check: None,
     own_state: &[

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::errors::{self, ErrorResult};
-use super::pull_request::{OpeningCalls, texts};
 use super::repair;
-use crate::pure::agent::fields::{IDS_MAX, epoch_seconds, number, session_id, whole, word};
+use crate::pure::agent::fields::{IDS_MAX, epoch_seconds, number, session_id, texts, whole, word};
 use crate::pure::agent::mend;
+use crate::pure::agent::pull_request::{self, OpeningCalls};
 use crate::pure::agent::refusal::{self, RecentCalls};
 use crate::pure::agent::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, LimitEvent, RESULT_BYTES_MAX, Reader,
@@ -27,6 +27,8 @@ use crate::pure::text::clip::{clip, one_line};
 const ERRORS_MAX: usize = 10;
 /// The status of a window that is closed.
 const REJECTED: &str = "rejected";
+/// An event of the API as it comes, which an option adds to the stream.
+const PARTIAL_MESSAGE: &str = "stream_event";
 
 #[derive(Debug, Default)]
 pub(super) struct StreamReader {
@@ -51,6 +53,7 @@ pub(super) struct StreamReader {
 impl Reader for StreamReader {
     fn line(&mut self, line: &[u8], summary: &mut Summary) {
         let head = serde_json::from_slice::<Head>(line);
+        summary.model_began |= head.as_ref().is_ok_and(|head| head.kind == PARTIAL_MESSAGE);
         let awaits_tool = !self.calls.is_empty();
         let is_wanted = |kind: &str| {
             matters(kind) || kind == "user" && (awaits_tool || refusal::may_tell(line))
@@ -93,7 +96,7 @@ impl StreamReader {
             "result" => self.read_result(event, summary),
             "rate_limit_event" => read_limit(summary, event),
             "user" => {
-                self.calls.read_answers(event, summary);
+                self.read_answers(event, summary);
                 self.read_refusals(event, summary);
             }
             _ => {}
@@ -163,7 +166,8 @@ impl StreamReader {
         let blocks = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
         for answer in blocks.iter().filter(|block| block["type"] == "tool_result") {
             let call = answer["tool_use_id"].as_str().and_then(|id| self.recent_calls.find(id));
-            if let Some(call) = call.filter(|_| texts(&answer["content"]).any(refusal::is_refused))
+            if let Some(call) =
+                call.filter(|_| texts(&answer["content"]).into_iter().any(refusal::is_refused))
             {
                 summary.note_refusal(call);
             }
@@ -175,7 +179,9 @@ impl StreamReader {
         for call in blocks.iter().filter(|block| block["type"] == "tool_use") {
             summary.used_tools = true;
             summary.last_tool = word(&call["name"]).or(summary.last_tool.take());
-            self.calls.read_call(call);
+            if opens_pull_request(call) {
+                self.calls.remember(word(&call["id"]));
+            }
             if let Some(id) = word(&call["id"]) {
                 self.recent_calls.add(id, called(&call["name"], &call["input"]));
             }
@@ -203,6 +209,17 @@ impl StreamReader {
         let texts: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
         if !texts.is_empty() {
             summary.last_text = Some(clip(&texts.join("\n"), RESULT_BYTES_MAX));
+        }
+    }
+
+    /// Reads an event that holds the answers of tools.
+    fn read_answers(&mut self, event: &Value, summary: &mut Summary) {
+        let blocks = event["message"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for answer in blocks.iter().filter(|block| block["type"] == "tool_result") {
+            // A pull request that exists already is named in an error.
+            if self.calls.take(word(&answer["tool_use_id"])) && answer["is_error"] != true {
+                pull_request::keep_address(&texts(&answer["content"]), summary);
+            }
         }
     }
 
@@ -258,6 +275,12 @@ impl StreamReader {
 
 fn matters(kind: &str) -> bool {
     matches!(kind, "system" | "assistant" | "result" | "rate_limit_event")
+}
+
+fn opens_pull_request(call: &Value) -> bool {
+    let name = call["name"].as_str().unwrap_or_default();
+    let command = call["input"]["command"].as_str().filter(|_| name == "Bash");
+    pull_request::opens_one(name, command)
 }
 
 fn read_limit(summary: &mut Summary, event: &Value) {

@@ -156,6 +156,12 @@ fn messages_that_are_not_turns_of_the_session() {
     let sub = r#"{"type":"assistant","parent_tool_use_id":"t1","error":"server_error","message":{"id":"e"}}"#;
     let summary = read(&format!("{}\n{sub}", said("m1", "hello")));
     assert_eq!((summary.assistant_turns, summary.assistant_error), (1, None));
+    // A part of a message is no turn, but it says that the model has begun.
+    let part = r#"{"type":"stream_event","event":{"type":"message_start"},"session_id":"s-1"}"#;
+    for (line, has_begun) in [(part, true), (INIT, false), (r#"{"type":"user"}"#, false)] {
+        let summary = read(line);
+        assert_eq!((summary.assistant_turns, summary.model_began), (0, has_begun), "{line}");
+    }
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub const DRIVER: Driver = Driver {
     start_failure,
     exit_failure: |_, _, _| None,
     session_is_gone,
+    resume_words: |id| ["resume", id].map(String::from).to_vec(),
+    homes: &["CODEX_HOME"],
     own_record: Some(OwnRecord { places: rollout::places, read: rollout::read }),
     self_check: Some(SelfCheck {
         arguments: &["sandbox", "--", "true"],

@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{NO_SANDBOX, errors};
-use crate::pure::agent::fields::{IDS_MAX, word};
-use crate::pure::agent::refusal;
+use crate::pure::agent::fields::{IDS_MAX, texts, word};
 use crate::pure::agent::{
     DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, RESULT_BYTES_MAX, Reader, ResultEvent, Summary, Tokens,
     USAGE_BYTES_MAX,
 };
+use crate::pure::agent::{pull_request, refusal};
 use crate::pure::report::{Denial, ERROR_CHARS_MAX};
 use crate::pure::text::clip::{clip, one_line};
 
@@ -44,6 +44,8 @@ impl Reader for ThreadReader {
 impl ThreadReader {
     fn read_event(&mut self, event: &Value, summary: &mut Summary) {
         let item = &event["item"];
+        // A warning of its own is told as an item too.
+        summary.model_began |= item["type"].as_str().is_some_and(|kind| kind != "error");
         match event["type"].as_str().unwrap_or_default() {
             "thread.started" => {
                 summary.init_seen = true;
@@ -111,7 +113,8 @@ impl ThreadReader {
             Some("failed") if SANDBOX_FAILURES.iter().any(|words| output.starts_with(words)) => {
                 summary.note(NO_SANDBOX.to_string());
             }
-            _ => {}
+            Some("failed") => {}
+            _ => keep_pull_request(item, summary),
         }
     }
 
@@ -153,6 +156,17 @@ fn note_call(item: &Value, summary: &mut Summary) {
     summary.last_error = None;
     summary.last_tool =
         word(&item["tool"]).or_else(|| word(&item["type"])).or(summary.last_tool.take());
+}
+
+/// A command and its answer are one item.
+fn keep_pull_request(item: &Value, summary: &mut Summary) {
+    let tool = item["tool"].as_str().unwrap_or_default();
+    if pull_request::opens_one(tool, item["command"].as_str()) {
+        let content = &item["result"]["content"];
+        let output = item["aggregated_output"].as_str().into_iter();
+        let answered: Vec<&str> = output.chain(texts(content)).collect();
+        pull_request::keep_address(&answered, summary);
+    }
 }
 
 fn denial(item: &Value) -> Denial {

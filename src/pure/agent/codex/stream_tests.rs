@@ -29,6 +29,7 @@ fn a_plain_session() {
         init_seen: true,
         session_id: Some(THREAD.into()),
         assistant_turns: 2,
+        model_began: true,
         used_tools: true,
         last_text: Some("all of it".into()),
         last_tool: Some("command_execution".into()),
@@ -65,6 +66,19 @@ fn an_error_is_not_the_end() {
     let warned = item_event("item.completed", &json!({"type": "error", "message": "a warning"}));
     let warned = read(&format!("{BEGUN}{warned}{}{DONE}", said("x")));
     assert!(warned.last_error.is_none() && warned.notes.is_empty() && !warned.used_tools);
+}
+
+#[test]
+fn a_thought_is_a_beginning_of_its_answer_and_a_warning_of_its_own_is_none() {
+    for (kind, item, has_begun) in [
+        ("item.completed", json!({"type": "reasoning", "text": "hm"}), true),
+        ("item.started", json!({"type": "todo_list", "items": []}), true),
+        ("item.completed", json!({"type": "error", "message": "no metadata of the model"}), false),
+        ("item.completed", json!({}), false),
+    ] {
+        let summary = read(&format!("{BEGUN}{}{}", item_event(kind, &item), error("again")));
+        assert_eq!((summary.model_began, summary.assistant_turns), (has_begun, 0), "{item}");
+    }
 }
 
 #[test]

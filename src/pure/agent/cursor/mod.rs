@@ -28,6 +28,8 @@ pub const DRIVER: Driver = Driver {
     exit_failure: |_, _, _| None,
     // What it says of a session that it does not know is not documented.
     session_is_gone: |_, _| false,
+    resume_words: |id| ["--resume", id].map(String::from).to_vec(),
+    homes: &[],
     own_record: None,
     self_check: None,
     // Its `--mode`; none of them lets it change anything.

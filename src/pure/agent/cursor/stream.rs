@@ -35,6 +35,7 @@ impl Reader for CursorReader {
             ("assistant", _) => self.read_message(&event, summary),
             ("tool_call", "started") => self.read_call(&event, summary),
             ("tool_call", _) => self.is_in_turn = false,
+            ("thinking", _) => summary.model_began = true,
             ("result", _) => read_result(&event, summary),
             _ => {}
         }

@@ -66,4 +66,6 @@ fn an_older_result_has_no_tokens() {
 fn lines_that_are_no_events_are_counted_or_ignored() {
     let summary = read(&["no json", "[1]", r#"{"type":7}"#, r#"{"type":"thinking"}"#]);
     assert_eq!((summary.lines, summary.broken_lines), (4, 2));
+    // What it thinks is no event of the session, but its model has begun.
+    assert!(summary.model_began && summary.assistant_turns == 0);
 }

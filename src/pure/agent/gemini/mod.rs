@@ -32,6 +32,8 @@ pub const DRIVER: Driver = Driver {
     start_failure: |_| None,
     exit_failure: errors::exit_failure,
     session_is_gone,
+    resume_words: |id| ["--resume", id].map(String::from).to_vec(),
+    homes: &["GEMINI_CLI_HOME"],
     own_record: None,
     self_check: None,
     own_state: &[OwnState {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{SHELL, errors};
 use crate::pure::agent::fields::{IDS_MAX, session_id, whole, word};
 use crate::pure::agent::mend;
+use crate::pure::agent::pull_request::{self, OpeningCalls};
 use crate::pure::agent::refusal;
 use crate::pure::agent::{
     DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX, Reader,
@@ -26,6 +27,8 @@ const NO_IDENTITY: &str = "Please tell me who you are";
 const NO_IDENTITY_NOTE: &str = "git refused a commit, since gemini's shell hides the user's git \
     configuration: set user.name and user.email in the repository, or GIT_AUTHOR_NAME, \
     GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL for the daemon";
+/// How `gh` names a pull request that is not the session's. Its exit code is not told.
+const OPENED_EARLIER: &str = "already exists";
 /// The answers of tools that were not let run.
 const DENIALS: [&str; 2] = ["tool_not_registered", "policy_violation"];
 
@@ -37,6 +40,7 @@ pub(super) struct EventReader {
     is_in_turn: bool,
     /// Calls without an answer, by their ids: at most [`IDS_MAX`].
     calls: BTreeMap<String, Denial>,
+    opening_calls: OpeningCalls,
     denials: Vec<Denial>,
     denials_total: usize,
     misses_identity: bool,
@@ -87,6 +91,10 @@ impl EventReader {
         let tool_name = word(&event["tool_name"]).unwrap_or_else(|| "unknown".to_string());
         summary.used_tools = true;
         summary.last_tool = Some(tool_name.clone());
+        let command = event["parameters"]["command"].as_str().filter(|_| tool_name == SHELL);
+        if pull_request::opens_one(&tool_name, command) {
+            self.opening_calls.remember(word(&event["tool_id"]));
+        }
         if let Some(id) = word(&event["tool_id"]).filter(|_| self.calls.len() < IDS_MAX) {
             let input = input_of(&event["parameters"]);
             self.calls.insert(id, Denial { tool_name, input });
@@ -97,6 +105,11 @@ impl EventReader {
         self.is_in_turn = false;
         self.text.clear();
         let call = word(&event["tool_id"]).and_then(|id| self.calls.remove(&id));
+        let output = event["output"].as_str().unwrap_or_default();
+        let opened = self.opening_calls.take(word(&event["tool_id"]));
+        if opened && event["status"] == "success" && !output.contains(OPENED_EARLIER) {
+            pull_request::keep_address(&[output], summary);
+        }
         let error = event["error"]["type"].as_str().unwrap_or_default();
         if DENIALS.contains(&error) {
             self.denials_total += 1;
@@ -105,7 +118,6 @@ impl EventReader {
                 self.denials.push(call.unwrap_or_else(unknown));
             }
         } else if let Some(call) = call {
-            let output = event["output"].as_str().unwrap_or_default();
             self.misses_identity |= call.tool_name == SHELL && output.contains(NO_IDENTITY);
             let error = event["error"]["message"].as_str().unwrap_or_default();
             if refusal::is_refused(output) || refusal::is_refused(error) {

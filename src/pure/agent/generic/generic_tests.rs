@@ -132,6 +132,10 @@ fn a_stream_is_read_by_its_rules() {
     assert!(!read(agy(), &[INIT, DONE], None).used_tools);
     let plain = driver_of(json!({"output": "stream", "stream": {"result": "response"}}));
     assert!(read(plain, &[DONE], None).used_tools);
+    // Nor does anybody know when its model works; and without a rule for its session any event is
+    // its first.
+    assert!(agy().tells_of_work() && !plain.tells_of_work());
+    assert!(!read(agy(), &[SAID], None).init_seen && read(plain, &[SAID], None).init_seen);
     // A result is no last word while the agent goes on.
     assert!(read(agy(), &[DONE, SAID], None).working_after_result);
     assert_eq!(read(agy(), &["no JSON", DONE], None).broken_lines, 1);

@@ -36,6 +36,8 @@ pub(super) fn driver(name: &'static str, template: &'static Template) -> Driver 
         start_failure: |_| None,
         exit_failure: |_, _, _| None,
         session_is_gone: |_, _| false,
+        resume_words: |_| Vec::new(),
+        homes: &[],
         own_record: None,
         self_check: None,
         own_state: &[],

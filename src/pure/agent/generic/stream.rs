@@ -57,6 +57,8 @@ impl RuleReader {
             summary.init_seen = true;
             summary.session_id = Some(id);
         }
+        // Without a rule, any event is its first.
+        summary.init_seen |= rules.session.is_none();
         let (text, tool) = (find(&rules.text), find(&rules.tool));
         if text.is_some() || tool.is_some() {
             summary.assistant_turns = summary.assistant_turns.saturating_add(1);
