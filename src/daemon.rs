@@ -59,6 +59,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         return second_daemon(&store);
     };
     let agents = sources.find_agents(drivers, &settings, None)?;
+    sources.check_launchers(&settings, None)?;
     let sender = reload::sender(&settings)?;
     let (outbox_changed, outbox_news) = bounded(1);
     let (changed, news) = bounded(1);

@@ -47,7 +47,8 @@ pub enum ErrorType {
     OutputLimit,
     /// The project's acceptance command did not pass.
     VerifyFailed,
-    /// The dispatch waited longer than `queue_timeout_seconds`, and never ran.
+    /// The dispatch waited longer than `queue_timeout_seconds`, or in its launcher's engine longer
+    /// than `launcher_wait_seconds`, and never ran.
     QueueTimeout,
 }
 

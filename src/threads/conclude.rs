@@ -92,6 +92,12 @@ impl Answering {
         Answering::of_attempts(context, claim, contents, earlier, end)
     }
 
+    /// Adds warnings to a report that has to be committed.
+    pub fn with(mut self, warnings: impl IntoIterator<Item = String>) -> Answering {
+        self.report.warnings.extend(warnings);
+        self
+    }
+
     /// Begins with a report that is committed already, in the claim's folder or (`is_afresh`)
     /// outside of it.
     pub fn of_committed(

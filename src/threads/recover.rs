@@ -85,7 +85,10 @@ fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Re
     match (step, report) {
         (Step::Discard, _) => discard(context, &claim.id),
         // The session may have written this report, which must not be told while the session lives.
-        (Step::Publish, _) if recovered.is_living(context, &claim.id) => {
+        (Step::Publish, _)
+            if may_run_elsewhere(context, &claim, &contents)
+                || recovered.is_living(context, &claim.id) =>
+        {
             recovered.taken_up.push((claim, Resume::Publish));
         }
         (Step::Publish, Some(report)) => {
@@ -104,6 +107,14 @@ fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Re
             recovered.taken_up.push((claim, resume));
         }
     }
+}
+
+/// Whether only an engine can say that a session of the dispatch is over.
+fn may_run_elsewhere(context: &Context, claim: &Claim, contents: &Contents) -> bool {
+    let dir = project::expand(&contents.dispatch.project_dir, context.home.as_deref());
+    let terms = context.terms_in(&project::resolve_nearest(&dir), claim.agent, &claim.id);
+    let kill = terms.launcher.and_then(|launcher| launcher.kill);
+    kill.is_some_and(|kill| !kill.is_empty())
 }
 
 /// Takes up a dispatch of which nothing says any more what was accepted.

@@ -60,6 +60,7 @@ fn read(context: &Context) -> Result<New, String> {
     let settings = changes::in_force(&now, found.settings);
     let before = Some((&*now, &*agents));
     let agents = context.sources.find_agents(found.drivers, &settings, before)?;
+    context.sources.check_launchers(&settings, Some(&now))?;
     let sender = sender(&settings)?;
     let (warnings, unmet) = context.sources.missing(&settings);
     Ok(New { changes, settings, agents, sender, warnings, unmet })

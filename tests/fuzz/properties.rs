@@ -219,7 +219,7 @@ fn assert_bounded(summary: &Summary) {
     assert!(usage <= agent::USAGE_BYTES_MAX, "{usage} bytes of usage");
 }
 
-const STOPS: [Option<StopCause>; 8] = [
+const STOPS: [Option<StopCause>; 9] = [
     None,
     Some(StopCause::Ttl),
     Some(StopCause::Cancelled),
@@ -228,6 +228,7 @@ const STOPS: [Option<StopCause>; 8] = [
     Some(StopCause::StartTimeout),
     Some(StopCause::OutputLimit),
     Some(StopCause::ResultGrace),
+    Some(StopCause::QueueTimeout),
 ];
 
 fn assert_endings(driver: &'static Driver, data: &[u8], summary: &Summary) {
@@ -252,6 +253,7 @@ fn assert_endings(driver: &'static Driver, data: &[u8], summary: &Summary) {
             limits: &limits,
             exit,
             summary,
+            launcher: None,
             stdout_bytes: data.len() as u64,
             stderr_tail: &stderr,
         });

@@ -29,6 +29,7 @@ mod gemini;
 mod holds;
 mod hostile;
 mod intake;
+mod launcher;
 mod leader;
 mod leftovers;
 mod lock;

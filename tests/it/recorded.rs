@@ -205,6 +205,7 @@ fn judge(
         limits: &StopLimits::default(),
         exit,
         summary,
+        launcher: None,
         stdout_bytes: stream.len() as u64,
         stderr_tail: stderr,
     })

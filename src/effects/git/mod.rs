@@ -192,7 +192,7 @@ fn run_git(
         directory: tree,
         variables: &[("GIT_TERMINAL_PROMPT", "0"), ("LC_ALL", "C")],
         removed_prefix: "GIT_",
-        stdout: out.try_clone().ok()?,
+        stdout: out.try_clone().ok()?.into(),
         timeout,
     };
     match processes.run(helper) {

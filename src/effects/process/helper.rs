@@ -3,18 +3,22 @@
 //! rules, in `session`.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use wait_timeout::ChildExt;
 
 use super::Processes;
+use super::session::exit_of;
+use crate::pure::attempt::outcome::Exit;
+
+/// How often orphans are reaped while a program runs.
+const REAP_EVERY: Duration = Duration::from_millis(100);
 
 pub struct Helper<'a> {
     pub program: &'a str,
@@ -22,13 +26,26 @@ pub struct Helper<'a> {
     pub directory: &'a Path,
     pub variables: &'a [(&'a str, &'a str)],
     pub removed_prefix: &'a str,
-    pub stdout: File,
+    pub stdout: Stdio,
     pub timeout: Duration,
+}
+
+/// How a short program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HelperEnd {
+    Exited(Exit),
+    TimedOut,
 }
 
 impl Processes {
     /// True: the program ran and exited with 0. At the time limit its whole group is killed.
     pub fn run(&self, helper: Helper) -> io::Result<bool> {
+        let ended = self.run_to_end(helper)?;
+        Ok(ended == HelperEnd::Exited(Exit { code: Some(0), signal: None }))
+    }
+
+    /// The same, for whoever must know how it ended.
+    pub fn run_to_end(&self, helper: Helper) -> io::Result<HelperEnd> {
         let mut command = Command::new(helper.program);
         command
             .args(helper.arguments)
@@ -46,16 +63,36 @@ impl Processes {
         let mut child = self.spawn(&mut command)?;
         drop(command);
         let pid = child.id() as i32;
-        let mut status = child.wait_timeout(helper.timeout)?;
+        let status = self.wait_for_helper(&mut child, helper.timeout)?;
         if status.is_none() {
             log::warn!("{} took over {:?} and is ended", helper.program, helper.timeout);
             if let Some(pid) = Pid::from_raw(pid) {
                 let _ = kill_process_group(pid, Signal::KILL);
             }
-            status = Some(child.wait()?);
+            child.wait()?;
         }
         self.forget(pid);
-        Ok(status.is_some_and(|status| status.success()))
+        Ok(status.map_or(HelperEnd::TimedOut, |status| HelperEnd::Exited(exit_of(status))))
+    }
+}
+
+impl Processes {
+    /// An orphan that the kernel gave to us is reaped meanwhile: the program may be waiting until
+    /// that very process is gone.
+    fn wait_for_helper(
+        &self,
+        child: &mut Child,
+        timeout: Duration,
+    ) -> io::Result<Option<ExitStatus>> {
+        let began = Instant::now();
+        loop {
+            let left = timeout.saturating_sub(began.elapsed());
+            let status = child.wait_timeout(left.min(REAP_EVERY))?;
+            if status.is_some() || left.is_zero() {
+                return Ok(status);
+            }
+            self.reap_strangers();
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use std::time::Instant;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::failpoint::{self, Effect};
-pub use helper::{Helper, ProgramIdentity, find_program, identify, is_executable};
+pub use helper::{Helper, HelperEnd, ProgramIdentity, find_program, identify, is_executable};
 pub use session::{Session, Spawn};
 pub use sweep::{Mark, Swept};
 pub use verb::{VERB, become_session};

@@ -187,7 +187,7 @@ fn wait_child(child: &mut Child, slice: Duration) -> io::Result<Option<ExitStatu
     child.wait_timeout(slice)
 }
 
-fn exit_of(status: ExitStatus) -> Exit {
+pub(super) fn exit_of(status: ExitStatus) -> Exit {
     Exit { code: status.code(), signal: status.signal() }
 }
 

@@ -119,16 +119,18 @@ impl Processes {
             return self.is_alive(record);
         }
         let began = Instant::now();
+        // A launcher may have taken its environment away (`env -i`); then it has the output.
+        let holds = || mark.stdout.as_ref().is_some_and(|out| procfs::holds(record.pid, out));
         while self.is_alive(record) {
             match procfs::has_variables(record.pid, &mark.variables) {
                 Some(true) => return true,
-                // The process is another user's, behind a launcher such as sudo. Then it must hold
-                // the session's output.
-                Some(false) => {
-                    let is_hidden = procfs::is_hidden(record.pid);
-                    return is_hidden && !Stdout::of(mark).is_unlocked();
+                // The process is another user's, behind a launcher such as sudo. Then somebody must
+                // hold the session's output.
+                Some(false) if procfs::is_hidden(record.pid) => {
+                    return !Stdout::of(mark).is_unlocked();
                 }
-                None if began.elapsed() >= SETTLE_MAX => return false,
+                Some(false) => return holds(),
+                None if began.elapsed() >= SETTLE_MAX => return holds(),
                 None => thread::sleep(LOOK_AGAIN),
             }
         }

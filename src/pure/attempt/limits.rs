@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pure::agent::Summary;
 use crate::pure::config::Settings;
+use crate::pure::config::launcher::Launcher;
 
 /// Why *we* ended a session. It is recorded before our first signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub enum StopCause {
     OutputLimit,
     /// The session had given its result, and did not exit.
     ResultGrace,
+    /// The launcher's engine let it wait too long, without an event.
+    QueueTimeout,
 }
 
 impl StopCause {
@@ -40,6 +43,7 @@ impl StopCause {
             StopCause::StartTimeout => "it has said nothing since its start",
             StopCause::OutputLimit => "it wrote too much",
             StopCause::ResultGrace => "it has answered and does not go",
+            StopCause::QueueTimeout => "it has waited too long for its engine",
         }
     }
 }
@@ -48,16 +52,20 @@ impl StopCause {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopLimits {
     pub start_ms: Option<i64>,
+    /// How long a launcher's engine may let it wait before its first event. It stands in the place
+    /// of `start_ms`.
+    pub queue_ms: Option<i64>,
     pub stall_ms: Option<i64>,
     pub result_grace_ms: Option<i64>,
     pub stdout_bytes_max: Option<u64>,
 }
 
 impl StopLimits {
-    pub fn of(settings: &Settings) -> StopLimits {
+    pub fn of(settings: &Settings, launcher: Option<&Launcher>) -> StopLimits {
         let ms = |limit: Option<Duration>| limit.map(|limit| limit.as_millis() as i64);
         StopLimits {
             start_ms: ms(settings.start_timeout),
+            queue_ms: ms(launcher.and_then(|launcher| launcher.wait)),
             stall_ms: ms(settings.stall_timeout),
             result_grace_ms: ms(settings.result_grace),
             stdout_bytes_max: settings.stdout_bytes_max,
@@ -81,20 +89,37 @@ pub struct Observation {
     pub still_since_ms: Option<i64>,
 }
 
+/// When a session's time to live is over. It counts from the first event where an engine may let
+/// the session wait, and is over at `latest_ms` whatever a record says of the beginning.
+pub fn deadline(latest_ms: i64, ttl_ms: i64, begun_ms: Option<i64>) -> i64 {
+    begun_ms.map_or(latest_ms, |begun_ms| latest_ms.min(begun_ms.saturating_add(ttl_ms)))
+}
+
+/// The latest deadline of a session that is found running now. What a session wrote into its own
+/// records must not give it more time than it would have if it were started now.
+pub fn latest_of_found(recorded_ms: i64, now_ms: i64, ttl_ms: i64, wait_ms: i64) -> i64 {
+    recorded_ms.min(now_ms.saturating_add(ttl_ms).saturating_add(wait_ms))
+}
+
 /// Why the session must be ended now, if it must. The TTL is a promise to the dispatcher and comes
-/// first; a session that has answered is not also stalled.
+/// first; a session that has answered is not also stalled, nor is one that waits for its engine.
 pub fn due(look: &Observation, limits: &StopLimits) -> Option<StopCause> {
     let is_over = |since_ms: Option<i64>, limit_ms: Option<i64>| match (since_ms, limit_ms) {
         (Some(since_ms), Some(limit_ms)) => look.now_ms - since_ms >= limit_ms,
         _ => false,
     };
     let unbegun_since = (!look.has_begun).then_some(look.started_ms);
-    if look.now_ms >= look.deadline_ms {
+    let waits = unbegun_since.is_some() && limits.queue_ms.is_some();
+    if waits && (look.now_ms >= look.deadline_ms || is_over(unbegun_since, limits.queue_ms)) {
+        Some(StopCause::QueueTimeout)
+    } else if look.now_ms >= look.deadline_ms {
         Some(StopCause::Ttl)
     } else if limits.stdout_bytes_max.is_some_and(|max| look.output_bytes > max) {
         Some(StopCause::OutputLimit)
     } else if is_over(look.final_since_ms, limits.result_grace_ms) {
         Some(StopCause::ResultGrace)
+    } else if waits {
+        None
     } else if is_over(unbegun_since, limits.start_ms) {
         Some(StopCause::StartTimeout)
     } else if is_over(look.still_since_ms, limits.stall_ms) {
@@ -193,6 +218,7 @@ mod tests {
         use StopCause::*;
         let limits = StopLimits {
             start_ms: Some(100),
+            queue_ms: None,
             stall_ms: Some(200),
             result_grace_ms: Some(50),
             stdout_bytes_max: Some(10),
@@ -238,6 +264,61 @@ mod tests {
             let unlimited = if want == Some(Ttl) { want } else { None };
             assert_eq!(due(&look, &StopLimits::default()), unlimited, "{name}, without limits");
         }
+    }
+
+    #[test]
+    fn a_session_in_a_queue_has_the_limit_of_the_queue_until_it_begins() {
+        use StopCause::*;
+        let limits = StopLimits {
+            start_ms: Some(100),
+            queue_ms: Some(500),
+            stall_ms: Some(200),
+            result_grace_ms: Some(50),
+            stdout_bytes_max: Some(10),
+        };
+        let waits = Observation {
+            now_ms: 1000,
+            started_ms: 501,
+            deadline_ms: 5000,
+            still_since_ms: Some(0),
+            ..Observation::default()
+        };
+        let begun = Observation { has_begun: true, still_since_ms: None, ..waits };
+        for (name, look, want) in [
+            ("longer than a start may take, and still", waits, None),
+            ("too long", Observation { started_ms: 500, ..waits }, Some(QueueTimeout)),
+            (
+                "its last moment of all",
+                Observation { deadline_ms: 1000, ..waits },
+                Some(QueueTimeout),
+            ),
+            ("it wrote too much", Observation { output_bytes: 11, ..waits }, Some(OutputLimit)),
+            ("begun", begun, None),
+            ("begun, long ago", Observation { started_ms: 0, ..begun }, None),
+            ("begun, and time is up", Observation { deadline_ms: 1000, ..begun }, Some(Ttl)),
+            ("begun, and still", Observation { still_since_ms: Some(800), ..begun }, Some(Stalled)),
+        ] {
+            assert_eq!(due(&look, &limits), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_record_moves_a_deadline_beyond_its_bounds() {
+        for (name, latest, begun, want) in [
+            ("not begun", 900, None, 900),
+            ("begun", 900, Some(300), 400),
+            ("begun at the last moment", 900, Some(850), 900),
+            ("a forged beginning", 900, Some(i64::MAX), 900),
+            ("a beginning before all time", 900, Some(i64::MIN), i64::MIN + 100),
+        ] {
+            assert_eq!(deadline(latest, 100, begun), want, "{name}");
+        }
+        for (name, recorded, want) in
+            [("as it was", 900, 900), ("as late as can be", 1150, 1150), ("forged", i64::MAX, 1150)]
+        {
+            assert_eq!(latest_of_found(recorded, 1000, 100, 50), want, "{name}");
+        }
+        assert_eq!(latest_of_found(i64::MAX, i64::MAX, 100, 50), i64::MAX);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! restart changes nothing.
 
 use super::record::{AttemptEnd, AttemptStart, Mode, Moment, NextStep};
-use crate::pure::report::GitFacts;
+use crate::pure::report::{ErrorType, GitFacts};
 
 /// What the next attempt is to be.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +15,8 @@ pub struct NextAttempt {
     pub retries: u32,
     /// How often the dispatch has waited for a usage limit so far.
     pub waits: u32,
+    /// A launcher that failed has been tried again.
+    pub relaunched: bool,
     /// The attempt comes out of the queue, not from the attempt before it.
     pub is_queued: bool,
     /// How long it still has to wait, in milliseconds.
@@ -42,13 +44,14 @@ pub fn next(last: Option<Last>, now_ms: i64) -> NextAttempt {
     };
     let number = number + 1;
     match (start, end) {
-        (start, Some(end)) => after(&end, start.map_or(0, |start| start.waits), now_ms),
+        (start, Some(end)) => after(&end, start.as_ref(), now_ms),
         // The last attempt never ran, so the next one takes its place.
         (Some(start), None) => NextAttempt {
             number,
             mode: start.mode,
             retries: start.retries,
             waits: start.waits,
+            relaunched: start.relaunched,
             first: Some(start.first),
             git: Some(start.git),
             ..NextAttempt::default()
@@ -57,15 +60,18 @@ pub fn next(last: Option<Last>, now_ms: i64) -> NextAttempt {
     }
 }
 
-/// What follows an attempt whose end is known. `waits` counts the waits for a usage limit before
-/// it.
-pub fn after(end: &AttemptEnd, waits: u32, now_ms: i64) -> NextAttempt {
+/// What follows an attempt whose end is known. `start`: `None` if its record cannot be read.
+pub fn after(end: &AttemptEnd, start: Option<&AttemptStart>, now_ms: i64) -> NextAttempt {
+    let waits = start.map_or(0, |start| start.waits);
+    // Only a launcher that failed is tried again after such an end.
+    let is_relaunch = end.ending.error_type == Some(ErrorType::SpawnFailed);
     let (branch, head_before) = (end.git.branch.clone(), end.git.head_before.clone());
     let plan = NextAttempt {
         number: end.attempt.attempt + 1,
         first: Some(end.first.clone()),
         git: Some(GitFacts { branch, head_before, ..GitFacts::default() }),
         wait_ms: end.next.wait_ms(now_ms),
+        relaunched: is_relaunch || start.is_some_and(|start| start.relaunched),
         ..NextAttempt::default()
     };
     match end.next.clone() {
@@ -134,5 +140,29 @@ mod tests {
             assert_eq!(plan.git.is_some(), plan.first.is_some(), "{what}");
             assert!(plan.git.is_none_or(|git| git == head(None)), "{what}: as it was before");
         }
+    }
+
+    #[test]
+    fn that_a_launcher_was_tried_again_is_not_forgotten() {
+        let retry =
+            || NextStep::Retry { mode: Mode::AsIs, retries: 0, not_before_ms: 0, delay_ms: 0 };
+        let end = |error_type| {
+            let mut end = ended(retry()).and_then(|last| last.end).expect("an end");
+            end.ending.error_type = error_type;
+            end
+        };
+        let failed = end(Some(ErrorType::SpawnFailed));
+        let other = end(Some(ErrorType::RateLimit));
+        let again = AttemptStart { relaunched: true, ..start() };
+        for (end, start, want) in [
+            (&failed, start(), true),
+            (&failed, again.clone(), true),
+            (&other, again.clone(), true),
+            (&other, start(), false),
+        ] {
+            assert_eq!(after(end, Some(&start), 0).relaunched, want, "{end:?}");
+        }
+        let cut_off = Some(Last { number: 1, start: Some(again), end: None });
+        assert!(next(cut_off, 0).relaunched);
     }
 }

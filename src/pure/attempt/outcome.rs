@@ -6,8 +6,9 @@
 //! does one that we did not. Exit 0 is no success without a result event, and words on stderr name
 //! a cause only where no event can exist.
 
-use super::limits::{StopCause, StopLimits};
+use super::limits::{StopCause, StopLimits, has_begun};
 use crate::pure::agent::{Driver, Failure, ResultEvent, Summary};
+use crate::pure::config::launcher::Launcher;
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType, GitFacts, Status};
 use crate::pure::text::clip::one_line;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct Evidence<'a> {
     pub stop: Option<StopCause>,
     pub ttl_seconds: u64,
     pub limits: &'a StopLimits,
+    /// What started the agent, if the daemon did not. It writes to the same stderr, which is then
+    /// no evidence of the agent.
+    pub launcher: Option<&'a Launcher>,
     /// `None`: we did not see it (an adopted session).
     pub exit: Option<Exit>,
     pub summary: &'a Summary,
@@ -94,6 +98,12 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
             let error = format!("ended: it wrote more than {megabytes} MB on {stream}");
             (Status::Failed, ErrorType::OutputLimit, error)
         }
+        StopCause::QueueTimeout => {
+            let span = seconds(e.limits.queue_ms);
+            let error =
+                format!("ended: its engine let it wait for {span} without a sign of the agent");
+            (Status::Failed, ErrorType::QueueTimeout, error)
+        }
         StopCause::ResultGrace => {
             let error = "ended after a result that is not there any more".to_string();
             (Status::Failed, ErrorType::ToolFailure, error)
@@ -116,28 +126,47 @@ fn without_result(e: &Evidence) -> Ending {
         let error = format!("{agent} ended unseen, without a result{}", last_retry(e));
         return failed(ErrorType::Interrupted, &error);
     };
+    if launcher_failed(e.launcher, e.exit, e.summary) {
+        let (how, stderr) = (exit_in_words(exit), stderr_line(e));
+        let error = format!("the launcher failed ({how}): the agent never ran{stderr}");
+        return failed(ErrorType::SpawnFailed, &error);
+    }
     let may_be_start = e.stdout_bytes == 0 || (1..=e.driver.start_lines).contains(&e.summary.lines);
-    let is_start = may_be_start && exit.code.is_some_and(|code| code != 0);
+    let is_start = may_be_start && e.launcher.is_none() && exit.code.is_some_and(|code| code != 0);
     if is_start && let Some(failure) = (e.driver.start_failure)(e.stderr_tail) {
         return failed_as(&failure);
     }
     if let Some(failure) = by_exit(e) {
         return failed_as(&failure);
     }
-    let mut lines = e.stderr_tail.lines().map(|line| one_line(line, STDERR_LINE_CHARS_MAX));
-    let stderr = lines.find(|line| !line.is_empty());
     let error = format!(
         "{agent} ended without a result ({}){}{}",
         exit_in_words(exit),
         last_retry(e),
-        stderr.map(|line| format!("; stderr: {line}")).unwrap_or_default()
+        stderr_line(e)
     );
     failed(ErrorType::ToolFailure, &error)
 }
 
+/// The first line on stderr, for people to read.
+fn stderr_line(e: &Evidence) -> String {
+    let mut lines = e.stderr_tail.lines().map(|line| one_line(line, STDERR_LINE_CHARS_MAX));
+    let line = lines.find(|line| !line.is_empty());
+    line.map(|line| format!("; stderr: {line}")).unwrap_or_default()
+}
+
+/// Whether the exit code says that the launcher failed, and nothing says that the agent ran.
+pub fn launcher_failed(launcher: Option<&Launcher>, exit: Option<Exit>, summary: &Summary) -> bool {
+    let code = exit.and_then(|exit| exit.code);
+    let is_named = |launcher: &Launcher, code| launcher.fail_codes.contains(&code);
+    let is_fail_code = launcher.zip(code).is_some_and(|(launcher, code)| is_named(launcher, code));
+    is_fail_code && !has_begun(summary)
+}
+
 /// What the agent's driver makes of the exit code.
 fn by_exit(e: &Evidence) -> Option<Failure> {
-    (e.driver.exit_failure)(e.summary, known(e.exit)?.code?, e.stderr_tail)
+    let stderr_tail = if e.launcher.is_none() { e.stderr_tail } else { "" };
+    (e.driver.exit_failure)(e.summary, known(e.exit)?.code?, stderr_tail)
 }
 
 /// The ending of a session with a good result. It counts even if the process did not exit cleanly
@@ -168,6 +197,39 @@ fn succeeded(e: &Evidence) -> Ending {
         warnings.push(format!("the last message before the result was an error ({error})"));
     }
     Ending { status: Status::Completed, error_type: None, error: None, warnings }
+}
+
+/// What came of an engine's own command that ends a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineEnd {
+    Done,
+    /// It said no, in these words. After a clean end it may only mean that nothing was left.
+    Refused(String),
+    TimedOut,
+    /// It could not be run, for this reason.
+    NotRun(String),
+}
+
+/// The warning if a session may have left something in its engine. `is_clean`: it ended by itself,
+/// with a result. `end`: `None` if no command was to be run.
+pub fn warning_of_engine(
+    launcher: &Launcher,
+    end: Option<&EngineEnd>,
+    is_clean: bool,
+) -> Option<String> {
+    let program = launcher.kill.as_ref().and_then(|kill| kill.first());
+    let why = match (end, program) {
+        (None, None) if launcher.kill.is_none() => "launcher_kill is not set".to_string(),
+        (None, _) | (Some(EngineEnd::Done), _) => return None,
+        (Some(EngineEnd::Refused(_)), _) if is_clean => return None,
+        (Some(EngineEnd::Refused(why) | EngineEnd::NotRun(why)), program) => {
+            format!("launcher_kill ({}) failed: {why}", program.map_or("", String::as_str))
+        }
+        (Some(EngineEnd::TimedOut), program) => {
+            format!("launcher_kill ({}) took too long", program.map_or("", String::as_str))
+        }
+    };
+    Some(format!("whether anything is left in the launcher's engine is not known: {why}"))
 }
 
 /// How a project's acceptance command ended.
@@ -260,7 +322,8 @@ fn seconds(ms: Option<i64>) -> String {
     format!("{} seconds", ms.unwrap_or_default() as f64 / 1000.0)
 }
 
-fn exit_in_words(exit: Exit) -> String {
+/// The exit as a report words it.
+pub fn exit_in_words(exit: Exit) -> String {
     match (exit.signal, exit.code) {
         (Some(signal), _) => format!("killed by signal {signal}"),
         (None, Some(code)) => format!("exit code {code}"),

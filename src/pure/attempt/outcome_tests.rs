@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::pure::agent::{ApiRetry, claude};
+use crate::pure::config::launcher::Launcher;
 use crate::pure::report::Denial;
 
 const CODE_0: Option<Exit> = Some(Exit { code: Some(0), signal: None });
@@ -13,6 +14,7 @@ const SIGKILL: Option<Exit> = Some(Exit { code: None, signal: Some(9) });
 
 const LIMITS: StopLimits = StopLimits {
     start_ms: Some(120_000),
+    queue_ms: Some(90_000),
     stall_ms: Some(1_500),
     result_grace_ms: Some(30_000),
     stdout_bytes_max: Some(1_500_000),
@@ -32,11 +34,21 @@ fn ending_with(
     stop: Option<StopCause>,
     stderr: &str,
 ) -> Ending {
+    launched_ending(summary, exit, stop, (stderr, None))
+}
+
+fn launched_ending(
+    summary: &Summary,
+    exit: Option<Exit>,
+    stop: Option<StopCause>,
+    (stderr, launcher): (&str, Option<&Launcher>),
+) -> Ending {
     classify(&Evidence {
         driver: &ROBOT,
         stop,
         ttl_seconds: 3600,
         limits: &LIMITS,
+        launcher,
         exit,
         summary,
         stdout_bytes: 100 * summary.lines,
@@ -304,4 +316,62 @@ fn what_was_dirty_before_is_told_and_is_nobodys_work() {
     ] {
         assert_eq!(told(denied, git.clone()), want, "{denied} {git:?}");
     }
+}
+
+#[test]
+fn a_launcher_that_failed_before_the_agent_is_no_failure_of_the_agent() {
+    use ErrorType::*;
+    let launcher = Launcher { fail_codes: vec![125, 253], ..Launcher::default() };
+    let code = |code| Some(Exit { code: Some(code), signal: None });
+    let banner = Summary { lines: 1, broken_lines: 1, ..Summary::default() };
+    let nothing = Summary::default();
+    for (name, summary, exit, want) in [
+        ("no allocation", &nothing, code(253), Some(SpawnFailed)),
+        ("a banner, then nothing", &banner, code(125), Some(SpawnFailed)),
+        ("the agent had begun", &begun(), code(253), Some(ToolFailure)),
+        ("a code that nobody named", &nothing, code(7), Some(ToolFailure)),
+        ("the node went", &nothing, CODE_0, Some(ToolFailure)),
+        ("nobody saw its end", &nothing, None, Some(Interrupted)),
+        ("it was killed", &nothing, SIGKILL, Some(ToolFailure)),
+        ("a result stands", &done(), code(253), None),
+    ] {
+        let told = ("srun: error: no\nI refuse", Some(&launcher));
+        let got = launched_ending(summary, exit, None, told);
+        assert_eq!(got.error_type, want, "{name}: {got:?}");
+    }
+    let failed = launched_ending(&nothing, code(253), None, ("\nsrun: no\n", Some(&launcher)));
+    let said = "the launcher failed (exit code 253): the agent never ran; stderr: srun: no";
+    assert_eq!(failed.error.as_deref(), Some(said));
+    // Without a launcher, the first words on stderr are the agent's own.
+    assert_eq!(ending_with(&nothing, CODE_1, None, "I refuse").error_type, Some(Auth));
+    // Our own end of it says more than any exit code.
+    let waited = Some(StopCause::QueueTimeout);
+    let waited = launched_ending(&nothing, code(253), waited, ("", Some(&launcher)));
+    assert_eq!((waited.status, waited.error_type), (Status::Failed, Some(QueueTimeout)));
+    let said = "ended: its engine let it wait for 90 seconds without a sign of the agent";
+    assert_eq!(waited.error.as_deref(), Some(said));
+}
+
+#[test]
+fn what_may_be_left_in_an_engine_is_told() {
+    use EngineEnd::*;
+    let mut launcher = Launcher { kill: Some(vec!["scancel".into()]), ..Launcher::default() };
+    let one = |launcher: &Launcher, end: Option<EngineEnd>, clean| {
+        warning_of_engine(launcher, end.as_ref(), clean).is_some()
+    };
+    for (end, clean, want) in [
+        (Done, true, false),
+        (Done, false, false),
+        (Refused("exit code 1".into()), true, false),
+        (Refused("exit code 1".into()), false, true),
+        (TimedOut, true, true),
+        (NotRun("it is gone".into()), true, true),
+        (NotRun("it is gone".into()), false, true),
+    ] {
+        assert_eq!(one(&launcher, Some(end.clone()), clean), want, "{end:?} {clean}");
+    }
+    launcher.kill = Some(Vec::new());
+    assert!(!one(&launcher, None, false), "nothing runs elsewhere");
+    launcher.kill = None;
+    assert!(one(&launcher, None, true), "nobody knows");
 }

@@ -10,6 +10,7 @@ use super::limits::StopCause;
 use super::outcome::{Ending, Exit};
 use super::sign::Sign;
 use crate::pure::agent::{Summary, Tokens};
+use crate::pure::config::launcher::Launcher;
 use crate::pure::report::{AttemptReport, Denial, GitFacts, Leftover, VerifyReport};
 use crate::pure::text::redact::redact;
 use crate::pure::text::time::rfc3339;
@@ -68,11 +69,18 @@ pub struct AttemptStart {
     /// The attempt was let through a hold, to see whether the hold is over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub probe: bool,
+    /// The launcher's program, as the settings name it. Empty: the daemon started the agent itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub launcher: String,
+    /// An attempt before this one was a launcher that failed; only one of them is tried again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relaunched: bool,
     pub started_at_ms: i64,
     /// When the first attempt of the dispatch started.
     pub first: Moment,
     /// When the attempt started, on the machine's monotonic clock, in the boot named below.
     pub started_monotonic_ms: i64,
+    /// The latest end. Where an engine may let the session wait, [`BegunRecord`] brings it forward.
     pub deadline_monotonic_ms: i64,
     pub boot_id: String,
     /// When the session started, in clock ticks since boot as /proc counts them (0: this system has
@@ -118,6 +126,14 @@ pub struct ChildRecord {
     /// When the process started, in clock ticks since boot (field 22 of /proc/PID/stat); with the
     /// pid this names one process of this boot.
     pub start_time: Option<u64>,
+}
+
+/// The content of `begun.json`: when the first event was seen of a session that its engine may let
+/// wait. The file need not be durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BegunRecord {
+    /// By the monotonic clock of the attempt's boot.
+    pub monotonic_ms: i64,
 }
 
 /// The content of `stop.json`, which is written before our first signal.
@@ -198,6 +214,19 @@ pub struct AttemptEnd {
 }
 
 impl AttemptStart {
+    /// Sets what started it and its latest end: its time to live, and how long the launcher's
+    /// engine may let it wait before that counts.
+    pub fn within(self, ttl_seconds: u64, launcher: Option<&Launcher>) -> AttemptStart {
+        let wait = launcher.and_then(|launcher| launcher.wait).unwrap_or_default();
+        let most_ms = (ttl_seconds as i64).saturating_mul(1000) + wait.as_millis() as i64;
+        let program = launcher.and_then(|launcher| launcher.argv.first());
+        AttemptStart {
+            launcher: program.cloned().unwrap_or_default(),
+            deadline_monotonic_ms: self.started_monotonic_ms.saturating_add(most_ms),
+            ..self
+        }
+    }
+
     pub fn is_resumed(&self) -> bool {
         matches!(self.mode, Mode::Resume { .. })
     }

@@ -73,6 +73,10 @@ pub fn next(tried: Tried, now: &Moment, knobs: &Knobs) -> NextStep {
     if let Some(Sign::Met { kind, .. }) = sign {
         return after_hold(tried, *kind, now, knobs);
     }
+    if error_type == ErrorType::SpawnFailed && !start.relaunched {
+        // The launcher failed and the agent never ran, so this was not the retry of anything.
+        return retry(start.mode.clone(), start.retries, knobs.rate_limit_backoff_ms);
+    }
     if start.retries >= RETRIES_MAX {
         return NextStep::Report;
     }
@@ -252,9 +256,29 @@ mod tests {
             VerifyFailed,
             QueueTimeout,
         ] {
-            let (ending, start) = (failed(error_type), start(true, 0));
+            let start = AttemptStart { relaunched: true, ..start(true, 0) };
+            let ending = failed(error_type);
             let got = next(tried(&start, &ending, &turns(3), None), &now(), &KNOBS);
             assert_eq!(got, NextStep::Report, "{error_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_launcher_that_failed_is_tried_again_once_and_counts_as_no_retry() {
+        let ending = failed(ErrorType::SpawnFailed);
+        let relaunched = |start| AttemptStart { relaunched: true, ..start };
+        for (start, wanted) in [
+            (start(true, 0), retry(0, 30_000, Mode::AsIs)),
+            (start(true, 1), retry(1, 30_000, Mode::AsIs)),
+            (
+                resumed(start(true, 1)),
+                retry(1, 30_000, Mode::Resume { session_id: "s-0".to_string() }),
+            ),
+            (relaunched(start(true, 0)), NextStep::Report),
+            (relaunched(start(true, 1)), NextStep::Report),
+        ] {
+            let got = next(tried(&start, &ending, &turns(0), None), &now(), &KNOBS);
+            assert_eq!(got, wanted, "{start:?}");
         }
     }
 

@@ -254,8 +254,16 @@ fn the_steps_of_recovery_are_called_as_they_always_were() {
         "queueretry",
         "stands",
     ];
-    let causes =
-        ["ttl", "cancelled", "shutdown", "stalled", "starttimeout", "outputlimit", "resultgrace"];
+    let causes = [
+        "ttl",
+        "cancelled",
+        "shutdown",
+        "stalled",
+        "starttimeout",
+        "outputlimit",
+        "resultgrace",
+        "queuetimeout",
+    ];
     let stopped = causes.map(|cause| format!("goonstopping({cause})"));
     let given_up = causes.map(|cause| format!("giveup(some({cause}))"));
     let all = plain.map(s).into_iter().chain(stopped).chain(given_up);

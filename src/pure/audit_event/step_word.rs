@@ -22,7 +22,7 @@ const PLAIN: [Step; 10] = [
     attempt(ResumeAttempt::Judge),
 ];
 
-const CAUSES: [StopCause; 7] = [
+const CAUSES: [StopCause; 8] = [
     StopCause::Ttl,
     StopCause::Cancelled,
     StopCause::Shutdown,
@@ -30,6 +30,7 @@ const CAUSES: [StopCause; 7] = [
     StopCause::StartTimeout,
     StopCause::OutputLimit,
     StopCause::ResultGrace,
+    StopCause::QueueTimeout,
 ];
 
 const fn attempt(resume: ResumeAttempt) -> Step {
@@ -76,6 +77,7 @@ fn word_of_cause(cause: StopCause) -> &'static str {
         StopCause::StartTimeout => "starttimeout",
         StopCause::OutputLimit => "outputlimit",
         StopCause::ResultGrace => "resultgrace",
+        StopCause::QueueTimeout => "queuetimeout",
     }
 }
 

@@ -9,6 +9,8 @@
 pub mod agents;
 pub mod changes;
 pub mod cli;
+pub mod launcher;
+pub mod placeholder;
 pub mod projects;
 mod settings;
 mod sources;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::agents::{self, AgentEntries, Scope};
+use super::launcher::{self, Launcher, OwnLauncher};
 use super::values::{budget, list, pause, positive, sources, strings, switch, tool_list, word};
 use super::{strict_json, unknown};
 
@@ -86,6 +87,8 @@ pub struct Project {
     pub strict: Option<bool>,
     /// By name; what stands above wins for Claude Code.
     pub agents: AgentEntries,
+    /// In place of the launcher for all projects. One without arguments: none.
+    pub launcher: Option<Launcher>,
 }
 
 /// The command that says whether a session's work is accepted.
@@ -137,7 +140,7 @@ const PROJECT_KEYS: [&str; 8] = [
 const VERIFY_KEYS: [&str; 2] = ["argv", "timeout_seconds"];
 
 fn project_entry(value: &Value) -> Result<Project, String> {
-    let mut project = Project::default();
+    let (mut project, mut own) = (Project::default(), OwnLauncher::default());
     for (key, value) in value.as_object().ok_or("it must be an object")? {
         let named = |e: String| format!("{key}: {e}");
         match key.as_str() {
@@ -149,9 +152,11 @@ fn project_entry(value: &Value) -> Result<Project, String> {
             "extra_args" => project.extra_args = list(value).map_err(named)?,
             "strict" => project.strict = Some(switch(value).map_err(named)?),
             "agents" => project.agents = agents::entries(value, Scope::Project).map_err(named)?,
-            _ => return Err(unknown(key, PROJECT_KEYS)),
+            key if launcher::KEYS.contains(&key) => own.read(key, value).map_err(named)?,
+            _ => return Err(unknown(key, PROJECT_KEYS.into_iter().chain(launcher::KEYS))),
         }
     }
+    project.launcher = own.end()?;
     Ok(project)
 }
 

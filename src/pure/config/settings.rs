@@ -31,6 +31,13 @@ pub struct Settings {
     /// By name; what the settings above say of Claude Code wins.
     pub agents: AgentEntries,
     pub projects: Places<Project>,
+    /// See [`super::launcher::Launcher`] for these four.
+    pub launcher: Vec<String>,
+    pub launcher_kill: Option<Vec<String>>,
+    pub launcher_fail_codes: Vec<i32>,
+    pub launcher_wait: Option<Duration>,
+    /// How long an engine's own command may take, and then the launcher to end by itself.
+    pub launcher_grace: Duration,
     pub verify: Places<Verify>,
     pub on_shutdown: OnShutdown,
     pub on_interrupt: OnInterrupt,

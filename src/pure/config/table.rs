@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::values::*;
-use super::{Reload, Setting, Settings, agents, projects};
+use super::{Reload, Setting, Settings, agents, launcher, projects};
 
 /// A row is the key, what `--help` shows for the value, the default, the field and its reader, when
 /// a change takes effect, and then the help. `unset` marks a row without a default: its words say
@@ -82,6 +82,16 @@ settings! {
         "the terms of single projects, by directory (see README.md)";
     "verify", "JSON", unset "none", verify = projects::verifications, Live,
         "acceptance commands, by project directory or name (see README.md)";
+    "launcher", "LIST", unset "none", launcher = launcher::arguments, Live,
+        "put before the agent's program, e.g. 'srun -Q --job-name={id}'; split at blanks, no shell";
+    "launcher_kill", "LIST", unset "none", launcher_kill = launcher::kill, Live,
+        "the engine's command that ends a session, e.g. 'scancel --name={id}'; '' = needs none";
+    "launcher_fail_codes", "LIST", unset "none", launcher_fail_codes = launcher::fail_codes, Live,
+        "exit codes of the launcher that mean: it failed, the agent never ran";
+    "launcher_wait_seconds", "S", "0", launcher_wait = limit, Live,
+        "how long the engine may let a session wait; the TTL then counts from the first output";
+    "launcher_grace_seconds", "S", "30", launcher_grace = pause, Live,
+        "how long launcher_kill may take, and then the launcher to end before it is signalled";
     "drain_timeout_seconds", "S", "60", drain_timeout = seconds, Live,
         "how long a stop waits for running sessions";
     "on_shutdown", "WHAT", "end", on_shutdown = on_shutdown, Live,

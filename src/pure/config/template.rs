@@ -7,11 +7,11 @@
 
 use serde_json::{Map, Value};
 
+use super::placeholder::{check_known, placeholders};
 use super::unknown;
 use super::values::{strings, text, whole};
 use crate::pure::report::ErrorType;
 use crate::pure::text::clip::one_line;
-use crate::pure::text::nearest::nearest;
 
 /// The keys of an entry that make it a template, besides `args`.
 pub(super) const KEYS: [&str; 6] =
@@ -169,13 +169,7 @@ impl Template {
     }
 
     fn check_placeholders(&self) -> Result<(), String> {
-        for name in self.all_args().flat_map(|arg| placeholders(arg)) {
-            if !PLACEHOLDERS.contains(&name) {
-                let meant = nearest(name, PLACEHOLDERS);
-                let meant = meant.map(|known| format!(" (did you mean {{{known}}}?)"));
-                return Err(format!("unknown placeholder {{{name}}}{}", meant.unwrap_or_default()));
-            }
-        }
+        check_known(self.all_args(), &PLACEHOLDERS)?;
         let has = |args: &[String], name: &str| {
             args.iter().any(|arg| placeholders(arg).any(|found| found == name))
         };
@@ -197,15 +191,6 @@ impl Template {
             false => Ok(()),
         }
     }
-}
-
-/// The names in braces in one argument. Other braces mean nothing.
-pub fn placeholders(arg: &str) -> impl Iterator<Item = &str> {
-    arg.split('{').skip(1).filter_map(|rest| {
-        let name = rest.split_once('}')?.0;
-        let is_plain = |c: char| c.is_ascii_lowercase() || c == '_';
-        (!name.is_empty() && name.chars().all(is_plain)).then_some(name)
-    })
 }
 
 /// `fields`: the whole entry; those that are not a template's were looked at before.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::Settings;
 use super::agents::AgentEntry;
+use super::launcher::Launcher;
 use super::projects::{Forms, Project, Verify};
 use crate::pure::dispatch::DEFAULT_AGENT;
 
@@ -25,6 +26,8 @@ pub struct Terms {
     pub permission_mode: Option<String>,
     /// Variables that its sessions have besides.
     pub env: Vec<(String, String)>,
+    /// What starts it in the daemon's place, with its placeholders.
+    pub launcher: Option<Launcher>,
     /// Its program can be told that nobody answers its questions. Found out, not set.
     pub can_ask_nobody: bool,
 }
@@ -75,8 +78,28 @@ pub fn terms(settings: &Settings, own: Option<&Project>, agent: &str) -> Terms {
         strict: own.strict.unwrap_or(settings.strict),
         permission_mode: entries().find_map(|entry| entry.permission_mode.clone()),
         env: env.collect(),
+        launcher: launcher(settings, own),
         can_ask_nobody: false,
     }
+}
+
+/// A project's own engine stands in the place of the one for all, whole.
+fn launcher(settings: &Settings, own: &Project) -> Option<Launcher> {
+    let for_all = || Launcher {
+        argv: settings.launcher.clone(),
+        kill: settings.launcher_kill.clone(),
+        fail_codes: settings.launcher_fail_codes.clone(),
+        wait: settings.launcher_wait,
+    };
+    let launcher = own.launcher.clone().unwrap_or_else(for_all);
+    (!launcher.argv.is_empty()).then_some(launcher)
+}
+
+/// All launchers that the settings name.
+pub fn launchers(settings: &Settings) -> impl Iterator<Item = Launcher> {
+    let nothing = Project::default();
+    let owns = settings.projects.entries().filter_map(|(_, _, project)| project.launcher.clone());
+    launcher(settings, &nothing).into_iter().chain(owns)
 }
 
 /// The command for a directory, else the one for the name that the dispatch gives its project. It
@@ -203,6 +226,27 @@ mod tests {
             "max_turns": 9, "max_budget_usd": 1, "setting_sources": "user", "claude_args": "--a"}));
         let kept = Terms { allow_tools: list(&["Bash"]), strict: true, ..Terms::default() };
         assert_eq!(in_dir(&s, "/x", "gemini"), kept);
+    }
+
+    #[test]
+    fn a_project_s_launcher_replaces_the_whole_engine() {
+        let s = settings(json!({"launcher": "srun", "launcher_kill": "scancel {id}",
+            "launcher_fail_codes": [253], "launcher_wait_seconds": 9,
+            "projects": {"/b": {"launcher": ["bwrap"]}, "/n": {"launcher": []}, "/o": {"model": "m"}}}));
+        let srun = Launcher {
+            argv: list(&["srun"]),
+            kill: Some(list(&["scancel", "{id}"])),
+            fail_codes: vec![253],
+            wait: Some(Duration::from_secs(9)),
+        };
+        let bwrap = Launcher { argv: list(&["bwrap"]), ..Launcher::default() };
+        for (dir, want) in
+            [("/x", Some(&srun)), ("/o", Some(&srun)), ("/b/c", Some(&bwrap)), ("/n", None)]
+        {
+            assert_eq!(terms_in(&s, dir).launcher.as_ref(), want, "{dir}");
+        }
+        assert_eq!(terms_in(&settings(json!({"launcher_kill": "x"})), "/x").launcher, None);
+        assert_eq!(launchers(&s).count(), 3);
     }
 
     fn list(words: &[&str]) -> Vec<String> {

@@ -89,6 +89,11 @@ impl Follower {
         has_news
     }
 
+    /// Whether an event of the session was seen.
+    pub fn has_begun(&self) -> bool {
+        self.may_read && limits::has_begun(self.transcript.summary())
+    }
+
     fn read_news(&mut self, attempt: &Attempt) -> Result<()> {
         if self.stream.is_none() {
             self.stream = Stream::open(attempt);

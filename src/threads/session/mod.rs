@@ -4,6 +4,7 @@
 //! The order of the writes is the point of this file: `attempt.json` before the agent starts, the
 //! sweep before anything is concluded, `end.json` before anything follows from it.
 
+pub mod engine;
 pub mod follow;
 pub mod verify;
 pub mod watch;
@@ -23,11 +24,14 @@ use crate::pure::agent::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN};
 use crate::pure::agent::{Driver, Summary, git_identity};
 use crate::pure::attempt::build_report::FROM_MEMORY;
 use crate::pure::attempt::limits::{StopCause, StopLimits};
-use crate::pure::attempt::outcome::{Ending, Evidence, Exit, classify, warnings_of_work};
+use crate::pure::attempt::outcome::{
+    self, Ending, EngineEnd, Evidence, Exit, classify, warnings_of_work,
+};
 use crate::pure::attempt::record::{AttemptEnd, AttemptFacts, AttemptStart, Moment, NextStep};
 use crate::pure::attempt::retry::{self, Knobs, Tried};
 use crate::pure::attempt::sign::{self, Sign};
 use crate::pure::audit_event::AuditEvent;
+use crate::pure::config::launcher::Launcher;
 use crate::pure::config::projects::Verify;
 use crate::pure::config::terms::Terms;
 use crate::pure::dispatch::DispatchId;
@@ -52,21 +56,29 @@ pub struct Running<'c> {
     pub terms: Terms,
     /// The acceptance command that its work must pass, as the settings had it at its start.
     pub verify: Option<Verify>,
+    /// What started it in our place, filled in for it.
+    pub launcher: Option<Launcher>,
+    /// What came of the engine's own command, once that was run.
+    pub engine_end: Option<EngineEnd>,
+    /// When its first event was seen, by the monotonic clock, if its time counts from there.
+    pub begun_ms: Option<i64>,
+    /// How long it may run, as its dispatch says.
+    pub ttl_seconds: u64,
     /// `None` if its agent is gone already.
     pub session: Option<Session<'c>>,
     /// Why we end the session.
     pub stop: Option<StopCause>,
-    /// This very process started the session.
+    /// This very process started the session, and without a launcher.
     pub is_below_us: bool,
     pub follower: Follower,
 }
 
-/// Starts the agent. The attempt is durable already; the error says why no process came to be.
+/// Starts the agent, or the launcher that does. The attempt is durable already; the error says why
+/// no process came to be.
 pub fn launch<'c>(
     context: &'c Context,
     claim: &Claim,
-    program: &Path,
-    arguments: Vec<String>,
+    (program, arguments): (&Path, Vec<OsString>),
     (start, env): (&AttemptStart, &[(String, String)]),
     files: crate::effects::store::AttemptFiles,
 ) -> std::io::Result<Session<'c>> {
@@ -82,7 +94,7 @@ pub fn launch<'c>(
     let of_settings = env.iter().map(|(name, value)| (name.as_str(), value.into()));
     let spawn = Spawn {
         program,
-        arguments: arguments.into_iter().map(Into::into).collect(),
+        arguments,
         directory: &dir,
         variables: variables.into_iter().chain(of_settings).collect(),
         stdin: files.stdin,
@@ -154,6 +166,7 @@ impl Running<'_> {
         if !self.is_ours() {
             return None;
         }
+        self.end_in_engine();
         let swept = self.sweep(claim);
         // A crash in here, while what an agent wrote is read, must not repeat for ever.
         if let Err(e) = self.attempt.note_reading() {
@@ -201,6 +214,7 @@ impl Running<'_> {
             let warning = "something that the daemon cannot see still holds the session's output";
             ending.warnings.push(warning.into());
         }
+        ending.warnings.extend(self.warning_of_engine(facts.exit, &facts.summary));
         let facts = AttemptFacts { leftovers: swept.leftovers, ..facts };
         let mut end = AttemptEnd::new(&self.start, facts, ending, next, now);
         match persist(self.context, || self.attempt.write_end(&end)) {
@@ -222,6 +236,7 @@ impl Running<'_> {
     /// Ends what is left of the session without reading a word of it, for a dispatch that kills its
     /// reader. If the session was stopped, that is what became of it.
     pub fn give_up(mut self, claim: &Claim) -> Option<Settled> {
+        self.end_in_engine();
         let swept = self.sweep(claim);
         self.follower.seen.bytes = self.attempt.stdout_bytes();
         let why = "the daemon died several times while reading this session's files".to_string();
@@ -277,8 +292,10 @@ impl Running<'_> {
         {
             self.stop = Some(StopCause::OutputLimit);
         }
-        // Of an end that we made, its exit code says nothing.
-        if let (None, Some(code)) = (self.stop, exit.and_then(|exit| exit.code)) {
+        // Of an end that we made, its exit code says nothing; nor of an agent that never ran.
+        let is_agents = self.stop.is_none()
+            && !outcome::launcher_failed(self.launcher.as_ref(), exit, &summary);
+        if is_agents && let Some(code) = exit.and_then(|exit| exit.code) {
             self.driver.conclude(&mut summary, code);
         }
         let given_id = &self.start.session_id;
@@ -309,14 +326,17 @@ impl Running<'_> {
         }
     }
 
+    fn limits(&self) -> StopLimits {
+        StopLimits::of(&self.context.settings(), self.launcher.as_ref())
+    }
+
     fn ending(&self, exit: Option<Exit>, summary: &Summary, stderr_tail: &str) -> Ending {
-        let ttl_ms =
-            self.start.deadline_monotonic_ms.saturating_sub(self.start.started_monotonic_ms);
         classify(&Evidence {
             driver: self.driver,
             stop: self.stop,
-            ttl_seconds: (ttl_ms / 1000) as u64,
-            limits: &StopLimits::of(&self.context.settings()),
+            ttl_seconds: self.ttl_seconds,
+            limits: &self.limits(),
+            launcher: self.launcher.as_ref(),
             exit,
             summary,
             stdout_bytes: self.follower.seen.bytes,

@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::Running;
 use crate::effects::clock;
 use crate::effects::store::Record;
-use crate::pure::attempt::limits::{self, Observation, StopCause, StopLimits};
+use crate::pure::attempt::limits::{self, Observation, StopCause};
 use crate::pure::attempt::outcome::Exit;
-use crate::pure::attempt::record::StopRecord;
+use crate::pure::attempt::record::{BegunRecord, StopRecord};
 use crate::pure::config::OnShutdown;
 use crate::pure::dispatch::DispatchId;
 use crate::threads::events::Cancel;
@@ -44,8 +44,8 @@ impl Running<'_> {
             if let Some(cause) = self.stop {
                 return Watched::Ended(self.end(id, cause));
             }
+            let left_ms = self.deadline_ms().saturating_sub(clock::monotonic_ms());
             let Some(session) = &mut self.session else { return Watched::Ended(None) };
-            let left_ms = self.start.deadline_monotonic_ms.saturating_sub(clock::monotonic_ms());
             let left = Duration::from_millis(left_ms.max(1) as u64);
             if let Some(exit) = session.wait(left.min(LOOK_EVERY)) {
                 return Watched::Ended(exit);
@@ -101,27 +101,45 @@ impl Running<'_> {
         let look = Observation {
             now_ms: clock::monotonic_ms(),
             started_ms: self.start.started_monotonic_ms,
-            deadline_ms: self.start.deadline_monotonic_ms,
+            deadline_ms: self.deadline_ms(),
             output_bytes: seen.bytes.max(seen.stderr_bytes),
             has_begun: seen.has_begun,
             final_since_ms: seen.final_since_ms,
             still_since_ms: seen.still_since_ms,
         };
-        limits::due(&look, &StopLimits::of(&self.context.settings()))
+        limits::due(&look, &self.limits())
+    }
+
+    fn deadline_ms(&self) -> i64 {
+        let ttl_ms = (self.ttl_seconds as i64).saturating_mul(1000);
+        limits::deadline(self.start.deadline_monotonic_ms, ttl_ms, self.begun_ms)
     }
 
     /// Looks at what the session wrote since the last look, and tells the heartbeat.
     fn follow(&mut self, id: &DispatchId) {
         let mark = self.context.settings().stall_timeout.map(|_| self.mark());
-        let stall_ms = StopLimits::of(&self.context.settings()).stall_ms;
+        let stall_ms = self.limits().stall_ms;
         let processes = &self.context.processes;
         let news = self.follower.look(&self.attempt, stall_ms, || processes.cpu(mark.as_ref()?));
         if news {
             self.context.board.progress(id, self.follower.progress());
         }
+        let is_queued = self.limits().queue_ms.is_some() && self.begun_ms.is_none();
+        if is_queued && self.follower.has_begun() {
+            self.note_begin();
+        }
     }
 
-    /// Records why, then climbs the kill ladder.
+    /// Its time to live counts from now on, for the next daemon too.
+    fn note_begin(&mut self) {
+        let monotonic_ms = clock::monotonic_ms();
+        self.begun_ms = Some(monotonic_ms);
+        if let Err(e) = self.attempt.write_begun(&BegunRecord { monotonic_ms }) {
+            log::warn!("{e}");
+        }
+    }
+
+    /// Records why, then ends it.
     fn end(&mut self, id: &DispatchId, cause: StopCause) -> Option<Exit> {
         log::info!("ending attempt {} of {id}: {}", self.attempt.number, cause.words());
         // The limits hold even on a disk that takes nothing; a crash before the end is then judged
@@ -129,6 +147,6 @@ impl Running<'_> {
         if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {
             log::error!("{e}");
         }
-        self.session.as_mut()?.stop(self.context.settings().kill_grace)
+        self.stop()
     }
 }

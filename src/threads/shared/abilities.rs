@@ -56,7 +56,7 @@ impl Asker<'_> {
             directory: self.store.home(),
             variables: &[],
             removed_prefix: "GSTACK_",
-            stdout: out.try_clone().ok()?,
+            stdout: out.try_clone().ok()?.into(),
             timeout: HELP_TIMEOUT,
         };
         match self.processes.run(helper) {

@@ -56,12 +56,13 @@ impl SelfChecks {
     }
 }
 
-/// The check that sessions on these terms need.
+/// The check that sessions on these terms need. What a program says here says nothing about where a
+/// launcher runs it.
 fn check_for(driver: &Driver, terms: &Terms) -> Option<SelfCheck> {
     let does_without = |check: &SelfCheck| {
         terms.permission_mode.as_deref().is_some_and(|mode| check.unneeded_in.contains(&mode))
     };
-    driver.self_check.filter(|check| !does_without(check))
+    driver.self_check.filter(|check| terms.launcher.is_none() && !does_without(check))
 }
 
 impl Asker<'_> {
@@ -76,7 +77,7 @@ impl Asker<'_> {
             directory: dir,
             variables: &[],
             removed_prefix: "GSTACK_DISPATCHD_",
-            stdout,
+            stdout: stdout.into(),
             timeout: CHECK_MAX,
         };
         self.processes.run(helper).unwrap_or_else(|e| {

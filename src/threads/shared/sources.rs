@@ -15,8 +15,9 @@ use crate::effects::project;
 use crate::effects::store::Store;
 use crate::pure::agent::{Driver, Drivers};
 use crate::pure::config::cli::Flags;
+use crate::pure::config::launcher::Launcher;
 use crate::pure::config::projects::Verify;
-use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json};
+use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json, terms};
 use crate::pure::dispatch::DEFAULT_AGENT;
 use crate::pure::text::escape;
 
@@ -134,6 +135,34 @@ impl Sources {
             let places = driver.places.join(", ");
             format!("no program {program} in PATH, {places}")
         })
+    }
+
+    /// Looks for every program that a launcher needs, since no session can start, or be ended,
+    /// without it. `before`: the settings that were in force; what they name too is not looked for
+    /// again.
+    pub fn check_launchers(
+        &self,
+        settings: &Settings,
+        before: Option<&Settings>,
+    ) -> Result<(), String> {
+        let known: Vec<Launcher> = before.into_iter().flat_map(terms::launchers).collect();
+        for launcher in terms::launchers(settings).filter(|launcher| !known.contains(launcher)) {
+            for program in launcher.programs() {
+                self.find_program(program).map_err(|e| format!("launcher: {e}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds a program of a launcher, as an absolute path. The error says what was looked for.
+    pub fn find_program(&self, program: &str) -> Result<PathBuf, String> {
+        if program.contains('/') {
+            let path = project::expand(program, self.home());
+            let found = find_program(&path.to_string_lossy(), None, &[]);
+            return found.ok_or_else(|| format!("{program} is no executable file"));
+        }
+        let found = find_program(program, self.path.as_deref(), &[]);
+        found.ok_or_else(|| format!("no program {program} in PATH"))
     }
 
     /// Says in words what the settings name that is not there, and gives the directories among it.

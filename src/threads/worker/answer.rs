@@ -19,11 +19,11 @@ const RECORDS_GONE: &str =
 
 impl Worker<'_> {
     /// Answers a dispatch that nobody can run any more, since nothing says what it was.
-    pub(super) fn answer_remains(&self, claim: Claim) -> Event {
+    pub(super) fn answer_remains(&self, claim: Claim, warning: Option<String>) -> Event {
         let (id, now_ms) = (&claim.id, clock::unix_ms());
         let report =
             build_report::to_remains(id, claim.agent, &claim.project, RECORDS_GONE, now_ms);
-        self.see_through(Answering::new(claim, None, report))
+        self.see_through(Answering::new(claim, None, report).with(warning))
     }
 
     /// Answers a dispatch when it is known what it was, but not how far it came.
@@ -70,10 +70,10 @@ impl Worker<'_> {
         let number = last.as_ref().map_or(1, |end| end.attempt.attempt);
         let Some(earlier) = self.earlier(&course, number) else { return left };
         let told = (status, kind, error);
-        let Course { claim, contents, .. } = course;
+        let Course { claim, contents, warnings, .. } = course;
         let answering =
             Answering::without_session(self.context, claim, contents, earlier, last, told);
-        self.see_through(answering)
+        self.see_through(answering.with(warnings))
     }
 
     /// Sees an answer through, for as long as `persist` tries. Gives what intake is to be told.

@@ -57,11 +57,13 @@ struct Course {
     /// How the attempts that this worker saw ended: what it knows does not depend on files that a
     /// session can reach.
     ended: Vec<AttemptEnd>,
+    /// What its answer has to say besides.
+    warnings: Vec<String>,
 }
 
 impl Course {
     fn new(claim: Claim, contents: Contents, is_new: bool) -> Course {
-        Course { claim, contents, is_new, ended: Vec::new() }
+        Course { claim, contents, is_new, ended: Vec::new(), warnings: Vec::new() }
     }
 
     fn id(&self) -> &DispatchId {
@@ -161,7 +163,7 @@ impl Worker<'_> {
                 NextStep::Queue { .. } => return Event::Again { claim: course.claim },
                 NextStep::Retry { .. } => {}
             }
-            plan = next_attempt::after(&end, start.waits, clock::unix_ms());
+            plan = next_attempt::after(&end, Some(&start), clock::unix_ms());
             course.ended.push(end);
         }
     }
@@ -210,10 +212,10 @@ impl Worker<'_> {
         match self.may_have_run(&id) {
             Err(e) if e.fault().is_everywhere() => return not(back(claim, &e)),
             Ok(false) => {}
-            Err(_) | Ok(true) => return not(self.answer_remains(claim)),
+            Err(_) | Ok(true) => return not(self.answer_remains(claim, None)),
         }
         let Some(contents) = in_inbox(self.context, &claim) else {
-            return not(self.answer_remains(claim));
+            return not(self.answer_remains(claim, None));
         };
         let restored = store.restore(&id, &contents.accepted, &contents.bytes);
         let course = Course::new(claim, contents, true);

@@ -8,21 +8,24 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use super::{Course, Opened, Worker};
-use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::process::Session;
 use crate::effects::store::{Attempt, Claim, Committed, Contents, Record};
+use crate::effects::{clock, project};
 use crate::pure::agent::Driver;
+use crate::pure::attempt::limits;
+use crate::pure::attempt::outcome::warning_of_engine;
 use crate::pure::attempt::record::{AttemptEnd, AttemptStart, ChildRecord, NextStep};
 use crate::pure::attempt::recovery::{Resume, ResumeAttempt};
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::dispatch::{Dispatch, DispatchId};
+use crate::pure::config::launcher::LauncherWords;
+use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, Status};
 use crate::threads::conclude::Answering;
 use crate::threads::events::{Cancel, Event};
 use crate::threads::recover::in_inbox;
 use crate::threads::session::follow::Follower;
-use crate::threads::session::{Running, Settled, mark_by_name};
+use crate::threads::session::{Running, Settled, engine, mark_by_name};
 use crate::threads::shared::context::Context;
 use crate::threads::shared::level::DrainSignal;
 use crate::threads::shared::persist::{Unwritten, persist};
@@ -72,20 +75,18 @@ impl Worker<'_> {
             Err(Unwritten::DaemonEnds) => return Event::Left { id },
             Err(Unwritten::Own(e)) => {
                 log::error!("{e}");
-                self.sweep_by_name(&id);
-                return self.answer_records_gone(course);
+                return self.answer_records_gone(self.end_by_name(course));
             }
         };
         let FoundRecords { attempt, start, child, end, readings } = found;
         let driver = self.context.agents().drivers.get(course.contents.dispatch.target_agent);
         let (Some(driver), Record::Read(start)) = (driver, start) else {
-            self.sweep_by_name(&id);
+            let course = self.end_by_name(course);
             let error = "the daemon ended while the attempt began; it may have run";
             let (status, kind) = (Status::Failed, ErrorType::Interrupted);
             return self.answer_without(course, status, kind, error);
         };
-        let start = self.limit_deadline(start, &course.contents.dispatch);
-        let mut running = self.found_session(driver, attempt, start, &course.claim, readings);
+        let mut running = self.found_session(driver, attempt, start, &course, readings);
         let mark = running.mark();
         let processes = &self.context.processes;
         let recorded = child.read().filter(|child| processes.is_of_session(child, &mark));
@@ -107,8 +108,10 @@ impl Worker<'_> {
             }
             // This end has been told already.
             ResumeAttempt::Follow(_) => {
+                running.end_in_engine();
                 running.sweep_only(&id);
-                let Some(end) = end.into_read() else { return Event::Left { id } };
+                let Some(mut end) = end.into_read() else { return Event::Left { id } };
+                running.tell_of_engine(&mut end);
                 return self.follow(course, end);
             }
         };
@@ -124,30 +127,40 @@ impl Worker<'_> {
         }
     }
 
-    /// Limits the deadline: what a session wrote there must not give it more time than its dispatch
-    /// has.
-    fn limit_deadline(&self, start: AttemptStart, dispatch: &Dispatch) -> AttemptStart {
-        let ttl_ms = dispatch.ttl_seconds as i64 * 1000;
-        let latest_ms = clock::monotonic_ms().saturating_add(ttl_ms);
-        let deadline_monotonic_ms = start.deadline_monotonic_ms.min(latest_ms);
-        AttemptStart { deadline_monotonic_ms, ..start }
-    }
-
-    /// The session as its records have it. Its processes have not been looked for.
+    /// The session as its records have it. Its processes have not been looked for. What is to be
+    /// run to end it is what the settings say now; the records only bound its time, and what a
+    /// session wrote there must not give it more than its dispatch has.
     fn found_session(
         &self,
         driver: &'static Driver,
         attempt: Attempt,
-        start: AttemptStart,
-        claim: &Claim,
+        mut start: AttemptStart,
+        Course { claim, contents, .. }: &Course,
         readings: u64,
     ) -> Running<'_> {
+        let (dispatch, dir) = (&contents.dispatch, start.dir());
+        let terms = self.context.terms_in(&dir, claim.agent, &claim.id);
+        let launcher = engine::launcher_of(&terms, driver, &engine::words_of(dispatch, &dir));
+        let wait = launcher.as_ref().and_then(|launcher| launcher.wait);
+        let wait_ms = wait.unwrap_or_default().as_millis() as i64;
+        let ttl_ms = dispatch.ttl_seconds as i64 * 1000;
+        start.deadline_monotonic_ms = limits::latest_of_found(
+            start.deadline_monotonic_ms,
+            clock::monotonic_ms(),
+            ttl_ms,
+            wait_ms,
+        );
+        let begun = attempt.begun().ok().and_then(Record::into_read);
         Running {
             context: self.context,
             driver,
             attempt,
-            terms: self.context.terms_in(&start.dir(), claim.agent, &claim.id),
-            verify: self.context.verify_in(&start.dir(), &claim.project, &claim.id),
+            terms,
+            verify: self.context.verify_in(&dir, &claim.project, &claim.id),
+            launcher,
+            engine_end: None,
+            begun_ms: begun.map(|begun| begun.monotonic_ms),
+            ttl_seconds: dispatch.ttl_seconds,
             start,
             session: None,
             stop: None,
@@ -177,18 +190,47 @@ impl Worker<'_> {
         self.send(Event::Attempt { id: id.clone(), number, elapsed });
     }
 
-    fn sweep_by_name(&self, id: &DispatchId) {
-        let Context { processes, .. } = self.context;
+    /// Ends what lives of a session whose records do not say what it is: in the engine that the
+    /// settings name for its directory, and here. Gives what its answer has to say of that.
+    fn end_by_id(&self, claim: &Claim, contents: Option<&Contents>) -> Option<String> {
+        let Context { processes, home, .. } = self.context;
         let settings = self.context.settings();
-        processes.sweep(&mark_by_name(self.context, id), settings.kill_grace, &settings.spare);
+        // Without a directory it is the launcher for all.
+        let dir = contents.map_or("/", |contents| &contents.dispatch.project_dir);
+        let dir = project::resolve_nearest(&project::expand(dir, home.as_deref()));
+        let launcher = self.context.terms_in(&dir, claim.agent, &claim.id).launcher;
+        let words = LauncherWords {
+            id: claim.id.as_str(),
+            project: &claim.project,
+            dir: &dir,
+            ttl_seconds: contents.map_or(0, |contents| contents.dispatch.ttl_seconds),
+        };
+        let warning = launcher.and_then(|launcher| {
+            let end = engine::end_in_engine(self.context, &launcher.filled(&words));
+            warning_of_engine(&launcher, end.as_ref(), false)
+        });
+        let mark = mark_by_name(self.context, &claim.id);
+        processes.sweep(&mark, settings.kill_grace, &settings.spare);
+        warning
+    }
+
+    /// The same for a dispatch on its way to its answer.
+    fn end_by_name(&self, mut course: Course) -> Course {
+        course.warnings.extend(self.end_by_id(&course.claim, Some(&course.contents)));
+        course
     }
 
     /// Answers a dispatch that was started, when nothing says how far that came.
     fn answer_gone(&self, claim: Claim) -> Event {
-        self.sweep_by_name(&claim.id);
         match self.read_what_is_left(&claim) {
-            Some(contents) => self.answer_records_gone(Course::new(claim, contents, false)),
-            None => self.answer_remains(claim),
+            Some(contents) => {
+                let course = self.end_by_name(Course::new(claim, contents, false));
+                self.answer_records_gone(course)
+            }
+            None => {
+                let warning = self.end_by_id(&claim, None);
+                self.answer_remains(claim, warning)
+            }
         }
     }
 
@@ -205,7 +247,7 @@ impl Worker<'_> {
     /// report.
     fn publish_committed(&self, claim: Claim) -> Event {
         let (store, id) = (&self.context.store, claim.id.clone());
-        self.sweep_by_name(&id);
+        self.end_by_id(&claim, self.read_what_is_left(&claim).as_ref());
         match persist(self.context, || store.read_committed(&id)) {
             Ok(Some(committed)) => self.see_committed_through(claim, committed, false),
             Err(Unwritten::DaemonEnds) => Event::Left { id },
@@ -216,7 +258,7 @@ impl Worker<'_> {
     /// Sees through an answer that a daemon gave from memory before it died.
     fn see_found_answer_through(&self, claim: Claim) -> Event {
         let id = claim.id.clone();
-        self.sweep_by_name(&id);
+        self.end_by_id(&claim, self.read_what_is_left(&claim).as_ref());
         match persist(self.context, || self.context.store.find_answer(&id)) {
             Ok(Some(committed)) => self.see_committed_through(claim, committed, true),
             Ok(None) => self.answer_gone(claim),

@@ -3,6 +3,7 @@
 //!
 //! An attempt whose agent did not start is taken back: it must not look as if it had run.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::pure::agent::{Driver, Launch, SessionRef};
 use crate::pure::attempt::next_attempt::NextAttempt;
 use crate::pure::attempt::record::{Accepted, AttemptStart, Mode};
 use crate::pure::audit_event::AuditEvent;
+use crate::pure::config::launcher::Launcher;
 use crate::pure::config::terms::Terms;
 use crate::pure::dispatch::prompt::{self, Learnings};
 use crate::pure::dispatch::{Dispatch, Lane};
@@ -25,7 +27,7 @@ use crate::pure::text::hex::{hex, name_to_text};
 use crate::pure::upkeep::health::{Fault, Subsystem};
 use crate::threads::events::Event;
 use crate::threads::session::follow::Follower;
-use crate::threads::session::{self, Running};
+use crate::threads::session::{self, Running, engine};
 
 /// Why nothing was started.
 pub(super) enum NotStarted {
@@ -63,26 +65,20 @@ impl Worker<'_> {
         let Course { claim, contents, .. } = course;
         let dispatch = &contents.dispatch;
         let (driver, program) = self.agent(dispatch).map_err(NotStarted::Fault)?;
-        let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
-        let dir = project::resolve(&dir).map_err(NotStarted::Fault)?;
-        let lane = project::lane_of_resolved(&dir);
-        if lane != claim.lane {
-            return Err(NotStarted::OtherProject(lane));
-        }
+        let dir = self.directory(claim, dispatch)?;
         let terms = self.terms(claim, &dir, driver, &program);
+        let launcher = self.launcher(dispatch, driver, &dir, &terms).map_err(NotStarted::Fault)?;
         let verify = context.verify_in(&dir, &claim.project, &claim.id);
         let session = session_of(plan);
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
         let start = AttemptStart {
-            session_id: match &session {
-                SessionRef::New(_) if !driver.takes_session_id => String::new(),
-                SessionRef::New(id) | SessionRef::Resume(id) => id.clone(),
-            },
+            session_id: given_id(driver, &session),
             had_learnings,
             probe,
             dispatch: String::from_utf8_lossy(&contents.bytes).into_owned(),
-            ..start_now(plan, &dir, dispatch.ttl_seconds, &contents.accepted)
-        };
+            ..start_now(plan, &dir, &contents.accepted)
+        }
+        .within(dispatch.ttl_seconds, launcher.as_ref().map(|(_, launcher)| launcher));
         let prompt = driver.prompt(prompt);
         let (attempt, mut files) = self.make_durable(claim, contents, &start, &prompt)?;
         if driver.reads_prompt_file() {
@@ -99,8 +95,9 @@ impl Worker<'_> {
             project: &contents.dispatch.project,
             prompt_file: &prompt_file.to_string_lossy(),
         });
+        let (first, arguments) = command(&program, arguments, launcher.as_ref());
         let told = (&start, terms.env.as_slice());
-        match session::launch(context, claim, &program, arguments, told, files) {
+        match session::launch(context, claim, (first, arguments), told, files) {
             Ok(session) => {
                 self.tell_start(claim, &start);
                 if let Err(e) = attempt.write_child(&session.record()) {
@@ -113,14 +110,43 @@ impl Worker<'_> {
                     start,
                     terms,
                     verify,
+                    is_below_us: launcher.is_none(),
+                    launcher: launcher.map(|(_, launcher)| launcher),
+                    engine_end: None,
+                    begun_ms: None,
+                    ttl_seconds: contents.dispatch.ttl_seconds,
                     session: Some(session),
                     stop: None,
-                    is_below_us: true,
                     follower: Follower::new(driver, true),
                 })
             }
-            Err(e) => Err(self.not_started(claim, &attempt, why_not(&e, &program, &dir))),
+            Err(e) => Err(self.not_started(claim, &attempt, why_not(&e, first, &dir))),
         }
+    }
+
+    /// The project's directory, which still belongs to the working tree whose turn it is.
+    fn directory(&self, claim: &Claim, dispatch: &Dispatch) -> Result<PathBuf, NotStarted> {
+        let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
+        let dir = project::resolve(&dir).map_err(NotStarted::Fault)?;
+        let lane = project::lane_of_resolved(&dir);
+        if lane == claim.lane { Ok(dir) } else { Err(NotStarted::OtherProject(lane)) }
+    }
+
+    /// What starts the session in our place, with the path of its program.
+    fn launcher(
+        &self,
+        dispatch: &Dispatch,
+        driver: &Driver,
+        dir: &Path,
+        terms: &Terms,
+    ) -> Result<Option<(PathBuf, Launcher)>, String> {
+        let Some(launcher) = engine::launcher_of(terms, driver, &engine::words_of(dispatch, dir))
+        else {
+            return Ok(None);
+        };
+        let found = self.context.sources.find_program(&launcher.argv[0]);
+        let program = found.map_err(|e| format!("cannot start the launcher: {e}"))?;
+        Ok(Some((program, launcher)))
     }
 
     /// The terms follow from the directory, which is all of a dispatch that bears on them, and from
@@ -128,7 +154,8 @@ impl Worker<'_> {
     fn terms(&self, claim: &Claim, dir: &Path, driver: &Driver, program: &Path) -> Terms {
         let context = self.context;
         let mut terms = context.terms_in(dir, claim.agent, &claim.id);
-        terms.can_ask_nobody = context.can_ask_nobody(driver, program);
+        // Where a launcher runs it, the program may be another version.
+        terms.can_ask_nobody = terms.launcher.is_none() && context.can_ask_nobody(driver, program);
         context.self_checks.ask_once(&context.asker(), driver, program, (dir, &terms));
         terms
     }
@@ -209,12 +236,7 @@ impl Worker<'_> {
 }
 
 /// The record of an attempt that starts now, but for what the dispatch itself says.
-fn start_now(
-    plan: &NextAttempt,
-    dir: &Path,
-    ttl_seconds: u64,
-    accepted: &Accepted,
-) -> AttemptStart {
+fn start_now(plan: &NextAttempt, dir: &Path, accepted: &Accepted) -> AttemptStart {
     let now = clock::now();
     AttemptStart {
         attempt: plan.number,
@@ -225,7 +247,7 @@ fn start_now(
         first: plan.first.clone().unwrap_or_else(|| now.clone()),
         started_at_ms: now.at_ms,
         started_monotonic_ms: now.monotonic_ms,
-        deadline_monotonic_ms: now.monotonic_ms + ttl_seconds as i64 * 1000,
+        relaunched: plan.relaunched,
         boot_id: now.boot_id,
         started_ticks: clock::ticks_since_boot(),
         git: plan.git.clone().or_else(|| git::before(dir)).unwrap_or_default(),
@@ -233,6 +255,26 @@ fn start_now(
         accepted: accepted.clone(),
         ..AttemptStart::default()
     }
+}
+
+/// The id that the agent is told to give its session, if it can be told.
+fn given_id(driver: &Driver, session: &SessionRef) -> String {
+    match session {
+        SessionRef::New(_) if !driver.takes_session_id => String::new(),
+        SessionRef::New(id) | SessionRef::Resume(id) => id.clone(),
+    }
+}
+
+/// What is run: the agent, or the launcher with the agent behind it.
+fn command<'p>(
+    program: &'p Path,
+    arguments: Vec<String>,
+    launcher: Option<&'p (PathBuf, Launcher)>,
+) -> (&'p Path, Vec<OsString>) {
+    let arguments = arguments.into_iter().map(OsString::from);
+    let Some((first, launcher)) = launcher else { return (program, arguments.collect()) };
+    let before = launcher.argv[1..].iter().map(OsString::from).chain([program.into()]);
+    (first, before.chain(arguments).collect())
 }
 
 /// The prompt, and whether it holds learnings.

@@ -131,6 +131,7 @@ impl Recorded {
             limits: &StopLimits::default(),
             exit: Some(self.exit),
             summary,
+            launcher: None,
             stdout_bytes: self.stream.len() as u64,
             stderr_tail: &self.stderr,
         })

@@ -116,6 +116,7 @@ impl Recording {
             limits: &StopLimits::default(),
             exit,
             summary: &summary,
+            launcher: None,
             stdout_bytes: self.stream.len() as u64,
             stderr_tail: &self.stderr,
         });

@@ -51,6 +51,10 @@ impl Lab {
         lab
     }
 
+    /// The `NAME=VALUE` that every process of this test has in its environment.
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }

@@ -10,6 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::output::{self, VerifyLog, open_output};
 use super::reading::{self, ReadingMark};
 use crate::effects::error::{At, Error, Result};
@@ -19,7 +21,7 @@ use crate::effects::store::disk::files::{self, Durable, Record};
 use crate::effects::store::disk::identity;
 use crate::effects::store::{Claim, Store};
 use crate::pure::attempt::record::{
-    AttemptEnd, AttemptStart, ChildRecord, Identity, NextStep, StopRecord,
+    AttemptEnd, AttemptStart, BegunRecord, ChildRecord, Identity, NextStep, StopRecord,
 };
 use crate::pure::dispatch::DispatchId;
 
@@ -222,6 +224,10 @@ impl Attempt {
         files::read_record(&self.dir.join("child.json"))
     }
 
+    pub fn begun(&self) -> Result<Record<BegunRecord>> {
+        files::read_record(&self.dir.join("begun.json"))
+    }
+
     pub fn stop(&self) -> Result<Record<StopRecord>> {
         files::read_record(&self.dir.join("stop.json"))
     }
@@ -232,8 +238,17 @@ impl Attempt {
 
     /// Records the session's leader. This is not durable.
     pub fn write_child(&self, record: &ChildRecord) -> Result<()> {
+        self.create("child.json", record)
+    }
+
+    /// Records that the session's first event was seen. This is not durable.
+    pub fn write_begun(&self, record: &BegunRecord) -> Result<()> {
+        self.create("begun.json", record)
+    }
+
+    fn create(&self, name: &str, record: &impl Serialize) -> Result<()> {
         self.look_at_folder()?;
-        let path = self.dir.join("child.json");
+        let path = self.dir.join(name);
         files::create(&path, &files::to_json(record, &path)?).map(|_| ())
     }
 

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::environment::Variables;
 use super::{Driver, Failure, Launch, Reader, ResultEvent, SessionRef, Summary};
-use crate::pure::config::template::{Output, PromptWay, Template, placeholders};
+use crate::pure::config::placeholder::{fill, placeholders, plain_name};
+use crate::pure::config::template::{Output, PromptWay, Template};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;
 
@@ -65,27 +66,6 @@ pub(super) fn argv(template: &Template, launch: &Launch) -> Vec<String> {
 
 fn has_session(arg: &str) -> bool {
     placeholders(arg).any(|name| name == "session")
-}
-
-/// Every placeholder at once, so that what a value holds is never taken for one.
-fn fill<'v>(arg: &str, value: &dyn Fn(&str) -> &'v str) -> String {
-    let mut filled = String::new();
-    let mut rest = arg;
-    for name in placeholders(arg) {
-        let Some((before, behind)) = rest.split_once(&format!("{{{name}}}")) else { break };
-        filled.push_str(before);
-        filled.push_str(value(name));
-        rest = behind;
-    }
-    filled + rest
-}
-
-/// A dispatch chooses it, and an argument must not become an option or a path by it.
-fn plain_name(project: &str) -> String {
-    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let name: String = project.chars().filter(is_plain).take(ID_CHARS_MAX).collect();
-    let name = name.trim_start_matches(['-', '.']);
-    if name.is_empty() { "project".to_string() } else { name.to_string() }
 }
 
 /// What is written for the session to read.
