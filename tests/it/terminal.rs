@@ -55,6 +55,20 @@ fn a_session_of_a_daemon_at_a_terminal_finds_none() {
 }
 
 #[test]
+fn a_launched_session_of_a_daemon_at_a_terminal_finds_none() {
+    let lab = Lab::new();
+    let Some(start) = at_a_terminal(&lab) else { return };
+    let (asked, words) = (lab.path("asked"), lab.path("words"));
+    let launcher = format!("{FIXTURES}/launchers/pass.sh {} {{id}} --", words.display());
+    let daemon = start.set("--launcher", launcher).set("--launcher-kill", "").start();
+    lab.send(&lab.task("a", format!("fake: ask-terminal {}", asked.display())));
+    lab.completed("a");
+    assert_eq!(text_file(&asked), "nobody\n");
+    assert!(text_file(&words).ends_with("\ndispatch-a\n"));
+    drop(daemon);
+}
+
+#[test]
 fn a_check_of_a_daemon_at_a_terminal_finds_none() {
     let lab = Lab::new();
     let Some(start) = at_a_terminal(&lab) else { return };

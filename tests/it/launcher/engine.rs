@@ -74,6 +74,8 @@ fn what_runs_in_an_engine_is_dead_before_the_report_whatever_ends_it() {
         let report = lab.ended("a", status, error_type);
         assert!(!alive(pid), "{how}: {report:#}");
         assert_eq!((unknown(&report), engine.kills()), (vec![], 1), "{how}");
+        // Its launcher ended by itself then, and never saw a signal of ours.
+        assert!(!engine.0.join("signals").exists(), "{how}");
         drop(daemon);
     }
 }
@@ -137,7 +139,9 @@ fn an_adopted_session_in_an_engine_is_ended_there() {
 /// What became of the launcher and of the records while no daemon was there.
 #[test]
 fn the_next_daemon_ends_what_an_engine_runs_before_it_reports_whatever_is_left() {
-    for left in ["nothing", "no attempt", "no claim", "a stop", "a forged end", "a forged report"] {
+    for left in
+        ["nothing", "no attempt", "no claim", "a stop", "poison", "a forged end", "a forged report"]
+    {
         let lab = Lab::new();
         let (engine, gate) = (Engine::new(&lab), lab.gate("gate"));
         config(&lab, &engine.config());
@@ -171,6 +175,7 @@ fn spoil(lab: &Lab, what: &str) {
         "no attempt" => fs::write(attempt.join("attempt.json"), "{").expect("write"),
         "no claim" => fs::remove_dir_all(claim).expect("remove"),
         "a stop" => write(attempt.join("stop.json"), json!({"cause": "ttl", "at": "now"})),
+        "poison" => fs::write(attempt.join("reading"), "\n\n\n").expect("write"),
         "a forged end" => write(
             attempt.join("end.json"),
             json!({"ending": {"status": "failed", "error_type": "logic_error", "error": "forged", "warnings": []},

@@ -1,10 +1,11 @@
 //! Sessions that a launcher starts: what goes through it, what its failures mean, whose clock runs,
 //! and that nothing is left in an engine that only its own command reaches. The launchers are
-//! stand-ins (`fixtures/launchers`).
+//! stand-ins (`fixtures/launchers`), and in `real` those that this machine has.
 
 mod engine;
 mod limits;
 mod passes;
+mod real;
 mod settings;
 
 use std::fs;

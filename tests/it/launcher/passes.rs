@@ -1,6 +1,8 @@
 //! What goes through a launcher: arguments, prompt, directory, environment, output, exit code; and
 //! what it adds itself.
 
+use std::process::{Command, Stdio};
+
 use serde_json::json;
 
 use super::*;
@@ -141,5 +143,32 @@ fn what_a_launcher_leaves_on_this_machine_is_ended() {
     let report = lab.completed("a");
     assert_eq!(all_gone(&pids).len(), 1);
     assert_eq!(report["leftover_processes"].as_array().map(Vec::len), Some(1), "{report:#}");
+    drop(daemon);
+}
+
+/// Somebody else on this machine starts a process of the session, as a container's daemon does: it
+/// is not below us.
+#[test]
+fn what_an_engine_runs_beside_the_daemon_is_found_by_its_token() {
+    let lab = Lab::new();
+    let (fifo, pids) = (lab.path("fifo"), lab.path("pids"));
+    drop(lab.gate("fifo"));
+    let script =
+        "read -r token <\"$0\" && { GSTACK_RUN_TOKEN=$token sleep 7777 & echo $! >>\"$1\"; wait; }";
+    let mut outside = Command::new("sh");
+    let outside = outside.args(["-c", script]).args([&fifo, &pids]).stdin(Stdio::null());
+    let mut outside = outside.spawn().expect("sh");
+    let launcher = format!("{} {}", stub("teller"), fifo.display());
+    let daemon = lab.daemon().set("--launcher", launcher).set("--launcher-kill", "").start();
+    let gate = lab.gate("gate");
+    lab.send(&lab.task("a", format!("fake: block {}", gate.display())));
+    let hold = gate.held();
+    let pid = pids_in(&pids)[0];
+    assert!(alive(pid));
+    hold.release();
+    let report = lab.completed("a");
+    outside.wait().expect("the end of sh");
+    assert!(!alive(pid));
+    assert_eq!(report["leftover_processes"][0]["pid"], pid, "{report:#}");
     drop(daemon);
 }
