@@ -207,6 +207,8 @@ ROWS = [
      "failed_as(failure)", [(IT, "gemini::fake::what_only")]),
     ("an identity is set only where the repository has none", "pure/agent/git_identity.rs", "|| repository != Said::default()",
      "", [(IT, "gemini::fake::who_commits")]),
+    ("an engine is asked again after its launcher was signalled", "threads/session/engine.rs", "        self.engine_end = None;\n", "",
+     [(IT, "launcher::")]),
 ]
 # Names of rows that no test can notice, and why.
 EXPLAINED = {

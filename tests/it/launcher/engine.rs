@@ -81,6 +81,26 @@ fn what_runs_in_an_engine_is_dead_before_the_report_whatever_ends_it() {
 }
 
 #[test]
+fn an_engine_that_began_after_its_command_is_asked_again() {
+    let lab = Lab::new();
+    let (engine, queue, gate) = (Engine::new(&lab), lab.gate("queue"), lab.gate("gate"));
+    let mut settings = engine.config();
+    let start = [stub("slow"), queue.display().to_string()].map(Value::from);
+    settings["launcher"].as_array_mut().expect("a list").splice(0..0, start);
+    config(&lab, &settings);
+    let daemon = lab.daemon().set("--kill-grace", 1).start();
+    lab.send(&stands(&lab, &gate, 60));
+    let _waits = queue.held();
+    fs::write(lab.inbox().join("cancel-dispatch-a"), "").expect("write");
+    let _hold = gate.held();
+    let pid = engine.pid("a");
+    let report = lab.ended("a", "cancelled", "cancelled");
+    assert!(!alive(pid), "{report:#}");
+    assert_eq!((unknown(&report), engine.kills()), (vec![], 2));
+    drop(daemon);
+}
+
+#[test]
 fn what_a_dead_launcher_left_in_its_engine_is_ended_before_the_report() {
     let lab = Lab::new();
     let (engine, gate) = (Engine::new(&lab), lab.gate("gate"));
