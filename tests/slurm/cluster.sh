@@ -3,7 +3,7 @@
 #
 #   run COMMAND...   up in a fresh directory, the command with GSTACK_TEST_SLURM=DIR, down, whatever came of it
 #   up DIR           munged, slurmctld and two slurmd (n1, n2; four CPUs each by declaration) that live in DIR alone
-#   again DIR NAME   n1, n2 or slurmctld once more, after a test killed it; it takes up what runs
+#   node DIR NAME    that node's slurmd once more, after a test killed it; it takes up what runs
 #   down DIR         cancels what runs, ends the daemons by their pid files, and says whether a process of DIR was left
 #
 # It needs root and no systemd. What is missing comes from apt (slurm-wlm, munge); nothing else outside of DIR is
@@ -241,15 +241,11 @@ run)
     (($# > 0)) || fail "usage: cluster.sh run COMMAND..."
     run "$@"
     ;;
-up | down | again)
+up | down | node)
     [[ ${1-} == /* ]] || fail "usage: cluster.sh $verb /absolute/directory"
     dir=$1
     export SLURM_CONF=$dir/slurm.conf
-    case $verb:${2-} in
-    again:slurmctld) slurmctld && await "slurmctld to answer" answers ;;
-    again:*) start_node "${2:?a node}" ;;
-    *) "$verb" ;;
-    esac
+    case $verb in node) start_node "${2:?a node}" ;; *) "$verb" ;; esac
     ;;
-*) fail "usage: cluster.sh run COMMAND... | up DIR | again DIR NAME | down DIR" ;;
+*) fail "usage: cluster.sh run COMMAND... | up DIR | node DIR NAME | down DIR" ;;
 esac

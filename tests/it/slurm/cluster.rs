@@ -1,12 +1,14 @@
 //! The cluster that `make test-slurm` has brought up, and what tests ask of it and do to it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::util::*;
+use rustix::process::Signal;
+use serde_json::Value;
 
 use super::configure;
-use serde_json::Value;
+use crate::util::*;
 
 pub const NODES: [&str; 2] = ["n1", "n2"];
 pub const CPUS: usize = 8;
@@ -20,6 +22,8 @@ impl Cluster {
         let dir = std::env::var("GSTACK_TEST_SLURM");
         let dir = dir.expect("GSTACK_TEST_SLURM names no cluster: run `make test-slurm`");
         let cluster = Cluster { dir: dir.into() };
+        // Of a test that failed.
+        cluster.cancel_all();
         cluster.wait_idle();
         cluster
     }
@@ -31,10 +35,7 @@ impl Cluster {
     /// A daemon of that lab with these settings, whose sessions may run on the nodes.
     pub fn daemon<'l>(&self, lab: &'l Lab, settings: &Value) -> Start<'l> {
         configure(lab, settings);
-        lab.daemon()
-            .set("--max-concurrent", CPUS)
-            .env("SLURM_CONF", self.conf().display())
-            .env("SLURM_EXIT_ERROR", 253)
+        lab.daemon().set("--max-concurrent", CPUS).env("SLURM_CONF", self.conf().display())
     }
 
     fn command(&self, line: &str) -> Command {
@@ -88,15 +89,31 @@ impl Cluster {
         let _ = self.try_run(&format!("scontrol update nodename={node} state=resume"));
     }
 
-    pub fn slurmd(&self, node: &str) -> i32 {
-        pids_in(&self.dir.join(format!("slurmd-{node}.pid")))[0]
+    fn pid_file(&self, program: &str) -> PathBuf {
+        self.dir.join(format!("{program}.pid"))
     }
 
-    /// Starts a node's slurmd again that is dead.
+    /// SIGKILL to a node's slurmd.
+    pub fn kill_slurmd(&self, node: &str) {
+        let file = self.pid_file(&format!("slurmd-{node}"));
+        let pid = pids_in(&file)[0];
+        signal(pid, Signal::KILL);
+        wait_until(&format!("the end of {node}'s slurmd"), PATIENCE, || !alive(pid));
+        fs::remove_file(file).expect("remove its pid file");
+    }
+
     pub fn start_slurmd(&self, node: &str) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slurm/cluster.sh");
         let run = Command::new(script).arg("node").arg(&self.dir).arg(node).status();
         assert!(run.expect("cluster.sh").success());
+        pids_in(&self.pid_file(&format!("slurmd-{node}")));
+    }
+
+    /// Nobody is answered by slurmctld, until it may go on.
+    pub fn deaf(&self) -> Deaf {
+        let pid = pids_in(&self.pid_file("slurmctld"))[0];
+        signal(pid, Signal::STOP);
+        Deaf(pid)
     }
 
     /// Somebody else's job, on every CPU.
@@ -122,5 +139,14 @@ impl Drop for Occupied<'_> {
     fn drop(&mut self) {
         self.cluster.run("scancel --name=somebody");
         self.srun.wait().expect("wait for srun");
+    }
+}
+
+/// A slurmctld that answers nobody; dropped, it goes on.
+pub struct Deaf(i32);
+
+impl Drop for Deaf {
+    fn drop(&mut self) {
+        signal(self.0, Signal::CONT);
     }
 }

@@ -55,6 +55,30 @@ fn a_running_session_is_cancelled_on_its_node() {
     drop(daemon);
 }
 
+/// Slurm may not have its job yet when `scancel` comes.
+#[test]
+#[ignore = "needs a Slurm; `make test-slurm`"]
+fn a_session_is_cancelled_while_srun_begins() {
+    let (lab, cluster) = (Lab::new(), Cluster::get());
+    let settings = engine_with(json!({"launcher_grace_seconds": 3}));
+    let daemon = apart(cluster.daemon(&lab, &settings));
+    let gate = lab.gate("gate");
+    let names: Vec<String> = (0..8).map(|n| n.to_string()).collect();
+    for name in &names {
+        lab.send(&lab.task(name, stubborn(&lab, name, "", &gate)));
+        lab.event(name, "spawned");
+        cancel(&lab, name);
+        let report = lab.ended(name, "cancelled", "cancelled");
+        let attempt = &attempts(&report)[0];
+        println!(
+            "slurm: cancelled at its start: {} s, exit {}",
+            attempt["duration"], attempt["exit_code"]
+        );
+        nothing_is_left(&lab, &cluster, "a cancel at the start");
+    }
+    drop(daemon);
+}
+
 #[test]
 #[ignore = "needs a Slurm; `make test-slurm`"]
 fn sessions_are_ended_on_their_nodes_when_the_daemon_is_stopped() {

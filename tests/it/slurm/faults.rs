@@ -1,6 +1,5 @@
 //! What dies in mid-session: the node, its slurmd, the daemon with `srun`, the daemon alone.
 
-use rustix::process::Signal;
 use serde_json::json;
 
 use super::cluster::{Cluster, NODES};
@@ -50,15 +49,37 @@ fn a_slurmd_that_is_killed_and_comes_back_costs_no_session() {
     lab.send(&lab.task("a", format!("{}\n{}", mark(&ran), block(&gate))));
     let hold = gate.held();
     let node = cluster.node_of("a");
-    let old = cluster.slurmd(&node);
-    signal(old, Signal::KILL);
-    wait_until("the end of slurmd", PATIENCE, || !alive(old));
+    cluster.kill_slurmd(&node);
     cluster.start_slurmd(&node);
-    wait_until("a new slurmd", PATIENCE, || cluster.slurmd(&node) != old);
     hold.release();
     let report = lab.completed("a");
     assert_eq!((attempts(&report).len(), starts(&ran).len()), (1, 1), "{report:#}");
     nothing_is_left(&lab, &cluster, "slurmd killed and started again");
+    drop(daemon);
+}
+
+#[test]
+#[ignore = "needs a Slurm; `make test-slurm`"]
+fn what_nobody_can_end_while_slurmctld_answers_nobody_is_told_in_the_report() {
+    let (lab, cluster) = (Lab::new(), Cluster::get());
+    let gate = lab.gate("gate");
+    let settings = engine_with(json!({"launcher_grace_seconds": 2}));
+    let daemon = apart(cluster.daemon(&lab, &settings));
+    lab.send(&lab.task("a", block(&gate)).with("ttl_seconds", 2));
+    let _hold = gate.held();
+    let deaf = cluster.deaf();
+    wait_until("the report", PATIENCE, || lab.report_path("a").exists());
+    let report = json_file(&lab.report_path("a"));
+    let left = survivors(&lab);
+    println!("slurm: slurmctld answered nobody: {} survivors; {}", left.len(), report["warnings"]);
+    assert_eq!(report["status"], "timeout", "{report:#}");
+    let warning = report["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.contains("left in the launcher's engine is not known"), "{report:#}");
+    drop(deaf);
+    // Else the job's own --time would have ended it.
+    cluster.cancel_all();
+    wait_until("the end of the session", PATIENCE, || survivors(&lab).is_empty());
+    nothing_is_left(&lab, &cluster, "slurmctld stopped for a while");
     drop(daemon);
 }
 
@@ -81,7 +102,7 @@ fn a_daemon_that_dies_with_its_launchers_leaves_steps_that_the_next_one_ends() {
     daemon.crash();
     wait_until("the daemon's end", PATIENCE, || !alive(pid));
     wait_until("the end of every srun", PATIENCE, || {
-        !lab.processes().iter().any(|(_, line)| line.starts_with("srun "))
+        !lab.processes().iter().any(|(_, line)| line.contains("srun -Q"))
     });
     let steps = cluster.squeue("");
     let left = survivors(&lab);

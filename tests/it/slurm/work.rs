@@ -2,6 +2,7 @@
 //! their exit codes.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -10,6 +11,9 @@ use super::pids::{apart, apart_after, seen_by};
 use super::*;
 
 const DISPATCHES: usize = 100;
+/// Of a line that `fake: print-bytes` repeats; its last line end is not counted by that order.
+const NOISE_LINE_BYTES: usize = 72;
+const PRINTED: u64 = 281 * NOISE_LINE_BYTES as u64 - 1;
 
 #[test]
 #[ignore = "needs a Slurm; `make test-slurm`"]
@@ -20,15 +24,15 @@ fn a_hundred_dispatches_run_over_both_nodes() {
     for name in &names {
         let (ran, dump) = (mark(&lab.path("ran")), dump_dir(&lab, name));
         let result = format!("fake: result success {name} is done");
-        let orders = format!("{ran}\nfake: dump {}\nfake: print-bytes 20231", dump.display());
+        let orders = format!("{ran}\nfake: dump {}\nfake: print-bytes {PRINTED}", dump.display());
         lab.send(&lab.task(name, format!("{orders}\n{result}")));
     }
-    let mut on_node = BTreeMap::new();
+    let (sent, mut on_node) = (Instant::now(), BTreeMap::new());
     for name in &names {
         lab.completed(name);
         let report = lab.settled(name);
         assert_eq!(report["result"], format!("{name} is done"), "{report:#}");
-        assert!(report["output_length"].as_u64() > Some(20_231), "{report:#}");
+        assert!(report["output_length"].as_u64() > Some(PRINTED), "{report:#}");
         assert!(report.get("warnings").is_none(), "{report:#}");
         let prompt = text_file(dump_dir(&lab, name).join("prompt"));
         assert!(prompt.starts_with(&format!("Load gstack. Dispatch ID: {}", id(name))));
@@ -39,7 +43,8 @@ fn a_hundred_dispatches_run_over_both_nodes() {
         );
         *on_node.entry(node_of(&lab, name)).or_insert(0) += 1;
     }
-    println!("slurm: of {DISPATCHES} dispatches ran {on_node:?}");
+    let seconds = sent.elapsed().as_secs_f64();
+    println!("slurm: {DISPATCHES} dispatches in {seconds:.1} s: {on_node:?}");
     assert!(NODES.iter().all(|node| on_node.contains_key(*node)), "one node had no work");
     let mut ran = starts(&lab.path("ran"));
     ran.sort();
@@ -85,6 +90,28 @@ fn the_daemon_sees_no_process_of_a_step() {
     drop(daemon);
 }
 
+#[test]
+#[ignore = "needs a Slurm; `make test-slurm`"]
+fn a_prompt_a_directory_and_an_output_arrive_as_they_are() {
+    const LINES: usize = 700_000;
+    let (lab, cluster) = (Lab::new(), Cluster::get());
+    let dir = lab.project("it's {ttl} $HOME \u{e9}; *");
+    let dump = dump_dir(&lab, "a");
+    let daemon = apart(cluster.daemon(&lab, &engine()));
+    let noise = "x".repeat(500_000);
+    let bytes = LINES * NOISE_LINE_BYTES - 1;
+    let task = format!("{noise}\nfake: dump {}\nfake: print-bytes {bytes}", dump.display());
+    lab.send(&lab.task("a", task).in_dir(&dir));
+    let report = lab.completed("a");
+    println!("slurm: {} bytes of output, a prompt of 500 kB", report["output_length"]);
+    assert!(report["output_length"].as_u64() > Some(bytes as u64), "{report:#}");
+    assert!(report.get("warnings").is_none(), "{report:#}");
+    assert!(text_file(dump.join("prompt")).contains(&noise));
+    assert_eq!(text_file(dump.join("cwd")).trim(), dir.to_str().expect("UTF-8"));
+    nothing_is_left(&lab, &cluster, "odd input and much output");
+    drop(daemon);
+}
+
 /// What a session does under which launcher (the usual one, if empty), and what the report says.
 struct Row {
     name: &'static str,
@@ -109,12 +136,20 @@ const ROWS: [Row; 8] = [
     row(("ended", "fake: no-result\nfake: kill-self TERM", ""), 143, ("tool_failure", 2)),
     row(("exit-0", "fake: no-result", ""), 0, ("tool_failure", 2)),
     row(
-        ("no-program", "", "srun -Q -N1 -n1 --job-name={id} env -C {dir} /no/such/program"),
+        (
+            "no-program",
+            "",
+            "env SLURM_EXIT_ERROR=253 srun -Q -N1 -n1 --job-name={id} env -C {dir} /no/such/program",
+        ),
         127,
         ("tool_failure", 2),
     ),
     row(
-        ("no-partition", "", "srun -Q -N1 -n1 --job-name={id} --partition=none"),
+        (
+            "no-partition",
+            "",
+            "env SLURM_EXIT_ERROR=253 srun -Q -N1 -n1 --job-name={id} --partition=none",
+        ),
         253,
         ("spawn_failed", 2),
     ),
