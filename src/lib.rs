@@ -50,6 +50,9 @@
 //!   [`pure::schedule::hold`], from the signs of attempts; `threads::intake::holds` keeps them.
 //! - **A process signalled?** Only in [`effects::process`], and only for the thread that owns the
 //!   session (`threads::session`). Others ask.
+//! - **A session started or ended by something else than us (`srun`, `docker`)?**
+//!   [`pure::config::launcher`] is the prefix and its rules; `threads::session::engine` runs the
+//!   engine's own command, before our signals and before every answer.
 //! - **A path named?** Only in [`effects::store`].
 //! - **HTTP spoken?** Only in [`effects::http`]. A callback's headers: [`effects::http::callback`];
 //!   which one goes out next, and whether again: [`pure::callback`]; `threads::courier` sends.

@@ -11,15 +11,17 @@ use std::process::Stdio;
 
 use super::Running;
 use crate::effects::process::{Helper, HelperEnd};
-use crate::pure::agent::{Driver, Summary};
-use crate::pure::attempt::outcome::{EngineEnd, Exit, exit_in_words, warning_of_engine};
-use crate::pure::attempt::record::AttemptEnd;
+use crate::pure::agent::Driver;
+use crate::pure::attempt::outcome::{Ending, EngineEnd, Exit, exit_in_words, warning_of_engine};
+use crate::pure::attempt::record::{AttemptEnd, NextStep};
 use crate::pure::config::launcher::{Launcher, LauncherWords};
 use crate::pure::config::terms::Terms;
 use crate::pure::dispatch::Dispatch;
 use crate::pure::text::clip::one_line;
 use crate::threads::shared::context::Context;
 
+/// The warning when what would have been tried again is not.
+const NOT_BESIDE: &str = "it is not tried again: it may still run in the launcher's engine";
 /// How much of a program's name in a record is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
 
@@ -93,22 +95,28 @@ impl Running<'_> {
         exit
     }
 
+    /// What follows the attempt. Nothing is tried again while it may still run: two sessions would
+    /// work in one project.
+    pub(super) fn follows(&self, next: NextStep, ending: &mut Ending) -> NextStep {
+        let is_unknown =
+            matches!(self.engine_end, Some(EngineEnd::TimedOut | EngineEnd::NotRun(_)));
+        if !is_unknown || next == NextStep::Report {
+            return next;
+        }
+        ending.warnings.push(NOT_BESIDE.into());
+        NextStep::Report
+    }
+
     /// Adds to an end that is on record what became of the engine since.
     pub fn tell_of_engine(&self, end: &mut AttemptEnd) {
-        let is_wrong =
-            !matches!(self.engine_end, None | Some(EngineEnd::Done | EngineEnd::Refused(_)));
-        let launcher = self.launcher.as_ref().filter(|_| is_wrong);
-        let warning = launcher.and_then(|it| warning_of_engine(it, self.engine_end.as_ref(), true));
         let told = &mut end.ending.warnings;
+        // It was asked before that end, so that a refusal means that nothing was left.
+        let warning = self.warning_of_engine(true);
         told.extend(warning.filter(|warning| !told.contains(warning)));
     }
 
-    /// What the report has to say of the engine.
-    pub(super) fn warning_of_engine(
-        &self,
-        exit: Option<Exit>,
-        summary: &Summary,
-    ) -> Option<String> {
+    /// What the report has to say of the engine. `is_clean`: it ended by itself, with a result.
+    pub(super) fn warning_of_engine(&self, is_clean: bool) -> Option<String> {
         let recorded = self.start.launcher.as_str();
         let now = self.launcher.as_ref();
         if !recorded.is_empty() && now.and_then(|now| now.programs().next()) != Some(recorded) {
@@ -119,8 +127,6 @@ impl Running<'_> {
         }
         // Of a session that was started without it, only a command that went wrong is worth a word.
         let launcher = now.filter(|_| !recorded.is_empty() || self.engine_end.is_some())?;
-        let has_exited = exit == Some(Exit { code: Some(0), signal: None });
-        let is_clean = self.stop.is_none() && has_exited && summary.result.is_some();
         warning_of_engine(launcher, self.engine_end.as_ref(), is_clean)
     }
 }

@@ -179,7 +179,7 @@ impl Running<'_> {
         // This comes before the acceptance command, since what that leaves is not the agent's.
         let index_is_locked = summary.used_tools && git::index_is_locked(&self.start.dir());
         ending.warnings.extend(warnings_of_work(&summary, &git, index_is_locked));
-        let (ending, verify) = self.verify(claim, ending, cancel)?;
+        let (mut ending, verify) = self.verify(claim, ending, cancel)?;
         let (now, knobs) = (clock::now(), Knobs::of(&self.context.settings()));
         let tried = Tried {
             driver: self.driver,
@@ -188,7 +188,7 @@ impl Running<'_> {
             summary: &summary,
             sign: sign.as_ref(),
         };
-        let next = retry::next(tried, &now, &knobs);
+        let next = self.follows(retry::next(tried, &now, &knobs), &mut ending);
         let sign = retry::sign_to_tell(&self.start, sign, &next);
         let facts = AttemptFacts { git, verify, ..self.facts(exit, summary) };
         self.put_on_record(facts, ending, swept, (next, sign), &now)
@@ -214,7 +214,9 @@ impl Running<'_> {
             let warning = "something that the daemon cannot see still holds the session's output";
             ending.warnings.push(warning.into());
         }
-        ending.warnings.extend(self.warning_of_engine(facts.exit, &facts.summary));
+        let has_exited = facts.exit == Some(Exit { code: Some(0), signal: None });
+        let is_clean = self.stop.is_none() && has_exited && facts.summary.result.is_some();
+        ending.warnings.extend(self.warning_of_engine(is_clean));
         let facts = AttemptFacts { leftovers: swept.leftovers, ..facts };
         let mut end = AttemptEnd::new(&self.start, facts, ending, next, now);
         match persist(self.context, || self.attempt.write_end(&end)) {

@@ -235,6 +235,11 @@ fn a_kill_command_that_fails_or_hangs_or_is_gone_is_told() {
         lab.send(&lab.task("b", "hello"));
         let clean = unknown(&lab.completed("b")).len();
         assert_eq!(clean, usize::from(kill[0] != "false"), "{says}");
+        // Of what may still run there is no second one; a refusal mostly says that nothing does.
+        lab.send(&lab.task("c", "fake: once exit 3\nhello"));
+        let report = lab.report("c");
+        let attempts = report["attempts"].as_array().map(Vec::len);
+        assert_eq!(attempts, Some(if kill[0] == "false" { 2 } else { 1 }), "{report:#}");
         drop(daemon);
     }
 }

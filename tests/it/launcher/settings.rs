@@ -12,6 +12,12 @@ fn refusal(config_of: impl Fn(&Lab) -> Value) -> String {
     out.stderr
 }
 
+/// Waits for an event of the daemon itself.
+fn told(lab: &Lab, event: &str) -> Value {
+    let found = || lab.audit_of("").into_iter().find(|line| line["event"] == event);
+    wait_for(&format!("{event} in the audit log"), PATIENCE, found)
+}
+
 #[test]
 fn a_launcher_that_cannot_work_is_refused_at_the_start() {
     let own =
@@ -79,5 +85,36 @@ fn a_launcher_that_goes_away_later_fails_what_needs_it() {
     let report = lab.failed("a", "spawn_failed");
     let said = format!("cannot start the launcher: {} is no executable file", program.display());
     assert_eq!(report["error"], said);
+    drop(daemon);
+}
+
+#[test]
+fn a_changed_launcher_is_for_new_sessions_and_a_wrong_one_changes_nothing() {
+    let lab = Lab::new();
+    let (engine, gate) = (lab.path("engine"), lab.gate("gate"));
+    std::fs::create_dir(&engine).expect("create the engine's folder");
+    config(
+        &lab,
+        &json!({"launcher": [stub("engine"), "start", engine, "{id}"],
+            "launcher_kill": [stub("engine"), "kill", engine, "{id}"]}),
+    );
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("a", format!("fake: block {}", gate.display())));
+    let _hold = gate.held();
+    let pid = pids_in(&engine.join("dispatch-a.pid"))[0];
+    config(&lab, &json!({"launcher": ["no-such-launcher"]}));
+    daemon.signal(rustix::process::Signal::HUP);
+    let refused = told(&lab, "config_refused");
+    assert_eq!(refused["error"], "launcher: no program no-such-launcher in PATH");
+    config(&lab, &json!({}));
+    daemon.signal(rustix::process::Signal::HUP);
+    told(&lab, "config_reloaded");
+    std::fs::write(lab.inbox().join("cancel-dispatch-a"), "").expect("write");
+    let report = lab.ended("a", "cancelled", "cancelled");
+    assert!(!alive(pid), "{report:#}");
+    assert_eq!(text_file(engine.join("kills")).lines().count(), 1);
+    lab.send(&lab.task("b", "hello"));
+    lab.completed("b");
+    assert_eq!(text_file(engine.join("kills")).lines().count(), 1);
     drop(daemon);
 }
