@@ -109,6 +109,10 @@ impl Cluster {
         pids_in(&self.pid_file(&format!("slurmd-{node}")));
     }
 
+    pub fn cancel_all(&self) {
+        self.run("scancel -u root");
+    }
+
     /// Nobody is answered by slurmctld, until it may go on.
     pub fn deaf(&self) -> Deaf {
         let pid = pids_in(&self.pid_file("slurmctld"))[0];

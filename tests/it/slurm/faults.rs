@@ -98,6 +98,9 @@ fn a_daemon_that_dies_with_its_launchers_leaves_steps_that_the_next_one_ends() {
         lab.send(&lab.task(name, format!("{orders}{child}{}", block(gate))));
     }
     let _holds = gates.each_ref().map(Gate::held);
+    // What an agent has said may still be on its way from the node.
+    let stream = lab.active("done").join("attempt-1/stdout.jsonl");
+    wait_until("the result", PATIENCE, || text_file(&stream).contains("I had done it."));
     let pid = daemon.pid;
     daemon.crash();
     wait_until("the daemon's end", PATIENCE, || !alive(pid));
