@@ -4,8 +4,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use super::*;
 
 /// The engine's folder, where it says what it runs.
@@ -159,9 +157,16 @@ fn an_adopted_session_in_an_engine_is_ended_there() {
 /// What became of the launcher and of the records while no daemon was there.
 #[test]
 fn the_next_daemon_ends_what_an_engine_runs_before_it_reports_whatever_is_left() {
-    for left in
-        ["nothing", "no attempt", "no claim", "a stop", "poison", "a forged end", "a forged report"]
-    {
+    for left in [
+        "nothing",
+        "no attempt",
+        "no claim",
+        "no trace",
+        "a stop",
+        "poison",
+        "a forged end",
+        "a forged report",
+    ] {
         let lab = Lab::new();
         let (engine, gate) = (Engine::new(&lab), lab.gate("gate"));
         config(&lab, &engine.config());
@@ -193,6 +198,10 @@ fn spoil(lab: &Lab, what: &str) {
         "attempts": []});
     match what {
         "no attempt" => fs::write(attempt.join("attempt.json"), "{").expect("write"),
+        "no trace" => {
+            fs::remove_dir_all(claim).expect("remove");
+            fs::remove_file(lab.dropped("a")).expect("remove");
+        }
         "no claim" => fs::remove_dir_all(claim).expect("remove"),
         "a stop" => write(attempt.join("stop.json"), json!({"cause": "ttl", "at": "now"})),
         "poison" => fs::write(attempt.join("reading"), "\n\n\n").expect("write"),
