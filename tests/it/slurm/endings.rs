@@ -1,7 +1,7 @@
 //! Sessions that are ended by us, through the engine alone: TTL and cancel; and what an agent left
 //! behind on its node.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::pids::apart;
@@ -94,18 +94,28 @@ fn sessions_are_ended_on_their_nodes_when_the_daemon_is_stopped() {
     nothing_is_left(&lab, &cluster, "a stop of the daemon");
 }
 
+/// Where Slurm sees to it, as with `proctrack/cgroup`, and where only the launcher does.
 #[test]
 #[ignore = "needs a Slurm; `make test-slurm`"]
 fn what_an_agent_left_behind_on_its_node_is_gone_with_its_report() {
-    let (lab, cluster) = (Lab::new(), Cluster::get());
-    let daemon = apart(cluster.daemon(&lab, &engine()));
-    for child in ["setsid-child", "nohup-child", "double-fork-child"] {
-        let file = lab.path(&format!("child-{child}"));
-        lab.send(&lab.task(child, format!("fake: {child} {}", file.display())));
-        let report = lab.completed(child);
-        assert_eq!(report["exit_code"], json!(0), "{report:#}");
-        child_is_gone(&lab, child);
-        nothing_is_left(&lab, &cluster, &format!("a {child} left behind"));
+    for by_slurm in [true, false] {
+        let (lab, cluster) = (Lab::new(), Cluster::get());
+        let mut settings = engine();
+        if !by_slurm {
+            let launcher = settings["launcher"].as_array_mut().expect("a list");
+            launcher
+                .extend(words("unshare --pid --fork --kill-child").into_iter().map(Value::from));
+        }
+        let start = cluster.daemon(&lab, &settings);
+        let start = if by_slurm { start } else { start.env("GSTACK_TEST_NO_EPILOG", 1) };
+        let daemon = apart(start);
+        for child in ["setsid-child", "nohup-child", "double-fork-child"] {
+            let file = lab.path(&format!("child-{child}"));
+            lab.send(&lab.task(child, format!("fake: {child} {}", file.display())));
+            lab.completed(child);
+            let by = if by_slurm { "Slurm" } else { "unshare" };
+            nothing_is_left(&lab, &cluster, &format!("a {child} left behind, ended by {by}"));
+        }
+        drop(daemon);
     }
-    drop(daemon);
 }
