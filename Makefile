@@ -1,7 +1,7 @@
 # make demo    build, and see one dispatch become a report (no account needed)
 # make test    all tests; those with the real agents need npm and say SKIPPED without it
 #
-# Also: soak (half an hour of kills and power cuts), hostile (what a session can do to its own claim; GSTACK_TEST_HOSTILE=target:action:moment), fuzz (SECONDS=60 for each target), mutants, bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, clean.
+# Also: soak (half an hour of kills and power cuts), hostile (what a session can do to its own claim; GSTACK_TEST_HOSTILE=target:action:moment), fuzz (SECONDS=60 for each target), mutants, bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, test-slurm (root; a Slurm of two nodes on this host), clean.
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -13,7 +13,7 @@ TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [
 STATIC_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := gstack-dispatch-daemon
 
-.PHONY: demo test test-latest soak hostile fuzz mutants bench build lint static static-test macos-check crates install clean
+.PHONY: demo test test-latest test-slurm soak hostile fuzz mutants bench build lint static static-test macos-check crates install clean
 
 demo:
 	$(CARGO) build --locked
@@ -29,6 +29,11 @@ test:
 # The same end-to-end tests against the newest Claude Code on npm. Apart, since it changes under us.
 test-latest:
 	$(CARGO) test --locked --test it claude::latest -- --ignored --nocapture
+
+# Sessions under a real Slurm, which tests/slurm/cluster.sh brings up on this host (root; apt for what is missing) and takes down, whatever came of the tests.
+test-slurm:
+	$(CARGO) test --locked --test it --no-run
+	tests/slurm/cluster.sh run $(CARGO) test --locked --test it slurm:: -- --ignored --nocapture --test-threads 1 $(TEST)
 
 # The same storms and power cuts as in `make test`, for long. GSTACK_TEST_SEED repeats one.
 soak:

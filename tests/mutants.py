@@ -262,8 +262,8 @@ ROWS = [
      "        let swept = self.sweep(claim);\n        self.follower", [(IT, "launcher::engine")]),
     ("the engine's command before a recorded end is answered", "threads/worker/resume.rs", "running.end_in_engine();", "",
      [(IT, "launcher::engine")]),
-    ("the engine's command where the records are gone", "threads/worker/resume.rs", "let end = engine::end_in_engine(self.context, &launcher.filled(&words));",
-     "let end = None;", [(IT, "launcher::engine")]),
+    ("the engine's command where the records are gone", "threads/worker/resume.rs", "engine::end_in_engine(self.context, &launcher.filled(&words))",
+     "None", [(IT, "launcher::engine")]),
     ("a report that a session may have written, and its engine", "threads/recover.rs", "if may_run_elsewhere(context, &claim, &contents)\n                || recovered",
      "if may_run_elsewhere(context, &claim, &contents) && false\n                || recovered", [(IT, "launcher::engine")]),
     ("no second session beside one that may still run", "threads/session/engine.rs", "if !is_unknown || next", "if !is_unknown || true || next",
@@ -286,6 +286,8 @@ ROWS = [
      [(IT, "launcher::engine::a_session_without")]),
     ("an identity is set only where the repository has none", "pure/agent/git_identity.rs", "|| repository != Said::default()",
      "", [(IT, "gemini::fake::who_commits")]),
+    ("an engine is asked again after its launcher was signalled", "threads/session/engine.rs", "        self.engine_end = None;\n", "",
+     [(IT, "launcher::")]),
 ]
 # Names of rows that no test can notice, and why.
 EXPLAINED = {

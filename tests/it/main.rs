@@ -54,6 +54,7 @@ mod rotation;
 mod sessions;
 mod settings;
 mod shutdown;
+mod slurm;
 mod terminal;
 mod tidy;
 mod tmpfs;

@@ -58,6 +58,12 @@ impl Launcher {
         Launcher { argv: all(&self.argv), kill: self.kill.as_ref().map(all), ..self.clone() }
     }
 
+    /// Whether the command that ends a session can be filled in when only its id is known.
+    pub fn kills_by_id(&self) -> bool {
+        let mut names = self.kill.iter().flatten().flat_map(|arg| placeholders(arg));
+        names.all(|name| name == "id")
+    }
+
     /// The programs that must be there.
     pub fn programs(&self) -> impl Iterator<Item = &str> {
         let kill = self.kill.iter().filter_map(|kill| kill.first());
@@ -176,6 +182,9 @@ mod tests {
         let twice = "dispatch-adispatch-a";
         let want = ["srun", "--job-name=dispatch-a", "ttlx", "/a b/{id}", "2:90", "{}", twice];
         assert_eq!(got.argv, want);
+        assert!(launcher.kills_by_id() && got.kills_by_id());
+        let by_dir = Launcher { kill: Some(list(&["end", "{id}", "{dir}/x"])), ..launcher.clone() };
+        assert!(!by_dir.kills_by_id());
         let odd = filled("--", "-rf").argv;
         assert_eq!((odd[2].as_str(), odd[3].as_str()), ("project", "/-rf"));
     }

@@ -80,7 +80,8 @@ impl Running<'_> {
     }
 
     /// Ends the session: in its engine first, so that the launcher ends by itself, and then by the
-    /// kill ladder.
+    /// kill ladder. After that the engine's command is due again: a launcher that we killed told its
+    /// engine nothing, and what it had only asked for may have begun since.
     pub(super) fn stop(&mut self) -> Option<Exit> {
         self.end_in_engine();
         let settings = self.context.settings();
@@ -90,7 +91,9 @@ impl Running<'_> {
         if ends_itself && let Some(exit) = session.wait(settings.launcher_grace) {
             return exit;
         }
-        session.stop(settings.kill_grace)
+        let exit = session.stop(settings.kill_grace);
+        self.engine_end = None;
+        exit
     }
 
     /// What follows the attempt. Nothing is tried again while it may still run: two sessions would

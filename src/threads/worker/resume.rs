@@ -14,7 +14,7 @@ use crate::effects::store::{Attempt, Claim, Committed, Contents, Record};
 use crate::effects::{clock, project};
 use crate::pure::agent::Driver;
 use crate::pure::attempt::limits;
-use crate::pure::attempt::outcome::warning_of_engine;
+use crate::pure::attempt::outcome::{EngineEnd, warning_of_engine};
 use crate::pure::attempt::record::{AttemptEnd, AttemptStart, ChildRecord, NextStep};
 use crate::pure::attempt::recovery::{Resume, ResumeAttempt};
 use crate::pure::audit_event::AuditEvent;
@@ -222,7 +222,12 @@ impl Worker<'_> {
             ttl_seconds: contents.map_or(0, |contents| contents.dispatch.ttl_seconds),
         };
         let warning = launcher.and_then(|launcher| {
-            let end = engine::end_in_engine(self.context, &launcher.filled(&words));
+            // What would stand in place of an unknown directory may be somebody else's.
+            let end = if contents.is_some() || launcher.kills_by_id() {
+                engine::end_in_engine(self.context, &launcher.filled(&words))
+            } else {
+                Some(EngineEnd::NotRun("the session's directory is not known".into()))
+            };
             warning_of_engine(&launcher, end.as_ref(), false)
         });
         let mark = mark_by_name(self.context, &claim.id);

@@ -4,8 +4,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use super::*;
 
 /// The engine's folder, where it says what it runs.
@@ -81,6 +79,26 @@ fn what_runs_in_an_engine_is_dead_before_the_report_whatever_ends_it() {
 }
 
 #[test]
+fn an_engine_that_began_after_its_command_is_asked_again() {
+    let lab = Lab::new();
+    let (engine, queue, gate) = (Engine::new(&lab), lab.gate("queue"), lab.gate("gate"));
+    let mut settings = engine.config();
+    let start = [stub("slow"), queue.display().to_string()].map(Value::from);
+    settings["launcher"].as_array_mut().expect("a list").splice(0..0, start);
+    config(&lab, &settings);
+    let daemon = lab.daemon().set("--kill-grace", 1).start();
+    lab.send(&stands(&lab, &gate, 60));
+    let _waits = queue.held();
+    fs::write(lab.inbox().join("cancel-dispatch-a"), "").expect("write");
+    let _hold = gate.held();
+    let pid = engine.pid("a");
+    let report = lab.ended("a", "cancelled", "cancelled");
+    assert!(!alive(pid), "{report:#}");
+    assert_eq!((unknown(&report), engine.kills()), (vec![], 2));
+    drop(daemon);
+}
+
+#[test]
 fn what_a_dead_launcher_left_in_its_engine_is_ended_before_the_report() {
     let lab = Lab::new();
     let (engine, gate) = (Engine::new(&lab), lab.gate("gate"));
@@ -139,9 +157,16 @@ fn an_adopted_session_in_an_engine_is_ended_there() {
 /// What became of the launcher and of the records while no daemon was there.
 #[test]
 fn the_next_daemon_ends_what_an_engine_runs_before_it_reports_whatever_is_left() {
-    for left in
-        ["nothing", "no attempt", "no claim", "a stop", "poison", "a forged end", "a forged report"]
-    {
+    for left in [
+        "nothing",
+        "no attempt",
+        "no claim",
+        "no trace",
+        "a stop",
+        "poison",
+        "a forged end",
+        "a forged report",
+    ] {
         let lab = Lab::new();
         let (engine, gate) = (Engine::new(&lab), lab.gate("gate"));
         config(&lab, &engine.config());
@@ -173,6 +198,10 @@ fn spoil(lab: &Lab, what: &str) {
         "attempts": []});
     match what {
         "no attempt" => fs::write(attempt.join("attempt.json"), "{").expect("write"),
+        "no trace" => {
+            fs::remove_dir_all(claim).expect("remove");
+            fs::remove_file(lab.dropped("a")).expect("remove");
+        }
         "no claim" => fs::remove_dir_all(claim).expect("remove"),
         "a stop" => write(attempt.join("stop.json"), json!({"cause": "ttl", "at": "now"})),
         "poison" => fs::write(attempt.join("reading"), "\n\n\n").expect("write"),

@@ -95,6 +95,21 @@ fn a_session_that_waits_for_its_engine_is_adopted_and_goes_on_waiting() {
     drop(daemon);
 }
 
+/// Nobody can tell when it began, so that a queue is no way around its TTL.
+#[test]
+fn the_ttl_of_an_agent_that_may_be_silent_counts_from_its_start() {
+    let lab = Lab::new();
+    let queue = lab.gate("queue");
+    config(&lab, &json!({"agents": {"plain": plain_agent()}}));
+    let daemon = lab.daemon().set("--launcher", late(&queue)).set("--launcher-kill", "");
+    let daemon = daemon.set("--launcher-wait", 60).start();
+    let task = lab.task("a", "mimic: well").with("target_agent", "plain");
+    lab.send(&task.with("ttl_seconds", 1));
+    let _hold = queue.held();
+    lab.ended("a", "timeout", "timeout");
+    drop(daemon);
+}
+
 #[test]
 fn a_launcher_that_ignores_sigterm_is_killed_after_the_grace() {
     let lab = Lab::new();

@@ -10,7 +10,7 @@ mod settings;
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::util::*;
 
@@ -22,6 +22,14 @@ fn stub(name: &str) -> String {
 fn config(lab: &Lab, config: &Value) {
     fs::create_dir_all(lab.ours()).expect("create dispatchd");
     fs::write(lab.ours().join("config.json"), config.to_string()).expect("write config.json");
+}
+
+/// An agent whose output is plain text, and whose exit code 77 means that it is not logged in.
+fn plain_agent() -> Value {
+    json!({
+        "program": format!("{FIXTURES}/bin-own/mimic"), "output": "text",
+        "args": ["--text", "new", "{session}"], "failures": {"auth": {"exit_codes": [77]}},
+    })
 }
 
 fn warnings(report: &Value) -> Vec<&str> {

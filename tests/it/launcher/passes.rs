@@ -3,8 +3,6 @@
 
 use std::process::{Command, Stdio};
 
-use serde_json::json;
-
 use super::*;
 
 #[test]
@@ -104,6 +102,24 @@ fn a_launcher_that_fails_is_tried_again_once_and_is_no_retry() {
         }
         drop(daemon);
     }
+}
+
+#[test]
+fn a_fail_code_is_no_word_of_an_agent_whose_exit_code_is_all_it_says() {
+    let lab = Lab::new();
+    let launcher =
+        [stub("failing"), "77".into(), lab.path("tries").display().to_string(), "9".into()];
+    config(
+        &lab,
+        &json!({"agents": {"plain": plain_agent()}, "launcher": launcher, "launcher_kill": [],
+            "launcher_fail_codes": [77]}),
+    );
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("a", "mimic: well").with("target_agent", "plain"));
+    let report = lab.failed("a", "spawn_failed");
+    assert_eq!(report["attempts"].as_array().map(Vec::len), Some(2), "{report:#}");
+    lab.heartbeat("no hold", |beat| beat.get("holds").is_none());
+    drop(daemon);
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! What is wrong with a launcher's settings is said at the start, and a project may have another.
 
-use serde_json::json;
-
 use super::*;
 
 fn refusal(config_of: impl Fn(&Lab) -> Value) -> String {
