@@ -25,7 +25,7 @@ mod linux {
     };
     use rustix::fs::OFlags;
 
-    use crate::pure::confine::{Access, Confinement, Entry, EntryKind};
+    use crate::pure::confine::{Access, Confinement, Entry, EntryKind, Grant};
 
     /// What every wall has: no kernel with less is used.
     const LEAST: ABI = ABI::V1;
@@ -79,16 +79,16 @@ mod linux {
         for port in confinement.connect.iter().flatten() {
             created = created.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
         }
-        for (path, access) in confinement.grants(&mut list) {
+        for Grant { path, access, kind } in confinement.grants(&mut list) {
             let rights = match access {
                 Access::Read => AccessFs::from_read(MOST),
                 Access::Write => AccessFs::from_all(MOST),
             };
-            created = grant(created, &path, rights)?;
+            created = grant(created, &path, kind, rights)?;
         }
         let use_device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
         for device in DEVICES {
-            created = grant(created, &Path::new("/dev").join(device), use_device)?;
+            created = grant(created, &Path::new("/dev").join(device), None, use_device)?;
         }
         created.restrict_self()
     }
@@ -97,19 +97,23 @@ mod linux {
     fn grant(
         ruleset: RulesetCreated,
         path: &Path,
+        kind: Option<EntryKind>,
         rights: BitFlags<AccessFs>,
     ) -> Result<RulesetCreated, RulesetError> {
-        let Some((file, is_folder)) = open(path) else { return Ok(ruleset) };
+        let Some(file) = open(path) else { return Ok(ruleset) };
+        let is_folder = match kind {
+            Some(kind) => kind == EntryKind::Folder,
+            None => file.metadata().is_ok_and(|meta| meta.is_dir()),
+        };
         let rights = if is_folder { rights } else { rights & AccessFs::from_file(MOST) };
         ruleset.add_rule(PathBeneath::new(file, rights))
     }
 
-    /// Only a name for the place, which nothing can be read through. No link is followed.
-    fn open(path: &Path) -> Option<(File, bool)> {
+    /// Only a name for the place, which nothing can be read through. No link is followed: a grant
+    /// for a link itself gives nothing.
+    fn open(path: &Path) -> Option<File> {
         let flags = (OFlags::PATH | OFlags::NOFOLLOW).bits() as i32;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-        let kind = file.metadata().ok()?.file_type();
-        (!kind.is_symlink()).then(|| (file, kind.is_dir()))
+        OpenOptions::new().read(true).custom_flags(flags).open(path).ok()
     }
 
     /// A folder that cannot be read has nothing that could be granted.

@@ -41,8 +41,8 @@ fn paths(texts: &[&str]) -> Vec<PathBuf> {
 
 fn granted(confinement: &Confinement, access: Access) -> Vec<String> {
     let grants = confinement.grants(&mut list);
-    let wanted = grants.into_iter().filter(|(_, granted)| *granted == access);
-    wanted.map(|(path, _)| path.display().to_string()).collect()
+    let wanted = grants.into_iter().filter(|grant| grant.access == access);
+    wanted.map(|grant| grant.path.display().to_string()).collect()
 }
 
 #[test]

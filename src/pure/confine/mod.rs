@@ -32,6 +32,15 @@ pub enum Access {
     Write,
 }
 
+/// A place, with all that lies beneath it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub path: PathBuf,
+    pub access: Access,
+    /// As it was listed. `None`: the place is known by its name only.
+    pub kind: Option<EntryKind>,
+}
+
 /// Something that lies in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -48,18 +57,16 @@ pub enum EntryKind {
 }
 
 impl Confinement {
-    /// What is granted, each with all that lies beneath it. `list` gives what lies in a folder.
-    pub fn grants(&self, list: &mut dyn FnMut(&Path) -> Vec<Entry>) -> Vec<(PathBuf, Access)> {
+    /// What is granted. `list` gives what lies in a folder.
+    pub fn grants(&self, list: &mut dyn FnMut(&Path) -> Vec<Entry>) -> Vec<Grant> {
         let mut grants = Vec::new();
-        self.cover(Path::new("/"), Access::Read, list, &mut grants);
+        let named = |path: &Path, access| Grant { path: path.into(), access, kind: None };
+        self.cover(named(Path::new("/"), Access::Read), list, &mut grants);
         for place in &self.writable {
-            self.cover(place, Access::Write, list, &mut grants);
+            self.cover(named(place, Access::Write), list, &mut grants);
         }
-        let own = |paths: &[PathBuf], access| {
-            paths.iter().map(move |path| (path.clone(), access)).collect::<Vec<_>>()
-        };
-        grants.extend(own(&self.own_writable, Access::Write));
-        grants.extend(own(&self.own_readable, Access::Read));
+        grants.extend(self.own_writable.iter().map(|path| named(path, Access::Write)));
+        grants.extend(self.own_readable.iter().map(|path| named(path, Access::Read)));
         grants
     }
 
@@ -67,22 +74,21 @@ impl Confinement {
     /// as long as its path, so that this ends.
     fn cover(
         &self,
-        place: &Path,
-        access: Access,
+        grant: Grant,
         list: &mut dyn FnMut(&Path) -> Vec<Entry>,
-        grants: &mut Vec<(PathBuf, Access)>,
+        grants: &mut Vec<Grant>,
     ) {
-        if self.denier(place).is_some() {
+        if self.denier(&grant.path).is_some() {
             return;
         }
-        if !self.denied.iter().any(|denied| denied.starts_with(place)) {
-            return grants.push((place.to_path_buf(), access));
+        if !self.denied.iter().any(|denied| denied.starts_with(&grant.path)) {
+            return grants.push(grant);
         }
-        for Entry { path, kind } in list(place) {
+        for Entry { path, kind } in list(&grant.path) {
+            let inner = Grant { path, access: grant.access, kind: Some(kind) };
             match kind {
-                EntryKind::Folder => self.cover(&path, access, list, grants),
-                EntryKind::Other if self.denier(&path).is_none() => grants.push((path, access)),
-                EntryKind::Other | EntryKind::Link => {}
+                EntryKind::Folder | EntryKind::Other => self.cover(inner, list, grants),
+                EntryKind::Link => {}
             }
         }
     }

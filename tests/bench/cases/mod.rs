@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod burst;
+pub mod confined;
 pub mod held;
 pub mod idle;
 pub mod latency;
@@ -17,7 +18,7 @@ use crate::table::Table;
 /// Name (for `--only`), what it is, and the measurement.
 pub type Case = (&'static str, &'static str, fn(&Lab, &mut Table));
 
-pub const CASES: [Case; 9] = [
+pub const CASES: [Case; 10] = [
     ("latency", "single dispatches, one after the other", latency::run),
     ("start", "process start → first heartbeat", start::run),
     ("idle", "idle", idle::run),
@@ -27,4 +28,5 @@ pub const CASES: [Case; 9] = [
     ("waiting", "waiting files", waiting::run),
     ("burst", "a burst of renames", burst::run),
     ("recovery", "restart with accepted claims", recovery::run),
+    ("confined", "single dispatches behind a wall", confined::run),
 ];
