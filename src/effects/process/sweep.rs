@@ -134,8 +134,7 @@ impl Processes {
                 Some(false) if procfs::is_hidden(record.pid) => {
                     return !Stdout::of(mark).is_unlocked();
                 }
-                // Another token is another session's.
-                Some(false) => return !has_token(record.pid) && holds(),
+                Some(false) => return holds(),
                 None if began.elapsed() >= SETTLE_MAX => return holds(),
                 None => thread::sleep(LOOK_AGAIN),
             }
@@ -218,10 +217,6 @@ pub(super) fn belongs(pid: i32, stat: &Stat, mark: &Mark, by_stdout: bool) -> bo
         || by_stdout
             && mark.stdout.as_ref().is_some_and(|stdout| procfs::holds(pid, stdout))
             && !is_fork_of_ours(pid, stat)
-}
-
-fn has_token(pid: i32) -> bool {
-    procfs::variable(pid, RUN_TOKEN).is_some_and(|token| token.is_some())
 }
 
 /// Whether a process is in the agent's group, and the group is still the agent's: once its last
