@@ -79,8 +79,8 @@ impl Running<'_> {
     }
 
     /// Ends the session: in its engine first, so that the launcher ends by itself, and then by the
-    /// kill ladder. After that the engine's command is due again: a launcher that we killed told its
-    /// engine nothing, and what it had only asked for may have begun since.
+    /// kill ladder. After that the engine's command is due again: a launcher that was killed told
+    /// its engine nothing, and what the command came too early for may have begun since.
     pub(super) fn stop(&mut self) -> Option<Exit> {
         self.end_in_engine();
         let settings = self.context.settings();
