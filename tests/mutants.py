@@ -237,6 +237,8 @@ ROWS = [
      [(LIB, "placeholder")]),
     ("a session without a mark is known by its output", "effects/process/sweep.rs", "Some(false) => return holds(),", "Some(false) => return false,",
      [(IT, "launcher::engine::a_session_without")]),
+    ("a session with another token is not this one", "effects/process/sweep.rs", "mark.stdout.as_ref().filter(|_| !has_token)",
+     "mark.stdout.as_ref().filter(|_| !has_token || true)", [(IT, "blast::forged")]),
     ("an identity is set only where the repository has none", "pure/agent/git_identity.rs", "|| repository != Said::default()",
      "", [(IT, "gemini::fake::who_commits")]),
     ("an engine is asked again after its launcher was signalled", "threads/session/engine.rs", "        self.engine_end = None;\n", "",

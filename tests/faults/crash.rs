@@ -24,7 +24,10 @@ fn run(scene: &Scene, failpoint: &str) {
 
 /// How many effects the whole scene has.
 pub fn effects(callback: &str) -> u64 {
-    let scene = Scene::with_every_kind(callback);
+    effects_of(Scene::with_every_kind(callback))
+}
+
+fn effects_of(scene: Scene) -> u64 {
     let trace = scene.lab.path("trace");
     let daemon = scene.daemon().env("GSTACK_FAILPOINT_TRACE", trace.display()).spawn();
     wait_until("all work done", PATIENCE, || scene.is_done());
@@ -45,6 +48,20 @@ fn a_daemon_killed_before_any_single_effect_loses_and_doubles_nothing() {
         let scene = Scene::with_every_kind(&server.url);
         run(&scene, &format!("kill@{n}"));
         scene.conclude(&format!("kill@{n}"))
+    });
+}
+
+/// The scene's own end says whether anything lives: the engine's sessions have the test's mark, and
+/// nothing else by which a daemon could find them.
+#[test]
+fn a_daemon_killed_before_any_single_effect_leaves_nothing_in_an_engine() {
+    let count = effects_of(Scene::in_an_engine());
+    assert!(count > 30, "{count} effects: are they counted?");
+    let points: Vec<u64> = (1..=count).collect();
+    pool::run(&points, |n| {
+        let scene = Scene::in_an_engine();
+        run(&scene, &format!("kill@{n}"));
+        scene.conclude(&format!("in an engine: kill@{n}"))
     });
 }
 

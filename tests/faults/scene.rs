@@ -17,6 +17,8 @@ pub struct Scene {
     pub forgives: &'static [&'static str],
     /// How long a healthy daemon may take for what is left.
     pub patience: Duration,
+    /// Its sessions run in the stand-in of an engine, whose folder this is.
+    engine: Option<PathBuf>,
 }
 
 impl Scene {
@@ -30,7 +32,19 @@ impl Scene {
             invalid: 0,
             seen: BTreeMap::new(),
         };
-        Scene { lab, story, forgives: &[], patience: PATIENCE }
+        Scene { lab, story, forgives: &[], patience: PATIENCE, engine: None }
+    }
+
+    /// A session in an engine that only its own command reaches, until it is ended at its TTL.
+    pub fn in_an_engine() -> Scene {
+        let mut scene = Scene::new();
+        let engine = scene.lab.path("engine");
+        fs::create_dir(&engine).expect("create the engine's folder");
+        scene.engine = Some(engine);
+        let task = format!("{}\nfake: sleep 7777", scene.mark());
+        scene.lab.send(&scene.lab.task("endless", task).with("ttl_seconds", 1));
+        scene.story.sent.push(id("endless"));
+        scene
     }
 
     /// The same with the daemon's directory on another disk.
@@ -85,8 +99,17 @@ impl Scene {
 
     /// A daemon that wastes no time.
     pub fn daemon(&self) -> Start<'_> {
-        self.lab
-            .daemon()
+        let start = match &self.engine {
+            Some(engine) => {
+                let word = |verb| {
+                    format!("{FIXTURES}/launchers/engine.sh {verb} {} {{id}}", engine.display())
+                };
+                let start = self.lab.daemon().set("--launcher", word("start"));
+                start.set("--launcher-kill", word("kill"))
+            }
+            None => self.lab.daemon(),
+        };
+        start
             .set("--max-concurrent", 3)
             .set("--rate-limit-backoff", 0.02)
             .set("--kill-grace", 0.1)

@@ -15,7 +15,7 @@ use rustix::process::Signal;
 
 use super::Processes;
 use super::procfs::{self, Stat};
-use crate::pure::agent::environment::LEADER;
+use crate::pure::agent::environment::{LEADER, RUN_TOKEN};
 use crate::pure::attempt::record::ChildRecord;
 use crate::pure::report::Leftover;
 
@@ -119,8 +119,13 @@ impl Processes {
             return self.is_alive(record);
         }
         let began = Instant::now();
-        // A launcher may have taken its environment away (`env -i`); then it has the output.
-        let holds = || mark.stdout.as_ref().is_some_and(|out| procfs::holds(record.pid, out));
+        // A launcher may have taken its environment away (`env -i`); then it has the output, and no
+        // other token.
+        let holds = || {
+            let has_token = matches!(procfs::variable(record.pid, RUN_TOKEN), Some(Some(_)));
+            let stdout = mark.stdout.as_ref().filter(|_| !has_token);
+            stdout.is_some_and(|stdout| procfs::holds(record.pid, stdout))
+        };
         while self.is_alive(record) {
             match procfs::has_variables(record.pid, &mark.variables) {
                 Some(true) => return true,

@@ -183,8 +183,8 @@ fn what_an_engine_runs_beside_the_daemon_is_found_by_its_token() {
     assert!(alive(pid));
     hold.release();
     let report = lab.completed("a");
+    assert_eq!(all_gone(&pids), [pid]);
     outside.wait().expect("the end of sh");
-    assert!(!alive(pid));
     assert_eq!(report["leftover_processes"][0]["pid"], pid, "{report:#}");
     drop(daemon);
 }
