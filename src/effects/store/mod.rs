@@ -32,6 +32,7 @@ pub use claims::accept::IdOwner;
 pub use claims::attempts::{Attempt, AttemptFiles};
 pub use claims::claim::{Claim, Contents, InboxName};
 pub use claims::output::{OutputFile, VerifyLog};
+use claims::past_agents::PastAgents;
 pub use claims::publish::Committed;
 pub use claims::stream::Stream;
 use disk::aside::Asides;
@@ -72,6 +73,7 @@ pub struct Store {
     rejected_count: AtomicU64,
     scratch_count: AtomicU64,
     asides: Asides,
+    past_agents: PastAgents,
 }
 
 impl Store {
@@ -93,6 +95,7 @@ impl Store {
             rejected_count: AtomicU64::new(0),
             scratch_count: AtomicU64::new(0),
             asides: Asides::default(),
+            past_agents: PastAgents::default(),
             dispatch,
             own,
         }

@@ -9,6 +9,7 @@
 pub mod agents;
 pub mod changes;
 pub mod cli;
+pub mod dialect;
 pub mod projects;
 mod settings;
 mod sources;

@@ -78,6 +78,7 @@ impl Worker<'_> {
                 SessionRef::New(_) if !driver.takes_session_id => String::new(),
                 SessionRef::New(id) | SessionRef::Resume(id) => id.clone(),
             },
+            dialect: driver.template.map(|template| template.dialect.clone()),
             had_learnings,
             probe,
             dispatch: String::from_utf8_lossy(&contents.bytes).into_owned(),
