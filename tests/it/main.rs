@@ -29,6 +29,7 @@ mod file_notices;
 mod first_answer;
 mod fuzzed;
 mod gemini;
+mod gone_agent;
 mod holds;
 mod hostile;
 mod intake;

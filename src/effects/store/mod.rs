@@ -33,6 +33,7 @@ pub use claims::accept::IdOwner;
 pub use claims::attempts::{Attempt, AttemptFiles};
 pub use claims::claim::{Claim, Contents, InboxName};
 pub use claims::output::{OutputFile, VerifyLog};
+use claims::past_agents::PastAgents;
 pub use claims::publish::Committed;
 pub use claims::stream::Stream;
 use disk::aside::Asides;
@@ -76,6 +77,7 @@ pub struct Store {
     scratch_count: AtomicU64,
     asides: Asides,
     tmp: TmpPlaces,
+    past_agents: PastAgents,
 }
 
 impl Store {
@@ -98,6 +100,7 @@ impl Store {
             scratch_count: AtomicU64::new(0),
             asides: Asides::default(),
             tmp: TmpPlaces::new(Path::new("/tmp"), home, &own),
+            past_agents: PastAgents::default(),
             dispatch,
             own,
         }

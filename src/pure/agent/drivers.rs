@@ -9,6 +9,7 @@ use super::environment;
 use super::{Driver, generic};
 use crate::pure::config::Settings;
 use crate::pure::config::agents::{AgentEntries, AgentEntry};
+use crate::pure::config::dialect::Dialect;
 use crate::pure::config::template::Template;
 use crate::pure::dispatch::AGENTS;
 use crate::pure::text::nearest::nearest;
@@ -136,6 +137,22 @@ impl Drivers {
         self.row(name).or_else(earlier)
     }
 
+    /// The row for a session that was started in this dialect, if its agent had one of its own,
+    /// whatever the settings say of that agent by now. `None`: nothing says how it speaks.
+    pub fn of_session(&self, agent: &str, dialect: Option<&Dialect>) -> Option<&'static Driver> {
+        let row = self.get(agent);
+        let now = row.map(|row| row.template);
+        match (now, dialect) {
+            // What is built in no record can change.
+            (Some(None), _) | (_, None) => row,
+            (Some(Some(now)), Some(then)) if now.dialect == *then => row,
+            (Some(Some(now)), Some(then)) => {
+                Some(leaked(agent, Template { dialect: then.clone(), ..now.clone() }))
+            }
+            (None, Some(then)) => Some(leaked(agent, Template::of_dialect(then.clone()))),
+        }
+    }
+
     /// What a dispatch may name: the agents of the published schema, and every row.
     pub fn names(&self) -> &[&'static str] {
         &self.names
@@ -159,12 +176,19 @@ impl Drivers {
     }
 }
 
+/// A row that stays until the daemon ends.
+fn leaked(name: &str, template: Template) -> &'static Driver {
+    let name = Box::leak(Box::<str>::from(name));
+    Box::leak(Box::new(generic::driver(name, Box::leak(Box::new(template)))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::pure::agent::environment::Variables;
     use crate::pure::agent::{DRIVERS, claude};
     use crate::pure::config::apply_config;
+    use crate::pure::config::dialect::Output;
     use serde_json::{Value, json};
 
     const OTHER: Driver = Driver {
@@ -229,6 +253,29 @@ mod tests {
         assert!(gone.get("agy").is_some() && !gone.names().contains(&"agy"));
         assert!(gone.names_of_accepted().contains(&"agy"));
         assert_eq!(gone.rows().count(), 2);
+    }
+
+    #[test]
+    fn a_session_is_read_in_the_dialect_that_it_was_started_with() {
+        let agy = json!({"output": "stream", "stream": {"result": "a"}, "args": ["x"]});
+        let now = by(&Drivers::new(&BOTH), json!({ "agy": agy }));
+        let row = now.get("agy").expect("a row");
+        let dialect = |row: &Driver| row.template.expect("a template").dialect.clone();
+        let (same, none) = (dialect(row), Drivers::new(&BOTH));
+        let text = Dialect { output: Output::Text, failures: Vec::new(), session_unknown: None };
+        let is_row = |found: Option<&'static Driver>| found.is_some_and(|f| std::ptr::eq(f, row));
+        assert!(is_row(now.of_session("agy", Some(&same))) && is_row(now.of_session("agy", None)));
+        // It is read otherwise, and resumed and started as the settings say by now.
+        let other = now.of_session("agy", Some(&text)).expect("a row");
+        assert!(dialect(other) == text && other.template.expect("one").args == ["x"]);
+        // Of one that is gone nothing can be started.
+        let gone = none.of_session("agy", Some(&text)).expect("a row");
+        assert!((gone.name, dialect(gone)) == ("agy", text.clone()) && !gone.can_resume());
+        assert!(gone.template.expect("one").args.is_empty());
+        assert!(none.of_session("agy", None).is_none());
+        // A session can write its own record: what is built in stays as it is.
+        let built_in = now.of_session("claude", Some(&text)).expect("a row");
+        assert!(built_in.template.is_none());
     }
 
     #[test]

@@ -32,7 +32,8 @@ mod summary;
 use self::environment::Variables;
 use self::lines::Lines;
 use super::config::Settings;
-use super::config::template::{Output, PromptWay, Template};
+use super::config::dialect::Output;
+use super::config::template::{PromptWay, Template};
 use super::config::terms::Terms;
 pub use drivers::Drivers;
 pub use own_record::{Environment, OwnRecord, RecordPlaces, SelfCheck};
@@ -129,12 +130,12 @@ impl Driver {
 
     /// It may say nothing before its end, which then is no sign of a start that failed.
     pub fn may_be_silent(&self) -> bool {
-        self.template.is_some_and(|template| template.output == Output::Text)
+        self.template.is_some_and(|template| template.dialect.output == Output::Text)
     }
 
     /// Whether its stream would tell that its model is at work.
     pub fn tells_of_work(&self) -> bool {
-        self.template.is_none_or(|template| match &template.output {
+        self.template.is_none_or(|template| match &template.dialect.output {
             Output::Text => false,
             Output::Stream(rules) => rules.tool.is_some(),
         })

@@ -10,6 +10,7 @@ use super::limits::StopCause;
 use super::outcome::{Ending, Exit};
 use super::sign::Sign;
 use crate::pure::agent::{Summary, Tokens};
+use crate::pure::config::dialect::Dialect;
 use crate::pure::config::launcher::Launcher;
 use crate::pure::report::{AttemptReport, Confined, Denial, GitFacts, Leftover, VerifyReport};
 use crate::pure::text::redact::redact;
@@ -59,6 +60,9 @@ pub struct AttemptStart {
     /// Empty where the agent gives its session an id itself.
     pub session_id: String,
     pub mode: Mode,
+    /// How its agent speaks, if that is no driver's to know: the settings may change while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
     /// Whether the prompt held learnings.
     pub had_learnings: bool,
     /// Retries counted before this attempt.

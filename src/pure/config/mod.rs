@@ -10,6 +10,7 @@ pub mod agents;
 pub mod changes;
 pub mod cli;
 pub mod confine;
+pub mod dialect;
 pub mod launcher;
 pub mod needs;
 pub mod placeholder;

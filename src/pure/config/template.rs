@@ -1,5 +1,5 @@
-//! The dialect of an agent that no driver knows, as an operator describes it: its arguments, how
-//! the prompt goes in, and where its stream says what happened.
+//! An agent that no driver knows, as an operator describes it: its arguments, how the prompt goes
+//! in, and its [`Dialect`].
 //!
 //! Owns how that is written and which mistakes can be seen before anything runs. Paths into JSON
 //! are words and indices with dots between them; conditions compare values. There is no query
@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value};
 
+use super::dialect::{Condition, Dialect, JsonPath, Match, Output, Rule, StreamRules};
 use super::placeholder::{check_known, placeholders};
 use super::unknown;
 use super::values::{strings, text, whole};
@@ -30,11 +31,7 @@ pub struct Template {
     /// `None`: a session of it cannot be resumed.
     pub resume_args: Option<Vec<String>>,
     pub prompt: PromptWay,
-    pub output: Output,
-    /// What an error means. The first one that fits counts.
-    pub failures: Vec<(ErrorType, Condition)>,
-    /// How it says that it does not know the session that it should resume.
-    pub session_unknown: Option<Condition>,
+    pub dialect: Dialect,
 }
 
 /// How the prompt goes in.
@@ -47,112 +44,12 @@ pub enum PromptWay {
     Line(Value),
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// All of it is the result, and the exit code says whether it did well.
-    Text,
-    /// Lines of JSON.
-    Stream(Box<StreamRules>),
-}
-
-/// Where a stream says what.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StreamRules {
-    pub session: Option<Rule>,
-    /// A message of the model.
-    pub text: Option<Rule>,
-    /// A call of a tool, by its name.
-    pub tool: Option<Rule>,
-    /// The final word of a session that did well.
-    pub result: Option<Rule>,
-    /// The final word of one that did not. On a line that is a result too, the result counts.
-    pub error: Option<Rule>,
-    pub resets_at: Option<Rule>,
-    pub input_tokens: Option<Rule>,
-    pub output_tokens: Option<Rule>,
-    pub cost_usd: Option<Rule>,
-}
-
-/// A value in an event: of those events that have the other values.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rule {
-    /// `None`: that there is such an event is all it says.
-    pub path: Option<JsonPath>,
-    pub matches: Vec<Match>,
-}
-
-/// What must be there. `*` at an end of a text stands for anything.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Match {
-    pub path: JsonPath,
-    pub value: Value,
-}
-
-/// True if all values are there, or the exit code is one of these.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Condition {
-    pub matches: Vec<Match>,
-    pub exit_codes: Vec<i32>,
-}
-
-/// Words and indices: `error.details.0.reason`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonPath(Vec<String>);
-
-impl JsonPath {
-    /// `None`: there is nothing, or `null`.
-    pub fn find<'v>(&self, event: &'v Value) -> Option<&'v Value> {
-        let step = |value: &'v Value, word: &String| match value {
-            Value::Array(items) => items.get(word.parse::<usize>().ok()?),
-            value => value.get(word),
-        };
-        self.0.iter().try_fold(event, step).filter(|value| !value.is_null())
-    }
-}
-
-impl Match {
-    pub fn holds(&self, event: &Value) -> bool {
-        match (self.path.find(event), &self.value) {
-            (Some(Value::String(found)), Value::String(wanted)) => fits(found, wanted),
-            (Some(found), wanted) => found == wanted,
-            (None, wanted) => wanted.is_null(),
-        }
-    }
-}
-
-fn fits(found: &str, wanted: &str) -> bool {
-    match (wanted.strip_prefix('*'), wanted.strip_suffix('*')) {
-        (Some(_), Some(_)) if wanted.len() > 1 => found.contains(&wanted[1..wanted.len() - 1]),
-        (Some(end), _) => found.ends_with(end),
-        (None, Some(beginning)) => found.starts_with(beginning),
-        (None, None) => found == wanted,
-    }
-}
-
-impl Rule {
-    /// The value of an event that this rule is about; an event without a value is not.
-    pub fn find<'v>(&self, event: &'v Value) -> Option<&'v Value> {
-        if !self.matches.iter().all(|one| one.holds(event)) {
-            return None;
-        }
-        match &self.path {
-            Some(path) => path.find(event).filter(|value| **value != Value::Bool(false)),
-            None => Some(event),
-        }
-    }
-}
-
-impl Condition {
-    pub fn holds_of(&self, event: &Value) -> bool {
-        !self.matches.is_empty() && self.matches.iter().all(|one| one.holds(event))
-    }
-
-    pub fn holds_at(&self, exit_code: i32) -> bool {
-        self.exit_codes.contains(&exit_code)
-    }
-}
-
 impl Template {
+    /// Of a session that runs: nothing can be started by it.
+    pub fn of_dialect(dialect: Dialect) -> Template {
+        Template { args: Vec::new(), resume_args: None, prompt: PromptWay::Stdin, dialect }
+    }
+
     /// A placeholder for which no value was set would leave an argument without its meaning.
     pub(super) fn check_values(&self, has_model: bool, has_mode: bool) -> Result<(), String> {
         let is_used = |name: &str| self.all_args().any(|arg| arg.contains(&format!("{{{name}}}")));
@@ -206,9 +103,11 @@ pub(super) fn template(fields: &Map<String, Value>, args: Vec<String>) -> Result
         args,
         resume_args: resume_args.transpose()?,
         prompt: named("prompt", prompt(get("prompt")))?,
-        output: output(get("output"), get("stream"))?,
-        failures: failures.transpose()?.unwrap_or_default(),
-        session_unknown: unknown.transpose()?,
+        dialect: Dialect {
+            output: output(get("output"), get("stream"))?,
+            failures: failures.transpose()?.unwrap_or_default(),
+            session_unknown: unknown.transpose()?,
+        },
     };
     found.check_placeholders()?;
     Ok(found)
@@ -310,7 +209,7 @@ fn path(text: &str) -> Result<JsonPath, String> {
     let words: Vec<String> = text.split('.').map(String::from).collect();
     match words.iter().any(String::is_empty) {
         true => Err(format!("{:?} is no path", one_line(text, SHOWN_CHARS_MAX))),
-        false => Ok(JsonPath(words)),
+        false => Ok(JsonPath::new(words)),
     }
 }
 

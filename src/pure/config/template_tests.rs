@@ -20,12 +20,12 @@ fn a_template_is_read() {
     }))
     .expect("a template");
     assert_eq!(found.prompt, PromptWay::Line(json!({"say": "{prompt}"})));
-    let Output::Stream(rules) = &found.output else { panic!("a stream") };
+    let Output::Stream(rules) = &found.dialect.output else { panic!("a stream") };
     let end = json!({"kind": "end", "text": "done"});
     let result = rules.result.as_ref().expect("a rule");
     assert_eq!(result.find(&end), Some(&json!("done")));
     assert_eq!(result.find(&json!({"kind": "step", "text": "x"})), None);
-    let (class, condition) = &found.failures[0];
+    let (class, condition) = &found.dialect.failures[0];
     assert_eq!(*class, ErrorType::RateLimit);
     assert!(condition.holds_of(&json!({"code": 429})) && condition.holds_at(75));
     assert!(!condition.holds_of(&json!({"code": 500})) && !condition.holds_at(0));

@@ -63,6 +63,7 @@ pub type Agent = &'static str;
 pub const AGENTS: [&str; 4] = [DEFAULT_AGENT, "codex", "cursor", "gemini"];
 /// The agent of a dispatch that names none.
 pub const DEFAULT_AGENT: &str = "claude";
+const AGENT_BYTES_MAX: usize = 64;
 
 /// Parses and checks the bytes of one dispatch file. `ttl_seconds_min` is a setting (60 in the
 /// schema); `agents` are those that the file may name.
@@ -90,6 +91,16 @@ pub fn parse(
         error,
         id: Some(id),
     })
+}
+
+/// The agent that an accepted dispatch names, whether or not there is one of that name by now.
+pub fn agent_of_accepted(bytes: &[u8]) -> Option<String> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let dispatch: Value = serde_json::from_slice(bytes).ok()?;
+    let name = dispatch["target_agent"].as_str()?;
+    let is_name = (1..=AGENT_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_graphic());
+    is_name.then(|| name.to_string())
 }
 
 fn not_json(text: &str, e: &serde_json::Error) -> Rejection {

@@ -82,12 +82,23 @@ impl Worker<'_> {
             }
         };
         let FoundRecords { attempt, start, child, end, readings } = found;
-        let driver = self.context.agents().drivers.get(course.contents.dispatch.target_agent);
-        let (Some(driver), Record::Read(start)) = (driver, start) else {
-            let course = self.end_by_name(course);
-            let error = "the daemon ended while the attempt began; it may have run";
-            let (status, kind) = (Status::Failed, ErrorType::Interrupted);
-            return self.answer_without(course, status, kind, error);
+        let agent = course.contents.dispatch.target_agent;
+        let drivers = &self.context.agents().drivers;
+        let found = start.into_read().map(|start| {
+            let driver = drivers.of_session(agent, start.dialect.as_ref());
+            driver.map(|driver| (driver, start))
+        });
+        let (driver, start) = match found {
+            Some(Some(found)) => found,
+            unknown => {
+                let course = self.end_by_name(course);
+                let error = match unknown {
+                    None => "the daemon ended while the attempt began; it may have run".into(),
+                    Some(_) => format!("{agent} left the settings, and nothing says how it speaks"),
+                };
+                let (status, kind) = (Status::Failed, ErrorType::Interrupted);
+                return self.answer_without(course, status, kind, &error);
+            }
         };
         let mut running = self.found_session(driver, attempt, start, &course, readings);
         let mark = running.mark();

@@ -90,6 +90,7 @@ impl Worker<'_> {
         let (prompt, had_learnings) = prompt_of(dispatch, &plan.mode);
         let start = AttemptStart {
             session_id: given_id(driver, &session),
+            dialect: driver.template.map(|template| template.dialect.clone()),
             had_learnings,
             probe,
             dispatch: String::from_utf8_lossy(&contents.bytes).into_owned(),

@@ -66,7 +66,8 @@ fn what_a_command_without_its_sandbox_leaves_is_ended_and_told() {
     assert_eq!(text_file(lab.path("project-a/x.txt")), "x\n");
     assert_eq!((&report["input_tokens"], &report["output_tokens"]), (&json!(2000), &json!(100)));
     let left = report["leftover_processes"].as_array().expect("leftover_processes");
-    assert!(left.iter().any(|one| one["name"] == "sleep" && one["ended"] == true), "{report:#}");
+    let is_child = |one: &Value| pids_in(&pids).iter().any(|pid| one["pid"] == *pid);
+    assert!(left.iter().any(|one| is_child(one) && one["ended"] == true), "{report:#}");
 }
 
 #[test]

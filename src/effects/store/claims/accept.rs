@@ -19,7 +19,7 @@ use crate::effects::store::disk::identity::{self, Kind};
 use crate::effects::store::disk::tree;
 use crate::effects::store::drop_zone::inbox::{Dropped, Inspected};
 use crate::pure::attempt::record::{Accepted, AttemptStart, Identity};
-use crate::pure::dispatch::{Agent, Dispatch, DispatchId, FILE_BYTES_MAX};
+use crate::pure::dispatch::{self, Agent, Dispatch, DispatchId, FILE_BYTES_MAX};
 use crate::pure::report::ErrorType;
 use crate::pure::schedule::queue::Seq;
 use crate::pure::text::digest::{sha256_hex, sha256_of_hex};
@@ -224,13 +224,29 @@ impl Store {
         if let (Record::Read(accepted), Record::Read(bytes)) = (accepted, bytes)
             && sha256_hex(&bytes) == accepted.sha256
         {
-            return Ok(Contents::parse(accepted, bytes, ANY_TTL, agents));
+            return Ok(self.parse_accepted(accepted, bytes, agents));
         }
         // Once an attempt began, its durable record holds both.
         let start = newest_start(&dir)?;
         Ok(start.and_then(|start| {
-            Contents::parse(start.accepted, start.dispatch.into_bytes(), ANY_TTL, agents)
+            self.parse_accepted(start.accepted, start.dispatch.into_bytes(), agents)
         }))
+    }
+
+    /// Its agent may have left the settings since it was accepted.
+    fn parse_accepted(
+        &self,
+        accepted: Accepted,
+        bytes: Vec<u8>,
+        agents: &[Agent],
+    ) -> Option<Contents> {
+        let parse = |agents: &[Agent]| dispatch::parse(&bytes, ANY_TTL, agents).ok();
+        let by_past_agent = || {
+            let name = dispatch::agent_of_accepted(&bytes)?;
+            parse(&[self.past_agents.keep(&name)?])
+        };
+        let dispatch = parse(agents).or_else(by_past_agent)?;
+        Some(Contents { accepted, bytes, dispatch })
     }
 
     /// Reads from its inbox file a claim whose own folder says nothing any more.

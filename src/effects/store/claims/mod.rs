@@ -8,6 +8,7 @@ pub(super) mod attempts;
 pub(super) mod claim;
 pub(super) mod names;
 pub(super) mod output;
+pub(super) mod past_agents;
 pub(super) mod publish;
 pub(super) mod reading;
 pub(super) mod started;

@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::environment::Variables;
 use super::{Driver, Failure, Launch, Reader, ResultEvent, SessionRef, Summary};
+use crate::pure::config::dialect::Output;
 use crate::pure::config::placeholder::{fill, placeholders, plain_name};
-use crate::pure::config::template::{Output, PromptWay, Template};
+use crate::pure::config::template::{PromptWay, Template};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;
 
@@ -94,17 +95,17 @@ fn with_prompt(line: &Value, prompt: &str) -> Value {
 }
 
 pub(super) fn reader(template: &'static Template) -> Box<dyn Reader> {
-    match &template.output {
+    match &template.dialect.output {
         Output::Text => Box::new(stream::TextReader),
-        Output::Stream(rules) => Box::new(stream::RuleReader { rules, template }),
+        Output::Stream(rules) => Box::new(stream::RuleReader { rules, dialect: &template.dialect }),
     }
 }
 
 /// After the agent's own end: what its exit code adds to what it wrote.
 pub(super) fn conclude(template: &Template, summary: &mut Summary, code: i32) {
-    let class = template.failures.iter().find(|(_, condition)| condition.holds_at(code));
+    let class = template.dialect.failures.iter().find(|(_, condition)| condition.holds_at(code));
     let class = class.map(|(class, _)| *class);
-    if template.session_unknown.as_ref().is_some_and(|condition| condition.holds_at(code)) {
+    if template.dialect.session_unknown.as_ref().is_some_and(|condition| condition.holds_at(code)) {
         summary.session_is_unknown = true;
     }
     if summary.session_is_unknown {
@@ -127,7 +128,7 @@ pub(super) fn conclude(template: &Template, summary: &mut Summary, code: i32) {
             let failure = Some(Failure { error_type, message });
             summary.result = Some(ResultEvent { failure, ..ResultEvent::default() });
         }
-        (None, None) if template.output == Output::Text && code == 0 => {
+        (None, None) if template.dialect.output == Output::Text && code == 0 => {
             let text = summary.last_text.clone();
             summary.result = Some(ResultEvent { text, ..ResultEvent::default() });
         }

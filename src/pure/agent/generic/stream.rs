@@ -12,7 +12,7 @@ use crate::pure::agent::fields::{epoch_seconds, number};
 use crate::pure::agent::{
     Failure, LimitEvent, RESULT_BYTES_MAX, Reader, ResultEvent, Summary, WORD_BYTES_MAX,
 };
-use crate::pure::config::template::{Rule, StreamRules, Template};
+use crate::pure::config::dialect::{Dialect, Rule, StreamRules};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::{clip, one_line};
 use crate::pure::text::time::parse_rfc3339;
@@ -37,7 +37,7 @@ impl Reader for TextReader {
 
 pub(super) struct RuleReader {
     pub rules: &'static StreamRules,
-    pub template: &'static Template,
+    pub dialect: &'static Dialect,
 }
 
 impl Reader for RuleReader {
@@ -109,9 +109,9 @@ impl RuleReader {
     }
 
     fn failure(&self, event: &Value, error: &Value, summary: &mut Summary) -> Failure {
-        let class = self.template.failures.iter().find(|(_, one)| one.holds_of(event));
+        let class = self.dialect.failures.iter().find(|(_, one)| one.holds_of(event));
         let error_type = class.map_or(ErrorType::ToolFailure, |(class, _)| *class);
-        let unknown = self.template.session_unknown.as_ref();
+        let unknown = self.dialect.session_unknown.as_ref();
         if unknown.is_some_and(|condition| condition.holds_of(event)) {
             summary.session_is_unknown = true;
         }
