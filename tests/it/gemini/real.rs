@@ -102,6 +102,18 @@ fn wait_for_request(api: &Api) {
     wait_until("a request to the API", SESSION_MAX, || api.requests() > 0);
 }
 
+/// Every file below a folder.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder { &mut folders } else { &mut files }.push(entry.path());
+        }
+    }
+    files
+}
+
 fn limit(details: Value) -> Step {
     Step::Error(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota.", json!([details]))
 }
@@ -182,6 +194,8 @@ fn refusals_of_the_api_are_told_by_their_kinds() {
                 (&report["error_type"], &report["retry_count"]),
                 (&json!(error_type), &json!(0))
             );
+            // It leaves the whole conversation in its temporary directory, at each error.
+            assert_eq!(files_below(&lab.path("tmp")), [PathBuf::new(); 0]);
             drop(daemon);
         }
     });
