@@ -211,7 +211,7 @@ fn a_cancel_of_what_is_left_of_a_dispatch_is_carried_out_and_not_called_ignored(
     lab.send(&lab.task("a", format!("fake: block {}", gate.display())));
     let hold = gate.held();
     lab.send(&lab.task("b", "hello"));
-    lab.accepted("b");
+    lab.event("b", "queued");
     first.crash();
     let second = lab.daemon().set("--max-concurrent", 1).set("--heartbeat", 0.2).start();
     lab.event("a", "adopted");
