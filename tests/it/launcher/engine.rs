@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use super::*;
 
 /// The engine's folder, where it says what it runs.
@@ -29,6 +31,13 @@ impl Engine {
     fn kills(&self) -> usize {
         fs::read_to_string(self.0.join("kills")).unwrap_or_default().lines().count()
     }
+}
+
+/// SIGKILL to all that there is of the launcher on this machine.
+fn kill_launcher(lab: &Lab) {
+    let child = json_file(&lab.active("a").join("attempt-1/child.json"));
+    let leader = child["pid"].as_i64().and_then(|pid| Pid::from_raw(pid as i32)).expect("a pid");
+    kill_process_group(leader, Signal::KILL).expect("its group");
 }
 
 /// A session that runs in the engine and stands at a gate.
@@ -110,9 +119,7 @@ fn what_a_dead_launcher_left_in_its_engine_is_ended_before_the_report() {
     );
     let hold = gate.held();
     let pid = engine.pid("a");
-    let child = json_file(&lab.active("a").join("attempt-1/child.json"));
-    let launcher = child["pid"].as_i64().expect("a pid") as i32;
-    signal(launcher, rustix::process::Signal::KILL);
+    kill_launcher(&lab);
     // The agent died of it, and is tried again: in an engine that is empty.
     let report = lab.completed("a");
     assert!(!alive(pid), "{report:#}");
@@ -174,10 +181,8 @@ fn the_next_daemon_ends_what_an_engine_runs_before_it_reports_whatever_is_left()
         lab.send(&stands(&lab, &gate, 60));
         let _hold = gate.held();
         let pid = engine.pid("a");
-        let attempt = lab.active("a").join("attempt-1");
-        let child = json_file(&attempt.join("child.json"));
         daemon.crash();
-        signal(child["pid"].as_i64().expect("a pid") as i32, rustix::process::Signal::KILL);
+        kill_launcher(&lab);
         spoil(&lab, left);
         let daemon = lab.daemon().start();
         let report = lab.settled("a");
