@@ -221,19 +221,20 @@ down() {
 
 # ---- verbs
 
+finish() { # an interrupt must not leave a cluster behind
+    local status=$?
+    trap '' INT TERM
+    [[ ! -e $dir/slurm.conf ]] || "$here/cluster.sh" down "$dir" || status=$((status == 0 ? 1 : status))
+    rm -rf "$dir"
+    exit "$((status == 77 ? 0 : status))"
+}
+
 run() {
-    local status=0 stood=no
     dir=$(mktemp -d "${TMPDIR:-/tmp}/gstack-slurm.XXXXXX")
-    trap '[[ $stood == no ]] || "$here/cluster.sh" down "$dir"; rm -rf "$dir"' EXIT
+    trap finish EXIT
     trap 'exit 130' INT TERM
-    "$here/cluster.sh" up "$dir" || status=$?
-    [[ ! -e $dir/slurm.conf ]] || stood=yes
-    ((status != 77)) || exit 0
-    ((status == 0)) || exit "$status"
-    GSTACK_TEST_SLURM=$dir "$@" || status=$?
-    stood=no
-    "$here/cluster.sh" down "$dir" || status=$((status == 0 ? 1 : status))
-    exit "$status"
+    "$here/cluster.sh" up "$dir"
+    GSTACK_TEST_SLURM=$dir "$@"
 }
 
 verb=${1-} && shift || true

@@ -7,10 +7,21 @@ use super::cluster::Cluster;
 use super::pids::apart;
 use super::*;
 
+/// `KillWait` in the cluster's slurm.conf.
+const KILL_WAIT_SECONDS: f64 = 5.0;
+
 /// A session that heeds SIGTERM or not, with a child that has left its group.
 fn stubborn(lab: &Lab, name: &str, orders: &str, gate: &Gate) -> String {
     let child = lab.path(&format!("child-{name}"));
     format!("{orders}fake: setsid-child {}\n{}", child.display(), block(gate))
+}
+
+/// Only `scancel` gives an agent SIGTERM, and then its time: SIGTERM to `srun` kills it at once.
+fn ended_by_scancel(report: &Value, name: &str) {
+    let attempt = &attempts(report)[0];
+    assert_eq!(attempt["exit_code"], if name == "deaf" { 137 } else { 143 }, "{report:#}");
+    let seconds = attempt["duration"].as_f64();
+    assert!(name != "deaf" || seconds > Some(KILL_WAIT_SECONDS - 1.0), "{report:#}");
 }
 
 fn child_is_gone(lab: &Lab, name: &str) {
@@ -29,6 +40,7 @@ fn a_session_whose_time_is_over_is_ended_on_its_node() {
         let _hold = gate.held();
         let report = lab.ended(name, "timeout", "timeout");
         println!("slurm: {name}: ended by its TTL of 2 s after {} s", report["duration"]);
+        ended_by_scancel(&report, name);
         assert_eq!(attempts(&report).len(), 1, "{report:#}");
         assert!(report.get("warnings").is_none(), "{report:#}");
         child_is_gone(&lab, name);
@@ -49,6 +61,7 @@ fn a_running_session_is_cancelled_on_its_node() {
         cancel(&lab, name);
         let report = lab.ended(name, "cancelled", "cancelled");
         println!("slurm: {name}: cancelled, {} s in all", report["duration"]);
+        ended_by_scancel(&report, name);
         child_is_gone(&lab, name);
         nothing_is_left(&lab, &cluster, &format!("cancel of a {name} session"));
     }
@@ -89,7 +102,7 @@ fn sessions_are_ended_on_their_nodes_when_the_daemon_is_stopped() {
     lab.send(&lab.task("a", stubborn(&lab, "a", "", &gate)));
     let _hold = gate.held();
     assert_eq!(daemon.stop(), 1);
-    lab.ended("a", "cancelled", "shutdown");
+    ended_by_scancel(&lab.ended("a", "cancelled", "shutdown"), "meek");
     child_is_gone(&lab, "a");
     nothing_is_left(&lab, &cluster, "a stop of the daemon");
 }

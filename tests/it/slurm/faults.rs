@@ -78,7 +78,7 @@ fn what_nobody_can_end_while_slurmctld_answers_nobody_is_told_in_the_report() {
     drop(deaf);
     // Else the job's own --time would have ended it.
     cluster.cancel_all();
-    wait_until("the end of the session", PATIENCE, || survivors(&lab).is_empty());
+    wait_until("the end of the job", PATIENCE, || cluster.squeue("").is_empty());
     nothing_is_left(&lab, &cluster, "slurmctld stopped for a while");
     drop(daemon);
 }

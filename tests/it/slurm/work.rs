@@ -33,7 +33,10 @@ fn a_hundred_dispatches_run_over_both_nodes() {
         let report = lab.settled(name);
         assert_eq!(report["result"], format!("{name} is done"), "{report:#}");
         assert!(report["output_length"].as_u64() > Some(PRINTED), "{report:#}");
-        assert!(report.get("warnings").is_none(), "{report:#}");
+        // The second process of srun may still be there when the first has ended.
+        let left = report["leftover_processes"].as_array().map_or(&[][..], Vec::as_slice);
+        assert!(left.iter().all(|process| process["name"] == "srun"), "{report:#}");
+        assert!(report.get("warnings").is_none() || !left.is_empty(), "{report:#}");
         let prompt = text_file(dump_dir(&lab, name).join("prompt"));
         assert!(prompt.starts_with(&format!("Load gstack. Dispatch ID: {}", id(name))));
         let project = lab.path(&format!("project-{name}"));
