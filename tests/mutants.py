@@ -323,6 +323,11 @@ def cargo(*words):
 
 def fresh_copy():
     os.makedirs(COPY, exist_ok=True)
+    # What was moved since the last run must not be there twice. The built things stay.
+    for name in os.listdir(COPY):
+        path = os.path.join(COPY, name)
+        if name != "target":
+            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=HERE, stdout=subprocess.PIPE, check=True).stdout
     for name in filter(None, tracked.decode().split("\0")):
         target = os.path.join(COPY, name)
