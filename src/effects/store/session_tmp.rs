@@ -76,9 +76,16 @@ impl Store {
         &self.tmp.0
     }
 
-    /// Removes as much of a directory as can be removed in that time.
+    /// Removes as much of a directory as can be removed in that time, or whatever a session put in
+    /// its place.
     pub fn remove_tmp(&self, dir: &Path, time: Duration) -> Result<Removal> {
-        tree::remove_tree_until(dir, Some(Instant::now() + time))
+        match identity::find(dir)?.map(|stamp| stamp.kind) {
+            Some(Kind::Directory) => tree::remove_tree_until(dir, Some(Instant::now() + time)),
+            None => Ok(Removal::Done),
+            Some(Kind::File | Kind::Symlink | Kind::Special) => {
+                files::remove(dir).map(|()| Removal::Done)
+            }
+        }
     }
 
     /// How many bytes a directory takes up: no less than what was seen of it in that time.

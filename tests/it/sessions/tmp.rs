@@ -151,3 +151,36 @@ fn a_planted_place_is_not_used() {
     assert!(elsewhere.join("0123456789ab").exists());
     drop(daemon);
 }
+
+#[test]
+fn whatever_a_session_puts_in_its_directory_s_place_goes_and_nothing_else_does() {
+    let lab = Lab::new();
+    let kept = lab.project("kept");
+    fs::write(kept.join("file"), "kept").expect("write");
+    let daemon = lab.daemon().set("--heartbeat", 0.2).start();
+    for (name, deed) in [
+        ("removed", "rm -rf $TMPDIR".to_string()),
+        ("file", "rmdir $TMPDIR; echo x >$TMPDIR".into()),
+        ("fifo", "rmdir $TMPDIR; mkfifo $TMPDIR".into()),
+        ("link", format!("rmdir $TMPDIR; ln -s {} $TMPDIR", kept.display())),
+        ("link-within", format!("ln -s {} $TMPDIR/link", kept.display())),
+        ("shut", "mkdir -p $TMPDIR/a/b; chmod 0 $TMPDIR/a/b $TMPDIR/a $TMPDIR".into()),
+        ("place", "rm -rf ${TMPDIR%/*}".into()),
+        ("place-shut", "chmod 0 ${TMPDIR%/*}".into()),
+        ("place-file", "rm -rf ${TMPDIR%/*}; echo x >${TMPDIR%/*}".into()),
+    ] {
+        lab.send(&lab.task(name, format!("fake: try deed {deed}")));
+        let report = lab.completed(name);
+        assert!(report.get("warnings").is_none(), "{name}: {report:#}");
+    }
+    assert!(kept.join("file").exists());
+    let hex = |name: &str| name.len() == 12 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let left = |place: PathBuf| {
+        let entries = fs::read_dir(place).into_iter().flatten().flatten();
+        entries.filter(|entry| hex(&entry.file_name().to_string_lossy())).count()
+    };
+    wait_until("both places empty", PATIENCE, || {
+        left(place(&lab)) == 0 && left(lab.ours().join("tmp")) == 0
+    });
+    drop(daemon);
+}
