@@ -71,8 +71,12 @@ fn a_tree_deeper_than_there_are_descriptors_goes_and_disturbs_nobody() {
     let started = lab.daemon().under(&["prlimit", "--nofile=200:200"]).start();
     lab.send(&lab.task("other", block(&gate)));
     let hold = gate.held();
-    lab.send(&lab.task("a", "fake: tmp tree 1500"));
+    lab.send(
+        &lab.task("a", "fake: tmp tree 1500\nfake: try count find $TMPDIR -type d | wc -l >levels"),
+    );
     lab.completed("a");
+    let levels = text_file(lab.path("project-a/levels")).trim().parse::<u32>();
+    assert!(levels >= Ok(1500), "{levels:?}");
     wait_until("a place without directories of the answered", PATIENCE, || {
         fs::read_dir(place(&lab)).expect("the place").count() == 1
     });
