@@ -151,7 +151,7 @@ ROWS = [
     ("a session cannot signal from behind its wall", "effects/process/confine.rs", "            .scope(Scope::from_all(MOST))?;",
      "            .set_compatibility(CompatLevel::BestEffort);", [(IT, "confined::")]),
     ("a place is granted through no link", "effects/process/confine.rs", "let flags = (OFlags::PATH | OFlags::NOFOLLOW)", "let flags = (OFlags::PATH)",
-     [(LIB, "confine::"), (IT, "confined::")]),
+     [(LIB, "confine::")]),
     ("the daemon's own state is denied", "threads/session/wall.rs", "let all = set.chain(own)", "let all = set.chain(own.take(0))", [(IT, "confined::")]),
     ("another session's temporary directory is denied", "threads/session/wall.rs", ".chain(store.tmp_places().iter().cloned());", ";", [(IT, "confined::")]),
     ("the acceptance command is behind the wall", "threads/session/verify.rs", "confinement: confinement.as_ref(),", "confinement: None,", [(IT, "confined::")]),

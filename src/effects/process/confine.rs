@@ -144,3 +144,42 @@ mod elsewhere {
         Err("this system has no Landlock".into())
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs;
+    use std::io::ErrorKind;
+    use std::os::unix::fs::symlink;
+    use std::thread;
+
+    use super::*;
+    use crate::pure::confine::Confinement;
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_grants_nothing() {
+        if landlock_abi().is_none() {
+            return;
+        }
+        let top = std::env::temp_dir().canonicalize().expect("temporary directory");
+        let top = top.join(format!("dispatch-wall-{}", std::process::id()));
+        let (secret, own, link) = (top.join("secret"), top.join("own"), top.join("link"));
+        fs::create_dir_all(&secret).expect("create");
+        fs::write(secret.join("key"), "a key").expect("write");
+        fs::write(&own, "its own").expect("write");
+        symlink(secret.join("key"), &link).expect("symlink");
+        let confinement = Confinement {
+            denied: vec![top.clone()],
+            own_readable: vec![own.clone(), link.clone()],
+            ..Confinement::default()
+        };
+        // The wall is around this thread only, and goes with it.
+        let behind = thread::spawn(move || {
+            restrict(&confinement).expect("a wall");
+            [own, link, secret.join("key")].map(|path| fs::read(path).map_err(|e| e.kind()))
+        });
+        let denied = Err(ErrorKind::PermissionDenied);
+        let want = [Ok(b"its own".to_vec()), denied.clone(), denied];
+        assert_eq!(behind.join().expect("the thread"), want);
+        fs::remove_dir_all(&top).expect("remove it");
+    }
+}

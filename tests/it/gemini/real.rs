@@ -195,7 +195,8 @@ fn refusals_of_the_api_are_told_by_their_kinds() {
                 (&json!(error_type), &json!(0))
             );
             // It leaves the whole conversation in its temporary directory, at each error.
-            assert_eq!(files_below(&lab.path("tmp")), [PathBuf::new(); 0]);
+            let left = files_below(&lab.path("tmp"));
+            assert!(left.is_empty(), "{left:?}");
             drop(daemon);
         }
     });
