@@ -96,7 +96,8 @@ fn what_runs_for_a_confined_session_is_behind_its_wall() {
     let orders = [
         format!("fake: try filter git config filter.x.clean 'echo x >{}; cat'", escaped.display()),
         "fake: try attributes echo '* filter=x' >.gitattributes".into(),
-        "fake: try touch echo more >>README".into(),
+        // Of a file of the same size and another time it reads the content, through the filter.
+        "fake: try touch touch -d yesterday README".into(),
         format!("fake: try check echo 'echo x >{}; test ! -e {0}' >check.sh", by_check.display()),
         "fake: tool Bash work".into(),
     ];
