@@ -68,6 +68,8 @@ ROWS = [
      "Shelf::Finished => {}", [(IT, "signatures::replay")]),
     ("a signed id outlives its records", "effects/store/spent.rs", "None if identity::find(&self.keys)?.is_some() =>", "None if self.keys.as_os_str().is_empty() =>",
      [(IT, "signatures::replay")]),
+    ("a claim from its file keeps its signature", "effects/store/claims/accept.rs", "signed: claim.signed.as_deref().cloned(),",
+     "signed: None,", [(IT, "signatures::replay")]),
     ("a spent id is looked for", "effects/store/claims/accept.rs", "if let Some(sha256) = self.find_spent(id)? {",
      "if let Some(sha256) = self.find_spent(id)?.filter(|_| false) {", [(IT, "signatures::replay")]),
     ("a spent id is found after a restart", "effects/store/mod.rs", "        self.spent.look()?;\n", "", [(IT, "signatures::replay")]),
