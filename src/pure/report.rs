@@ -154,6 +154,28 @@ pub struct Confined {
     pub refused: Vec<Denial>,
 }
 
+/// Whose word a dispatch came in on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<SignatureForm>,
+    /// The key by which the signature is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
+}
+
+/// What a dispatch's signature showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignatureForm {
+    /// It covers every field, and was valid when the dispatch was accepted.
+    Strong,
+    /// The seed's form covers the task alone.
+    Seed,
+    /// There was no key to check it by.
+    Unchecked,
+}
+
 /// A process of the session that outlived its agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
@@ -182,6 +204,9 @@ pub struct Report {
 
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// Absent: no gate was configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,6 +272,7 @@ impl Report {
             error_type: None,
             retry_count: None,
             project: None,
+            approval: None,
             started_at: None,
             finished_at: None,
             attempts: Vec::new(),

@@ -146,6 +146,7 @@ fn take_up_remains(
     let name = InboxName { name: format!("{id}.json").into(), seen: None };
     let mut claim = Claim {
         sha256: None,
+        signed: None,
         names: vec![name],
         is_detached: false,
         lane: Lane::from(""),
@@ -255,6 +256,7 @@ fn claim_of(
         lane: project::lane(&dir),
         agent: dispatch.target_agent,
         sha256: sha256_of_hex(&accepted.sha256),
+        signed: accepted.signed.clone().map(Box::new),
         names,
         is_detached,
         project: dispatch.project.as_str().into(),

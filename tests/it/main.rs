@@ -55,6 +55,7 @@ mod rotation;
 mod sessions;
 mod settings;
 mod shutdown;
+mod signatures;
 mod slurm;
 mod terminal;
 mod tidy;

@@ -46,6 +46,8 @@ pub struct Settings {
     pub confine_write: Vec<String>,
     /// `None` = any port.
     pub confine_connect: Option<Vec<u16>>,
+    pub require_signature: bool,
+    pub signature_skew: Duration,
     pub on_shutdown: OnShutdown,
     pub on_interrupt: OnInterrupt,
     pub drain_timeout: Duration,

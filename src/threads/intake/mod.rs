@@ -23,6 +23,7 @@ mod reject;
 mod requests;
 mod rescan;
 mod settling;
+mod signatures;
 mod watcher;
 mod watching;
 mod workers;
@@ -45,6 +46,7 @@ use inbox::Inbox;
 use ledger::{Ledger, NamelessFate};
 use parked::Parked;
 use requests::Requests;
+use signatures::Signatures;
 use watching::Watching;
 
 pub struct Intake<'c> {
@@ -62,6 +64,7 @@ pub struct Intake<'c> {
     requests: Requests<'c>,
     halt: Halt<'c>,
     parked: Parked<'c>,
+    signatures: Signatures<'c>,
     /// The board is behind for another reason than the ledger and the holds tell.
     is_news: bool,
     /// The wall clock when it was last asked whether something may start. Holds are judged by this
@@ -103,6 +106,7 @@ impl<'c> Intake<'c> {
             requests: Requests::new(context),
             halt: Halt::new(context),
             parked: Parked::new(context),
+            signatures: Signatures::new(context),
             is_news: true,
             asked_at_ms: 0,
         }
