@@ -52,6 +52,7 @@ mod requests;
 mod resume;
 mod retention;
 mod rotation;
+mod secrets;
 mod sessions;
 mod settings;
 mod shutdown;
