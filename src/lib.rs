@@ -48,6 +48,8 @@
 //!   `threads::intake` asks it; nobody else hands out a claim.
 //! - **Decided that an agent is held (a usage limit, refused credentials)?**
 //!   [`pure::schedule::hold`], from the signs of attempts; `threads::intake::holds` keeps them.
+//! - **Decided that a budget is used up?** [`pure::schedule::budget`] counts, in
+//!   `threads::shared::budget`, where each end is noted; it is a hold like the others.
 //! - **A process signalled?** Only in [`effects::process`], and only for the thread that owns the
 //!   session (`threads::session`). Others ask.
 //! - **A session started or ended by something else than us (`srun`, `docker`)?**

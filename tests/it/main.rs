@@ -12,6 +12,7 @@ mod afternoon;
 mod agent_settings;
 mod api;
 mod blast;
+mod budget;
 mod callback;
 mod claude;
 mod cli;

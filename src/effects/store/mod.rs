@@ -16,6 +16,7 @@ mod lock;
 mod outbox;
 mod ownership;
 mod session_tmp;
+mod spent;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -52,6 +53,7 @@ pub use lock::{DaemonLock, Standing};
 pub use outbox::OutboxEntry;
 pub use ownership::Mended;
 use session_tmp::TmpPlaces;
+pub use spent::Answered;
 
 /// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.
 pub struct Store {
