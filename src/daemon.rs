@@ -37,6 +37,7 @@ use crate::threads::shared::level::{DrainSignal, ExitSignal, Level};
 use crate::threads::shared::live::LiveSettings;
 use crate::threads::shared::self_checks::SelfChecks;
 use crate::threads::shared::sources::{Found, Sources};
+use crate::threads::shared::spending::SpendingKeeper;
 use crate::threads::{courier, reload, signals, worker};
 
 /// A living daemon's heartbeat is never older than this.
@@ -83,6 +84,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         lock,
         live: LiveSettings::new(settings, agents, unmet),
         self_checks: SelfChecks::default(),
+        spending: SpendingKeeper::default(),
         sources,
         sender,
         home,

@@ -51,6 +51,8 @@
 //!   `threads::intake` asks it; nobody else hands out a claim.
 //! - **Decided that an agent is held (a usage limit, refused credentials)?**
 //!   [`pure::schedule::hold`], from the signs of attempts; `threads::intake::holds` keeps them.
+//! - **Decided that a budget is used up?** [`pure::schedule::budget`] counts, in
+//!   `threads::shared::budget`, where each end is noted; it is a hold like the others.
 //! - **A process signalled?** Only in [`effects::process`], and only for the thread that owns the
 //!   session (`threads::session`). Others ask.
 //! - **A session started or ended by something else than us (`srun`, `docker`)?**
@@ -61,6 +63,9 @@
 //!   which one goes out next, and whether again: [`pure::callback`]; `threads::courier` sends.
 //! - **Decided what happens after a crash?** [`pure::attempt::recovery`], one exhaustive function
 //!   over what stands on disk; `threads::recover` looks, `threads::worker::resume` does.
+//! - **A secret kept out of our texts?** [`pure::text::redact`] knows one when it sees it;
+//!   [`effects::secrets`] has those that we hold, and is what everything goes through that is
+//!   written for others.
 //! - **Told what is wrong with the daemon itself?** [`pure::upkeep::health`] keeps the table and
 //!   `threads::shared::health` tells. Whoever meets an error that is tried again says so there;
 //!   `threads::intake::halt` holds new work back.
@@ -149,7 +154,12 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
             answer(|place| Ok(commands::sign::sign(place, &call)?.into()), drivers)
         }
         Ok(Command::Run(flags)) => {
+            // This comes before any secret is read.
+            let is_shut = effects::secrets::shut_memory();
             init_log();
+            if let Err(e) = is_shut {
+                log::warn!("processes of this user can read the daemon's memory: {e}");
+            }
             Ok(daemon::run(&flags, Drivers::new(drivers)).unwrap_or_else(|error| refuse(&error)))
         }
         Err(usage) => Err((WRONG_USAGE, usage)),
@@ -186,7 +196,7 @@ fn not_become(why: &std::io::Error) -> ExitCode {
 
 /// Why the daemon does not start: a line as the log has them, whatever level was asked for.
 fn refuse(error: &str) -> ExitCode {
-    let (stamp, error) = (effects::clock::stamp(), pure::text::escape::line(error));
+    let (stamp, error) = (effects::clock::stamp(), shown(error));
     // There is nobody else to tell.
     let _ = writeln!(std::io::stderr(), "{stamp} ERROR main: {error}");
     ExitCode::from(FAILED)
@@ -225,5 +235,5 @@ fn init_log() {
 
 /// What a person reads may be an agent's words: secrets are hidden, and nothing moves the cursor.
 fn shown(text: &str) -> String {
-    pure::text::escape::line(&pure::text::redact::redact(text))
+    pure::text::escape::line(&effects::secrets::redact(text))
 }

@@ -2,7 +2,8 @@
 //!
 //! `store` is the only module that names a path of ours, `process` the only one that spawns, waits
 //! for and signals processes, `http` the only one that knows the client library, `clock` the only
-//! one that asks for the time. Effects decide nothing: they do what they are told and say what
+//! one that asks for the time, `secrets` keeps what no text of ours
+//! may show. Effects decide nothing: they do what they are told and say what
 //! happened. `failpoint` is where a test makes them fail.
 
 pub mod agent_record;
@@ -14,5 +15,6 @@ pub mod http;
 pub mod process;
 pub mod project;
 pub mod random;
+pub mod secrets;
 pub mod stderr;
 pub mod store;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::report::ErrorType;
+use super::schedule::hold::HoldKind;
 use super::text::time::parse_rfc3339;
 
 /// How many parked dispatches are listed.
@@ -92,8 +92,10 @@ pub struct HeartbeatSession {
 /// An agent that is held, in one project or (without a project) in all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeartbeatHold {
+    /// Absent: every agent, for a budget.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub agent: String,
-    pub kind: ErrorType,
+    pub kind: HoldKind,
     /// The dispatch that is let through to see whether the hold is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
@@ -185,7 +187,7 @@ mod tests {
         };
         let hold = HeartbeatHold {
             agent: "claude".into(),
-            kind: ErrorType::UsageLimit,
+            kind: HoldKind::UsageLimit,
             probe: Some("dispatch-p".into()),
             project: Some("shop".into()),
             project_dir: Some("/git/shop".into()),

@@ -35,6 +35,31 @@ fn a_secret_in_what_an_agent_says_is_in_no_log_and_no_report() {
     assert!(!daemon.stderr().contains("sk-ant"), "{}", daemon.stderr());
 }
 
+/// What sets a title, wipes the screen, writes over the line, or turns the text around.
+const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{1b}[2J\rforged\u{9b}1m\u{202e}\u{200b}";
+
+#[test]
+fn what_others_say_moves_no_cursor_and_forges_no_line() {
+    let lab = Lab::new();
+    let mut daemon = lab.daemon().start();
+    let dead = format!("fake: silent\nfake: stderr {HOSTILE}\nfake: exit 1");
+    lab.send(&lab.task("a", dead).with("project", HOSTILE));
+    lab.settled("a");
+    lab.send(&lab.task("b", "x").with("ttl_seconds", HOSTILE).with(HOSTILE, 1));
+    lab.rejected("dispatch-b.json");
+    assert_eq!(daemon.stop(), 0);
+    let log = daemon.stderr();
+    let is_hostile = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{200b}".contains(c);
+    assert_eq!(log.chars().find(|c| is_hostile(*c)), None, "{log:?}");
+    assert!(log.contains("forged") && log.contains("\\u{202e}"), "{log}");
+    assert!(log.lines().all(|line| line.starts_with("20")), "{log}");
+    // JSON escapes what moves a cursor by itself.
+    for path in [lab.inbox().join("audit.jsonl"), lab.report_path("a"), lab.heartbeat_path()] {
+        let text = text_file(&path);
+        assert!(!text.contains(['\u{1b}', '\r', '\u{7}']), "{}", path.display());
+    }
+}
+
 /// A FIFO that is full and that nobody reads: not even one byte goes in.
 fn full_fifo(lab: &Lab) -> (std::path::PathBuf, File) {
     let path = lab.path("stderr-of-the-daemon");

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use gstack_dispatch_daemon::pure::attempt::limits::StopCause;
 use gstack_dispatch_daemon::pure::attempt::retry::WAITS_MAX;
 use gstack_dispatch_daemon::pure::report::ErrorType;
-use gstack_dispatch_daemon::pure::schedule::hold::Holds;
+use gstack_dispatch_daemon::pure::schedule::hold::{HoldKind, Holds};
 
 use crate::disk::Disk;
 use crate::records::{Body, How, Record, Report, Start};
@@ -43,7 +43,7 @@ pub struct Truth {
     acceptances: u64,
     /// Closed windows that the daemon has put on record: from when, until when.
     closed: BTreeMap<&'static str, (i64, i64)>,
-    met: HashSet<(String, ErrorType)>,
+    met: HashSet<(String, HoldKind)>,
     /// In this daemon's queue, and in somebody's hands with their lanes.
     waiting: BTreeMap<u32, Waiting>,
     in_hand: BTreeMap<u32, String>,
@@ -216,10 +216,10 @@ impl Truth {
         }
         match how {
             How::Usage(_) => {
-                self.met.insert((start.body.agent.into(), ErrorType::UsageLimit));
+                self.met.insert((start.body.agent.into(), HoldKind::UsageLimit));
             }
             How::Auth => {
-                self.met.insert((start.body.agent.into(), ErrorType::Auth));
+                self.met.insert((start.body.agent.into(), HoldKind::Auth));
             }
             _ => {}
         }

@@ -12,7 +12,9 @@ use gstack_dispatch_daemon::pure::attempt::recovery::{
 use gstack_dispatch_daemon::pure::attempt::sign::Sign;
 use gstack_dispatch_daemon::pure::dispatch::{AGENTS, Agent, Lane};
 use gstack_dispatch_daemon::pure::report::ErrorType;
-use gstack_dispatch_daemon::pure::schedule::hold::{HoldChange, HoldLimits, Holds, Notice, Saved};
+use gstack_dispatch_daemon::pure::schedule::hold::{
+    HoldChange, HoldKind, HoldLimits, Holds, Notice, Saved,
+};
 use gstack_dispatch_daemon::pure::schedule::queue::{Queue, Seq};
 
 use crate::disk::Id;
@@ -445,12 +447,12 @@ impl Daemon {
         for change in changes {
             match change {
                 HoldChange::Started(hold) | HoldChange::Prolonged(hold) => {
-                    if hold.kind == ErrorType::UsageLimit {
+                    if hold.kind == HoldKind::UsageLimit {
                         let agent = ["claude", "codex"].into_iter().find(|a| *a == hold.agent);
                         w.truth.closes(agent.expect("ours"), hold.since_ms, hold.until_ms);
                     }
                 }
-                HoldChange::Ended(hold, _) if hold.kind == ErrorType::UsageLimit => {
+                HoldChange::Ended(hold, _) if hold.kind == HoldKind::UsageLimit => {
                     w.truth.opens(&hold.agent)
                 }
                 HoldChange::Ended(..) => {}

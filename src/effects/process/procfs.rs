@@ -112,9 +112,19 @@ mod linux {
     }
 
     /// Whether the process still runs this very program, and so is a fork of ours before its exec.
+    /// The program of a copy is as hidden as ours ([`crate::effects::secrets::shut_memory`]); what
+    /// it was started with never is.
     pub fn is_copy_of_us(pid: i32) -> bool {
-        let program = |who: &str| fs::read_link(format!("/proc/{who}/exe")).ok();
-        program(&pid.to_string()).is_some_and(|theirs| Some(theirs) == program("self"))
+        let program = |who: &str| fs::read_link(format!("/proc/{who}/exe"));
+        let arguments = |who: &str| fs::read(format!("/proc/{who}/cmdline")).ok();
+        match program(&pid.to_string()) {
+            Ok(theirs) => program("self").is_ok_and(|ours| ours == theirs),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                let theirs = arguments(&pid.to_string()).filter(|theirs| !theirs.is_empty());
+                theirs.is_some() && theirs == arguments("self")
+            }
+            Err(_) => false,
+        }
     }
 
     /// Children of our main thread. The kernel gives an orphan to the first living thread of its

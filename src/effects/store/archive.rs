@@ -87,7 +87,7 @@ impl Store {
             // A power cut may have left only an attempt's record to know the dispatch by.
             Record::Absent | Record::Unreadable => {
                 if let Some(accepted) = read_accepted(&dir)? {
-                    let bytes = files::to_json(&accepted, &record)?;
+                    let bytes = files::to_exact_json(&accepted, &record)?;
                     files::replace(&dir, "accepted.json", &bytes, Durable::Yes)?;
                 }
             }

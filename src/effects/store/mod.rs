@@ -8,6 +8,7 @@
 
 mod archive;
 mod claims;
+mod costs;
 mod disk;
 mod drop_zone;
 mod free_space;
@@ -41,6 +42,7 @@ pub use claims::output::{OutputFile, VerifyLog};
 use claims::past_agents::PastAgents;
 pub use claims::publish::Committed;
 pub use claims::stream::Stream;
+pub use costs::Answered;
 use disk::aside::Asides;
 pub use disk::aside::MovedAside;
 use disk::files;

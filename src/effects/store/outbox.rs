@@ -39,7 +39,8 @@ impl Store {
     }
 
     fn write_outbox(&self, entry: &OutboxEntry, durable: Durable) -> Result<()> {
-        let bytes = files::to_json(entry, &self.outbox)?;
+        // The URL is the receiver's, and goes nowhere else; the body was redacted as a report.
+        let bytes = files::to_exact_json(entry, &self.outbox)?;
         let (id, name) = (&entry.dispatch_id, format!("{}.json", entry.dispatch_id));
         // Whatever was in the way has been moved, so what fails now is the folder, which all share.
         self.asides.replace(&self.outbox, &name, id, &bytes, durable).map_err(Error::of_all)

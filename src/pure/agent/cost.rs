@@ -18,6 +18,20 @@ pub fn in_all(attempts: &[AttemptReport], last_counted: Option<Tokens>) -> Optio
     costs.reduce(|sum, cost| sum + cost).map(to_the_digit)
 }
 
+/// What each attempt added to that cost, in order: of one that was resumed the agent may have told
+/// the cost of the whole session.
+pub fn of_each(attempts: &[AttemptReport], last_counted: Option<Tokens>) -> Vec<Option<f64>> {
+    let mut before = 0.0;
+    let of = |number: usize| {
+        let counted = last_counted.filter(|_| number + 1 == attempts.len());
+        let so_far = in_all(&attempts[..=number], counted);
+        let added = so_far.map(|so_far| (so_far - before).max(0.0));
+        before = so_far.unwrap_or(before);
+        added.filter(|_| attempts[number].total_cost_usd.is_some())
+    };
+    (0..attempts.len()).map(of).collect()
+}
+
 /// Whether the agent's cost of a resumed session is that of the whole session. `None`: it cannot be
 /// told.
 fn sums_up(session: &[AttemptReport], counted: Option<Tokens>) -> Option<bool> {
@@ -92,6 +106,27 @@ mod tests {
             (vec![unsaid, resumed(0.2)], counted(9), Some(0.2)),
         ] {
             assert_eq!(in_all(&attempts, last_counted), want, "{attempts:?} {last_counted:?}");
+        }
+    }
+
+    #[test]
+    fn each_attempt_adds_what_it_cost_itself() {
+        let counted = Some(Tokens { input: 2000, output: 1000 });
+        let new = attempt(false, Some(0.014), Some(1000));
+        let whole = attempt(true, Some(0.028), Some(1000));
+        let own = attempt(true, Some(0.010), Some(1000));
+        let unsaid = attempt(true, None, Some(7));
+        for (attempts, counted, want) in [
+            (vec![], None, vec![]),
+            (vec![new.clone()], None, vec![Some(0.014)]),
+            (vec![new.clone(), new.clone()], None, vec![Some(0.014), Some(0.014)]),
+            (vec![new.clone(), whole], counted, vec![Some(0.014), Some(0.014)]),
+            (vec![new.clone(), own], None, vec![Some(0.014), Some(0.010)]),
+            (vec![new, unsaid], None, vec![Some(0.014), None]),
+        ] {
+            let digits = |cost: Option<f64>| cost.map(to_the_digit);
+            let got: Vec<_> = of_each(&attempts, counted).into_iter().map(digits).collect();
+            assert_eq!(got, want, "{attempts:?}");
         }
     }
 

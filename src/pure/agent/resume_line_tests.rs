@@ -77,10 +77,6 @@ fn directories_programs_and_folders_are_one_word_each() {
     for dir in
         ["/a\nb", "/a\u{202e}b", "/\x1b[2J", "/work/token=abcdefgh", "/sk-ant-api03-0123456789"]
     {
-        let line = line_in(claude, "claude", dir, &[]);
-        let is_whole = line == Some(format!("cd {dir} && claude --resume {ID}"));
-        assert!(line.is_none() || is_whole, "{line:?}");
-        let is_plain = dir == "/sk-ant-api03-0123456789";
-        assert_eq!(line.is_some(), is_plain, "a path is no key: {dir}");
+        assert_eq!(line_in(claude, "claude", dir, &[]), None, "{dir}");
     }
 }

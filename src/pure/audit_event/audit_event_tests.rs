@@ -26,7 +26,7 @@ fn not_completed(status: Status, exit_code: Option<Option<i32>>) -> NotCompleted
 fn begun(project: Option<&str>) -> HoldBegun {
     HoldBegun {
         agent: s("claude"),
-        kind: ErrorType::Auth,
+        kind: HoldKind::Auth,
         project: project.map(s),
         project_dir: project.map(|name| format!("/git/{name}")),
         until: s(TS),
@@ -137,7 +137,7 @@ fn of_dispatches() -> Vec<Row> {
 
 /// The same for the daemon's own events.
 fn of_the_daemon() -> Vec<Row> {
-    let (claude, kind, place) = (s("claude"), ErrorType::Auth, Subsystem::Outbox);
+    let (claude, kind, place) = (s("claude"), HoldKind::Auth, Subsystem::Outbox);
     let ended =
         HoldEnded { agent: claude, kind, project: None, project_dir: None, why: Why::AllProjects };
     vec![

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::attempt::recovery::Step;
 use super::dispatch::Reason;
 use super::report::{ErrorType, Report, SignatureForm, Status};
-use super::schedule::hold::{Hold, HoldChange, Why};
+use super::schedule::hold::{Hold, HoldChange, HoldKind, Why};
 use super::text::time::rfc3339;
 use super::upkeep::health::Subsystem;
 
@@ -114,8 +114,10 @@ pub enum AuditEvent {
     HoldStarted(HoldBegun),
     HoldProlonged(HoldBegun),
     HoldEnded {
+        /// Absent: every agent.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         agent: String,
-        kind: ErrorType,
+        kind: HoldKind,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         project: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,8 +188,10 @@ pub struct NotCompleted {
 /// A hold that begins now, or now lasts longer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldBegun {
+    /// Absent: every agent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub agent: String,
-    pub kind: ErrorType,
+    pub kind: HoldKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::agents::{self, AgentEntries, Scope};
+use super::budget::{Budget, nanos};
 use super::confine::Confine;
 use super::launcher::{self, Launcher, OwnLauncher};
 use super::values::{budget, list, pause, positive, sources, strings, switch, tool_list, word};
@@ -83,6 +84,8 @@ pub struct Project {
     pub model: Option<String>,
     pub max_turns: Option<u64>,
     pub max_budget_usd: Option<f64>,
+    /// What its sessions may cost together, besides the budget for all.
+    pub budget: Budget,
     /// Arguments that come on top of those for all projects.
     pub extra_args: Vec<String>,
     pub strict: Option<bool>,
@@ -132,12 +135,14 @@ fn places<T>(value: &Value, read: fn(&Value) -> Result<T, String>) -> Result<Pla
     }
 }
 
-const PROJECT_KEYS: [&str; 11] = [
+const PROJECT_KEYS: [&str; 13] = [
     "allow_tools",
     "setting_sources",
     "model",
     "max_turns",
     "max_budget_usd",
+    "max_usd_per_day",
+    "max_tokens_per_day",
     "extra_args",
     "strict",
     "confine",
@@ -157,6 +162,10 @@ fn project_entry(value: &Value) -> Result<Project, String> {
             "model" => project.model = word(value).map_err(named)?,
             "max_turns" => project.max_turns = positive(value).map_err(named)?,
             "max_budget_usd" => project.max_budget_usd = budget(value).map_err(named)?,
+            "max_usd_per_day" => {
+                project.budget.usd_nanos = budget(value).map_err(named)?.map(nanos)
+            }
+            "max_tokens_per_day" => project.budget.tokens = positive(value).map_err(named)?,
             "extra_args" => project.extra_args = list(value).map_err(named)?,
             "strict" => project.strict = Some(switch(value).map_err(named)?),
             "confine" => project.confine = Some(confine::confine(value).map_err(named)?),

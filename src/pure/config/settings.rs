@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::agents::AgentEntries;
+use super::budget::{Budget, nanos};
 use super::confine::Confine;
 use super::projects::{Places, Project, Verify};
 use super::values::{OnInterrupt, OnShutdown};
@@ -29,6 +30,10 @@ pub struct Settings {
     pub model: Option<String>,
     pub max_turns: Option<u64>,
     pub max_budget_usd: Option<f64>,
+    /// These two are for all sessions together, within the window.
+    pub max_usd_per_day: Option<f64>,
+    pub max_tokens_per_day: Option<u64>,
+    pub budget_window: Duration,
     /// By name; what the settings above say of Claude Code wins.
     pub agents: AgentEntries,
     pub projects: Places<Project>,
@@ -97,4 +102,21 @@ pub struct Settings {
     pub allow_network_fs: bool,
     /// What was written for each setting that is not the default, by key, for people to read.
     pub(super) written: BTreeMap<&'static str, Value>,
+}
+
+impl Settings {
+    /// What all sessions may cost together.
+    pub fn budget(&self) -> Budget {
+        Budget { usd_nanos: self.max_usd_per_day.map(nanos), tokens: self.max_tokens_per_day }
+    }
+
+    pub fn budget_window_ms(&self) -> i64 {
+        i64::try_from(self.budget_window.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Whether any budget is set.
+    pub fn has_budget(&self) -> bool {
+        let mut projects = self.projects.directories();
+        self.budget().is_set() || projects.any(|(_, project)| project.budget.is_set())
+    }
 }

@@ -76,6 +76,12 @@ settings! {
         "turns of a session, at most";
     "max_budget_usd", "USD", unset "none", max_budget_usd = budget, Live,
         "cost of a session, at most, as Claude Code counts it";
+    "max_usd_per_day", "USD", unset "none", max_usd_per_day = budget, Live,
+        "what all sessions may cost together within the window of the budget; the next ones wait";
+    "max_tokens_per_day", "N", unset "none", max_tokens_per_day = positive, Live,
+        "how many tokens they may use together, in and out";
+    "budget_window_seconds", "S", "86400", budget_window = pause, Live,
+        "the window of the budget";
     "agents", "JSON", unset "none", agents = agents::agents, Live,
         "the settings of single agents, and agents of your own (see README.md)";
     "projects", "JSON", unset "none", projects = projects::projects, Live,

@@ -9,14 +9,12 @@
 //! model) may be one project's settings and holds that project, until a second project is refused
 //! alike.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::pure::attempt::sign::{Sign, is_refusal};
+use super::budget::UsedUp;
+pub use super::held::{HeldProject, Hold, HoldKind};
+use crate::pure::attempt::sign::Sign;
 use crate::pure::dispatch::{Agent, DispatchId, Lane};
-use crate::pure::report::ErrorType;
-
-/// A clock that is put back by more than this ends a hold: its time means nothing any more.
-const CLOCK_BACK_MS_MAX: i64 = 60_000;
 
 /// A [`Sign`], and whom it concerns.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,55 +27,19 @@ pub struct Notice {
     pub sign: Sign,
 }
 
-/// Where a hold holds, if not everywhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldProject {
-    pub name: String,
-    /// The lane of its dispatches.
-    pub dir: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    pub agent: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project: Option<HeldProject>,
-    pub kind: ErrorType,
-    /// When the limit or refusal was last met.
-    pub since_ms: i64,
-    /// Nothing starts before this; then one dispatch at a time does.
-    pub until_ms: i64,
-    pub reason: String,
-    #[serde(skip)]
-    probe: Option<DispatchId>,
-}
-
-impl Hold {
-    pub fn covers(&self, agent: &str, lane: &str) -> bool {
-        self.agent == agent && self.project.as_ref().is_none_or(|project| project.dir == lane)
-    }
-
-    /// The dispatch that was let through, while it is under way.
-    pub fn probe(&self) -> Option<&DispatchId> {
-        self.probe.as_ref()
-    }
-
-    fn is_shut(&self, now_ms: i64) -> bool {
-        let clock_was_put_back = now_ms < self.since_ms.saturating_sub(CLOCK_BACK_MS_MAX);
-        self.probe.is_some() || (now_ms < self.until_ms && !clock_was_put_back)
-    }
-
-    fn is_like(&self, agent: &str, kind: ErrorType) -> bool {
-        self.agent == agent && self.kind == kind
-    }
-}
-
 /// The content of `holds.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {
     /// When it was written. What attempts said that ended later is not in it.
     pub as_of_ms: i64,
+    #[serde(deserialize_with = "those_that_are_known")]
     pub holds: Vec<Hold>,
+}
+
+/// A hold of a kind that we do not know is another daemon's, and none of ours goes with it.
+fn those_that_are_known<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Hold>, D::Error> {
+    let all: Vec<serde_json::Value> = Vec::deserialize(from)?;
+    Ok(all.into_iter().filter_map(|hold| serde_json::from_value(hold).ok()).collect())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,11 +105,15 @@ impl Holds {
     pub fn restore(limits: HoldLimits, saved: Saved, agents: &[Agent], now_ms: i64) -> Holds {
         let mut holds = Holds::new(limits);
         for mut hold in saved.holds {
-            let is_usage = hold.kind == ErrorType::UsageLimit && hold.project.is_none();
+            let is_usage = hold.kind == HoldKind::UsageLimit && hold.project.is_none();
             let is_past = is_usage && hold.until_ms <= now_ms;
             let is_ours = agents.contains(&hold.agent.as_str());
             let place = holds.place(&hold.agent, hold.kind, hold.project.as_ref());
-            if (is_usage || is_refusal(hold.kind)) && is_ours && !is_past && place.is_none() {
+            if hold.is_budget() && place.is_none() {
+                // It was told of, and is counted again before anything starts.
+                holds.list.push(hold);
+            } else if (is_usage || hold.kind.is_refusal()) && is_ours && !is_past && place.is_none()
+            {
                 let longest_ms = if is_usage { limits.max_ms } else { limits.probe_ms };
                 hold.until_ms = hold.until_ms.min(now_ms.saturating_add(longest_ms));
                 hold.since_ms = hold.since_ms.min(now_ms);
@@ -171,7 +137,7 @@ impl Holds {
 
     /// Whether this agent may start in some project: no hold on all projects is shut.
     pub fn admits(&self, agent: &str, now_ms: i64) -> bool {
-        !self.list.iter().any(|h| h.agent == agent && h.project.is_none() && h.is_shut(now_ms))
+        !self.list.iter().any(|h| h.holds_all_of(agent) && h.is_shut(now_ms))
     }
 
     /// Whether a dispatch of this project may start with this agent.
@@ -182,10 +148,11 @@ impl Holds {
     /// Counts the start of a dispatch that was admitted. True: it starts as a probe.
     pub fn let_through(&mut self, id: &DispatchId, agent: &str, lane: &str, now_ms: i64) -> bool {
         let mut is_probe = false;
-        for hold in self.list.iter_mut().filter(|hold| hold.covers(agent, lane)) {
+        let of_agent = |hold: &&mut Hold| !hold.is_budget() && hold.covers(agent, lane);
+        for hold in self.list.iter_mut().filter(of_agent) {
             is_probe = true;
             hold.probe = Some(id.clone());
-            if is_refusal(hold.kind) {
+            if hold.kind.is_refusal() {
                 // If this probe tells nothing, the next one waits as long as this one did.
                 hold.until_ms = now_ms.saturating_add(self.limits.probe_ms);
             }
@@ -209,19 +176,22 @@ impl Holds {
         match &notice.sign {
             Sign::Clear { started_at_ms } => {
                 let (agent, lane) = (notice.agent, &notice.lane);
-                let is_over = |h: &Hold| h.covers(agent, lane) && h.since_ms <= *started_at_ms;
+                let is_over = |h: &Hold| {
+                    !h.is_budget() && h.covers(agent, lane) && h.since_ms <= *started_at_ms
+                };
                 self.end(Why::Probe, is_over)
             }
-            Sign::Met { kind, resets_at_ms: Some(resets_at_ms), reason } => {
+            Sign::Met { kind, resets_at_ms, reason } => {
+                let Some(kind) = HoldKind::of(*kind) else { return Vec::new() };
+                let Some(resets_at_ms) = resets_at_ms else {
+                    return self.refused(notice, kind, now_ms, reason);
+                };
                 if *resets_at_ms <= now_ms {
                     return Vec::new();
                 }
                 let latest_ms = now_ms.saturating_add(self.limits.max_ms);
                 let until_ms = (*resets_at_ms).min(latest_ms).saturating_add(jitter_ms);
-                vec![self.put(notice, None, *kind, now_ms, until_ms, reason)]
-            }
-            Sign::Met { kind, resets_at_ms: None, reason } => {
-                self.refused(notice, *kind, now_ms, reason)
+                vec![self.put(notice, None, kind, now_ms, until_ms, reason)]
             }
         }
     }
@@ -229,7 +199,7 @@ impl Holds {
     fn refused(
         &mut self,
         notice: &Notice,
-        kind: ErrorType,
+        kind: HoldKind,
         now_ms: i64,
         reason: &str,
     ) -> Vec<HoldChange> {
@@ -254,7 +224,7 @@ impl Holds {
         &mut self,
         notice: &Notice,
         project: Option<HeldProject>,
-        kind: ErrorType,
+        kind: HoldKind,
         now_ms: i64,
         until_ms: i64,
         reason: &str,
@@ -272,14 +242,15 @@ impl Holds {
             None => {
                 let (agent, reason) = (notice.agent.to_string(), reason.to_string());
                 let since_ms = now_ms;
-                let hold = Hold { agent, project, kind, since_ms, until_ms, reason, probe: None };
+                let (probe, scope) = (None, None);
+                let hold = Hold { agent, project, kind, since_ms, until_ms, reason, probe, scope };
                 self.list.push(hold.clone());
                 HoldChange::Started(hold)
             }
         }
     }
 
-    fn place(&self, agent: &str, kind: ErrorType, project: Option<&HeldProject>) -> Option<usize> {
+    fn place(&self, agent: &str, kind: HoldKind, project: Option<&HeldProject>) -> Option<usize> {
         let dir = project.map(|project| &project.dir);
         self.list.iter().position(|hold| {
             hold.is_like(agent, kind) && hold.project.as_ref().map(|project| &project.dir) == dir
@@ -288,14 +259,40 @@ impl Holds {
 
     /// Ends holds because somebody knows better: those of one `agent`, or all.
     pub fn release(&mut self, agent: Option<&str>) -> Vec<HoldChange> {
-        self.end(Why::Released, |hold| agent.is_none_or(|agent| hold.agent == agent))
+        self.end(Why::Released, |hold| {
+            !hold.is_budget() && agent.is_none_or(|agent| hold.agent == agent)
+        })
+    }
+
+    /// Takes over which budgets are used up now; those that are not any more end.
+    pub fn follow_budgets(&mut self, used_up: Vec<UsedUp>, now_ms: i64) -> Vec<HoldChange> {
+        let used_up = used_up.into_iter().map(|used_up| Hold::for_budget(used_up, now_ms));
+        let used_up: Vec<Hold> = used_up.collect();
+        let is_same = |one: &Hold, other: &Hold| one.is_budget() && one.project == other.project;
+        let mut changes = self.end(Why::Time, |hold| {
+            hold.is_budget() && !used_up.iter().any(|other| is_same(other, hold))
+        });
+        for new in used_up {
+            match self.list.iter_mut().find(|hold| is_same(hold, &new)) {
+                Some(hold) => {
+                    let (since_ms, is_moved) = (hold.since_ms, hold.until_ms != new.until_ms);
+                    *hold = Hold { since_ms, ..new };
+                    changes.extend(is_moved.then(|| HoldChange::Prolonged(hold.clone())));
+                }
+                None => {
+                    self.list.push(new.clone());
+                    changes.push(HoldChange::Started(new));
+                }
+            }
+        }
+        changes
     }
 
     /// Ends the usage limits whose time is over and for which nobody waits: no probe would ever end
     /// them.
     pub fn expire(&mut self, now_ms: i64, waiting: impl Fn(&Hold) -> usize) -> Vec<HoldChange> {
         self.end(Why::Time, |hold| {
-            hold.kind == ErrorType::UsageLimit && !hold.is_shut(now_ms) && waiting(hold) == 0
+            hold.kind == HoldKind::UsageLimit && !hold.is_shut(now_ms) && waiting(hold) == 0
         })
     }
 
@@ -307,6 +304,11 @@ impl Holds {
     pub fn next_wake_ms(&self, now_ms: i64) -> Option<i64> {
         let shut = self.list.iter().filter(|h| h.probe.is_none() && h.is_shut(now_ms));
         shut.map(|hold| hold.until_ms - now_ms).min()
+    }
+
+    /// When the first budget is to be counted again, in milliseconds since 1970.
+    pub fn next_count_ms(&self) -> Option<i64> {
+        self.list.iter().filter(|hold| hold.is_budget()).map(|hold| hold.until_ms).min()
     }
 }
 

@@ -4,6 +4,8 @@
 
 use super::*;
 use crate::pure::dispatch::AGENTS;
+use crate::pure::report::ErrorType;
+use crate::pure::schedule::held::CLOCK_BACK_MS_MAX;
 use ErrorType::*;
 
 const LIMITS: HoldLimits = HoldLimits { max_ms: 10_000, probe_ms: 300 };
@@ -173,20 +175,24 @@ fn what_was_saved_is_believed_within_reason() {
         until_ms,
         reason: "r".into(),
         probe: None,
+        scope: None,
     };
     let year_ms = 365 * 86_400_000;
     let rows = [
-        ("a window that is closed", hold(None, UsageLimit, 0, 1500), vec![1500]),
-        ("one that is open again", hold(None, UsageLimit, 0, 1000), vec![]),
-        ("a year ahead", hold(None, UsageLimit, 0, year_ms), vec![11_000]),
-        ("beyond all", hold(None, UsageLimit, 0, i64::MAX), vec![11_000]),
-        ("a refusal", hold(Some("a"), Auth, 0, 1200), vec![1200]),
-        ("a probe is due", hold(None, Config, 0, 500), vec![500]),
-        ("a probe in a year", hold(None, Billing, 0, year_ms), vec![1300]),
-        ("no cause for a hold", hold(None, ToolFailure, 0, 1500), vec![]),
-        ("no such hold", hold(Some("a"), UsageLimit, 0, 1500), vec![]),
-        ("no such agent", Hold { agent: "x".into(), ..hold(None, Auth, 0, 1200) }, vec![]),
-        ("from the future", hold(None, UsageLimit, 5000, 6000), vec![6000]),
+        ("a window that is closed", hold(None, HoldKind::UsageLimit, 0, 1500), vec![1500]),
+        ("one that is open again", hold(None, HoldKind::UsageLimit, 0, 1000), vec![]),
+        ("a year ahead", hold(None, HoldKind::UsageLimit, 0, year_ms), vec![11_000]),
+        ("beyond all", hold(None, HoldKind::UsageLimit, 0, i64::MAX), vec![11_000]),
+        ("a refusal", hold(Some("a"), HoldKind::Auth, 0, 1200), vec![1200]),
+        ("a probe is due", hold(None, HoldKind::Config, 0, 500), vec![500]),
+        ("a probe in a year", hold(None, HoldKind::Billing, 0, year_ms), vec![1300]),
+        ("no such hold", hold(Some("a"), HoldKind::UsageLimit, 0, 1500), vec![]),
+        (
+            "no such agent",
+            Hold { agent: "x".into(), ..hold(None, HoldKind::Auth, 0, 1200) },
+            vec![],
+        ),
+        ("from the future", hold(None, HoldKind::UsageLimit, 5000, 6000), vec![6000]),
     ];
     for (name, hold, wanted) in rows {
         let saved = Saved { as_of_ms: 900, holds: vec![hold.clone(), hold] };
@@ -204,4 +210,54 @@ fn a_clock_that_is_put_back_ends_no_hold_early_by_much_nor_keeps_it_for_ever() {
     let held = holds(&[(1_000_000, limited(1_005_000))]);
     assert!(!held.admits("claude", 1_000_000 - CLOCK_BACK_MS_MAX));
     assert!(held.admits("claude", 1_000_000 - CLOCK_BACK_MS_MAX - 1));
+}
+
+#[test]
+fn a_saved_hold_of_an_unknown_kind_takes_no_other_with_it() {
+    let known = r#"{"agent":"claude","kind":"auth","since_ms":0,"until_ms":9,"reason":"r"}"#;
+    for other in [known.replace("auth", "tool_failure"), "7".into(), "{}".into()] {
+        let text = format!(r#"{{"as_of_ms":1,"holds":[{other},{known}]}}"#);
+        let saved: Saved = serde_json::from_str(&text).expect("saved holds");
+        assert_eq!(saved.holds.len(), 1, "{other}");
+    }
+}
+
+fn used_up(until_ms: i64) -> UsedUp {
+    UsedUp { project: None, until_ms, reason: "all of it".into() }
+}
+
+#[test]
+fn a_budget_holds_every_agent_until_it_is_counted_again() {
+    let mut held = holds(&[(0, refused("a", Auth))]);
+    let told = held.follow_budgets(vec![used_up(500)], 10);
+    assert!(matches!(&told[..], [HoldChange::Started(hold)] if hold.is_budget()), "{told:?}");
+    for agent in AGENTS {
+        assert!(!held.admits(agent, 10) && !held.admits_in(agent, "b", 999));
+    }
+    assert_eq!((held.next_count_ms(), held.next_wake_ms(10)), (Some(500), Some(290)));
+    // Neither a release nor a session that works ends it, and nothing is let through.
+    assert_eq!(held.release(None).len(), 1);
+    assert_eq!(held.learn(&clear("a", 20), 20, 0), []);
+    assert!(!held.let_through(&id("p"), "claude", "a", 600));
+    assert_eq!(held.expire(999, |_| 0), []);
+    // It is told again when its end moves, and not when it does not.
+    assert_eq!(held.follow_budgets(vec![used_up(500)], 20), []);
+    let told = held.follow_budgets(vec![used_up(800)], 30);
+    assert!(matches!(&told[..], [HoldChange::Prolonged(hold)] if hold.until_ms == 800));
+    assert_eq!(held.list()[0].since_ms, 10);
+    let told = held.follow_budgets(vec![], 800);
+    assert!(matches!(&told[..], [HoldChange::Ended(_, Why::Time)]) && held.is_empty());
+}
+
+#[test]
+fn a_budget_that_was_told_of_is_not_told_of_again_after_a_restart() {
+    let mut held = Holds::new(LIMITS);
+    held.follow_budgets(vec![used_up(500)], 10);
+    let text = serde_json::to_string(&held.save(20)).expect("JSON");
+    assert!(text.contains(r#""kind":"budget""#) && !text.contains("agent"), "{text}");
+    let read = || serde_json::from_str(&text).expect("saved holds");
+    let mut restored = Holds::restore(LIMITS, read(), &AGENTS, 30);
+    assert_eq!(restored.follow_budgets(vec![used_up(500)], 30), []);
+    let mut restored = Holds::restore(LIMITS, read(), &AGENTS, 30);
+    assert_eq!(restored.follow_budgets(vec![], 30).len(), 1);
 }

@@ -3,5 +3,7 @@
 //! Both are values that intake owns. They must not know a clock, so that time is always an
 //! argument.
 
+pub mod budget;
+mod held;
 pub mod hold;
 pub mod queue;

@@ -91,6 +91,15 @@ impl<T> Queue<T> {
 
     /// How many of the waiting items a hold covers.
     pub fn held_by(&self, hold: &Hold) -> usize {
+        if hold.is_budget() {
+            let count = |line: &Line<T>| line.waiting.iter().map(|w| w.items.len()).sum::<usize>();
+            let lines = self.lines.iter().filter(|(lane, _)| hold.covers_lane(lane));
+            return if hold.project.is_none() {
+                self.len()
+            } else {
+                lines.map(|(_, line)| count(line)).sum()
+            };
+        }
         let agent = hold.agent.as_str();
         let Some(project) = &hold.project else {
             return self.counts.get(agent).copied().unwrap_or_default();

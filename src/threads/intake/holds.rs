@@ -25,6 +25,8 @@ pub(super) struct HoldKeeper<'c> {
     are_saved: bool,
     /// The board is behind.
     is_news: bool,
+    /// What had been noted of costs when the budgets were counted last.
+    counted_news: Option<u64>,
 }
 
 impl<'c> HoldKeeper<'c> {
@@ -38,7 +40,17 @@ impl<'c> HoldKeeper<'c> {
         for hold in holds.list() {
             log::warn!("{}", in_words(hold));
         }
-        HoldKeeper { context, holds, as_of_ms, are_saved: true, is_news: true }
+        let mut keeper = HoldKeeper {
+            context,
+            holds,
+            as_of_ms,
+            are_saved: true,
+            is_news: true,
+            counted_news: None,
+        };
+        context.follow_budget_settings();
+        keeper.follow_budgets();
+        keeper
     }
 
     /// The holds that the queue goes by.
@@ -58,6 +70,21 @@ impl<'c> HoldKeeper<'c> {
 
     pub fn follow_settings(&mut self) {
         self.holds.limit(limits(&self.context.settings()));
+        self.context.follow_budget_settings();
+        self.counted_news = None;
+        self.follow_budgets();
+    }
+
+    /// Counts the budgets again if something was spent, or enough has left the window.
+    fn follow_budgets(&mut self) {
+        let (news, now_ms) = (self.context.spending.news(), clock::unix_ms());
+        let is_due = self.holds.next_count_ms().is_some_and(|due_ms| due_ms <= now_ms);
+        if self.counted_news == Some(news) && !is_due {
+            return;
+        }
+        self.counted_news = Some(news);
+        let changes = self.holds.follow_budgets(self.context.used_up(), now_ms);
+        self.changed(changes);
     }
 
     /// Learns what attempts that ended before this start said, unless it was saved.
@@ -104,8 +131,9 @@ impl<'c> HoldKeeper<'c> {
         }
     }
 
-    /// Ends the holds that no probe would end.
+    /// Ends the holds that no probe would end, and finds the budgets that are used up by now.
     pub fn expire(&mut self, queue: &Queue<Claim>) {
+        self.follow_budgets();
         if self.holds.is_empty() {
             return;
         }
@@ -113,12 +141,15 @@ impl<'c> HoldKeeper<'c> {
         self.changed(changes);
     }
 
-    /// When the first hold that somebody waits for opens.
+    /// When the first hold that somebody waits for opens, or a budget is to be counted again.
     pub fn next_due(&self, queue: &Queue<Claim>) -> Option<Instant> {
-        if self.holds.is_empty() || queue.is_empty() {
+        if self.holds.is_empty() {
             return None;
         }
-        let wake_ms = self.holds.next_wake_ms(clock::unix_ms())?;
+        let now_ms = clock::unix_ms();
+        let budget_ms = self.holds.next_count_ms().map(|due_ms| due_ms - now_ms);
+        let opens_ms = self.holds.next_wake_ms(now_ms).filter(|_| !queue.is_empty());
+        let wake_ms = [budget_ms, opens_ms].into_iter().flatten().min()?;
         Instant::now().checked_add(Duration::from_millis(wake_ms.max(0) as u64))
     }
 
@@ -133,8 +164,9 @@ impl<'c> HoldKeeper<'c> {
                 HoldChange::Started(hold) | HoldChange::Prolonged(hold) => {
                     log::warn!("{}", in_words(hold))
                 }
-                HoldChange::Ended(Hold { agent, reason, .. }, why) => {
-                    log::info!("{agent} is not held any more ({}: {reason})", why.name());
+                HoldChange::Ended(hold, why) => {
+                    let (who, reason) = (who(hold), &hold.reason);
+                    log::info!("{who} not held any more ({}: {reason})", why.name());
                 }
             }
             self.context.audit.tell("", &AuditEvent::of_hold(change));
@@ -169,7 +201,15 @@ fn limits(settings: &Settings) -> hold::HoldLimits {
 
 fn in_words(hold: &Hold) -> String {
     let project = hold.project.as_ref().map(|project| format!(" in {}", project.dir));
-    let (agent, project) = (&hold.agent, project.unwrap_or_default());
-    let until = rfc3339(hold.until_ms);
-    format!("{agent} is held{project} until {until}: {} (control/release ends it)", hold.reason)
+    let (who, project) = (who(hold), project.unwrap_or_default());
+    let (until, reason) = (rfc3339(hold.until_ms), &hold.reason);
+    let ends = match hold.is_budget() {
+        true => "a higher max_usd_per_day or max_tokens_per_day ends it sooner",
+        false => "control/release ends it",
+    };
+    format!("{who} held{project} until {until}: {reason} ({ends})")
+}
+
+fn who(hold: &Hold) -> String {
+    if hold.is_budget() { "new sessions are".into() } else { format!("{} is", hold.agent) }
 }

@@ -148,6 +148,8 @@ impl<'c> Intake<'c> {
             self.start_to_drain();
             self.update_halt();
             self.holds.expire(&self.ledger.queue);
+            // Nothing else may happen for a long time now.
+            self.tell();
             let pace = self.step();
             let may_hand_out = self.may_hand_out();
             let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();

@@ -205,7 +205,7 @@ impl Running<'_> {
         let sign = retry::sign_to_tell(&self.start, sign, &next);
         let resume = self.resume_line(claim, &summary);
         let facts = AttemptFacts { resume, git, verify, ..self.facts(exit, summary) };
-        self.put_on_record(facts, ending, swept, (next, sign), &now)
+        self.put_on_record(claim, facts, ending, swept, (next, sign), &now)
     }
 
     fn facts(&self, exit: Option<Exit>, summary: Summary) -> AttemptFacts {
@@ -218,6 +218,7 @@ impl Running<'_> {
     /// nothing may follow it but the report.
     fn put_on_record(
         self,
+        claim: &Claim,
         facts: AttemptFacts,
         mut ending: Ending,
         swept: Swept,
@@ -246,6 +247,7 @@ impl Running<'_> {
                 }
             }
         }
+        self.context.note_cost(&claim.id, &self.start, &end);
         self.context.tell_moved_aside();
         Some(Settled { start: self.start, end })
     }
@@ -266,7 +268,7 @@ impl Running<'_> {
             Ending { status, error_type, error: Some(why), warnings: Vec::new() }
         };
         let facts = AttemptFacts { git, ..self.facts(None, summary) };
-        self.put_on_record(facts, ending, swept, (NextStep::Report, None), &clock::now())
+        self.put_on_record(claim, facts, ending, swept, (NextStep::Report, None), &clock::now())
     }
 
     /// Removes what the session left in its temporary directory, once no process of it is left.

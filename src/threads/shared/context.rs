@@ -18,6 +18,7 @@ use super::level::Level;
 use super::live::{AgentTable, LiveSettings};
 use super::self_checks::SelfChecks;
 use super::sources::Sources;
+use super::spending::SpendingKeeper;
 use crate::effects::http::callback;
 use crate::effects::process::Processes;
 use crate::effects::project;
@@ -41,6 +42,8 @@ pub struct Context {
     pub leavings: Leavings,
     pub live: LiveSettings,
     pub self_checks: SelfChecks,
+    /// What was spent within the window of the budget.
+    pub spending: SpendingKeeper,
     pub sources: Sources,
     /// The sender of callbacks.
     pub sender: callback::Sender,

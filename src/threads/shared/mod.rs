@@ -5,6 +5,7 @@
 
 pub mod abilities;
 pub mod board;
+pub mod budget;
 pub mod context;
 pub mod health;
 pub mod leavings;
@@ -14,3 +15,4 @@ pub mod lock;
 pub mod persist;
 pub mod self_checks;
 pub mod sources;
+pub mod spending;

@@ -149,6 +149,12 @@ impl Worker<'_> {
                     return Event::Left { id: course.claim.id };
                 }
             }
+            // The budget may be used up by now: then it waits in the queue, first in line, and its
+            // slot is free for others.
+            if !course.ended.is_empty() && self.context.is_used_up_for(&course.claim.lane) {
+                log::info!("{} waits for the budget", course.id());
+                return Event::Again { claim: course.claim };
+            }
             let running = match self.begin(&mut course, &plan, probe) {
                 Ok(running) => running,
                 Err(why) => return self.not_begun(course, why),

@@ -92,7 +92,7 @@ impl Store {
         self.make_building(&building, &dispatch.id)?;
         files::create(&building.join("dispatch.json"), &dropped.bytes)?;
         let record = building.join("accepted.json");
-        files::create(&record, &files::to_json(&accepted, &record)?)?;
+        files::create(&record, &files::to_exact_json(&accepted, &record)?)?;
         Ok(Prepared { accepted, building, place: self.claim_dir(&dispatch.id) })
     }
 
@@ -119,7 +119,10 @@ impl Store {
         let (building, place) = (self.building_dir(id), self.claim_dir(id));
         self.make_building(&building, id)?;
         files::create(&building.join("dispatch.json"), bytes)?;
-        files::create(&building.join("accepted.json"), &files::to_json(accepted, &building)?)?;
+        files::create(
+            &building.join("accepted.json"),
+            &files::to_exact_json(accepted, &building)?,
+        )?;
         // What is no folder, or cannot be removed, is moved out of the way.
         if matches!(files::open_up(&place), Ok(Some(_)))
             && let Err(e) = tree::remove_tree(&place)

@@ -122,7 +122,7 @@ impl Store {
             .try_lock()
             .map_err(|e| Error::new("lock", dir.join("stdout.jsonl"), e.into()))?;
         let outputs = Outputs::open(dir)?;
-        let record = files::to_json(start, dir)?;
+        let record = files::to_exact_json(start, dir)?;
         // Before the agent has started, only a power cut can leave an empty record; it then counts
         // as "may have run".
         files::replace(dir, "attempt.json", &record, Durable::AfterRename)?;

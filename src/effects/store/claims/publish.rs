@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use crate::effects::error::{Error, Result};
+use crate::effects::secrets;
 use crate::effects::store::disk::files::{self, Durable, Record};
 use crate::effects::store::disk::identity;
 use crate::effects::store::{Claim, Contents, Store};
@@ -61,7 +62,7 @@ impl Store {
         let all = |e: Error| e.of_all();
         self.asides.make_dir_anew(&building, id.as_str()).map_err(all)?;
         if let Some(Contents { accepted, bytes: dispatch, .. }) = known {
-            let accepted = files::to_json(accepted, &building)?;
+            let accepted = files::to_exact_json(accepted, &building)?;
             for (name, bytes) in [("accepted.json", &accepted), ("dispatch.json", dispatch)] {
                 files::replace(&building, name, bytes, Durable::FileOnly).map_err(all)?;
             }
@@ -178,7 +179,7 @@ fn of_dispatch(report: Report, id: &DispatchId) -> Option<Report> {
 fn report_bytes(report: &Report) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(files::RECORD_BYTES_USUAL);
     match serde_json::to_writer_pretty(&mut bytes, report) {
-        Ok(()) => Ok(bytes),
+        Ok(()) => Ok(secrets::redact_json_bytes(bytes)),
         Err(e) => Err(Error::new("encode the report of", &report.dispatch_id, e.into())),
     }
 }

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use super::identity::{self, Kind, Stamp};
 use crate::effects::error::{At, Error, Result};
 use crate::effects::failpoint::{self, Effect};
+use crate::effects::secrets;
 use crate::pure::attempt::record::Identity;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -304,7 +305,17 @@ pub(in crate::effects::store) fn read_record<T: DeserializeOwned>(
     ))
 }
 
+/// A record as it is written, without secrets.
 pub(in crate::effects::store) fn to_json<T: Serialize>(value: &T, path: &Path) -> Result<Vec<u8>> {
+    to_exact_json(value, path).map(secrets::redact_json_bytes)
+}
+
+/// Does [`to_json`] for a record that must be read back as it is: it holds what others wrote, and
+/// nothing would be the same without it.
+pub(in crate::effects::store) fn to_exact_json<T: Serialize>(
+    value: &T,
+    path: &Path,
+) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(RECORD_BYTES_USUAL);
     match serde_json::to_writer(&mut bytes, value) {
         Ok(()) => Ok(bytes),

@@ -17,6 +17,7 @@ use rustix::fs::OFlags;
 use crate::effects::clock;
 use crate::effects::error::{At, Result, fault};
 use crate::effects::failpoint::{self, Effect};
+use crate::effects::secrets;
 use crate::effects::store::Store;
 use crate::effects::store::disk::{files, identity};
 use crate::pure::audit_event::AuditEvent;
@@ -74,7 +75,7 @@ impl Store {
 impl Audit {
     /// Appends the line of an event. `dispatch_id` is empty for the daemon's own.
     pub fn tell(&self, dispatch_id: &str, event: &AuditEvent) {
-        let line = event.line(&clock::stamp(), dispatch_id);
+        let line = secrets::redact_json(&event.line(&clock::stamp(), dispatch_id));
         let mut log = self.lock();
         if log.waiting.len() >= WAITING_MAX {
             log::error!("{} takes no more lines; lost: {}", self.path.display(), line.trim_end());

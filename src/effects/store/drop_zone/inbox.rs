@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::effects::clock;
 use crate::effects::error::{At, Result, fault};
 use crate::effects::failpoint::{self, Effect};
+use crate::effects::secrets;
 use crate::effects::store::Store;
 use crate::effects::store::disk::files::{self, Durable};
 use crate::effects::store::disk::identity::{self, Kind, Stamp};
@@ -164,6 +165,7 @@ impl Store {
             reason["sha256"] = json!(sha256);
         }
         let bytes = serde_json::to_vec_pretty(&reason).unwrap_or_default();
+        let bytes = secrets::redact_json_bytes(bytes);
         files::replace(&dir, "reason.json", &bytes, Durable::Yes)?;
         // A file must not move into a folder that may be gone after a power cut.
         files::sync_dir(&self.rejected)?;
