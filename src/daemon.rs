@@ -62,7 +62,8 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     };
     let agents = sources.find_agents(drivers, &settings, None)?;
     sources.check_launchers(&settings, None)?;
-    let sender = reload::sender(&settings)?;
+    courier::check_secrets(&store, &settings, &sources)?;
+    let sender = reload::sender(&settings, &sources)?;
     let (outbox_changed, outbox_news) = bounded(1);
     let (changed, news) = bounded(1);
     let (missing, unmet) = sources.missing(&settings);

@@ -13,6 +13,8 @@ mod agent_settings;
 mod api;
 mod blast;
 mod callback;
+mod callback_policy;
+mod callback_signed;
 mod claude;
 mod cli;
 mod clocks;

@@ -15,6 +15,7 @@ mod holds;
 mod lock;
 mod outbox;
 mod ownership;
+mod secret_file;
 mod session_tmp;
 
 use std::collections::BTreeSet;
@@ -51,6 +52,7 @@ pub use drop_zone::requests::{Request, cancel_request, control_request, is_cance
 pub use lock::{DaemonLock, Standing};
 pub use outbox::OutboxEntry;
 pub use ownership::Mended;
+pub use secret_file::read_secret;
 use session_tmp::TmpPlaces;
 
 /// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.

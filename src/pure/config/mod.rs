@@ -7,6 +7,7 @@
 //! is a JSON string), so that one setter serves all three sources.
 
 pub mod agents;
+pub mod callbacks;
 pub mod changes;
 pub mod cli;
 pub mod confine;

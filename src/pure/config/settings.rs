@@ -12,6 +12,7 @@ use super::agents::AgentEntries;
 use super::confine::Confine;
 use super::projects::{Places, Project, Verify};
 use super::values::{OnInterrupt, OnShutdown};
+use crate::pure::callback::destination::{AllowedHost, Origin};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -75,6 +76,12 @@ pub struct Settings {
     pub git_timeout: Duration,
     pub callback_timeout: Duration,
     pub callback_delays: Vec<Duration>,
+    /// `None` = any host.
+    pub callback_allow: Option<Vec<AllowedHost>>,
+    /// The file with the token of each of these origins.
+    pub callback_bearer: BTreeMap<Origin, String>,
+    /// The proxies of the environment count.
+    pub use_env_proxy: bool,
     /// PEM file of the authorities to trust for callbacks; `None` = the built-in list.
     pub ca_file: Option<String>,
     /// Process names that a session may leave behind.

@@ -49,6 +49,8 @@ pub struct Dispatch {
     pub learnings: Vec<String>,
     pub constraints: Vec<String>,
     pub callback_url: Option<String>,
+    /// The task of Clawvisor that the sender names.
+    pub clawvisor_task_id: Option<String>,
     pub ttl_seconds: u64,
     /// Fields that the schema does not know, for the audit log and the report.
     pub unknown_fields: Vec<String>,
@@ -147,9 +149,7 @@ fn check_fields(
     if task.is_empty() {
         return Err((Reason::Schema, "task is empty".into()));
     }
-    // The schema knows these fields and we do not use them here; their type must be right all the
-    // same.
-    f.text_or("clawvisor_task_id", None)?;
+    // The schema knows this field and we do not use it here; its type must be right all the same.
     f.text_or("source_signature", None)?;
     let agent = f.text_or("target_agent", Some(DEFAULT_AGENT))?.unwrap_or_default();
     let Some(&target_agent) = agents.iter().find(|name| **name == agent) else {
@@ -166,6 +166,7 @@ fn check_fields(
         constraints: f.texts("constraints")?,
         // As in the seed, an empty URL is none.
         callback_url: f.text_or("callback_url", None)?.filter(|url| !url.is_empty()),
+        clawvisor_task_id: f.text_or("clawvisor_task_id", None)?.filter(|task| !task.is_empty()),
         ttl_seconds: f.ttl(ttl_seconds_min)?,
         unknown_fields: f.unknown(),
     })

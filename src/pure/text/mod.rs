@@ -2,6 +2,7 @@
 //!
 //! Must not know what a text is about: whoever keeps or shows one says how much of it.
 
+pub mod base64;
 pub mod clip;
 pub mod digest;
 pub mod escape;

@@ -7,6 +7,7 @@
 
 const ROOT: u32 = 0;
 const OTHERS_WRITE: u32 = 0o022;
+const OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 const OWNER_ALL: u32 = 0o700;
 
@@ -20,6 +21,8 @@ pub enum Guarded {
     Above,
     /// `config.json`
     Config,
+    /// A file with a secret in it.
+    Secret,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +32,7 @@ pub enum Verdict {
     Mend(u32),
     /// What stands there belongs to somebody else.
     Foreign,
-    /// Others may write there, and what stands there is not ours to mend.
+    /// Others may write there, or read a secret, and what stands there is not ours to mend.
     TooOpen,
 }
 
@@ -51,7 +54,8 @@ pub fn judge(place: Guarded, uid: u32, mode: u32, me: u32) -> Verdict {
         Guarded::Home | Guarded::Above if is_open => Verdict::TooOpen,
         // A sticky bit says nothing on a file.
         Guarded::Config if mode & OTHERS_WRITE != 0 => Verdict::TooOpen,
-        Guarded::Home | Guarded::Above | Guarded::Config => Verdict::Fine,
+        Guarded::Secret if mode & OTHERS != 0 => Verdict::TooOpen,
+        Guarded::Home | Guarded::Above | Guarded::Config | Guarded::Secret => Verdict::Fine,
     }
 }
 
@@ -94,6 +98,14 @@ mod tests {
             (Config, ME, 0o664, TooOpen),
             (Config, ME, 0o1602, TooOpen),
             (Config, OTHER, 0o600, Foreign),
+            (Secret, ME, 0o600, Fine),
+            (Secret, ME, 0o400, Fine),
+            (Secret, ROOT, 0o600, Fine),
+            (Secret, ROOT, 0o640, TooOpen),
+            (Secret, ME, 0o640, TooOpen),
+            (Secret, ME, 0o604, TooOpen),
+            (Secret, ME, 0o1610, TooOpen),
+            (Secret, OTHER, 0o600, Foreign),
         ] {
             assert_eq!(judge(place, uid, mode, ME), want, "{place:?} {uid} {mode:o}");
         }

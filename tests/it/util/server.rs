@@ -25,6 +25,15 @@ impl Request {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("a JSON body")
     }
+    /// The report in a callback, without what is told besides.
+    pub fn report(&self) -> Value {
+        let mut body = self.json();
+        let fields = body.as_object_mut().expect("an object");
+        for key in ["type", "task_id", "clawvisor_task_id", "text", "message"] {
+            fields.remove(key);
+        }
+        body
+    }
 }
 
 #[derive(Clone)]
@@ -32,6 +41,8 @@ pub enum Answer {
     Status(u16),
     /// 302 to that address.
     Redirect(String),
+    /// A status with one more header line.
+    With(u16, &'static str),
     /// Takes the request and never answers.
     Silence,
 }
@@ -83,6 +94,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Request>>, answers: &[Answer]) {
     };
     let head = match &answers[n.min(answers.len() - 1)] {
         Answer::Status(code) => format!("HTTP/1.1 {code} Answer\r\n"),
+        Answer::With(code, header) => format!("HTTP/1.1 {code} Answer\r\n{header}\r\n"),
         Answer::Redirect(to) => format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\n"),
         Answer::Silence => {
             let _ = stream.read(&mut [0]); // until the other side gives up
