@@ -23,6 +23,7 @@ use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::Settings;
 use crate::pure::config::cli::Flags;
+use crate::pure::dispatch::DispatchId;
 use crate::pure::heartbeat::DaemonState;
 use crate::threads::events::{Event, Job};
 use crate::threads::heartbeat;
@@ -37,11 +38,12 @@ use crate::threads::shared::level::{DrainSignal, ExitSignal, Level};
 use crate::threads::shared::live::LiveSettings;
 use crate::threads::shared::self_checks::SelfChecks;
 use crate::threads::shared::sources::{Found, Sources};
-use crate::threads::{courier, reload, signals, worker};
+use crate::threads::{courier, on_finish, reload, signals, worker};
 
 /// A living daemon's heartbeat is never older than this.
 const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
-/// How long a finished daemon waits until its last callbacks have had their first try.
+/// How long a finished daemon waits until its last callbacks have had their first try, and its last
+/// reports were given to the operator's program.
 const LAST_CALLBACKS_MAX: Duration = Duration::from_secs(2);
 
 /// Runs the daemon to its end. The error is one line for the user.
@@ -64,8 +66,9 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     sources.check_launchers(&settings, None)?;
     courier::check_secrets(&store, &settings, &sources)?;
     let sender = reload::sender(&settings, &sources)?;
-    let (outbox_changed, outbox_news) = bounded(1);
-    let (changed, news) = bounded(1);
+    let (outbox_changed, outbox) = bounded(1);
+    let (changed, board) = bounded(1);
+    let (retired_in, retired) = unbounded();
     let (missing, unmet) = sources.missing(&settings);
     let exposed = store.exposed_above(home.as_deref().map(Path::new));
     let (level, drain) = Level::new();
@@ -88,21 +91,20 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         sender,
         home,
         outbox_changed,
+        retired: retired_in,
     };
     heartbeat::write(&context, DaemonState::Run);
-    for dir in mended {
-        log::warn!("{dir}");
-    }
-    for warning in [warnings, missing, exposed].concat() {
-        log::warn!("{warning}");
-    }
-    if let Some(name) = far {
-        log::warn!("{} is on a network file system ({name})", context.store.home().display());
-    }
+    let home = context.store.home().display();
+    let far = far.map(|name| format!("{home} is on a network file system ({name})"));
+    let mended = mended.iter().map(ToString::to_string);
+    mended
+        .chain([warnings, missing, exposed].concat())
+        .chain(far)
+        .for_each(|warning| log::warn!("{warning}"));
     announce(&context);
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, scope };
-        let wake_ups = WakeUps { drain, outbox: outbox_news, changed, board: news };
+        let wake_ups = WakeUps { drain, outbox, retired, changed, board };
         let code = daemon.run(signals, wake_ups).unwrap_or_else(|e| {
             log::error!("{e}");
             1
@@ -193,6 +195,7 @@ fn announce(context: &Context) {
 struct WakeUps {
     drain: DrainSignal,
     outbox: Receiver<()>,
+    retired: Receiver<DispatchId>,
     changed: Changed,
     board: Receiver<()>,
 }
@@ -206,7 +209,7 @@ impl<'env> Daemon<'_, 'env> {
     fn run(
         self,
         signals: signal_hook::iterator::Signals,
-        WakeUps { drain, outbox, changed, board }: WakeUps,
+        WakeUps { drain, outbox, retired, changed, board }: WakeUps,
     ) -> Result<i32, String> {
         let context = self.context;
         let settings = &context.settings();
@@ -252,8 +255,13 @@ impl<'env> Daemon<'_, 'env> {
             intake.run(ready_in);
             drop(done_in);
         })?;
+        let (courier_exit, last_too) = (exit.clone(), last_in.clone());
         self.spawn("courier", move || {
-            courier::run(context, outbox, exit);
+            courier::run(context, outbox, courier_exit);
+            drop(last_too);
+        })?;
+        self.spawn("on_finish", move || {
+            on_finish::run(context, &retired, exit);
             drop(last_in);
         })?;
         if ready.recv().is_ok() {

@@ -42,6 +42,8 @@ enum Step {
     Commit,
     Publish,
     Callback,
+    /// The operator's program is to be given the report.
+    Finishing,
     Tell,
     RemoveFile,
     Retire,
@@ -155,6 +157,12 @@ impl Answering {
                 }
                 Step::Callback => {
                     self.put_callback(context)?;
+                    Step::Finishing
+                }
+                Step::Finishing => {
+                    if !context.settings().on_finish.is_empty() {
+                        store.put_finishing(&self.claim.id, &self.bytes)?;
+                    }
                     Step::Tell
                 }
                 Step::Tell => {
@@ -167,6 +175,10 @@ impl Answering {
                 }
                 Step::Retire => {
                     self.retire(context)?;
+                    if !context.settings().on_finish.is_empty() {
+                        // Its logs have their place from here on.
+                        let _ = context.retired.send(self.claim.id.clone());
+                    }
                     Step::Done
                 }
                 Step::Done => return Ok(()),

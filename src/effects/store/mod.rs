@@ -10,6 +10,7 @@ mod archive;
 mod claims;
 mod disk;
 mod drop_zone;
+mod finishing;
 mod free_space;
 mod holds;
 mod lock;

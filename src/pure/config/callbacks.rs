@@ -1,4 +1,4 @@
-//! How the settings of callbacks are written.
+//! How the settings of callbacks and of `on_finish` are written.
 //!
 //! A token stands in a file of its own and never in a setting, so only the file's path is read
 //! here.
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::strict_json;
-use super::values::{list, text};
+use super::values::{list, strings, text};
 use crate::pure::callback::destination::{AllowedHost, Origin};
 
 /// An empty list allows no host.
@@ -29,7 +29,7 @@ pub(super) fn bearers(value: &Value) -> Result<BTreeMap<Origin, String>, String>
     for (key, path) in entries {
         let origin = origin(key).ok_or(format!("{key} is no origin, such as http://host:8080"))?;
         let path = text(path).map_err(|e| format!("{key}: {e}"))?;
-        if !path.starts_with('/') && !path.starts_with("~/") {
+        if !is_whole_path(path) {
             return Err(format!("{key}: {path} is no path from / or ~/"));
         }
         if bearers.insert(origin, path.to_string()).is_some() {
@@ -44,6 +44,25 @@ fn origin(url: &str) -> Option<Origin> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     Origin::of_url(url).ok().filter(|_| !authority.contains(['/', '?', '#']))
+}
+
+/// A program and its arguments. An empty text is none.
+pub(super) fn on_finish(value: &Value) -> Result<Vec<String>, String> {
+    let argv = match value {
+        Value::Array(_) => strings(value)?,
+        other => text(other)?.split_whitespace().map(String::from).collect(),
+    };
+    match argv.first() {
+        Some(program) if program.is_empty() => Err("its first word must name a program".into()),
+        Some(program) if program.contains('/') && !is_whole_path(program) => {
+            Err(format!("{program} is neither a name nor a path from / or ~/"))
+        }
+        _ => Ok(argv),
+    }
+}
+
+fn is_whole_path(path: &str) -> bool {
+    path.starts_with('/') || path.starts_with("~/")
 }
 
 #[cfg(test)]
@@ -73,5 +92,18 @@ mod tests {
         ] {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn on_finish_is_a_list_or_is_split_at_blanks() {
+        assert_eq!(
+            on_finish(&json!("curl -s  x")),
+            Ok(["curl", "-s", "x"].map(String::from).into())
+        );
+        assert_eq!(on_finish(&json!(["a b", ""])), Ok(["a b", ""].map(String::from).into()));
+        assert_eq!(on_finish(&json!("")), Ok(Vec::new()));
+        assert_eq!(on_finish(&json!([])), Ok(Vec::new()));
+        assert!(on_finish(&json!([""])).is_err() && on_finish(&json!([1])).is_err());
+        assert!(on_finish(&json!("./x")).is_err() && on_finish(&json!("~/x y")).is_ok());
     }
 }

@@ -82,6 +82,9 @@ pub struct Settings {
     pub callback_bearer: BTreeMap<Origin, String>,
     /// The proxies of the environment count.
     pub use_env_proxy: bool,
+    /// A program and its arguments; empty = none.
+    pub on_finish: Vec<String>,
+    pub on_finish_timeout: Duration,
     /// PEM file of the authorities to trust for callbacks; `None` = the built-in list.
     pub ca_file: Option<String>,
     /// Process names that a session may leave behind.

@@ -156,6 +156,10 @@ settings! {
         "files with the tokens of receivers, by origin (see README.md)";
     "use_env_proxy", "", "off", use_env_proxy = switch, Live,
         "send callbacks through the proxies of the environment, but not to this machine";
+    "on_finish", "LIST", unset "none", on_finish = callbacks::on_finish, Live,
+        "a program that gets each report on stdin, with its arguments; split at blanks, no shell";
+    "on_finish_timeout_seconds", "S", "60", on_finish_timeout = pause, Live,
+        "time limit of one run of it";
     "ca_file", "PATH", unset "built in", ca_file = optional_text, Live,
         "PEM file of the authorities to trust for https callbacks, instead of the built-in list";
     "spare", "LIST", "gpg-agent,ssh-agent", spare = list, Live,

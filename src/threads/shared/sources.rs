@@ -205,6 +205,11 @@ impl Sources {
                 warnings.push(format!("verify: {key}: {} is no program that can be run", argv[0]));
             }
         }
+        if let Some(program) = settings.on_finish.first()
+            && let Err(why) = self.find_program(program)
+        {
+            warnings.push(format!("on_finish: {why}"));
+        }
         (warnings, unmet)
     }
 

@@ -61,6 +61,16 @@ impl Server {
     }
 
     pub fn on(listener: TcpListener, answers: Vec<Answer>) -> Server {
+        Server::watching(listener, answers, |_| {})
+    }
+
+    /// The same, and each request is looked at before it is answered.
+    pub fn watching(
+        listener: TcpListener,
+        answers: Vec<Answer>,
+        watch: impl Fn(&Request) + Send + Sync + 'static,
+    ) -> Server {
+        let watch = Arc::new(watch);
         let address = listener.local_addr().expect("address");
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
@@ -68,7 +78,8 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (log, answers) = (Arc::clone(&log), answers.clone());
-                thread::spawn(move || serve(stream, &log, &answers));
+                let watch = Arc::clone(&watch);
+                thread::spawn(move || serve(stream, &log, &answers, &*watch));
             }
         });
         Server { url: format!("http://{address}"), seen }
@@ -85,8 +96,14 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, log: &Mutex<Vec<Request>>, answers: &[Answer]) {
+fn serve(
+    mut stream: TcpStream,
+    log: &Mutex<Vec<Request>>,
+    answers: &[Answer],
+    watch: &impl Fn(&Request),
+) {
     let Some(request) = read_request(&mut stream) else { return };
+    watch(&request);
     let n = {
         let mut log = log.lock().expect("requests");
         log.push(request);
