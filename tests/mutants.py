@@ -224,6 +224,8 @@ ROWS = [
      "if let Ok(Some(secret)) = &self.signing {", [(IT, "callback_signed::")]),
     ("a secret is closed to others", "pure/upkeep/ownership.rs", "Guarded::Secret if mode & OTHERS != 0 => Verdict::TooOpen,", "", [(IT, "callback_signed::")]),
     ("a secret has one name", "effects/store/secret_file.rs", "if meta.nlink() != 1 {", "if false {", [(IT, "callback_signed::")]),
+    ("no report goes to a task of Clawvisor", "threads/conclude.rs", "        if is_relayed_to_nobody(context, url) {\n            return Ok(());\n        }\n", "",
+     [(IT, "callback_policy::")]),
     ("a report is noted before its dispatch is retired", "threads/conclude.rs", "store.put_finishing(&self.claim.id, &self.bytes)?;",
      "let _ = &self.bytes;", [(IT, "on_finish::")]),
     ("what was told is noted no more", "threads/on_finish.rs", "self.log(id, end, failure, began.elapsed());\n        store.remove_finishing(id)",

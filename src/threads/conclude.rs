@@ -15,7 +15,7 @@ use crate::pure::attempt::build_report::{self, FROM_MEMORY};
 use crate::pure::attempt::record::{AttemptEnd, NextStep};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::callback::body::body;
-use crate::pure::callback::destination::destination;
+use crate::pure::callback::destination::{destination, is_task_of};
 use crate::pure::dispatch::Dispatch;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{AttemptReport, ErrorType, Report, Status};
@@ -233,6 +233,9 @@ impl Answering {
 
     fn put_callback(&self, context: &Context) -> Result<()> {
         let Some((dispatch, url)) = self.callback(context) else { return Ok(()) };
+        if is_relayed_to_nobody(context, url) {
+            return Ok(());
+        }
         let (id, now) = (&self.claim.id, clock::unix_ms());
         let task = dispatch.clawvisor_task_id.as_deref();
         context.store.put_outbox(&OutboxEntry {
@@ -250,7 +253,11 @@ impl Answering {
 
     fn tell(&self, context: &Context) {
         audit_end(context, self.claim.id.as_str(), &self.report);
-        if self.callback(context).is_some() {
+        let Some((_, url)) = self.callback(context) else { return };
+        if is_relayed_to_nobody(context, url) {
+            let why = "callback_url is a task of Clawvisor, which relays no report".into();
+            context.audit.tell(self.claim.id.as_str(), &AuditEvent::CallbackSkipped { why });
+        } else {
             // The courier is woken after the dispatch's audit line: a callback that fails at once
             // must not be told of first.
             let _ = context.outbox_changed.try_send(());
@@ -281,6 +288,10 @@ impl Answering {
         }
         context.store.retire_remains(&self.claim.id)
     }
+}
+
+fn is_relayed_to_nobody(context: &Context, url: &str) -> bool {
+    context.sources.clawvisor().is_some_and(|clawvisor| is_task_of(url, clawvisor))
 }
 
 /// How the attempts before that number ended, as their records have it.

@@ -1,6 +1,7 @@
 //! Where callbacks may go, what their answers mean, and what becomes of those that are given up.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -195,4 +196,89 @@ fn a_proxy_counts_only_where_it_is_asked_for_and_never_for_this_machine() {
         assert_eq!(proxy.seen().len() > before, is_seen, "{host} {is_asked}");
         drop(daemon);
     }
+}
+
+#[test]
+fn a_task_of_clawvisor_gets_no_report() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(200)]);
+    let daemon = lab.daemon().env("CLAWVISOR_URL", format!("{}/", server.url)).start();
+    let task = format!("{}/api/tasks/t-1/complete", server.url);
+    lab.send(&lab.task("task", "hello").with("callback_url", task));
+    let line = lab.event("task", "callback_skipped");
+    assert!(line["why"].as_str().is_some_and(|why| why.contains("Clawvisor")), "{line}");
+    lab.settled("task");
+    assert!(!outbox(&lab, "task").exists() && !dead(&lab, "task").exists());
+    let other = format!("{}/clawvisor/callback", server.url);
+    lab.send(&lab.task("other", "hello").with("callback_url", other));
+    lab.event("other", "callback_sent");
+    assert_eq!(server.seen().len(), 1);
+    drop(daemon);
+}
+
+#[test]
+fn an_answer_without_end_and_one_that_would_unpack_to_one_are_answers_all_the_same() {
+    let lab = Lab::new();
+    const ENDLESS: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    const PACKED: &str = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n";
+    let daemon = lab.daemon().set("--callback-timeout", 20).start();
+    for (name, head) in [("endless", ENDLESS), ("packed", PACKED)] {
+        let server = Server::start(vec![Answer::Endless(head, &[0; 4096])]);
+        lab.send(&lab.task(name, "hello").with("callback_url", server.url.as_str()));
+        let sent = lab.event(name, "callback_sent");
+        let took_ms = millis_between(&lab.event(name, "completed")["ts"], &sent["ts"]);
+        assert!(took_ms < 10_000, "{name} kept us for {took_ms} ms");
+    }
+    // A header that never ends is no answer, and its time is limited.
+    let server =
+        Server::start(vec![Answer::Endless("HTTP/1.1 200 OK\r\n", b"x: yyyyyyyyyyyyyyyy\r\n")]);
+    lab.send(&lab.task("headers", "hello").with("callback_url", server.url.as_str()));
+    assert!(lab.event("headers", "callback_failed")["error"].is_string());
+    let resident = text_file(format!("/proc/{}/status", daemon.pid));
+    let peak = resident.lines().find(|line| line.starts_with("VmHWM")).expect("VmHWM");
+    let peak_kb: u64 = peak.split_whitespace().nth(1).expect("a number").parse().expect("kB");
+    assert!(peak_kb < 100_000, "{peak}");
+    drop(daemon);
+}
+
+#[test]
+fn a_server_that_vouches_for_itself_is_not_believed() {
+    let lab = Lab::new();
+    let (certificate, key) = (lab.path("self.pem"), lab.path("self.key"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ])
+        .args(["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-keyout".as_ref(), key.as_os_str(), "-out".as_ref(), certificate.as_os_str()])
+        .output();
+    if !made.is_ok_and(|run| run.status.success()) {
+        return skipped("no certificate can be made: openssl is not there");
+    }
+    let (port, log) = (lab.path("port"), lab.path("log"));
+    let (name, value) = lab.mark().split_once('=').expect("NAME=VALUE");
+    let mut server = Command::new("python3")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/static/https_server.py"))
+        .args([&certificate, &key, &port, &log])
+        .env(name, value)
+        .spawn()
+        .expect("python3");
+    wait_until("the server's port", PATIENCE, || port.exists());
+    let url = format!("https://127.0.0.1:{}/hook", text_file(&port));
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("a", "hello").with("callback_url", url.as_str()));
+    let line = lab.event("a", "callback_failed");
+    assert!(line["error"].as_str().is_some_and(|why| why.contains("ertificate")), "{line}");
+    let seen = || fs::read_to_string(&log).unwrap_or_default();
+    wait_until("the handshake failed", PATIENCE, || seen().contains("HANDSHAKE"));
+    assert!(!seen().contains("POST"), "{}", seen());
+    server.kill().expect("end the server");
+    server.wait().expect("wait for the server");
+    drop(daemon);
 }

@@ -92,10 +92,8 @@ impl Sender {
         for (name, value) in &letter.headers {
             request = request.header(*name, value);
         }
-        let mut response = request.send(letter.body).map_err(|e| Failure {
-            is_final: matches!(e, ureq::Error::BadUri(_) | ureq::Error::Http(_)),
-            why: format!("{}: {e}", letter.origin.host),
-        })?;
+        let sent = request.send(letter.body);
+        let mut response = sent.map_err(|e| failure(letter.origin, &e))?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after");
         let retry_after = retry_after.and_then(|value| Some(value.to_str().ok()?.to_string()));
@@ -103,6 +101,13 @@ impl Sender {
         let _ = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         Ok(HttpAnswer { status, retry_after })
     }
+}
+
+/// The library's words for a URL that it cannot send to may hold the URL.
+fn failure(origin: &Origin, e: &ureq::Error) -> Failure {
+    let is_final = matches!(e, ureq::Error::BadUri(_) | ureq::Error::Http(_));
+    let why = if is_final { "nothing can be sent to that URL".into() } else { e.to_string() };
+    Failure { why: format!("{}: {why}", origin.host), is_final }
 }
 
 impl Way {

@@ -105,6 +105,11 @@ fn of_dispatches() -> Vec<Row> {
             r#","error":"refused","try":2,"final":false"#,
         ),
         (
+            CallbackSkipped { why: s("relays nothing") },
+            "callback_skipped",
+            r#","why":"relays nothing""#,
+        ),
+        (
             OnFinish {
                 exit_code: Some(0),
                 signal: None,

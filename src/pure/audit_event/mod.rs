@@ -83,6 +83,10 @@ pub enum AuditEvent {
         #[serde(rename = "final")]
         is_final: bool,
     },
+    /// No callback is sent, on purpose.
+    CallbackSkipped {
+        why: String,
+    },
     /// The operator's program was given a report.
     OnFinish {
         #[serde(default, skip_serializing_if = "Option::is_none")]

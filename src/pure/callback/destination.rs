@@ -226,6 +226,14 @@ pub fn destination(url: &str, allow: Option<&[AllowedHost]>) -> Result<Origin, U
     }
 }
 
+/// Whether a URL is a task of that Clawvisor. A report that is sent there is thrown away: what ends
+/// a task there reads no body and tells nobody.
+pub fn is_task_of(url: &str, clawvisor: &Origin) -> bool {
+    let path = url.split_once("://").and_then(|(_, rest)| Some(&rest[rest.find('/')?..]));
+    path.is_some_and(|path| path.starts_with("/api/tasks/"))
+        && Origin::of_url(url).is_ok_and(|origin| origin == *clawvisor)
+}
+
 #[cfg(test)]
 #[path = "destination_tests.rs"]
 mod tests;

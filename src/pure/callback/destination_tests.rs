@@ -210,3 +210,23 @@ fn what_names_no_host_is_no_entry() {
         assert!(AllowedHost::parse(entry).is_err(), "{entry:?}");
     }
 }
+
+#[test]
+fn a_task_of_clawvisor_takes_no_report() {
+    let clawvisor = Origin::of_url("http://127.0.0.1:25297").expect("an origin");
+    for (url, want) in [
+        ("http://127.0.0.1:25297/api/tasks/t-1/complete", true),
+        ("HTTP://127.0.0.1:25297/api/tasks/t-1", true),
+        ("http://[::ffff:127.0.0.1]:25297/api/tasks/x?y", true),
+        ("http://127.0.0.1:25297/api/callbacks", false),
+        ("http://127.0.0.1:25297/", false),
+        ("http://127.0.0.1:25297", false),
+        ("http://127.0.0.1:25298/api/tasks/t-1", false),
+        ("https://127.0.0.1:25297/api/tasks/t-1", false),
+        ("http://localhost:25297/api/tasks/t-1", false),
+        ("http://127.0.0.1:25297/x/api/tasks/t-1", false),
+        ("/api/tasks/t-1", false),
+    ] {
+        assert_eq!(is_task_of(url, &clawvisor), want, "{url}");
+    }
+}

@@ -14,6 +14,7 @@ use crate::effects::process::{find_program, is_executable};
 use crate::effects::project;
 use crate::effects::store::Store;
 use crate::pure::agent::{Driver, Drivers};
+use crate::pure::callback::destination::Origin;
 use crate::pure::callback::proxy::EnvProxies;
 use crate::pure::config::cli::Flags;
 use crate::pure::config::launcher::Launcher;
@@ -35,6 +36,8 @@ pub struct Sources {
     proxies: EnvProxies,
     /// The secret of callbacks, if the environment has it.
     callback_secret: Option<OsString>,
+    /// Where the Clawvisor of this machine's agents is, if the environment says it.
+    clawvisor: Option<Origin>,
 }
 
 /// The settings, and what people should be told.
@@ -50,6 +53,7 @@ impl Sources {
     pub fn new(environment: impl Iterator<Item = (OsString, OsString)>, flags: Flags) -> Sources {
         let (mut variables, mut home, mut path) = (Vec::new(), None, None);
         let (mut proxies, mut callback_secret) = (EnvProxies::default(), None);
+        let mut clawvisor = None;
         for (name, value) in environment {
             let text = name.to_string_lossy();
             if text.starts_with(VARIABLE_PREFIX) {
@@ -61,11 +65,13 @@ impl Sources {
                 path = Some(value);
             } else if name == CALLBACK_SECRET {
                 callback_secret = Some(value).filter(|value| !value.is_empty());
+            } else if name == "CLAWVISOR_URL" {
+                clawvisor = value.to_str().and_then(|url| Origin::of_url(url).ok());
             } else if let Some(value) = value.to_str() {
                 proxies.take(&text, value);
             }
         }
-        Sources { variables, flags, home, path, proxies, callback_secret }
+        Sources { variables, flags, home, path, proxies, callback_secret, clawvisor }
     }
 
     pub fn home(&self) -> Option<&OsStr> {
@@ -75,6 +81,10 @@ impl Sources {
     /// The proxies that callbacks go through.
     pub fn proxies(&self, settings: &Settings) -> EnvProxies {
         if settings.use_env_proxy { self.proxies.clone() } else { EnvProxies::default() }
+    }
+
+    pub fn clawvisor(&self) -> Option<&Origin> {
+        self.clawvisor.as_ref()
     }
 
     pub fn callback_secret(&self) -> Option<&OsStr> {

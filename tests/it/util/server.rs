@@ -43,6 +43,8 @@ pub enum Answer {
     Redirect(String),
     /// A status with one more header line.
     With(u16, &'static str),
+    /// These bytes again and again, for as long as somebody takes them.
+    Endless(&'static str, &'static [u8]),
     /// Takes the request and never answers.
     Silence,
 }
@@ -113,6 +115,11 @@ fn serve(
         Answer::Status(code) => format!("HTTP/1.1 {code} Answer\r\n"),
         Answer::With(code, header) => format!("HTTP/1.1 {code} Answer\r\n{header}\r\n"),
         Answer::Redirect(to) => format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\n"),
+        Answer::Endless(head, more) => {
+            let _ = stream.write_all(head.as_bytes());
+            while stream.write_all(more).is_ok() {}
+            return;
+        }
         Answer::Silence => {
             let _ = stream.read(&mut [0]); // until the other side gives up
             return;
