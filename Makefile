@@ -37,6 +37,7 @@ test-slurm:
 
 # The same storms and power cuts as in `make test`, for long. GSTACK_TEST_SEED repeats one.
 soak:
+	$(CARGO) test --locked --test it callback_storm::soak_ -- --ignored --nocapture
 	$(CARGO) test --locked --features failpoints --test faults soak_ -- --ignored --nocapture --test-threads 1
 	GSTACK_TEST_WORLDS=20000 $(CARGO) test --locked --test machine whatever -- --nocapture
 

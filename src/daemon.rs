@@ -23,6 +23,7 @@ use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::Settings;
 use crate::pure::config::cli::Flags;
+use crate::pure::dispatch::DispatchId;
 use crate::pure::heartbeat::DaemonState;
 use crate::threads::events::{Event, Job};
 use crate::threads::heartbeat;
@@ -38,11 +39,12 @@ use crate::threads::shared::live::LiveSettings;
 use crate::threads::shared::self_checks::SelfChecks;
 use crate::threads::shared::sources::{Found, Sources};
 use crate::threads::shared::spending::SpendingKeeper;
-use crate::threads::{courier, reload, signals, worker};
+use crate::threads::{courier, on_finish, reload, signals, worker};
 
 /// A living daemon's heartbeat is never older than this.
 const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
-/// How long a finished daemon waits until its last callbacks have had their first try.
+/// How long a finished daemon waits until its last callbacks have had their first try, and its last
+/// reports were given to the operator's program.
 const LAST_CALLBACKS_MAX: Duration = Duration::from_secs(2);
 
 /// Runs the daemon to its end. The error is one line for the user.
@@ -63,9 +65,11 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     };
     let agents = sources.find_agents(drivers, &settings, None)?;
     sources.check_launchers(&settings, None)?;
-    let sender = reload::sender(&settings)?;
-    let (outbox_changed, outbox_news) = bounded(1);
-    let (changed, news) = bounded(1);
+    courier::check_secrets(&store, &settings, &sources)?;
+    let sender = reload::sender(&settings, &sources)?;
+    let (outbox_changed, outbox) = bounded(1);
+    let (changed, board) = bounded(1);
+    let (retired_in, retired) = unbounded();
     let (missing, unmet) = sources.missing(&settings);
     let exposed = store.exposed_above(home.as_deref().map(Path::new));
     let (level, drain) = Level::new();
@@ -89,21 +93,16 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         sender,
         home,
         outbox_changed,
+        retired: retired_in,
     };
     heartbeat::write(&context, DaemonState::Run);
-    for dir in mended {
-        log::warn!("{dir}");
-    }
-    for warning in [warnings, missing, exposed].concat() {
-        log::warn!("{warning}");
-    }
-    if let Some(name) = far {
-        log::warn!("{} is on a network file system ({name})", context.store.home().display());
-    }
-    announce(&context);
+    mended.iter().for_each(|dir| log::warn!("{dir}"));
+    let place = context.store.home().display();
+    let far = far.map(|name| format!("{place} is on a network file system ({name})"));
+    announce(&context, [warnings, missing, exposed, Vec::from_iter(far)].concat());
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, scope };
-        let wake_ups = WakeUps { drain, outbox: outbox_news, changed, board: news };
+        let wake_ups = WakeUps { drain, outbox, retired, changed, board };
         let code = daemon.run(signals, wake_ups).unwrap_or_else(|e| {
             log::error!("{e}");
             1
@@ -165,7 +164,8 @@ fn second_daemon(store: &Store) -> Result<ExitCode, String> {
     }
 }
 
-fn announce(context: &Context) {
+fn announce(context: &Context, warnings: Vec<String>) {
+    warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let store = &context.store;
     let settings = context.settings();
     log::info!(
@@ -187,6 +187,7 @@ fn announce(context: &Context) {
 struct WakeUps {
     drain: DrainSignal,
     outbox: Receiver<()>,
+    retired: Receiver<DispatchId>,
     changed: Changed,
     board: Receiver<()>,
 }
@@ -200,7 +201,7 @@ impl<'env> Daemon<'_, 'env> {
     fn run(
         self,
         signals: signal_hook::iterator::Signals,
-        WakeUps { drain, outbox, changed, board }: WakeUps,
+        WakeUps { drain, outbox, retired, changed, board }: WakeUps,
     ) -> Result<i32, String> {
         let context = self.context;
         let settings = &context.settings();
@@ -246,8 +247,13 @@ impl<'env> Daemon<'_, 'env> {
             intake.run(ready_in);
             drop(done_in);
         })?;
+        let (courier_exit, last_too) = (exit.clone(), last_in.clone());
         self.spawn("courier", move || {
-            courier::run(context, outbox, exit);
+            courier::run(context, outbox, courier_exit);
+            drop(last_too);
+        })?;
+        self.spawn("on_finish", move || {
+            on_finish::run(context, &retired, exit);
             drop(last_in);
         })?;
         if ready.recv().is_ok() {

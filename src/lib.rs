@@ -61,6 +61,10 @@
 //! - **A path named?** Only in [`effects::store`].
 //! - **HTTP spoken?** Only in [`effects::http`]. A callback's headers: [`effects::http::callback`];
 //!   which one goes out next, and whether again: [`pure::callback`]; `threads::courier` sends.
+//! - **The operator's own program run after a dispatch?** `threads::on_finish`, with the reports
+//!   that [`effects::store`] keeps for it.
+//! - **A file with a secret read?** Only in [`effects::store`], each time that the secret is used;
+//!   `threads::courier` adds what it says to a callback.
 //! - **Decided what happens after a crash?** [`pure::attempt::recovery`], one exhaustive function
 //!   over what stands on disk; `threads::recover` looks, `threads::worker::resume` does.
 //! - **A secret kept out of our texts?** [`pure::text::redact`] knows one when it sees it;

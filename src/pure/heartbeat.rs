@@ -25,6 +25,9 @@ pub struct Heartbeat {
     /// How many sessions run.
     #[serde(deserialize_with = "or_default")]
     pub active: usize,
+    /// How many callbacks were given up and lie in `outbox/dead/`.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_none")]
+    pub callbacks_dead: usize,
     /// What is wrong with the daemon, in words.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     pub degraded: Option<String>,
@@ -148,6 +151,10 @@ impl Heartbeat {
     }
 }
 
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
 /// Cuts a text. One that was cut says so at its end.
 fn cut(text: &mut String, chars_max: usize) {
     if text.chars().nth(chars_max).is_some() {
@@ -197,6 +204,7 @@ mod tests {
         };
         Heartbeat {
             active: 1,
+            callbacks_dead: 2,
             degraded: Some("no space".into()),
             holds: vec![hold],
             local_only: true,
@@ -215,7 +223,8 @@ mod tests {
     #[test]
     fn a_heartbeat_is_written_as_it_always_was_and_read_back() {
         let text = concat!(
-            r#"{"active":1,"degraded":"no space","holds":[{"agent":"claude","kind":"usage_limit","#,
+            r#"{"active":1,"callbacks_dead":2,"degraded":"no space","#,
+            r#""holds":[{"agent":"claude","kind":"usage_limit","#,
             r#""probe":"dispatch-p","project":"shop","project_dir":"/git/shop","#,
             r#""reason":"five_hour: limit","until":"2026-04-03T15:00:00.000Z","waiting":4}],"#,
             r#""local_only":true,"max_concurrent":2,"#,

@@ -11,10 +11,12 @@ use super::shared::context::Context;
 use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{Claim, Committed, Contents, IdOwner, OutboxEntry};
-use crate::pure::attempt::build_report::{self, FROM_MEMORY, ascii_json};
+use crate::pure::attempt::build_report::{self, FROM_MEMORY};
 use crate::pure::attempt::record::{AttemptEnd, NextStep};
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::callback;
+use crate::pure::callback::body::body;
+use crate::pure::callback::destination::{destination, is_task_of};
+use crate::pure::dispatch::Dispatch;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::gate::signature::Signed;
 use crate::pure::report::{AttemptReport, ErrorType, Report, Status};
@@ -41,6 +43,8 @@ enum Step {
     Commit,
     Publish,
     Callback,
+    /// The operator's program is to be given the report.
+    Finishing,
     Tell,
     RemoveFile,
     Retire,
@@ -156,6 +160,12 @@ impl Answering {
                 }
                 Step::Callback => {
                     self.put_callback(context)?;
+                    Step::Finishing
+                }
+                Step::Finishing => {
+                    if !context.settings().on_finish.is_empty() {
+                        store.put_finishing(&self.claim.id, &self.bytes)?;
+                    }
                     Step::Tell
                 }
                 Step::Tell => {
@@ -168,6 +178,10 @@ impl Answering {
                 }
                 Step::Retire => {
                     self.retire(context)?;
+                    if !context.settings().on_finish.is_empty() {
+                        // Its logs have their place from here on.
+                        let _ = context.retired.send(self.claim.id.clone());
+                    }
                     Step::Done
                 }
                 Step::Done => return Ok(()),
@@ -176,6 +190,7 @@ impl Answering {
     }
 
     fn commit(&mut self, context: &Context) -> Result<()> {
+        self.warn_of_callback(context);
         match context.store.commit(&self.claim, &self.report) {
             Err(e) if !e.fault().is_everywhere() => {
                 if !self.is_afresh {
@@ -200,40 +215,55 @@ impl Answering {
         Ok(())
     }
 
-    /// Where the callback is to be sent, or why it cannot be.
-    fn callback(&self, context: &Context) -> Option<std::result::Result<&String, &'static str>> {
-        let url = self.contents.as_ref()?.dispatch.callback_url.as_ref();
-        let url = url.filter(|_| !context.settings().local_only)?;
-        Some(callback::origin(url).map(|_| url))
+    /// A callback that the URL itself shows to lead nowhere is told of in the report.
+    fn warn_of_callback(&mut self, context: &Context) {
+        let settings = context.settings();
+        let allow = settings.callback_allow.as_deref().filter(|_| !settings.local_only);
+        let url = self.contents.as_ref().and_then(|known| known.dispatch.callback_url.as_deref());
+        let Some(Err(refusal)) = url.map(|url| destination(url, allow)) else { return };
+        let warning = format!("callback_url cannot be used: {refusal}");
+        if !self.report.warnings.contains(&warning) {
+            self.report.warnings.push(warning);
+        }
+    }
+
+    /// The dispatch and its URL, if its answer is to be sent.
+    fn callback(&self, context: &Context) -> Option<(&Dispatch, &String)> {
+        let dispatch = &self.contents.as_ref()?.dispatch;
+        let url = dispatch.callback_url.as_ref();
+        Some((dispatch, url.filter(|_| !context.settings().local_only)?))
     }
 
     fn put_callback(&self, context: &Context) -> Result<()> {
-        let Some(Ok(url)) = self.callback(context) else { return Ok(()) };
+        let Some((dispatch, url)) = self.callback(context) else { return Ok(()) };
+        if is_relayed_to_nobody(context, url) {
+            return Ok(());
+        }
         let (id, now) = (&self.claim.id, clock::unix_ms());
+        let task = dispatch.clawvisor_task_id.as_deref();
         context.store.put_outbox(&OutboxEntry {
             dispatch_id: id.to_string(),
             url: url.clone(),
             idempotency_key: format!("{id}:{}", &sha256_hex(&self.bytes)[..16]),
-            body: ascii_json(&self.bytes).unwrap_or_default(),
+            body: body(id, task, &self.bytes).unwrap_or_default(),
             tries: 0,
             created_at_ms: now,
             next_at_ms: now,
+            asked_pause_ms: 0,
+            given_up: None,
         })
     }
 
     fn tell(&self, context: &Context) {
         audit_end(context, self.claim.id.as_str(), &self.report);
-        match self.callback(context) {
+        let Some((_, url)) = self.callback(context) else { return };
+        if is_relayed_to_nobody(context, url) {
+            let why = "callback_url is a task of Clawvisor, which relays no report".into();
+            context.audit.tell(self.claim.id.as_str(), &AuditEvent::CallbackSkipped { why });
+        } else {
             // The courier is woken after the dispatch's audit line: a callback that fails at once
             // must not be told of first.
-            Some(Ok(_)) => drop(context.outbox_changed.try_send(())),
-            Some(Err(why)) => {
-                let error = Some(why.to_string());
-                let event =
-                    AuditEvent::CallbackFailed { status: None, error, tries: 0, is_final: true };
-                context.audit.tell(self.claim.id.as_str(), &event);
-            }
-            None => {}
+            let _ = context.outbox_changed.try_send(());
         }
     }
 
@@ -261,6 +291,10 @@ impl Answering {
         }
         context.store.retire_remains(&self.claim.id)
     }
+}
+
+fn is_relayed_to_nobody(context: &Context, url: &str) -> bool {
+    context.sources.clawvisor().is_some_and(|clawvisor| is_task_of(url, clawvisor))
 }
 
 /// How the attempts before that number ended, as their records have it.

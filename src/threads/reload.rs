@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::shared::context::Context;
 use super::shared::live::{AgentTable, Unmet};
+use super::shared::sources::Sources;
 use crate::effects::http::callback::Sender;
 use crate::effects::process::landlock_abi;
 use crate::effects::store::{Rotation, Store};
@@ -64,7 +65,7 @@ fn read(context: &Context) -> Result<New, String> {
     let before = Some((&*now, &*agents));
     let agents = context.sources.find_agents(found.drivers, &settings, before)?;
     context.sources.check_launchers(&settings, Some(&now))?;
-    let sender = sender(&settings)?;
+    let sender = sender(&settings, &context.sources)?;
     let (warnings, unmet) = context.sources.missing(&settings);
     Ok(New { changes, settings, agents, sender, warnings, unmet })
 }
@@ -127,10 +128,10 @@ pub fn tell_agents(context: &Context, before: Option<&AgentTable>) {
     }
 }
 
-/// What sends callbacks, with the certificates that the settings name.
-pub fn sender(settings: &Settings) -> Result<Sender, String> {
+/// What sends callbacks, with the certificates and proxies that the settings name.
+pub fn sender(settings: &Settings, sources: &Sources) -> Result<Sender, String> {
     let ca_file = settings.ca_file.as_deref().map(Path::new);
-    Sender::new(ca_file).map_err(|e| format!("ca_file: {e}"))
+    Sender::new(ca_file, sources.proxies(settings)).map_err(|e| format!("ca_file: {e}"))
 }
 
 pub fn rotation(settings: &Settings) -> Rotation {

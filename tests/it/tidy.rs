@@ -101,7 +101,7 @@ fn upward_imports(sources: &[Source]) -> Vec<String> {
 const EFFECTS: [(&str, &[&str]); 15] = [
     ("std::fs", &["effects/"]),
     ("std::env", &["daemon.rs", "lib.rs", "main.rs", "effects/process/"]),
-    ("std::net", &[]),
+    ("std::net", &["effects/http/"]),
     ("std::process::Command", &["effects/process/"]),
     ("Command::new", &["effects/process/"]),
     ("process::{Child", &["effects/process/"]),

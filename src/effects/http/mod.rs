@@ -3,3 +3,4 @@
 //! so that the library can be replaced here alone.
 
 pub mod callback;
+mod lookup;

@@ -4,11 +4,13 @@
 //! that ending the agent's group leaves them behind. `session` starts, waits for and ends the agent
 //! itself; `sweep` finds and ends what it left; `verb` starts it where there is a terminal or a
 //! wall, which `confine` builds; `cpu` tells whether it works; `procfs` reads /proc for all of
-//! them; `helper` runs short programs (git). Only the thread that owns a session signals it.
+//! them; `helper` runs short programs (git), `hook` the operator's own. Only the thread that owns a
+//! session signals it.
 
 mod confine;
 mod cpu;
 mod helper;
+mod hook;
 mod procfs;
 mod session;
 mod sweep;
@@ -26,6 +28,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use super::failpoint::{self, Effect};
 pub use confine::landlock_abi;
 pub use helper::{Helper, HelperEnd, ProgramIdentity, find_program, identify, is_executable};
+pub use hook::Hook;
 pub use session::{Session, Spawn};
 pub use sweep::{Mark, Swept};
 pub use verb::{CONFINED_VERB, SESSION_VERB, become_confined, become_session};

@@ -1,8 +1,12 @@
-//! The outbox: `outbox/<id>.json` is a callback that has not been answered with 2xx yet.
+//! The outbox: `outbox/<id>.json` is a callback that has not been answered with 2xx yet, and
+//! `outbox/dead/<id>.json` one that was given up.
 //!
 //! An entry outlives restarts, since nothing else remembers the callback once its dispatch is
 //! retired. This module only reads and writes entries; the courier sends them and empties the
 //! folder.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +27,16 @@ pub struct OutboxEntry {
     /// Wall clock, in milliseconds since 1970.
     pub created_at_ms: i64,
     pub next_at_ms: i64,
+    /// The pause that the receiver asked for after the last try, in milliseconds; 0 = none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub asked_pause_ms: i64,
+    /// Of one that was given up: when, after how many tries, and why, for people to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 impl Store {
@@ -50,15 +64,34 @@ impl Store {
         files::remove(&self.outbox.join(format!("{}.json", entry.dispatch_id)))
     }
 
+    /// Gives an entry up: it lies among the dead from here on, as one that was never tried. Whoever
+    /// moves it back has it sent anew.
+    pub fn bury_outbox(&self, entry: &OutboxEntry) -> Result<()> {
+        self.update_outbox(entry)?;
+        let (dead, name) = (self.dead_callbacks(), format!("{}.json", entry.dispatch_id));
+        match files::make_dir(&dead) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            made => made.at("make", &dead)?,
+        }
+        let (from, to) = (self.outbox.join(&name), dead.join(&name));
+        self.asides.rename_over(&from, &to, &entry.dispatch_id)
+    }
+
+    fn dead_callbacks(&self) -> PathBuf {
+        self.outbox.join("dead")
+    }
+
+    /// Counts the callbacks that were given up.
+    pub fn count_dead_callbacks(&self) -> Result<usize> {
+        match ids_in(&self.dead_callbacks()) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(0),
+            found => Ok(found?.len()),
+        }
+    }
+
     /// Lists the ids of all callbacks that wait.
     pub fn list_outbox(&self) -> Result<Vec<DispatchId>> {
-        let mut ids = Vec::new();
-        for entry in files::list(&self.outbox)? {
-            let name = entry.at("read", &self.outbox)?.file_name();
-            let id = name.to_str().and_then(|n| n.strip_suffix(".json"));
-            ids.extend(id.and_then(DispatchId::parse));
-        }
-        Ok(ids)
+        ids_in(&self.outbox)
     }
 
     /// Reads an entry; `None` if it is not there (any more). A damaged entry is set aside: people
@@ -76,4 +109,15 @@ impl Store {
             }
         }
     }
+}
+
+/// The dispatches that a folder holds an entry of.
+fn ids_in(folder: &Path) -> Result<Vec<DispatchId>> {
+    let mut ids = Vec::new();
+    for entry in files::list(folder)? {
+        let name = entry.at("read", folder)?.file_name();
+        let id = name.to_str().and_then(|n| n.strip_suffix(".json"));
+        ids.extend(id.and_then(DispatchId::parse));
+    }
+    Ok(ids)
 }

@@ -169,7 +169,7 @@ pub(super) fn me() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-fn refused(path: &Path, why: String) -> Error {
+pub(super) fn refused(path: &Path, why: String) -> Error {
     Error::new("use", path, io::Error::other(why))
 }
 
@@ -178,7 +178,7 @@ fn not_a_directory(path: &Path, way_out: &str) -> Error {
     Error::new("use", path, io::Error::new(ErrorKind::NotADirectory, why))
 }
 
-fn foreign(path: &Path, uid: u32, option: &str) -> Error {
+pub(super) fn foreign(path: &Path, uid: u32, option: &str) -> Error {
     let (me, word) = (me(), shell_word(&path.to_string_lossy()));
     refused(
         path,

@@ -16,6 +16,7 @@ use super::disk::{files, identity};
 use super::ownership::me;
 use crate::effects::error::{At, Result};
 use crate::effects::failpoint::{self, Effect};
+use crate::effects::secrets;
 use crate::pure::dispatch::FILE_BYTES_MAX;
 use crate::pure::text::escape::shell_word;
 use crate::pure::upkeep::ownership::{Guarded, Verdict, judge};
@@ -37,14 +38,20 @@ pub enum SecretFile {
 pub fn read_secret(path: &Path, place: Guarded) -> Result<SecretFile> {
     let file = match files::open_no_follow(path) {
         Err(e) if identity::is_nothing(&e) => return Ok(SecretFile::Absent),
+        Err(e) if is_link(&e) => return Ok(wrong(path, &no_file(path, "it is a link"))),
         Err(e) if is_its_own_fault(&e) => return Ok(wrong(path, &no_file(path, &e.to_string()))),
         opened => opened.at("open", path)?,
     };
     let meta = file.metadata().at("look at", path)?;
-    match complaint(path, place, &meta) {
-        Some(why) => Ok(wrong(path, &why)),
-        None => read(file, path),
+    if let Some(why) = complaint(path, place, &meta) {
+        return Ok(wrong(path, &why));
     }
+    let found = read(file, path)?;
+    if let (Guarded::Secret, SecretFile::Read(secret)) = (place, &found) {
+        // From here on no text of ours shows it.
+        String::from_utf8_lossy(secret).lines().for_each(secrets::hold);
+    }
+    Ok(found)
 }
 
 /// Reads a key that its owner keeps somewhere else, wherever a link leads (containers mount their
@@ -100,6 +107,10 @@ fn wrong(path: &Path, why: &str) -> SecretFile {
     SecretFile::Wrong(format!("cannot use {}: {why}", path.display()))
 }
 
+fn is_link(e: &io::Error) -> bool {
+    e.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
+
 /// A link, a socket, or a file that we may not read.
 fn is_its_own_fault(e: &io::Error) -> bool {
     let errnos = [Errno::LOOP, Errno::ACCESS, Errno::PERM, Errno::NXIO, Errno::NODEV];
@@ -130,7 +141,7 @@ fn complaint(path: &Path, place: Guarded, meta: &Metadata) -> Option<String> {
     if meta.nlink() != 1 {
         let names = meta.nlink();
         return Some(format!(
-            "it has {names} names: cp {word} {word}.new && chmod 600 {word}.new && mv {word}.new {word}"
+            "it has {names} names (a hard link): cp {word} {word}.new && chmod 600 {word}.new && mv {word}.new {word}"
         ));
     }
     (meta.len() > SECRET_BYTES_MAX).then(too_large)

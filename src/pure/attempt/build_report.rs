@@ -6,7 +6,6 @@
 
 use super::record::AttemptEnd;
 use crate::pure::agent::cost;
-use crate::pure::callback;
 use crate::pure::dispatch::{Dispatch, DispatchId, KNOWN_FIELDS};
 use crate::pure::report::{AttemptReport, ERROR_CHARS_MAX, ErrorType, GitFacts, Report, Status};
 use crate::pure::text::nearest::nearest;
@@ -123,13 +122,12 @@ fn blank(dispatch: &Dispatch, status: Status) -> Report {
 
 /// What is wrong with a dispatch that is run all the same.
 fn warnings_of_file(dispatch: &Dispatch) -> Vec<String> {
-    let unknown = dispatch.unknown_fields.iter().map(|name| match nearest(name, KNOWN_FIELDS) {
+    let unknown = dispatch.unknown_fields.iter();
+    let unknown = unknown.map(|name| match nearest(name, KNOWN_FIELDS) {
         Some(known) => format!("unknown field {name}: did you mean {known}?"),
         None => format!("unknown field {name}: it is ignored"),
     });
-    let nowhere = dispatch.callback_url.as_deref().and_then(|url| callback::origin(url).err());
-    let no_callback = nowhere.map(|why| format!("callback_url cannot be used: {why}"));
-    unknown.chain(no_callback).collect()
+    unknown.collect()
 }
 
 fn redacted(texts: &[String]) -> Vec<String> {
@@ -138,38 +136,4 @@ fn redacted(texts: &[String]) -> Vec<String> {
 
 fn short(text: &str) -> String {
     redact(text).chars().take(ERROR_CHARS_MAX).collect()
-}
-
-/// The report as ASCII JSON in one line, for the callback: receivers that decode a body piece by
-/// piece break on a character that two packets share.
-pub fn ascii_json(report: &[u8]) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_slice(report).ok()?;
-    let text = value.to_string();
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_ascii() {
-            out.push(c);
-        } else {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                out += &format!("\\u{unit:04x}");
-            }
-        }
-    }
-    Some(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_callback_body_is_ascii_and_means_the_same() {
-        let report = "{\"error\": \"caf\u{e9} \u{1F600}\\n\"}".as_bytes();
-        let body = ascii_json(report).expect("JSON");
-        assert_eq!(body, r#"{"error":"caf\u00e9 \ud83d\ude00\n"}"#);
-        let parse =
-            |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).expect("JSON");
-        assert_eq!(parse(body.as_bytes()), parse(report));
-    }
 }

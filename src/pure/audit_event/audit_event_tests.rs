@@ -114,6 +114,33 @@ fn of_dispatches() -> Vec<Row> {
             "callback_failed",
             r#","error":"refused","try":2,"final":false"#,
         ),
+        (
+            CallbackSkipped { why: s("relays nothing") },
+            "callback_skipped",
+            r#","why":"relays nothing""#,
+        ),
+        (
+            OnFinish {
+                exit_code: Some(0),
+                signal: None,
+                timed_out: false,
+                error: None,
+                duration: 0.25,
+            },
+            "on_finish",
+            r#","exit_code":0,"duration":0.25"#,
+        ),
+        (
+            OnFinish {
+                exit_code: None,
+                signal: None,
+                timed_out: true,
+                error: None,
+                duration: 60.5,
+            },
+            "on_finish",
+            r#","timed_out":true,"duration":60.5"#,
+        ),
         (CancelRequested { running: true }, "cancel_requested", r#","running":true"#),
         (CancelIgnored, "cancel_ignored", ""),
         (Withdrawn, "withdrawn", ""),

@@ -87,6 +87,24 @@ pub enum AuditEvent {
         #[serde(rename = "final")]
         is_final: bool,
     },
+    /// No callback is sent, on purpose.
+    CallbackSkipped {
+        why: String,
+    },
+    /// The operator's program was given a report.
+    OnFinish {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        timed_out: bool,
+        /// Why it could not be started.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        /// Seconds, to the millisecond.
+        duration: f64,
+    },
     CancelRequested {
         running: bool,
     },

@@ -8,6 +8,7 @@
 
 pub mod agents;
 pub mod budget;
+pub mod callbacks;
 pub mod changes;
 pub mod cli;
 pub mod confine;

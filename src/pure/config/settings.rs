@@ -13,6 +13,7 @@ use super::budget::{Budget, nanos};
 use super::confine::Confine;
 use super::projects::{Places, Project, Verify};
 use super::values::{OnInterrupt, OnShutdown};
+use crate::pure::callback::destination::{AllowedHost, Origin};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -82,6 +83,15 @@ pub struct Settings {
     pub git_timeout: Duration,
     pub callback_timeout: Duration,
     pub callback_delays: Vec<Duration>,
+    /// `None` = any host.
+    pub callback_allow: Option<Vec<AllowedHost>>,
+    /// The file with the token of each of these origins.
+    pub callback_bearer: BTreeMap<Origin, String>,
+    /// The proxies of the environment count.
+    pub use_env_proxy: bool,
+    /// A program and its arguments; empty = none.
+    pub on_finish: Vec<String>,
+    pub on_finish_timeout: Duration,
     /// PEM file of the authorities to trust for callbacks; `None` = the built-in list.
     pub ca_file: Option<String>,
     /// Process names that a session may leave behind.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::values::*;
-use super::{Reload, Setting, Settings, agents, confine, launcher, projects};
+use super::{Reload, Setting, Settings, agents, callbacks, confine, launcher, projects};
 
 /// A row is the key, what `--help` shows for the value, the default, the field and its reader, when
 /// a change takes effect, and then the help. `unset` marks a row without a default: its words say
@@ -160,6 +160,16 @@ settings! {
         "time limit of one callback";
     "callback_delays_seconds", "LIST", "0,5,30,120,600,3600", callback_delays = delays, Live,
         "waits before each try of a callback; the last repeats for a day";
+    "callback_allow", "LIST", unset "any", callback_allow = callbacks::allowed_hosts, Live,
+        "hosts that callbacks may go to: [SCHEME://]HOST[:PORT] or *.DOMAIN";
+    "callback_bearer", "JSON", unset "none", callback_bearer = callbacks::bearers, Live,
+        "files with the tokens of receivers, by origin (see README.md)";
+    "use_env_proxy", "", "off", use_env_proxy = switch, Live,
+        "send callbacks through the proxies of the environment, but not to this machine";
+    "on_finish", "LIST", unset "none", on_finish = callbacks::on_finish, Live,
+        "a program that gets each report on stdin, with its arguments; split at blanks, no shell";
+    "on_finish_timeout_seconds", "S", "60", on_finish_timeout = pause, Live,
+        "time limit of one run of it";
     "ca_file", "PATH", unset "built in", ca_file = optional_text, Live,
         "PEM file of the authorities to trust for https callbacks, instead of the built-in list";
     "spare", "LIST", "gpg-agent,ssh-agent", spare = list, Live,

@@ -43,6 +43,16 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     read(text.trim_end_matches('='), Alphabet::Standard).filter(|bytes| encode(bytes) == text)
 }
 
+/// Reads what [`encode`] writes, with its padding or without.
+pub fn decode_unpadded(text: &str) -> Option<Vec<u8>> {
+    let bare = text.trim_end_matches('=');
+    let is_right = |bytes: &Vec<u8>| {
+        let written = encode(bytes);
+        written == text || bare == text && written.trim_end_matches('=') == bare
+    };
+    read(bare, Alphabet::Standard).filter(is_right)
+}
+
 fn write(bytes: &[u8], alphabet: Alphabet) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
@@ -87,9 +97,11 @@ mod tests {
         ] {
             assert_eq!(encode(bytes.as_bytes()), text);
             assert_eq!(decode(text).as_deref(), Some(bytes.as_bytes()));
+            assert_eq!(decode_unpadded(text).as_deref(), Some(bytes.as_bytes()));
             let bare = text.trim_end_matches('=');
             assert_eq!(encode_url(bytes.as_bytes()), bare);
             assert_eq!(decode_url(bare).as_deref(), Some(bytes.as_bytes()));
+            assert_eq!(decode_unpadded(bare).as_deref(), Some(bytes.as_bytes()));
         }
         assert_eq!((encode(b"\xfb\xff"), encode_url(b"\xfb\xff")), ("+/8=".into(), "-_8".into()));
     }

@@ -43,6 +43,36 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
     Some(days * MS_PER_DAY + ((h * 60 + m) * 60 + s) * 1000 + number(20, 23)?)
 }
 
+/// Reads a date of HTTP in any of its three forms (RFC 9110, section 5.6.7), in milliseconds since
+/// 1970; `None` for anything else.
+pub fn parse_http_date(text: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let words: Vec<&str> = text.split([' ', ',', '-']).filter(|word| !word.is_empty()).collect();
+    let (day, month, year, clock) = match words[..] {
+        [_, day, month, year, clock, "GMT"] => (day, month, year, clock),
+        [_, month, day, clock, year] => (day, month, year, clock),
+        _ => return None,
+    };
+    let number = |word: &str| {
+        let is_number = word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit());
+        word.parse::<i64>().ok().filter(|_| is_number)
+    };
+    let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
+    let year = match number(year)? {
+        // Of two digits: the year that is near.
+        year @ 0..70 => year + 2000,
+        year @ 70..100 => year + 1900,
+        year => year,
+    };
+    let clock: Vec<i64> = clock.split(':').map(number).collect::<Option<_>>()?;
+    let &[hour, minute, second] = &clock[..] else { return None };
+    let day = number(day)?;
+    let is_time = (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
+    let days = days_from_civil(year, month, day);
+    is_time.then_some(days * MS_PER_DAY + ((hour * 60 + minute) * 60 + second) * 1000)
+}
+
 // Days to date and back in the proleptic Gregorian calendar, by 400-year eras of 146,097 days that
 // begin on March 1st.
 fn civil_from_days(days: i64) -> (i64, i64, i64) {

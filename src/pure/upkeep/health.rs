@@ -29,6 +29,8 @@ pub enum Subsystem {
     Audit,
     /// Callbacks cannot be kept.
     Outbox,
+    /// A file with a secret that a callback needs cannot be used.
+    Secrets,
     Heartbeat,
 }
 
@@ -43,6 +45,7 @@ impl Subsystem {
             Subsystem::File => "file",
             Subsystem::Audit => "audit",
             Subsystem::Outbox => "outbox",
+            Subsystem::Secrets => "secrets",
             Subsystem::Heartbeat => "heartbeat",
         }
     }

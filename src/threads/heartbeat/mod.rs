@@ -45,6 +45,8 @@ pub fn run(context: &Context, changed: Receiver<()>, exit: ExitSignal) {
                 context.audit.follow();
                 context.processes.reap_strangers();
                 write(context, state(context));
+                // What somebody moved back into the outbox is sent anew.
+                let _ = context.outbox_changed.try_send(());
                 retention.step();
                 context.leavings.go_on(&context.store);
             }
@@ -90,6 +92,7 @@ fn beat(context: &Context, state: DaemonState) -> Heartbeat {
     let settings = context.settings();
     let beat = Heartbeat {
         active: sessions.len(),
+        callbacks_dead: context.board.callbacks_dead(),
         degraded: context.health.degraded(),
         holds: holds.into_iter().map(|(hold, waiting)| held(hold, waiting)).collect(),
         local_only: settings.local_only,

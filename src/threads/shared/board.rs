@@ -4,6 +4,7 @@
 //! Nobody waits for the board, and progress wakes nobody.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -20,6 +21,8 @@ pub struct Board {
     snapshot: Mutex<Snapshot>,
     /// The owner of each session keeps its own, by the dispatch's id.
     progress: Mutex<HashMap<String, Progress>>,
+    /// How many callbacks were given up. The courier keeps it.
+    callbacks_dead: AtomicUsize,
 }
 
 /// What a running session's stream has said so far.
@@ -77,6 +80,15 @@ impl Board {
     /// Ids of the sessions that run, longest first.
     pub fn running_ids(&self) -> Vec<String> {
         self.get().sessions.into_iter().map(|session| session.id).collect()
+    }
+
+    pub fn callbacks_dead(&self) -> usize {
+        self.callbacks_dead.load(Ordering::Relaxed)
+    }
+
+    /// True: that is another number than before.
+    pub fn put_callbacks_dead(&self, count: usize) -> bool {
+        self.callbacks_dead.swap(count, Ordering::Relaxed) != count
     }
 
     pub fn get(&self) -> Snapshot {

@@ -59,6 +59,8 @@ pub struct Context {
     pub board: Board,
     /// When an earlier daemon beat last, in milliseconds since 1970.
     pub last_beat_ms: Option<i64>,
+    /// Tells the thread of `on_finish` which dispatches are retired.
+    pub retired: Sender<DispatchId>,
     /// Wakes the courier; a full channel means that it is awake anyway.
     pub outbox_changed: Sender<()>,
 }

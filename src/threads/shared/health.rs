@@ -30,6 +30,11 @@ impl Health {
         Health { audit, troubles: Mutex::default(), last_holder: AtomicU64::new(ONLY), changed }
     }
 
+    /// The heartbeat has something else to tell.
+    pub fn wake_heartbeat(&self) {
+        let _ = self.changed.try_send(());
+    }
+
     /// A number that nobody else has.
     pub fn holder(&self) -> Holder {
         self.last_holder.fetch_add(1, Ordering::Relaxed) + 1
@@ -80,7 +85,7 @@ impl Health {
         let seconds = (clock::monotonic_ms() - since_ms) as f64 / 1000.0;
         self.audit.tell("", &AuditEvent::DegradedEnded { place, reason, seconds });
         log::info!("{} works again after {seconds} s", place.name());
-        let _ = self.changed.try_send(());
+        self.wake_heartbeat();
     }
 
     /// Tells whether lines of the audit log wait for free space, since nobody else would.
@@ -102,6 +107,6 @@ impl Health {
         }
         log::error!("degraded ({}): {reason}", place.name());
         self.audit.tell("", &AuditEvent::Degraded { place, reason: reason.into() });
-        let _ = self.changed.try_send(());
+        self.wake_heartbeat();
     }
 }

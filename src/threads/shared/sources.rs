@@ -14,12 +14,17 @@ use crate::effects::process::{find_program, is_executable};
 use crate::effects::project;
 use crate::effects::store::Store;
 use crate::pure::agent::{Driver, Drivers};
+use crate::pure::callback::destination::Origin;
+use crate::pure::callback::proxy::EnvProxies;
 use crate::pure::config::cli::Flags;
 use crate::pure::config::launcher::Launcher;
 use crate::pure::config::projects::Verify;
 use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json, terms};
 use crate::pure::dispatch::DEFAULT_AGENT;
 use crate::pure::text::escape;
+
+/// The variable with the secret of callbacks: Clawvisor's own name for it.
+pub const CALLBACK_SECRET: &str = "CLAWVISOR_CALLBACK_SECRET";
 
 /// What does not change as long as the daemon runs.
 pub struct Sources {
@@ -28,6 +33,11 @@ pub struct Sources {
     home: Option<OsString>,
     /// `$PATH`
     path: Option<OsString>,
+    proxies: EnvProxies,
+    /// The secret of callbacks, if the environment has it.
+    callback_secret: Option<OsString>,
+    /// Where the Clawvisor of this machine's agents is, if the environment says it.
+    clawvisor: Option<Origin>,
 }
 
 /// The settings, and what people should be told.
@@ -42,6 +52,8 @@ impl Sources {
     /// `environment` is the whole environment of the process.
     pub fn new(environment: impl Iterator<Item = (OsString, OsString)>, flags: Flags) -> Sources {
         let (mut variables, mut home, mut path) = (Vec::new(), None, None);
+        let (mut proxies, mut callback_secret) = (EnvProxies::default(), None);
+        let mut clawvisor = None;
         for (name, value) in environment {
             let text = name.to_string_lossy();
             if text.starts_with(VARIABLE_PREFIX) {
@@ -51,13 +63,32 @@ impl Sources {
                 home = Some(value);
             } else if name == "PATH" {
                 path = Some(value);
+            } else if name == CALLBACK_SECRET {
+                callback_secret = Some(value).filter(|value| !value.is_empty());
+            } else if name == "CLAWVISOR_URL" {
+                clawvisor = value.to_str().and_then(|url| Origin::of_url(url).ok());
+            } else if let Some(value) = value.to_str() {
+                proxies.take(&text, value);
             }
         }
-        Sources { variables, flags, home, path }
+        Sources { variables, flags, home, path, proxies, callback_secret, clawvisor }
     }
 
     pub fn home(&self) -> Option<&OsStr> {
         self.home.as_deref()
+    }
+
+    /// The proxies that callbacks go through.
+    pub fn proxies(&self, settings: &Settings) -> EnvProxies {
+        if settings.use_env_proxy { self.proxies.clone() } else { EnvProxies::default() }
+    }
+
+    pub fn clawvisor(&self) -> Option<&Origin> {
+        self.clawvisor.as_ref()
+    }
+
+    pub fn callback_secret(&self) -> Option<&OsStr> {
+        self.callback_secret.as_deref()
     }
 
     /// Reads the settings. `drivers`: those known so far. The error says what is wrong and how it
@@ -183,6 +214,11 @@ impl Sources {
             if !self.may_run(&argv[0], dir.as_deref()) {
                 warnings.push(format!("verify: {key}: {} is no program that can be run", argv[0]));
             }
+        }
+        if let Some(program) = settings.on_finish.first()
+            && let Err(why) = self.find_program(program)
+        {
+            warnings.push(format!("on_finish: {why}"));
         }
         (warnings, unmet)
     }

@@ -51,3 +51,17 @@ pub fn sha256(path: &Path) -> String {
     let run = Command::new("sha256sum").arg(path).output().expect("sha256sum");
     String::from_utf8_lossy(&run.stdout).split(' ').next().unwrap_or_default().to_string()
 }
+
+/// A secret of callbacks that means nothing.
+pub const SECRET: &str = "cbsec_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// Puts a secret where nobody else can read it.
+pub fn write_secret(path: &Path, secret: &str) {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder for the secret");
+    let mut options = fs::OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path).expect("create a secret");
+    std::io::Write::write_all(&mut file, format!("{secret}\n").as_bytes()).expect("write a secret");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("shut a secret");
+}

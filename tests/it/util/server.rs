@@ -25,6 +25,15 @@ impl Request {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("a JSON body")
     }
+    /// The report in a callback, without what is told besides.
+    pub fn report(&self) -> Value {
+        let mut body = self.json();
+        let fields = body.as_object_mut().expect("an object");
+        for key in ["type", "task_id", "clawvisor_task_id", "text", "message"] {
+            fields.remove(key);
+        }
+        body
+    }
 }
 
 #[derive(Clone)]
@@ -32,6 +41,10 @@ pub enum Answer {
     Status(u16),
     /// 302 to that address.
     Redirect(String),
+    /// A status with one more header line.
+    With(u16, &'static str),
+    /// These bytes again and again, for as long as somebody takes them.
+    Endless(&'static str, &'static [u8]),
     /// Takes the request and never answers.
     Silence,
 }
@@ -50,6 +63,16 @@ impl Server {
     }
 
     pub fn on(listener: TcpListener, answers: Vec<Answer>) -> Server {
+        Server::watching(listener, answers, |_| {})
+    }
+
+    /// The same, and each request is looked at before it is answered.
+    pub fn watching(
+        listener: TcpListener,
+        answers: Vec<Answer>,
+        watch: impl Fn(&Request) + Send + Sync + 'static,
+    ) -> Server {
+        let watch = Arc::new(watch);
         let address = listener.local_addr().expect("address");
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
@@ -57,7 +80,8 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (log, answers) = (Arc::clone(&log), answers.clone());
-                thread::spawn(move || serve(stream, &log, &answers));
+                let watch = Arc::clone(&watch);
+                thread::spawn(move || serve(stream, &log, &answers, &*watch));
             }
         });
         Server { url: format!("http://{address}"), seen }
@@ -74,8 +98,14 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, log: &Mutex<Vec<Request>>, answers: &[Answer]) {
+fn serve(
+    mut stream: TcpStream,
+    log: &Mutex<Vec<Request>>,
+    answers: &[Answer],
+    watch: &impl Fn(&Request),
+) {
     let Some(request) = read_request(&mut stream) else { return };
+    watch(&request);
     let n = {
         let mut log = log.lock().expect("requests");
         log.push(request);
@@ -83,7 +113,13 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Request>>, answers: &[Answer]) {
     };
     let head = match &answers[n.min(answers.len() - 1)] {
         Answer::Status(code) => format!("HTTP/1.1 {code} Answer\r\n"),
+        Answer::With(code, header) => format!("HTTP/1.1 {code} Answer\r\n{header}\r\n"),
         Answer::Redirect(to) => format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\n"),
+        Answer::Endless(head, more) => {
+            let _ = stream.write_all(head.as_bytes());
+            while stream.write_all(more).is_ok() {}
+            return;
+        }
         Answer::Silence => {
             let _ = stream.read(&mut [0]); // until the other side gives up
             return;

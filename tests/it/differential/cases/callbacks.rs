@@ -18,7 +18,7 @@ fn callback(name: &'static str, answer: fn(&Server) -> Answer) -> Case {
         let report = side.report(&id(side.name)).expect("a report");
         side.fact(
             "callback body",
-            if requests[0].json() == report { "the report" } else { "other" },
+            if requests[0].report() == report { "the report" } else { "other" },
         );
         side.observe(&id(side.name));
     })

@@ -1,11 +1,14 @@
 //! Delivers callbacks from the outbox: several at once, one at a time to each host, each with a
-//! time limit, and tried again with growing pauses for a day.
+//! time limit, and tried again with growing pauses for a day. What is given up lies among the dead,
+//! where a person can take it back from.
 //!
 //! The outbox is the truth: the courier keeps nothing that it could lose. It is never in a worker's
 //! way; a worker only puts an entry down and wakes the courier. This thread decides and writes;
 //! each try has a short-lived thread of its own, which does nothing but wait for its receiver. A
 //! try that was cut off is made again, with the same key. What a broken disk refuses is remembered
 //! and written later, or else it would be posted again.
+
+mod secrets;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,20 +18,23 @@ use std::time::Duration;
 use crossbeam_channel::{self as channel, Receiver, after, never, select_biased, unbounded};
 use serde_json::Value;
 
+use self::secrets::Secrets;
 use super::shared::context::Context;
 use super::shared::level::ExitSignal;
 use crate::effects::clock;
 use crate::effects::error::Error;
-use crate::effects::http::callback::Failure;
+use crate::effects::http::callback::{Failure, HttpAnswer, Letter};
 use crate::effects::store::OutboxEntry;
 use crate::pure::audit_event::AuditEvent;
-use crate::pure::callback::{self, Schedule};
+use crate::pure::callback::delivery::{Delivery, RETRY_AFTER_MAX, delivery, retry_after};
+use crate::pure::callback::destination::{Origin, UrlRefusal, destination};
+use crate::pure::callback::schedule::{Schedule, pause_after};
 use crate::pure::dispatch::DispatchId;
 use crate::pure::text::redact::redact;
+use crate::pure::text::time::rfc3339;
 use crate::pure::upkeep::health::Subsystem;
 
-/// 410 Gone: the receiver asks never to be tried again (RFC 9110, section 15.5.11).
-const GONE: u16 = 410;
+pub use self::secrets::check_secrets;
 
 /// Runs until the daemon is done, and then goes once more through what is due, so that the last
 /// answers get their first try.
@@ -83,6 +89,8 @@ struct Courier<'scope, 'env> {
 enum Unsaved {
     /// The entry is to be removed.
     Finished(OutboxEntry),
+    /// The entry belongs among the dead.
+    GivenUp(OutboxEntry),
     Tried(OutboxEntry),
 }
 
@@ -106,7 +114,7 @@ impl fmt::Display for Undelivered {
 struct Tried {
     id: DispatchId,
     entry: OutboxEntry,
-    answer: Result<u16, Failure>,
+    answer: Result<HttpAnswer, Failure>,
     took: Duration,
 }
 
@@ -129,6 +137,7 @@ impl Courier<'_, '_> {
             }
             Err(e) => self.trouble(&e),
         }
+        self.count_dead();
         if !self.in_trouble {
             self.context.health.works_again(Subsystem::Outbox);
         }
@@ -139,6 +148,7 @@ impl Courier<'_, '_> {
         for (id, unsaved) in std::mem::take(&mut self.unsaved) {
             match unsaved {
                 Unsaved::Finished(entry) => self.remove(id, entry),
+                Unsaved::GivenUp(entry) => self.bury(id, entry),
                 Unsaved::Tried(entry) => self.update(id, entry),
             }
         }
@@ -153,16 +163,21 @@ impl Courier<'_, '_> {
             Ok(None) => return,
             Err(e) => return self.trouble(&e),
         };
-        match callback::origin(&entry.url) {
+        // While nothing is to be sent, nothing is refused either.
+        if self.context.settings().local_only {
+            return;
+        }
+        match self.destination(&entry) {
             Ok(origin) => {
                 let due_ms = clock::monotonic_ms() + self.left_ms(&entry);
-                self.schedule.put(id.clone(), origin, entry.created_at_ms, due_ms);
+                self.schedule.put(id.clone(), origin.line(), entry.created_at_ms, due_ms);
             }
-            Err(why) => {
-                self.tell_failure(id, Undelivered::Error(why.into()), entry.tries, true);
-                self.remove(id.clone(), entry);
-            }
+            Err(refusal) => self.refuse(id, entry, &refusal),
         }
+    }
+
+    fn destination(&self, entry: &OutboxEntry) -> Result<Origin, UrlRefusal> {
+        destination(&entry.url, self.context.settings().callback_allow.as_deref())
     }
 
     /// The time until the next try of an entry that is seen for the first time. An entry that an
@@ -173,12 +188,13 @@ impl Courier<'_, '_> {
             0 => Duration::ZERO,
             tries => self.pause_after(tries).unwrap_or_default(),
         };
+        let decided = decided.max(asked_pause(entry));
         let left_ms = (entry.next_at_ms - clock::unix_ms()).max(0) as u64;
         Duration::from_millis(left_ms).min(decided).as_millis() as i64
     }
 
     fn pause_after(&self, tries: u32) -> Option<Duration> {
-        callback::pause_after(tries, &self.context.settings().callback_delays)
+        pause_after(tries, &self.context.settings().callback_delays)
     }
 
     /// The time until there is something to do although nobody says so.
@@ -208,7 +224,7 @@ impl Courier<'_, '_> {
     fn start(&mut self, id: DispatchId) {
         let entry = match self.unsaved.get(&id) {
             Some(Unsaved::Tried(entry)) => Ok(Some(entry.clone())),
-            Some(Unsaved::Finished(_)) => Ok(None),
+            Some(Unsaved::Finished(_) | Unsaved::GivenUp(_)) => Ok(None),
             None => self.context.store.read_outbox(&id),
         };
         let entry = match entry {
@@ -216,12 +232,38 @@ impl Courier<'_, '_> {
             Ok(None) => return self.schedule.ended(&id, 0, None),
             Err(e) => return self.put_off(&id, &e),
         };
+        let origin = match self.destination(&entry) {
+            Ok(origin) => origin,
+            Err(refusal) => {
+                self.schedule.ended(&id, 0, None);
+                return self.refuse(&id, entry, &refusal);
+            }
+        };
+        let secrets = Secrets::of(self.context);
+        match secrets.wrong() {
+            None => self.context.health.works_again(Subsystem::Secrets),
+            Some(e) => self.context.health.failed(Subsystem::Secrets, e),
+        }
+        match secrets.headers(&origin, &entry.idempotency_key, &entry.body) {
+            Some(headers) => self.send(id, entry, origin, headers),
+            None => self.pause(&id),
+        }
+    }
+
+    fn send(
+        &mut self,
+        id: DispatchId,
+        entry: OutboxEntry,
+        origin: Origin,
+        headers: Vec<(&'static str, String)>,
+    ) {
         let (sender, tried_in) = (&self.context.sender, self.tried_in.clone());
         let timeout = self.context.settings().callback_timeout;
         let of = id.clone();
         let body = move || {
             let began_ms = clock::monotonic_ms();
-            let answer = sender.post(&entry.url, &entry.idempotency_key, &entry.body, timeout);
+            let (url, body) = (&entry.url, &entry.body);
+            let answer = sender.post(&Letter { url, origin: &origin, headers, body, timeout });
             let took = Duration::from_millis((clock::monotonic_ms() - began_ms) as u64);
             // The courier waits for every try.
             let _ = tried_in.send(Tried { id: of, entry, answer, took });
@@ -235,6 +277,11 @@ impl Courier<'_, '_> {
     /// Nothing was sent, for a reason that has nothing to do with the receiver.
     fn put_off(&mut self, id: &DispatchId, e: &Error) {
         self.trouble(e);
+        self.pause(id);
+    }
+
+    /// Nothing was sent, and the receiver has nothing to do with it.
+    fn pause(&mut self, id: &DispatchId) {
         let pause_ms = self.context.settings().trouble_pause.as_millis() as i64;
         self.schedule.ended(id, 0, Some(clock::monotonic_ms() + pause_ms));
     }
@@ -243,17 +290,23 @@ impl Courier<'_, '_> {
         let Tried { id, mut entry, answer, took } = tried;
         let took_ms = took.as_millis() as i64;
         entry.tries = entry.tries.saturating_add(1);
-        if let Ok(status @ 200..=299) = answer {
-            self.context.audit.tell(id.as_str(), &AuditEvent::CallbackSent { status });
-            self.schedule.ended(&id, took_ms, None);
-            return self.remove(id, entry);
-        }
-        let (what, is_final) = match answer {
-            Ok(status) => (Undelivered::Status(status), status == GONE),
-            Err(failure) => (Undelivered::Error(redact(&failure.why)), failure.is_final),
+        let (what, is_final, asked) = match answer {
+            Ok(HttpAnswer { status, retry_after: asked }) => match delivery(status) {
+                Delivery::Delivered => {
+                    self.context.audit.tell(id.as_str(), &AuditEvent::CallbackSent { status });
+                    self.schedule.ended(&id, took_ms, None);
+                    return self.remove(id, entry);
+                }
+                Delivery::Again => (Undelivered::Status(status), false, asked),
+                Delivery::Final => (Undelivered::Status(status), true, None),
+            },
+            Err(Failure { why, is_final }) => (Undelivered::Error(redact(&why)), is_final, None),
         };
+        let asked = asked.and_then(|value| retry_after(&value, clock::unix_ms()));
+        entry.asked_pause_ms = asked.unwrap_or_default().as_millis() as i64;
         let pause = self.pause_after(entry.tries).filter(|_| !is_final);
-        self.tell_failure(&id, what, entry.tries, pause.is_none());
+        let pause = pause.map(|pause| pause.max(asked.unwrap_or_default()));
+        self.tell_failure(&id, &what, entry.tries, pause.is_none());
         let pause_ms = pause.map(|pause| pause.as_millis() as i64);
         self.schedule.ended(&id, took_ms, pause_ms.map(|ms| clock::monotonic_ms() + ms));
         match pause_ms {
@@ -261,16 +314,31 @@ impl Courier<'_, '_> {
                 entry.next_at_ms = clock::unix_ms() + ms;
                 self.update(id, entry);
             }
-            None => self.remove(id, entry),
+            None => self.give_up(id, entry, &what),
         }
     }
 
-    fn tell_failure(&self, id: &DispatchId, what: Undelivered, tries: u32, is_final: bool) {
+    /// No try is made, since no callback may go there.
+    fn refuse(&mut self, id: &DispatchId, entry: OutboxEntry, refusal: &UrlRefusal) {
+        let what = Undelivered::Error(refusal.to_string());
+        self.tell_failure(id, &what, entry.tries, true);
+        self.give_up(id.clone(), entry, &what);
+    }
+
+    fn give_up(&mut self, id: DispatchId, mut entry: OutboxEntry, what: &Undelivered) {
+        let (at, tries) = (rfc3339(clock::unix_ms()), entry.tries);
+        entry.given_up = Some(format!("{at}: {what}, after {tries} tries"));
+        // Whoever takes it back wants it tried anew.
+        (entry.tries, entry.next_at_ms, entry.asked_pause_ms) = (0, 0, 0);
+        self.bury(id, entry);
+    }
+
+    fn tell_failure(&self, id: &DispatchId, what: &Undelivered, tries: u32, is_final: bool) {
         let last = if is_final { ", the last one" } else { "" };
         log::warn!("callback of {id} failed ({what}), try {tries}{last}");
         let (status, error) = match what {
-            Undelivered::Status(status) => (Some(status), None),
-            Undelivered::Error(error) => (None, Some(error)),
+            Undelivered::Status(status) => (Some(*status), None),
+            Undelivered::Error(error) => (None, Some(error.clone())),
         };
         let failed = AuditEvent::CallbackFailed { status, error, tries, is_final };
         self.context.audit.tell(id.as_str(), &failed);
@@ -290,8 +358,33 @@ impl Courier<'_, '_> {
         }
     }
 
+    fn bury(&mut self, id: DispatchId, entry: OutboxEntry) {
+        match self.context.store.bury_outbox(&entry) {
+            Ok(()) => self.count_dead(),
+            Err(e) => {
+                self.unsaved.insert(id, Unsaved::GivenUp(entry));
+                self.trouble(&e);
+            }
+        }
+    }
+
+    fn count_dead(&mut self) {
+        match self.context.store.count_dead_callbacks() {
+            Ok(count) if self.context.board.put_callbacks_dead(count) => {
+                self.context.health.wake_heartbeat();
+            }
+            Ok(_) => {}
+            Err(e) => self.trouble(&e),
+        }
+    }
+
     fn trouble(&mut self, e: &Error) {
         self.in_trouble = true;
         self.context.health.failed(Subsystem::Outbox, e);
     }
+}
+
+/// What the receiver asked for after the last try.
+fn asked_pause(entry: &OutboxEntry) -> Duration {
+    Duration::from_millis(entry.asked_pause_ms.max(0) as u64).min(RETRY_AFTER_MAX)
 }

@@ -1,5 +1,5 @@
-//! Decides where a callback goes, whose turn it is, when a failed one is tried again, and when it
-//! is given up.
+//! Decides whose turn it is among callbacks, when a failed one is tried again, and when it is given
+//! up.
 //!
 //! Each host gets one callback at a time, so that a host that does not answer holds up only what is
 //! meant for it. The number of senders is limited, and slow hosts get half of them at most, so that
@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::dispatch::DispatchId;
+use crate::pure::dispatch::DispatchId;
 
 /// The pauses of a callback add up to this before it is given up.
 const TRIED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -21,55 +21,6 @@ const SENDERS_MAX: usize = 32;
 const SLOW_SENDERS_MAX: usize = 16;
 /// A host that took longer than this for a try is slow.
 const SLOW_MS: i64 = 2_000;
-/// Nobody takes a longer address.
-const URL_BYTES_MAX: usize = 65_000;
-
-/// Host and port that a callback goes to. The error says why it can go nowhere, without the URL,
-/// which may hold a secret.
-pub fn origin(url: &str) -> Result<String, &'static str> {
-    if url.len() > URL_BYTES_MAX {
-        return Err("it is too long");
-    }
-    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("it has blanks or control characters");
-    }
-    let (scheme, rest) = url.split_once("://").ok_or("it is no URL")?;
-    let usual_port = match scheme.to_ascii_lowercase().as_str() {
-        "http" => 80,
-        "https" => 443,
-        _ => return Err("it is neither http nor https"),
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.contains('@') {
-        return Err("it has credentials in it");
-    }
-    // An IPv6 address stands in brackets and has colons of its own.
-    let end_of_host = authority.find(']').map_or(0, |at| at + 1);
-    let (host, port) = match authority[end_of_host..].find(':') {
-        Some(colon) => authority.split_at(end_of_host + colon),
-        None => (authority, ""),
-    };
-    if !is_host(host) {
-        return Err("it has no host, or one that cannot be");
-    }
-    let port = match port.strip_prefix(':') {
-        None | Some("") => usual_port,
-        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-            digits.parse::<u16>().ok().filter(|port| *port > 0).ok_or("its port cannot be")?
-        }
-        Some(_) => return Err("its port cannot be"),
-    };
-    Ok(format!("{}:{port}", host.to_ascii_lowercase()))
-}
-
-fn is_host(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    if let Some(address) = address {
-        return address.parse::<core::net::Ipv6Addr>().is_ok();
-    }
-    let is_of_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    !host.is_empty() && host.len() <= 255 && host.bytes().all(is_of_name)
-}
 
 /// The pause after this many failed tries. `None`: that was the last try. `delays` holds the pause
 /// before each try, and its last one repeats.
@@ -200,5 +151,5 @@ impl Schedule {
 }
 
 #[cfg(test)]
-#[path = "callback_tests.rs"]
+#[path = "schedule_tests.rs"]
 mod tests;
