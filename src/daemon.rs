@@ -28,6 +28,7 @@ use crate::threads::events::{Event, Job};
 use crate::threads::heartbeat;
 use crate::threads::intake::{Intake, Wires};
 use crate::threads::recover::{left_behind, recover};
+use crate::threads::recover_pending::recover_pending;
 use crate::threads::shared::abilities::Abilities;
 use crate::threads::shared::board::{Board, Changed};
 use crate::threads::shared::context::Context;
@@ -222,7 +223,8 @@ impl<'env> Daemon<'_, 'env> {
         let beat_until = exit.clone();
         self.spawn("heartbeat", move || heartbeat::run(context, board, beat_until))?;
 
-        let recovered = recover(context).map_err(text)?;
+        let mut recovered = recover(context).map_err(text)?;
+        recover_pending(context, &mut recovered).map_err(text)?;
         context.leavings.note(left_behind(context, &recovered));
         if let Err(e) = context.store.put_back_answered() {
             log::warn!("{e}");
@@ -233,6 +235,9 @@ impl<'env> Daemon<'_, 'env> {
         intake.park_recovered(recovered.parked, recovered.unread);
         for claim in recovered.waiting {
             intake.enqueue(claim);
+        }
+        for (claim, record) in recovered.pending {
+            intake.enter_pending(claim, record);
         }
         for (claim, step) in recovered.taken_up {
             let cancel = intake.adopt(&claim);

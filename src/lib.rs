@@ -8,6 +8,8 @@
 //!     │ a name                  one look: open once, check, read once, parse
 //!     ▼                         │
 //!  threads::intake::watcher ──► threads::intake ─┬─ no  ──► rejected/ (+ a failed report)
+//!                              pure::gate ◄──────┤
+//!                                                ├─ wait ─► pending/<id>/, until a person says yes
 //!                                                └─ yes ──► active/<id>/: a Claim, in the Queue
 //!     ┌─ a claim moves, at a rendezvous ◄────────────────── intake owns the queue
 //!     ▼
@@ -46,6 +48,9 @@
 //!   judged in `threads::intake::accept`.
 //! - **Decided that a dispatch runs?** [`pure::schedule::queue`] keeps the order and
 //!   `threads::intake` asks it; nobody else hands out a claim.
+//! - **Decided who may run what?** [`pure::gate`], over facts that `threads::shared::gate` gathers:
+//!   intake asks at the acceptance, a worker right before the start (`threads::worker::gate`), and
+//!   `threads::recover_pending` at each start of the daemon. What waits: `threads::intake::gate`.
 //! - **Decided that an agent is held (a usage limit, refused credentials)?**
 //!   [`pure::schedule::hold`], from the signs of attempts; `threads::intake::holds` keeps them.
 //! - **A process signalled?** Only in [`effects::process`], and only for the thread that owns the

@@ -4,6 +4,7 @@
 //!
 //! A dispatch is parsed in `dispatch`, waits in `schedule`, goes through its attempts in `attempt`,
 //! each with one `agent`, and ends as a `report`; `callback` decides when its receiver is told.
+//! `gate` decides whether it may run at all.
 //! `heartbeat` and `audit_event` are what the daemon writes for others to read. `config` is what
 //! the operator may set, `confine` is the wall around a
 //! session, `upkeep` concerns the daemon itself, `text` serves them all.
@@ -15,6 +16,7 @@ pub mod callback;
 pub mod config;
 pub mod confine;
 pub mod dispatch;
+pub mod gate;
 pub mod heartbeat;
 pub mod report;
 pub mod schedule;

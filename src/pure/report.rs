@@ -50,6 +50,28 @@ pub enum ErrorType {
     /// The dispatch waited longer than `queue_timeout_seconds`, or in its launcher's engine longer
     /// than `launcher_wait_seconds`, and never ran.
     QueueTimeout,
+    /// Nobody allowed it to run, or somebody forbade it.
+    NotAuthorized,
+}
+
+/// Who or what let a dispatch run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovedBy {
+    TrustedProject,
+    Person,
+    Signature,
+    Clawvisor,
+}
+
+/// What the gate said of a dispatch. Absent when no gate was configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ApprovedBy>,
+    /// In RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// One session: what was started, how it ended, what it used.
@@ -182,6 +204,8 @@ pub struct Report {
 
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,6 +271,7 @@ impl Report {
             error_type: None,
             retry_count: None,
             project: None,
+            approval: None,
             started_at: None,
             finished_at: None,
             attempts: Vec::new(),

@@ -256,7 +256,7 @@ impl Answering {
             // The answer was found published, and nothing else of the dispatch is left.
             self.commit_afresh(context)?;
         }
-        context.store.retire_remains(&self.claim.id)
+        context.store.retire_remains(&self.claim)
     }
 }
 

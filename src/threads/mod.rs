@@ -14,6 +14,7 @@ pub mod events;
 pub mod heartbeat;
 pub mod intake;
 pub mod recover;
+pub mod recover_pending;
 pub mod reload;
 pub mod session;
 pub mod shared;

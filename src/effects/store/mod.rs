@@ -15,6 +15,7 @@ mod holds;
 mod lock;
 mod outbox;
 mod ownership;
+mod pending;
 mod session_tmp;
 
 use std::collections::BTreeSet;
@@ -29,9 +30,9 @@ use super::error::{At, Result};
 use super::failpoint::{self, Effect};
 
 pub use archive::{Shelf, Walk};
-pub use claims::accept::IdOwner;
+pub use claims::accept::{IdOwner, Prepared};
 pub use claims::attempts::{Attempt, AttemptFiles};
-pub use claims::claim::{Claim, Contents, InboxName};
+pub use claims::claim::{Claim, Contents, InboxName, Room};
 pub use claims::output::{OutputFile, VerifyLog};
 use claims::past_agents::PastAgents;
 pub use claims::publish::Committed;
@@ -51,6 +52,7 @@ pub use drop_zone::requests::{Request, cancel_request, control_request, is_cance
 pub use lock::{DaemonLock, Standing};
 pub use outbox::OutboxEntry;
 pub use ownership::Mended;
+pub use pending::{Asked, WaitingDispatch};
 use session_tmp::TmpPlaces;
 
 /// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.

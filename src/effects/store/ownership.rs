@@ -165,6 +165,13 @@ fn exposed((dir, meta): (&Path, fs::Metadata)) -> Option<String> {
     }
 }
 
+impl Store {
+    /// The user that we run as.
+    pub fn our_uid(&self) -> u32 {
+        me()
+    }
+}
+
 fn me() -> u32 {
     rustix::process::geteuid().as_raw()
 }

@@ -12,6 +12,7 @@ use super::agents::AgentEntries;
 use super::confine::Confine;
 use super::projects::{Places, Project, Verify};
 use super::values::{OnInterrupt, OnShutdown};
+use crate::pure::gate::trust::TrustedPlace;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -40,6 +41,11 @@ pub struct Settings {
     /// How long an engine's own command may take, and then the launcher to end by itself.
     pub launcher_grace: Duration,
     pub verify: Places<Verify>,
+    /// `None` = not set: the drop zone's 0700 is the authority. Empty = nothing is trusted.
+    pub trusted_projects: Option<Vec<TrustedPlace>>,
+    /// From the acceptance of a dispatch.
+    pub approval_expiry: Duration,
+    pub pending_max: usize,
     pub confine: Confine,
     /// Places from `/` or `~/`, as they are written.
     pub confine_deny: Vec<String>,
