@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, stderr, stdout};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 
 use crate::effects::process::Processes;
-use crate::effects::store::Store;
+use crate::effects::store::{Store, gstack_home};
 use crate::effects::{clock, error};
 use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
@@ -55,7 +55,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     // This comes before a word in there is believed.
     let mut mended = store.check_ownership().map_err(text)?;
     let Found { settings, drivers, warnings } = sources.read(&store, &drivers)?;
-    reload::check_walls(&settings)?;
+    reload::check_at_start(&store, &settings)?;
     let far = far_away(&store, &settings)?;
     mended.extend(store.make_directories().map_err(text)?);
     let Some(lock) = store.lock(settings.lock_wait).map_err(text)? else {
@@ -121,19 +121,12 @@ fn text(e: error::Error) -> String {
 }
 
 fn name_store(home: Option<&OsString>) -> Result<Store, String> {
-    let mut store = Store::new(&gstack_home(home)?);
+    let named = std::env::var_os("GSTACK_HOME");
+    let mut store = Store::new(&gstack_home(named, home.map(OsString::as_os_str))?);
     if let Some(base) = std::env::var_os("TMPDIR") {
         store.make_tmp_below(Path::new(&base));
     }
     Ok(store)
-}
-
-fn gstack_home(home: Option<&OsString>) -> Result<PathBuf, String> {
-    let named = std::env::var_os("GSTACK_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let dir = named.or_else(|| home.map(|home| Path::new(home).join(".gstack")));
-    let dir =
-        dir.ok_or("neither GSTACK_HOME nor HOME is set: cannot tell where the dispatches are; set one of them")?;
-    std::path::absolute(&dir).map_err(|e| format!("cannot use {}: {e}", dir.display()))
 }
 
 /// The network file system that we are on, if the operator allows one; otherwise that is an error.

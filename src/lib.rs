@@ -38,6 +38,7 @@
 //! | layer | what it is | what it may touch |
 //! |---|---|---|
 //! | [`daemon`], `main` | wiring: builds, starts, waits for the end | everything |
+//! | [`commands`] | beside it: one file for each command | effects, pure |
 //! | [`threads`] | small loops; each owns its state, claims move in channels | effects, pure |
 //! | [`effects`] | one module for each kind of effect | pure |
 //! | [`pure`] | every decision, as functions of values | nothing |
@@ -46,6 +47,8 @@
 //!
 //! - **A dropped file first seen?** By its name in `threads::intake::watcher`; it is read and
 //!   judged in `threads::intake::accept`.
+//! - **Checked who signed a dispatch?** [`pure::gate::signature`] decides, by the keys that
+//!   `threads::intake::signatures` brings; `effects::store::keys` reads them.
 //! - **Decided that a dispatch runs?** [`pure::schedule::queue`] keeps the order and
 //!   `threads::intake` asks it; nobody else hands out a claim.
 //! - **Decided who may run what?** [`pure::gate`], over facts that `threads::shared::gate` gathers:
@@ -105,6 +108,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod commands;
 pub mod daemon;
 pub mod effects;
 pub mod pure;
@@ -114,6 +118,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use commands::{Place, Refusal};
 use effects::process;
 use effects::stderr::{self, Stderr};
 use env_logger::Target;
@@ -142,6 +147,12 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
         Ok(Command::Version) => {
             print(&format!("gstack-dispatch-daemon {}\n", env!("CARGO_PKG_VERSION")))
         }
+        Ok(Command::Keygen(call)) => {
+            answer(|place| Ok(commands::keygen::keygen(place, &call)?.to_string()), drivers)
+        }
+        Ok(Command::Sign(call)) => {
+            answer(|place| Ok(commands::sign::sign(place, &call)?.to_string()), drivers)
+        }
         Ok(Command::Run(flags)) => {
             init_log();
             Ok(daemon::run(&flags, Drivers::new(drivers)).unwrap_or_else(|error| refuse(&error)))
@@ -152,6 +163,19 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
         eprintln!("gstack-dispatch-daemon: {}", shown(&error));
         ExitCode::from(code)
     })
+}
+
+/// Prints what a command gives. None of these works inside a session.
+fn answer(
+    command: impl FnOnce(&Place) -> Result<String, Refusal>,
+    drivers: &'static [Driver],
+) -> Result<ExitCode, (u8, String)> {
+    let place = Place::outside_of_sessions(std::env::vars_os(), Drivers::new(drivers));
+    match place.and_then(|place| command(&place)) {
+        Ok(text) => print(&text),
+        Err(Refusal::NotDone(why)) => Err((FAILED, why)),
+        Err(Refusal::WrongUsage(why)) => Err((WRONG_USAGE, why)),
+    }
 }
 
 /// A hidden verb could not become the program that it was called for.

@@ -5,10 +5,10 @@
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// Gives 128 random bits. Without a source of randomness no name that we make would be safe, so the
+/// Gives random bytes. Without a source of randomness no name that we make would be safe, so the
 /// process ends.
-pub fn bytes() -> [u8; 16] {
-    let mut bytes = [0; 16];
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).expect("invariant: the system gives random bytes");
     bytes
 }

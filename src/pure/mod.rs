@@ -2,12 +2,11 @@
 //! process, thread, clock or environment; a decision that would need one takes the fact as an
 //! argument.
 //!
-//! A dispatch is parsed in `dispatch`, waits in `schedule`, goes through its attempts in `attempt`,
-//! each with one `agent`, and ends as a `report`; `callback` decides when its receiver is told.
-//! `gate` decides whether it may run at all.
-//! `heartbeat` and `audit_event` are what the daemon writes for others to read. `config` is what
-//! the operator may set, `confine` is the wall around a
-//! session, `upkeep` concerns the daemon itself, `text` serves them all.
+//! A dispatch is parsed in `dispatch`, passes the `gate`, waits in `schedule`, goes through its
+//! attempts in `attempt`, each with one `agent`, and ends as a `report`; `callback` decides when
+//! its receiver is told. `heartbeat` and `audit_event` are what the daemon writes for others to
+//! read. `config` is what the operator may set, `confine` is the wall around a session, `upkeep`
+//! concerns the daemon itself, `text` serves them all.
 
 pub mod agent;
 pub mod attempt;

@@ -64,16 +64,6 @@ pub enum ApprovedBy {
     Clawvisor,
 }
 
-/// What the gate said of a dispatch. Absent when no gate was configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Approval {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<ApprovedBy>,
-    /// In RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<String>,
-}
-
 /// One session: what was started, how it ended, what it used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AttemptReport {
@@ -176,6 +166,33 @@ pub struct Confined {
     pub refused: Vec<Denial>,
 }
 
+/// Whose word a dispatch came in on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ApprovedBy>,
+    /// When that was decided, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<SignatureForm>,
+    /// The key by which the signature is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
+}
+
+/// What a dispatch's signature showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignatureForm {
+    /// It covers every field, and was valid when the dispatch was accepted.
+    Strong,
+    /// The seed's form covers the task alone.
+    Seed,
+    /// There was no key to check it by.
+    Unchecked,
+}
+
 /// A process of the session that outlived its agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
@@ -204,6 +221,7 @@ pub struct Report {
 
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// Absent: no gate was configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,7 +16,8 @@ use crate::pure::attempt::record::{AttemptEnd, NextStep};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::callback;
 use crate::pure::dispatch::DispatchId;
-use crate::pure::report::{AttemptReport, ErrorType, Report, Status};
+use crate::pure::gate::signature::Signed;
+use crate::pure::report::{Approval, AttemptReport, ErrorType, Report, Status};
 use crate::pure::text::digest::sha256_hex;
 
 /// A dispatch on its way from its report to its end.
@@ -49,7 +50,12 @@ enum Step {
 impl Answering {
     /// Begins with a report that has to be committed. `contents` is what was accepted, if that is
     /// known.
-    pub fn new(claim: Claim, contents: Option<Contents>, report: Report) -> Answering {
+    pub fn new(claim: Claim, contents: Option<Contents>, mut report: Report) -> Answering {
+        let signed = contents.as_ref().and_then(|contents| contents.accepted.signed.as_ref());
+        if let Some(shown) = signed.and_then(Signed::approval) {
+            let Approval { by, at, .. } = report.approval.unwrap_or_default();
+            report.approval = Some(Approval { by, at, ..shown });
+        }
         let (bytes, step) = (Vec::new(), Step::Commit);
         Answering { claim, contents, report, bytes, step, is_afresh: false }
     }

@@ -179,6 +179,7 @@ pub(super) fn remains_of(id: DispatchId, room: Room) -> Claim {
     let now_ms = clock::unix_ms();
     Claim {
         sha256: None,
+        signed: None,
         names: vec![name],
         is_detached: false,
         lane: Lane::from(""),
@@ -274,6 +275,7 @@ pub(super) fn claim_of(
         lane: project::lane(&dir),
         agent: dispatch.target_agent,
         sha256: sha256_of_hex(&accepted.sha256),
+        signed: accepted.signed.clone().map(Box::new),
         names,
         is_detached,
         project: dispatch.project.as_str().into(),

@@ -60,7 +60,8 @@ fn look(context: &Context, id: &DispatchId, recovered: &mut Recovered) -> Result
     }
     let dir = project::expand(&contents.dispatch.project_dir, context.home.as_deref());
     let dir = project::resolve_nearest(&dir);
-    match AtGate::new(id, &contents.bytes, &dir, Some(room)).ask(context)? {
+    let shown = (contents.bytes.as_slice(), contents.accepted.signed.as_ref());
+    match AtGate::new(id, shown, &dir, Some(room)).ask(context)? {
         GateWord::Runs(_) => {
             store.move_to_active(&mut claim)?;
             // What was asked is on record by now, or nobody needs to be asked.

@@ -10,7 +10,7 @@ use super::shared::context::Context;
 use super::shared::live::{AgentTable, Unmet};
 use crate::effects::http::callback::Sender;
 use crate::effects::process::landlock_abi;
-use crate::effects::store::Rotation;
+use crate::effects::store::{Rotation, Store};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::changes::{self, SettingChange};
 use crate::pure::config::{Reload, Settings, needs};
@@ -58,6 +58,7 @@ fn read(context: &Context) -> Result<New, String> {
     let (now, agents) = (context.settings(), context.agents());
     let found = context.sources.read(&context.store, &agents.drivers)?;
     check_walls(&found.settings)?;
+    check_keys(&context.store, &found.settings)?;
     let changes = changes::changes(&now, &found.settings);
     let settings = changes::in_force(&now, found.settings);
     let before = Some((&*now, &*agents));
@@ -69,7 +70,7 @@ fn read(context: &Context) -> Result<New, String> {
 }
 
 /// Whether the kernel can build the walls that the settings want. The error says what to do.
-pub fn check_walls(settings: &Settings) -> Result<(), String> {
+fn check_walls(settings: &Settings) -> Result<(), String> {
     if !needs::is_wall_wanted(settings) {
         return Ok(());
     }
@@ -77,6 +78,26 @@ pub fn check_walls(settings: &Settings) -> Result<(), String> {
         return Err(why);
     }
     needs::unmet(settings, landlock_abi()).map_or(Ok(()), Err)
+}
+
+/// Whether sessions can be started and dispatches accepted by these settings. The error says what
+/// to do.
+pub fn check_at_start(store: &Store, settings: &Settings) -> Result<(), String> {
+    check_walls(settings)?;
+    let found = store.read_keys().map_err(|e| e.to_string())?;
+    found.complaints.into_iter().next().map_or(Ok(()), Err)?;
+    check_keys(store, settings)
+}
+
+/// Whether there is a key, if dispatches must be signed: else nothing would ever be accepted.
+fn check_keys(store: &Store, settings: &Settings) -> Result<(), String> {
+    if !settings.require_signature || store.read_keys().map_err(|e| e.to_string())?.holds_any() {
+        return Ok(());
+    }
+    Err(format!(
+        "require_signature is on, and there is no key in {}; to make one: gstack-dispatch-daemon keygen ed:NAME",
+        store.keys_dir().display()
+    ))
 }
 
 /// Tells where the agents are and which are missing, and asks what they can do. What was told

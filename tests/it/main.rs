@@ -56,6 +56,7 @@ mod rotation;
 mod sessions;
 mod settings;
 mod shutdown;
+mod signatures;
 mod slurm;
 mod terminal;
 mod tidy;

@@ -1,5 +1,5 @@
-//! The archive of finished and rejected work: `finished/` and `rejected/` are looked through in
-//! small pieces and thinned out. Nothing else is touched here.
+//! The archive of finished and rejected work: `finished/`, `rejected/` and `spent/` are looked
+//! through in small pieces and thinned out. Nothing else is touched here.
 //!
 //! A finished dispatch loses its logs long before its folder: while the folder stands, the id is
 //! taken and the report can be read. A folder is renamed before it is removed, so that nobody ever
@@ -37,9 +37,11 @@ const COUNTED_FILES_MAX: usize = 1000;
 pub enum Shelf {
     Finished,
     Rejected,
+    /// The ids of signed dispatches that are kept taken.
+    Spent,
 }
 
-/// A walk through one of the two shelves, which can be interrupted.
+/// A walk through one of the shelves, which can be interrupted.
 pub struct Walk {
     shelf: Shelf,
     path: PathBuf,
@@ -49,11 +51,16 @@ pub struct Walk {
 impl Store {
     /// How many entries the shelf has gained since the start.
     pub fn came_to(&self, shelf: Shelf) -> u64 {
-        let count = match shelf {
-            Shelf::Finished => &self.finished_count,
-            Shelf::Rejected => &self.rejected_count,
-        };
-        count.load(Ordering::Relaxed)
+        match shelf {
+            Shelf::Finished => self.finished_count.load(Ordering::Relaxed),
+            Shelf::Rejected => self.rejected_count.load(Ordering::Relaxed),
+            Shelf::Spent => 0,
+        }
+    }
+
+    /// Whether there is such a shelf.
+    pub fn has(&self, shelf: Shelf) -> bool {
+        shelf != Shelf::Spent || self.spent.is_there()
     }
 
     pub fn walk(&self, shelf: Shelf) -> Result<Walk> {
@@ -66,6 +73,7 @@ impl Store {
         match shelf {
             Shelf::Finished => &self.finished,
             Shelf::Rejected => &self.rejected,
+            Shelf::Spent => &self.spent.dir,
         }
     }
 
@@ -95,6 +103,11 @@ impl Store {
 
     /// Removes an entry as a whole.
     pub fn remove_past(&self, shelf: Shelf, name: &str) -> Result<()> {
+        match shelf {
+            Shelf::Finished => self.note_spent(name)?,
+            Shelf::Rejected => {}
+            Shelf::Spent => return files::remove(&self.spent.dir.join(name)),
+        }
         let dir = self.shelf(shelf).join(name);
         let going = self.shelf(shelf).join(format!("{GOING}{name}"));
         tree::remove_tree(&going)?;
@@ -147,6 +160,7 @@ impl Walk {
                 (dir.join("report.json"), log_bytes(&dir))
             }
             Shelf::Rejected => (dir.join("reason.json"), tree_bytes(&dir)),
+            Shelf::Spent => (dir.clone(), 0),
         };
         let stamp = identity::of_path(&dated).or_else(|_| identity::of_path(&dir)).ok()?;
         let age_ms = clock::unix_ms() - stamp.mtime_ns / 1_000_000;

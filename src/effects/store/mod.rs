@@ -12,17 +12,22 @@ mod disk;
 mod drop_zone;
 mod free_space;
 mod holds;
+mod keys;
 mod lock;
 mod outbox;
 mod ownership;
 mod pending;
+mod secret_file;
 mod session_tmp;
+mod spent;
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::result::Result as StdResult;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::clock;
@@ -49,11 +54,15 @@ pub use drop_zone::audit::{Audit, Rotation};
 pub use drop_zone::ignored::{ignored_in_control, ignored_in_drop_zone};
 pub use drop_zone::inbox::{Dropped, Inspected, is_inbox_name};
 pub use drop_zone::requests::{Request, cancel_request, control_request, is_cancel_name};
+pub use keys::{FoundKeys, create_secret, remove_secret};
 pub use lock::{DaemonLock, Standing};
 pub use outbox::OutboxEntry;
 pub use ownership::Mended;
 pub use pending::{Asked, WaitingDispatch};
+pub use secret_file::{SecretFile, read_document, read_key_elsewhere, read_secret};
 use session_tmp::TmpPlaces;
+pub use spent::SPENT_KEEP;
+use spent::SpentIds;
 
 /// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.
 pub struct Store {
@@ -70,6 +79,8 @@ pub struct Store {
     rejected: PathBuf,
     outbox: PathBuf,
     control: PathBuf,
+    keys: PathBuf,
+    spent: SpentIds,
     /// When the drop zone was found writable by others and shut, in nanoseconds since 1970; 0 if it
     /// never was.
     shut_at_ns: AtomicI64,
@@ -80,6 +91,15 @@ pub struct Store {
     asides: Asides,
     tmp: TmpPlaces,
     past_agents: PastAgents,
+}
+
+/// The directory of all state: `named` (`$GSTACK_HOME`), or `.gstack` in the home directory.
+pub fn gstack_home(named: Option<OsString>, home: Option<&OsStr>) -> StdResult<PathBuf, String> {
+    let named = named.filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let dir = named.or_else(|| home.map(|home| Path::new(home).join(".gstack")));
+    let dir =
+        dir.ok_or("neither GSTACK_HOME nor HOME is set: cannot tell where the dispatches are; set one of them")?;
+    std::path::absolute(&dir).map_err(|e| format!("cannot use {}: {e}", dir.display()))
 }
 
 impl Store {
@@ -96,6 +116,8 @@ impl Store {
             rejected: own.join("rejected"),
             outbox: own.join("outbox"),
             control: own.join("control"),
+            keys: own.join("keys"),
+            spent: SpentIds::new(own.join("spent")),
             shut_at_ns: AtomicI64::new(0),
             finished_count: AtomicU64::new(0),
             rejected_count: AtomicU64::new(0),
@@ -141,6 +163,7 @@ impl Store {
             }
         }
         self.note_shut(&mended);
+        self.spent.look()?;
         made_in.into_iter().try_for_each(files::sync_dir)?;
         Ok(mended)
     }

@@ -45,7 +45,7 @@ impl Store {
     /// Gives those that were mended.
     pub fn check_ownership(&self) -> Result<Vec<Mended>> {
         let mut mended = Vec::from_iter(self.check_home()?);
-        for dir in [&self.dispatch, &self.own] {
+        for dir in [&self.dispatch, &self.own, &self.keys] {
             match check_private(dir) {
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 checked => mended.extend(checked?),
@@ -172,7 +172,7 @@ impl Store {
     }
 }
 
-fn me() -> u32 {
+pub(super) fn me() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 

@@ -12,6 +12,7 @@ use super::sign::Sign;
 use crate::pure::agent::{Summary, Tokens};
 use crate::pure::config::dialect::Dialect;
 use crate::pure::config::launcher::Launcher;
+use crate::pure::gate::signature::Signed;
 use crate::pure::report::{
     Approval, AttemptReport, Confined, Denial, GitFacts, Leftover, VerifyReport,
 };
@@ -39,6 +40,9 @@ pub struct Accepted {
     pub inbox_name: String,
     pub inbox_file: Identity,
     pub inbox_dir: Identity,
+    /// Absent: it was not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
 }
 
 /// What an attempt runs.

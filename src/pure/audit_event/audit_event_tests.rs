@@ -8,7 +8,7 @@ use super::*;
 use crate::pure::attempt::limits::StopCause;
 use crate::pure::attempt::recovery::{Follow, Resume, ResumeAttempt};
 use crate::pure::audit_event::AuditEvent::*;
-use crate::pure::report::AttemptReport;
+use crate::pure::report::{AttemptReport, SignatureForm};
 use crate::pure::schedule::hold::HeldProject;
 
 const README: &str = include_str!("../../../README.md");
@@ -44,9 +44,19 @@ fn of_dispatches() -> Vec<Row> {
     let names = vec![s("node")];
     vec![
         (
-            Received { file: file(), sha256: s("ab") },
+            Received { file: file(), sha256: s("ab"), signature: None, kid: None },
             "received",
             r#","file":"dispatch-a.json","sha256":"ab""#,
+        ),
+        (
+            Received {
+                file: file(),
+                sha256: s("ab"),
+                signature: Some(SignatureForm::Strong),
+                kid: Some(s("ed:a")),
+            },
+            "received",
+            r#","file":"dispatch-a.json","sha256":"ab","signature":"strong","kid":"ed:a""#,
         ),
         (
             SchemaInvalid { error: s("a \"b\""), reason: Reason::UnsafeId, file: file() },

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::attempt::recovery::Step;
 use super::dispatch::Reason;
 use super::gate::PendingWhy;
-use super::report::{ApprovedBy, ErrorType, Report, Status};
+use super::report::{ApprovedBy, ErrorType, Report, SignatureForm, Status};
 use super::schedule::hold::{Hold, HoldChange, Why};
 use super::text::time::rfc3339;
 use super::upkeep::health::Subsystem;
@@ -27,6 +27,10 @@ pub enum AuditEvent {
     Received {
         file: String,
         sha256: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<SignatureForm>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kid: Option<String>,
     },
     /// A file is rejected, for whatever reason.
     SchemaInvalid {

@@ -6,12 +6,15 @@ use std::ffi::OsString;
 
 use serde_json::Value;
 
+use super::verbs::{self, KeygenCall, SignCall, Verb, unknown};
 use super::{Reload, SETTINGS, Setting, Settings};
 
 #[derive(Debug, PartialEq)]
 pub enum Command {
     /// Run the daemon.
     Run(Flags),
+    Keygen(KeygenCall),
+    Sign(SignCall),
     Help,
     Version,
 }
@@ -48,6 +51,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
                 flags.0.push((setting.key, typed_value(setting, &name, &mut parser)?));
             }
             Word(word) if command.is_none() && word == "run" => command = Some(word),
+            // Another command takes none of the daemon's settings, and comes first.
+            Word(word) if command.is_none() && flags.0.is_empty() && verbs::is_verb(&word) => {
+                return Ok(match verbs::parse(&word, &mut parser)? {
+                    Verb::Help => Command::Help,
+                    Verb::Keygen(call) => Command::Keygen(call),
+                    Verb::Sign(call) => Command::Sign(call),
+                });
+            }
             Word(word) => {
                 return Err(format!("unknown command: {} (see --help)", word.to_string_lossy()));
             }
@@ -55,10 +66,6 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
         }
     }
     Ok(Command::Run(flags))
-}
-
-fn unknown(option: &str) -> String {
-    format!("unknown option: {option} (see --help)")
 }
 
 /// Both the short form (`--drain-timeout`) and the key itself (`--drain-timeout-seconds`) are
@@ -93,7 +100,7 @@ fn typed_value(
 pub fn help() -> String {
     let mut text = String::from(
         "gstack-dispatch-daemon: hands coding dispatches to a headless coding agent\n\n\
-         Usage: gstack-dispatch-daemon [run] [OPTIONS]\n\n\
+         Usage: gstack-dispatch-daemon [run] [OPTIONS]\n       gstack-dispatch-daemon COMMAND …\n\n\
          Watches $GSTACK_HOME/dispatch (default ~/.gstack/dispatch) for dispatch-*.json, runs one\n\
          session of a coding agent (Claude Code, unless target_agent names another one) for each in\n\
          its project, and answers with completed/<id>.json.\n\
@@ -111,6 +118,7 @@ pub fn help() -> String {
         text += &format!("  {:<28} [key: {key}, default: {default}{later}]\n", "");
     }
     text += &format!("  {:<28} this text\n  {:<28} the version\n", "-h, --help", "-V, --version");
+    text += verbs::HELP;
     text += "\nSignals: SIGTERM and SIGINT stop the intake and wait for running sessions; a second one ends them now.\n\
              SIGHUP reads config.json again; what counts only after a restart is marked above.\n\
              Exit codes: 0 done (or already running), 1 failed, 2 wrong usage.\n";

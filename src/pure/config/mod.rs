@@ -22,6 +22,7 @@ mod table;
 pub mod template;
 pub mod terms;
 mod values;
+pub mod verbs;
 
 use serde_json::Value;
 

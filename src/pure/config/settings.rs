@@ -43,6 +43,8 @@ pub struct Settings {
     pub verify: Places<Verify>,
     /// `None` = not set: the drop zone's 0700 is the authority. Empty = nothing is trusted.
     pub trusted_projects: Option<Vec<TrustedPlace>>,
+    /// A strong signature stands for a person's approval.
+    pub signed_is_approved: bool,
     /// From the acceptance of a dispatch.
     pub approval_expiry: Duration,
     pub pending_max: usize,
@@ -52,6 +54,8 @@ pub struct Settings {
     pub confine_write: Vec<String>,
     /// `None` = any port.
     pub confine_connect: Option<Vec<u16>>,
+    pub require_signature: bool,
+    pub signature_skew: Duration,
     pub on_shutdown: OnShutdown,
     pub on_interrupt: OnInterrupt,
     pub drain_timeout: Duration,

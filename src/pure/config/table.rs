@@ -84,6 +84,8 @@ settings! {
         "acceptance commands, by project directory or name (see README.md)";
     "trusted_projects", "LIST", unset "not set", trusted_projects = trusted_projects, Live,
         "where dispatches run without approval, e.g. '~/git/*'; set but empty: nowhere";
+    "signed_is_approved", "", "off", signed_is_approved = switch, Live,
+        "what is strongly signed needs no approval";
     "approval_expiry_seconds", "S", "86400", approval_expiry = pause, Live,
         "how long after its acceptance a dispatch may wait for its approval";
     "pending_max", "N", "1000", pending_max = at_least_one, Live,
@@ -106,6 +108,10 @@ settings! {
         "how long the engine may let a session wait; the TTL then counts from the first output";
     "launcher_grace_seconds", "S", "30", launcher_grace = pause, Live,
         "how long launcher_kill may take, and then the launcher to end before it is signalled";
+    "require_signature", "", "off", require_signature = switch, Live,
+        "only dispatches with a strong signature are accepted (see README.md)";
+    "signature_skew_seconds", "S", "300", signature_skew = within_a_day, Live,
+        "how far ahead of ours the clock of whoever signs may be";
     "drain_timeout_seconds", "S", "60", drain_timeout = seconds, Live,
         "how long a stop waits for running sessions";
     "on_shutdown", "WHAT", "end", on_shutdown = on_shutdown, Live,

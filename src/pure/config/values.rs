@@ -54,6 +54,15 @@ pub(super) fn seconds(value: &Value) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(number(value)?.min(3.2e9)))
 }
 
+/// Seconds, at most those of a day.
+pub(super) fn within_a_day(value: &Value) -> Result<Duration, String> {
+    let duration = seconds(value)?;
+    if duration > Duration::from_secs_f64(DAY_SECONDS) {
+        return Err("must be at most 86400".into());
+    }
+    Ok(duration)
+}
+
 /// Seconds of something that repeats or limits: zero would mean a busy loop, or no time at all.
 pub(super) fn pause(value: &Value) -> Result<Duration, String> {
     let duration = seconds(value)?;

@@ -49,6 +49,8 @@ pub struct Dispatch {
     pub learnings: Vec<String>,
     pub constraints: Vec<String>,
     pub callback_url: Option<String>,
+    /// Not checked here.
+    pub source_signature: Option<String>,
     pub ttl_seconds: u64,
     /// Fields that the schema does not know, for the audit log and the report.
     pub unknown_fields: Vec<String>,
@@ -147,10 +149,8 @@ fn check_fields(
     if task.is_empty() {
         return Err((Reason::Schema, "task is empty".into()));
     }
-    // The schema knows these fields and we do not use them here; their type must be right all the
-    // same.
+    // The schema knows this field and we do not use it here; its type must be right all the same.
     f.text_or("clawvisor_task_id", None)?;
-    f.text_or("source_signature", None)?;
     let agent = f.text_or("target_agent", Some(DEFAULT_AGENT))?.unwrap_or_default();
     let Some(&target_agent) = agents.iter().find(|name| **name == agent) else {
         return Err((Reason::Schema, format!("target_agent must be one of {}", agents.join(", "))));
@@ -166,6 +166,7 @@ fn check_fields(
         constraints: f.texts("constraints")?,
         // As in the seed, an empty URL is none.
         callback_url: f.text_or("callback_url", None)?.filter(|url| !url.is_empty()),
+        source_signature: f.text_or("source_signature", None)?,
         ttl_seconds: f.ttl(ttl_seconds_min)?,
         unknown_fields: f.unknown(),
     })

@@ -23,6 +23,14 @@ pub enum Reason {
     WritableByOthers,
     HardLink,
     DuplicateId,
+    /// A strong signature is required, and there is none.
+    SignatureMissing,
+    /// The signature is malformed, of an unknown key, or wrong.
+    Signature,
+    /// The signature is right, but not valid now.
+    SignatureExpired,
+    /// The id was that of a signed dispatch of which nothing else is left.
+    Replayed,
 }
 
 impl Reason {
@@ -41,6 +49,10 @@ impl Reason {
             Reason::WritableByOthers => "writable_by_others",
             Reason::HardLink => "hard_link",
             Reason::DuplicateId => "duplicate_id",
+            Reason::SignatureMissing => "signature_missing",
+            Reason::Signature => "signature",
+            Reason::SignatureExpired => "signature_expired",
+            Reason::Replayed => "replayed",
         }
     }
 
@@ -58,14 +70,18 @@ impl Reason {
             | Reason::NotAFile
             | Reason::ForeignOwner
             | Reason::WritableByOthers
-            | Reason::DuplicateId => false,
+            | Reason::DuplicateId
+            | Reason::SignatureMissing
+            | Reason::Signature
+            | Reason::SignatureExpired
+            | Reason::Replayed => false,
         }
     }
 
     /// Whether the sender is answered with a failed report under the id (if that is legal and
-    /// unused). There is no answer when the file may be somebody else's, or when the id has its
-    /// answer already. A file that is too large is the sender's own: its owner and mode have been
-    /// looked at before its size.
+    /// unused). There is no answer when the file may be somebody else's (its signature did not show
+    /// whose it is), or when the id has its answer already. A file that is too large is the
+    /// sender's own: its owner and mode have been looked at before its size.
     pub fn answers_sender(self) -> bool {
         match self {
             Reason::NotJson
@@ -80,7 +96,11 @@ impl Reason {
             | Reason::ForeignOwner
             | Reason::WritableByOthers
             | Reason::HardLink
-            | Reason::DuplicateId => false,
+            | Reason::DuplicateId
+            | Reason::SignatureMissing
+            | Reason::Signature
+            | Reason::SignatureExpired
+            | Reason::Replayed => false,
         }
     }
 }

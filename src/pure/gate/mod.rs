@@ -1,11 +1,15 @@
 //! The gate: whether a dispatch runs, waits until somebody allows it, or is refused.
 //!
 //! [`decide`] is the one decision, over facts that others gathered: [`place`] says what a project
-//! directory may not be, [`trust`] which ones the operator trusts. The place is asked first, since
-//! no word of anybody makes a dangerous one right. Must not know where a fact comes from: what was
-//! not asked, or not answered, is never a yes.
+//! directory may not be, [`trust`] which ones the operator trusts, [`signature`] who wrote the
+//! dispatch, in its [`canonical`] form and by a [`key`]. The place is asked first, since no word of
+//! anybody makes a dangerous one right. Must not know where a fact comes from: what was not asked,
+//! or not answered, is never a yes.
 
+pub mod canonical;
+pub mod key;
 pub mod place;
+pub mod signature;
 pub mod trust;
 
 use serde::{Deserialize, Serialize};

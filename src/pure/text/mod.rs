@@ -2,10 +2,12 @@
 //!
 //! Must not know what a text is about: whoever keeps or shows one says how much of it.
 
+pub mod base64;
 pub mod clip;
 pub mod digest;
 pub mod escape;
 pub mod hex;
 pub mod nearest;
+pub mod pem;
 pub mod redact;
 pub mod time;

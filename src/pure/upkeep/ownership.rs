@@ -7,6 +7,7 @@
 
 const ROOT: u32 = 0;
 const OTHERS_WRITE: u32 = 0o022;
+const OTHERS_ALL: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 const OWNER_ALL: u32 = 0o700;
 
@@ -20,6 +21,10 @@ pub enum Guarded {
     Above,
     /// `config.json`
     Config,
+    /// A file with a secret.
+    Secret,
+    /// A file that says whose signatures count.
+    PublicKey,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +34,7 @@ pub enum Verdict {
     Mend(u32),
     /// What stands there belongs to somebody else.
     Foreign,
-    /// Others may write there, and what stands there is not ours to mend.
+    /// Others may write there, or read what is secret, and it is not ours to mend.
     TooOpen,
 }
 
@@ -51,7 +56,11 @@ pub fn judge(place: Guarded, uid: u32, mode: u32, me: u32) -> Verdict {
         Guarded::Home | Guarded::Above if is_open => Verdict::TooOpen,
         // A sticky bit says nothing on a file.
         Guarded::Config if mode & OTHERS_WRITE != 0 => Verdict::TooOpen,
-        Guarded::Home | Guarded::Above | Guarded::Config => Verdict::Fine,
+        Guarded::PublicKey if mode & OTHERS_WRITE != 0 => Verdict::TooOpen,
+        Guarded::Secret if mode & OTHERS_ALL != 0 => Verdict::TooOpen,
+        Guarded::Home | Guarded::Above | Guarded::Config | Guarded::Secret | Guarded::PublicKey => {
+            Verdict::Fine
+        }
     }
 }
 
@@ -94,6 +103,16 @@ mod tests {
             (Config, ME, 0o664, TooOpen),
             (Config, ME, 0o1602, TooOpen),
             (Config, OTHER, 0o600, Foreign),
+            (Secret, ME, 0o600, Fine),
+            (Secret, ROOT, 0o400, Fine),
+            (Secret, ME, 0o640, TooOpen),
+            (Secret, ME, 0o604, TooOpen),
+            (Secret, ME, 0o1601, TooOpen),
+            (Secret, OTHER, 0o600, Foreign),
+            (PublicKey, ME, 0o644, Fine),
+            (PublicKey, ME, 0o664, TooOpen),
+            (PublicKey, ROOT, 0o646, TooOpen),
+            (PublicKey, OTHER, 0o644, Foreign),
         ] {
             assert_eq!(judge(place, uid, mode, ME), want, "{place:?} {uid} {mode:o}");
         }

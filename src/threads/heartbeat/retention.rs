@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::store::{Shelf, Store, Walk};
+use crate::effects::store::{SPENT_KEEP, Shelf, Store, Walk};
 use crate::pure::config::Settings;
 use crate::pure::upkeep::retention::{Kept, OLDEST_MAX, ShelfLimits, Survey, WallClock};
 use crate::threads::shared::context::Context;
@@ -28,7 +28,7 @@ const LOOK_EVERY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Retention<'c> {
     context: &'c Context,
     wall: WallClock,
-    keepers: [Keeper; 2],
+    keepers: [Keeper; 3],
 }
 
 /// Keeps one shelf within its limits.
@@ -65,20 +65,25 @@ struct ShelfRules {
     forget: ShelfLimits,
 }
 
-/// The rules for what is finished, and for what was rejected.
-fn limits(settings: &Settings) -> [ShelfRules; 2] {
+/// The rules for what is finished, for what was rejected, and for ids that are kept taken.
+fn limits(settings: &Settings) -> [ShelfRules; 3] {
     let forget = ShelfLimits { keep: settings.reports_keep, bytes_max: 0 };
     let logs = ShelfLimits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
     let rejected =
         ShelfLimits { keep: settings.rejected_keep, bytes_max: settings.rejected_max_bytes };
-    [ShelfRules { keep: logs, forget }, ShelfRules { keep: rejected, forget: rejected }]
+    let spent = ShelfLimits { keep: SPENT_KEEP, bytes_max: 0 };
+    let all = |keep| ShelfRules { keep, forget: keep };
+    [ShelfRules { keep: logs, forget }, all(rejected), all(spent)]
 }
 
 impl<'c> Retention<'c> {
     pub fn new(context: &'c Context) -> Retention<'c> {
-        let [finished, rejected] = limits(&context.settings());
-        let keepers =
-            [Keeper::new(Shelf::Finished, finished), Keeper::new(Shelf::Rejected, rejected)];
+        let [finished, rejected, spent] = limits(&context.settings());
+        let keepers = [
+            Keeper::new(Shelf::Finished, finished),
+            Keeper::new(Shelf::Rejected, rejected),
+            Keeper::new(Shelf::Spent, spent),
+        ];
         let (now_ms, monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
         let wall = WallClock::new(context.last_beat_ms, now_ms, monotonic_ms);
         Retention { context, wall, keepers }
@@ -118,7 +123,7 @@ impl Keeper {
 
     fn step(&mut self, store: &Store) -> Result<()> {
         if self.look.is_none() && self.removals.is_empty() {
-            if !self.is_due(store) {
+            if !store.has(self.shelf) || !self.is_due(store) {
                 return Ok(());
             }
             self.began = Instant::now();
@@ -183,7 +188,7 @@ impl Keeper {
         let may_be_more = gone.len() >= OLDEST_MAX;
         let removal = match self.shelf {
             Shelf::Finished => Removal::Logs,
-            Shelf::Rejected => Removal::All,
+            Shelf::Rejected | Shelf::Spent => Removal::All,
         };
         self.removals.extend(gone.into_iter().map(|kept| removal(kept.name)));
         // What came since becomes too old later than this.

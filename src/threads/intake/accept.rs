@@ -8,15 +8,17 @@ use std::ffi::OsStr;
 use std::io;
 
 use super::Intake;
-use crate::effects::error::Result;
+use super::signatures::{SignatureVerdict, replayed};
+use crate::effects::error::{Error, Result};
 use crate::effects::project;
 use crate::effects::store::{
     Claim, Contents, Dropped, IdOwner, InboxName, Inspected, Prepared, Room,
 };
+use crate::pure::attempt::record::Accepted;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
+use crate::pure::gate::signature::Signed;
 use crate::pure::report::{ErrorType, Status};
-use crate::pure::schedule::queue::Seq;
 use crate::pure::text::clip::one_line;
 use crate::pure::text::digest::sha256_of_hex;
 use crate::pure::text::hex::hex;
@@ -113,25 +115,47 @@ impl Intake<'_> {
         self.admit_or_refuse(dropped, dispatch, owner);
     }
 
+    /// The same bytes again are known before their signature is looked at; whatever else comes must
+    /// show one that is right before it learns that its id is taken.
     fn admit_or_refuse(&mut self, dropped: Dropped, dispatch: Dispatch, owner: Result<IdOwner>) {
-        match owner {
-            Ok(IdOwner::Nobody) => self.accept(dropped, dispatch, false),
-            Ok(IdOwner::Rejection) => self.accept(dropped, dispatch, true),
-            Ok(IdOwner::Dispatch { sha256, is_answered })
+        let owner = match owner {
+            Ok(IdOwner::Dispatch { is_answered, sha256 })
                 if sha256.as_ref() == Some(&dropped.sha256) =>
             {
-                self.redelivered(dropped, &dispatch.id, is_answered);
+                return self.redelivered(dropped, &dispatch.id, is_answered);
             }
-            Ok(IdOwner::Dispatch { .. }) => {
+            Ok(IdOwner::Spent { sha256 }) if sha256.as_ref() == Some(&dropped.sha256) => {
+                return self.refuse(&dropped, &replayed(&dispatch));
+            }
+            Ok(owner) => owner,
+            Err(e) => return self.not_taken(&dropped, &e),
+        };
+        let signed = match self.signatures.judge(&dropped, &dispatch) {
+            Ok(SignatureVerdict::GoesOn(signed)) => signed,
+            Ok(SignatureVerdict::Rejected(rejection)) => return self.refuse(&dropped, &rejection),
+            Err(e) => return self.not_taken(&dropped, &e),
+        };
+        match owner {
+            IdOwner::Nobody => self.accept(dropped, dispatch, signed, false),
+            IdOwner::Rejection => self.accept(dropped, dispatch, signed, true),
+            IdOwner::Spent { .. } => self.refuse(&dropped, &replayed(&dispatch)),
+            IdOwner::Dispatch { .. } => {
                 let error = format!("{} has been dispatched before: use a new id", dispatch.id);
                 let rejection = Rejection {
                     id: Some(dispatch.id),
                     ..Rejection::new(Reason::DuplicateId, error)
                 };
-                self.reject(&dropped.name, &rejection, dropped.stamp, Some(&dropped.sha256));
+                self.refuse(&dropped, &rejection);
             }
-            Err(e) => self.inbox.not_taken(&mut self.halt, &dropped.name, Some(dropped.stamp), &e),
         }
+    }
+
+    fn refuse(&mut self, dropped: &Dropped, rejection: &Rejection) {
+        self.reject(&dropped.name, rejection, dropped.stamp, Some(&dropped.sha256));
+    }
+
+    fn not_taken(&mut self, dropped: &Dropped, e: &Error) {
+        self.inbox.not_taken(&mut self.halt, &dropped.name, Some(dropped.stamp), e);
     }
 
     // --------------------------------------------------------------------------------- redelivered
@@ -152,7 +176,7 @@ impl Intake<'_> {
                 let why = "has been answered, and these are the same bytes";
                 log::warn!("{name} is removed: {id} {why}; to run it again use a new id");
             }
-            Err(e) => self.inbox.not_taken(&mut self.halt, &dropped.name, Some(dropped.stamp), &e),
+            Err(e) => self.not_taken(&dropped, &e),
         }
     }
 
@@ -177,7 +201,7 @@ impl Intake<'_> {
         let room = Room::Active;
         let removed = store.detach(id, room).and_then(|_| store.remove_redelivered(&dropped, id));
         if let Err(e) = removed {
-            return self.inbox.not_taken(&mut self.halt, &dropped.name, Some(dropped.stamp), &e);
+            return self.not_taken(&dropped, &e);
         }
         if self.inbox.has_another_name(&self.ledger, id, &dropped.name) {
             store.attach(id, room);
@@ -193,22 +217,27 @@ impl Intake<'_> {
 
     // ------------------------------------------------------------------------------------ accepted
 
-    fn accept(&mut self, dropped: Dropped, dispatch: Dispatch, was_rejected: bool) {
+    fn accept(
+        &mut self,
+        dropped: Dropped,
+        dispatch: Dispatch,
+        signed: Option<Signed>,
+        was_rejected: bool,
+    ) {
         let store = &self.context.store;
         let is_supported = self.context.agents().programs.contains_key(dispatch.target_agent);
         let word = match is_supported {
-            true => self.at_acceptance(&dropped, &dispatch),
+            true => self.at_acceptance(&dropped, &dispatch, signed.as_ref()),
             false => Ok(GateWord::Runs(None)),
         };
         if matches!(word, Ok(GateWord::Waits(_))) && self.is_pending_full() {
             return self.hold_back(dropped);
         }
-        let seq: Seq = self.ledger.next_seq();
-        let prepared = word.and_then(|word| self.prepare(&dropped, &dispatch, seq, word));
+        let prepared = word.and_then(|word| self.prepare(&dropped, &dispatch, &signed, word));
         // The audit lines come first: after a crash here they come a second time, and never not at
         // all.
         let accepted = prepared.and_then(|(prepared, word)| {
-            self.audit_received(&dropped, &dispatch);
+            self.audit_received(&dropped, &dispatch, signed.as_ref());
             if let GateWord::Waits(record) = &word {
                 let accepted = prepared.accepted();
                 gate::tell_required(self.context, &dispatch.id, accepted, record.why);
@@ -221,20 +250,13 @@ impl Intake<'_> {
                 let owner = store.owner(&dispatch.id);
                 return self.admit_or_refuse(dropped, dispatch, owner);
             }
-            Err(e) => {
-                return self.inbox.not_taken(
-                    &mut self.halt,
-                    &dropped.name,
-                    Some(dropped.stamp),
-                    &e,
-                );
-            }
+            Err(e) => return self.not_taken(&dropped, &e),
         };
         self.context.health.works_again(Subsystem::Inbox);
         if was_rejected && let Err(e) = store.remove_rejection_report(&dispatch.id) {
             log::warn!("{e}");
         }
-        let mut claim = self.claim_of(&dropped, &dispatch, seq, accepted.at_ms());
+        let mut claim = self.claim_of(&dropped, &dispatch, &accepted);
         let contents = Contents { accepted, bytes: dropped.bytes, dispatch };
         if !is_supported {
             tell_accepted(&dropped.name, &contents.dispatch, None);
@@ -263,11 +285,12 @@ impl Intake<'_> {
         &self,
         dropped: &Dropped,
         dispatch: &Dispatch,
-        seq: Seq,
+        signed: &Option<Signed>,
         word: GateWord,
     ) -> Result<(Prepared, GateWord)> {
-        let store = &self.context.store;
-        let prepared = store.prepare(dropped, dispatch, seq, store.drop_zone_identity()?)?;
+        let (store, seq) = (&self.context.store, self.ledger.next_seq());
+        let dir = store.drop_zone_identity()?;
+        let prepared = store.prepare(dropped, dispatch, seq, dir, signed.clone())?;
         Ok(match &word {
             GateWord::Waits(record) => {
                 (store.prepare_pending(prepared, &dispatch.id, record)?, word)
@@ -309,25 +332,20 @@ impl Intake<'_> {
         }
     }
 
-    fn claim_of(
-        &self,
-        dropped: &Dropped,
-        dispatch: &Dispatch,
-        seq: Seq,
-        accepted_at_ms: i64,
-    ) -> Claim {
+    fn claim_of(&self, dropped: &Dropped, dispatch: &Dispatch, accepted: &Accepted) -> Claim {
         let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
         Claim {
             id: dispatch.id.clone(),
-            seq,
+            seq: accepted.seq,
+            signed: accepted.signed.clone().map(Box::new),
             lane: project::lane(&dir),
             agent: dispatch.target_agent,
             sha256: sha256_of_hex(&dropped.sha256),
             names: vec![InboxName { name: dropped.name.clone(), seen: Some(dropped.stamp) }],
             is_detached: false,
             project: dispatch.project.as_str().into(),
-            accepted_at_ms,
-            waits_since_ms: accepted_at_ms,
+            accepted_at_ms: accepted.at_ms(),
+            waits_since_ms: accepted.at_ms(),
             folder: None,
             room: Room::Active,
             contents: None,
@@ -335,10 +353,12 @@ impl Intake<'_> {
         }
     }
 
-    fn audit_received(&self, dropped: &Dropped, dispatch: &Dispatch) {
+    fn audit_received(&self, dropped: &Dropped, dispatch: &Dispatch, signed: Option<&Signed>) {
         let (audit, id) = (&self.context.audit, dispatch.id.as_str());
         let file = dropped.name.to_string_lossy().into_owned();
-        audit.tell(id, &AuditEvent::Received { file, sha256: dropped.sha256.clone() });
+        let (sha256, signature) = (dropped.sha256.clone(), signed.map(|signed| signed.form));
+        let kid = signed.and_then(|signed| signed.kid.clone());
+        audit.tell(id, &AuditEvent::Received { file, sha256, signature, kid });
         if !dispatch.unknown_fields.is_empty() {
             let fields = dispatch.unknown_fields.clone();
             audit.tell(id, &AuditEvent::UnknownFields { fields });

@@ -16,6 +16,7 @@ use crate::effects::project;
 use crate::effects::store::{Asked, Claim, Contents, Dropped, Room};
 use crate::pure::audit_event::{AuditEvent, IgnoredWhy};
 use crate::pure::dispatch::{Dispatch, DispatchId};
+use crate::pure::gate::signature::Signed;
 use crate::pure::gate::{PendingRecord, PersonApproval};
 use crate::pure::report::{ApprovedBy, ErrorType, Status};
 use crate::pure::schedule::queue::Seq;
@@ -39,10 +40,15 @@ pub(super) struct GateDesk {
 
 impl Intake<'_> {
     /// Asks the gate about a dispatch that is about to be accepted.
-    pub(super) fn at_acceptance(&self, dropped: &Dropped, dispatch: &Dispatch) -> Result<GateWord> {
+    pub(super) fn at_acceptance(
+        &self,
+        dropped: &Dropped,
+        dispatch: &Dispatch,
+        signed: Option<&Signed>,
+    ) -> Result<GateWord> {
         let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
         let dir = project::resolve_nearest(&dir);
-        AtGate::new(&dispatch.id, &dropped.bytes, &dir, None).ask(self.context)
+        AtGate::new(&dispatch.id, (&dropped.bytes, signed), &dir, None).ask(self.context)
     }
 
     // ------------------------------------------------------------------------------ how many wait
@@ -280,7 +286,8 @@ impl Intake<'_> {
         let dispatch = &contents.dispatch;
         let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
         let dir = project::resolve_nearest(&dir);
-        AtGate::new(&dispatch.id, &contents.bytes, &dir, Some(Room::Pending)).ask(self.context)
+        let shown = (contents.bytes.as_slice(), contents.accepted.signed.as_ref());
+        AtGate::new(&dispatch.id, shown, &dir, Some(Room::Pending)).ask(self.context)
     }
 
     // -------------------------------------------------------------------------------- the end

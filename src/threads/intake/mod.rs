@@ -25,6 +25,7 @@ mod reject;
 mod requests;
 mod rescan;
 mod settling;
+mod signatures;
 mod watcher;
 mod watching;
 mod workers;
@@ -49,6 +50,7 @@ use inbox::Inbox;
 use ledger::{Ledger, NamelessFate};
 use parked::Parked;
 use requests::Requests;
+use signatures::Signatures;
 use watching::Watching;
 
 pub struct Intake<'c> {
@@ -67,6 +69,7 @@ pub struct Intake<'c> {
     halt: Halt<'c>,
     parked: Parked<'c>,
     gate: GateDesk,
+    signatures: Signatures<'c>,
     /// The board is behind for another reason than the ledger and the holds tell.
     is_news: bool,
     /// The wall clock when it was last asked whether something may start. Holds are judged by this
@@ -109,6 +112,7 @@ impl<'c> Intake<'c> {
             halt: Halt::new(context),
             parked: Parked::new(context),
             gate: GateDesk::default(),
+            signatures: Signatures::new(context),
             is_news: true,
             asked_at_ms: 0,
         }

@@ -80,7 +80,8 @@ impl Intake<'_> {
         let store = &self.context.store;
         let Some(id) = rejection.answered_id(&name.to_string_lossy()) else { return Ok(()) };
         let is_open = self.ledger.is_open(&id);
-        if is_open || matches!(store.owner(&id)?, IdOwner::Dispatch { .. }) {
+        if is_open || matches!(store.owner(&id)?, IdOwner::Dispatch { .. } | IdOwner::Spent { .. })
+        {
             return Ok(());
         }
         let report = build_report::to_rejection(&id, &rejection.error, clock::unix_ms());

@@ -16,9 +16,10 @@ use crate::pure::attempt::record::Accepted;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::gate::place::{DirOwner, exposed, misplaced};
+use crate::pure::gate::signature::Signed;
 use crate::pure::gate::trust::{Trust, trust};
 use crate::pure::gate::{GateDecision, GateFacts, PendingRecord, PendingWhy, decide};
-use crate::pure::report::{Approval, ApprovedBy};
+use crate::pure::report::{Approval, ApprovedBy, SignatureForm};
 use crate::pure::text::digest::sha256_hex;
 use crate::pure::text::hex::name_to_text;
 use crate::pure::text::time::rfc3339;
@@ -27,6 +28,7 @@ use crate::pure::text::time::rfc3339;
 pub struct AtGate<'d> {
     pub id: &'d DispatchId,
     pub bytes: &'d [u8],
+    pub signed: Option<&'d Signed>,
     /// Where its directory is, or would be.
     pub dir: &'d Path,
     pub owner: Option<DirOwner>,
@@ -47,11 +49,11 @@ impl<'d> AtGate<'d> {
     /// `dir`: as [`project::resolve_nearest`] gives it.
     pub fn new(
         id: &'d DispatchId,
-        bytes: &'d [u8],
+        (bytes, signed): (&'d [u8], Option<&'d Signed>),
         dir: &'d Path,
         room: Option<Room>,
     ) -> AtGate<'d> {
-        AtGate { id, bytes, dir, owner: owner_of(dir), room }
+        AtGate { id, bytes, signed, dir, owner: owner_of(dir), room }
     }
 
     /// Asks the gate. The error is of our own records, and says nothing about the dispatch.
@@ -99,8 +101,12 @@ impl<'d> AtGate<'d> {
             clawvisor: None,
             trust,
             has_approval: false,
-            has_signature: false,
+            has_signature: settings.signed_is_approved && self.is_signed_strongly(),
         }
+    }
+
+    fn is_signed_strongly(&self) -> bool {
+        self.signed.is_some_and(|signed| signed.form == SignatureForm::Strong)
     }
 
     fn record(&self, why: PendingWhy) -> PendingRecord {
@@ -109,7 +115,8 @@ impl<'d> AtGate<'d> {
 }
 
 fn approval(by: ApprovedBy, at: Option<String>) -> Approval {
-    Approval { by: Some(by), at: Some(at.unwrap_or_else(clock::stamp)) }
+    let at = Some(at.unwrap_or_else(clock::stamp));
+    Approval { by: Some(by), at, ..Approval::default() }
 }
 
 /// Tells that a dispatch waits, with the line that a person types.

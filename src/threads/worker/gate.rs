@@ -41,6 +41,7 @@ impl Worker<'_> {
         let at_gate = AtGate {
             id: &contents.dispatch.id,
             bytes: &contents.bytes,
+            signed: contents.accepted.signed.as_ref(),
             dir: &held.path,
             owner: Some(held.owner),
             room: Some(Room::Active),

@@ -306,7 +306,7 @@ fn start_now(plan: &NextAttempt, dir: &Path, accepted: &Accepted) -> AttemptStar
     let now = clock::now();
     AttemptStart {
         attempt: plan.number,
-        run_token: hex(&random::bytes()),
+        run_token: hex(&random::bytes::<16>()),
         mode: plan.mode.clone(),
         retries: plan.retries,
         waits: plan.waits,

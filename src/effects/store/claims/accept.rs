@@ -22,6 +22,7 @@ use crate::effects::store::drop_zone::inbox::{Dropped, Inspected};
 use crate::pure::attempt::record::{Accepted, AttemptStart, Identity};
 use crate::pure::dispatch::{self, Agent, Dispatch, DispatchId, FILE_BYTES_MAX};
 use crate::pure::gate::PendingRecord;
+use crate::pure::gate::signature::Signed;
 use crate::pure::report::ErrorType;
 use crate::pure::schedule::queue::Seq;
 use crate::pure::text::digest::{sha256_hex, sha256_of_hex};
@@ -49,6 +50,11 @@ pub enum IdOwner {
     Nobody,
     /// The report of a rejection, which does not count: a rejected id is not spent.
     Rejection,
+    /// A signed dispatch of which nothing else is left.
+    Spent {
+        /// The digest of its bytes, if that is known.
+        sha256: Option<String>,
+    },
     Dispatch {
         /// The digest of its bytes, if that is known.
         sha256: Option<String>,
@@ -87,6 +93,7 @@ impl Store {
         dispatch: &Dispatch,
         seq: Seq,
         dir: Identity,
+        signed: Option<Signed>,
     ) -> Result<Prepared> {
         let accepted = Accepted {
             seq,
@@ -95,6 +102,7 @@ impl Store {
             inbox_name: name_to_text(dropped.name.as_bytes()),
             inbox_file: dropped.stamp.identity,
             inbox_dir: dir,
+            signed,
         };
         let building = self.building_dir(&dispatch.id);
         self.make_building(&building, &dispatch.id)?;
@@ -199,6 +207,9 @@ impl Store {
             && identity::find(&finished.join("report.json"))?.is_some_and(|s| s.is_plain_file())
         {
             return Ok(IdOwner::Dispatch { sha256: sha256_in(&finished)?, is_answered: true });
+        }
+        if let Some(sha256) = self.find_spent(id)? {
+            return Ok(IdOwner::Spent { sha256 });
         }
         Ok(match self.read_answer(id)?.as_deref().map(answer_in) {
             None | Some(Answer::None) => IdOwner::Nobody,
@@ -306,6 +317,7 @@ impl Store {
                 inbox_name: name_to_text(dropped.name.as_bytes()),
                 inbox_file: dropped.stamp.identity,
                 inbox_dir: self.drop_zone_identity()?,
+                signed: claim.signed.as_deref().cloned(),
             };
             let contents = Contents::parse(accepted, dropped.bytes, ttl_seconds_min, agents);
             return Ok(contents.filter(|contents| contents.dispatch.id == claim.id));

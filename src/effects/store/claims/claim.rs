@@ -12,6 +12,7 @@ use crate::effects::store::disk::identity::Stamp;
 use crate::pure::attempt::record::{Accepted, AttemptStart, Identity};
 use crate::pure::attempt::recovery::Resume;
 use crate::pure::dispatch::{self, Agent, Dispatch, DispatchId, Lane};
+use crate::pure::gate::signature::Signed;
 use crate::pure::schedule::queue::Seq;
 use crate::pure::text::digest::Sha256;
 use crate::pure::text::hex::name_from_text;
@@ -41,6 +42,8 @@ pub struct Claim {
     /// The file under its name holds, or may hold, another drop by now: no removal of a file
     /// withdraws the dispatch any more.
     pub is_detached: bool,
+    /// What its signature showed when it was accepted.
+    pub signed: Option<Box<Signed>>,
     /// The project as the dispatch names it, for people.
     pub project: Box<str>,
     /// Milliseconds since 1970, since a wait may outlast the daemon and the boot.
