@@ -115,7 +115,7 @@ pub mod pure;
 pub mod threads;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use commands::{Place, Refusal};
@@ -124,6 +124,7 @@ use effects::stderr::{self, Stderr};
 use env_logger::Target;
 use pure::agent::{self, Driver, Drivers};
 use pure::config::cli::{self, Command};
+use pure::config::verdict_verbs::{ApproveCall, Consent};
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
@@ -153,6 +154,10 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
         Ok(Command::Sign(call)) => {
             answer(|place| Ok(commands::sign::sign(place, &call)?.to_string()), drivers)
         }
+        Ok(Command::Approve(call)) => approve(&call, drivers),
+        Ok(Command::Deny(call)) => {
+            answer(|place| Ok(commands::deny::deny(place, &call)?.to_string()), drivers)
+        }
         Ok(Command::Run(flags)) => {
             init_log();
             Ok(daemon::run(&flags, Drivers::new(drivers)).unwrap_or_else(|error| refuse(&error)))
@@ -176,6 +181,31 @@ fn answer(
         Err(Refusal::NotDone(why)) => Err((FAILED, why)),
         Err(Refusal::WrongUsage(why)) => Err((WRONG_USAGE, why)),
     }
+}
+
+/// Shows a dispatch that waits before anybody says yes to it.
+fn approve(call: &ApproveCall, drivers: &'static [Driver]) -> Result<ExitCode, (u8, String)> {
+    let asked = |place: &Place| {
+        let waiting = commands::approve::look(place, call)?;
+        let _ = print(&waiting.to_string()).map_err(|(_, why)| Refusal::NotDone(why))?;
+        if call.consent == Consent::Asked && !is_agreed()? {
+            return Err(Refusal::NotDone("nothing is approved".into()));
+        }
+        Ok(waiting.approve(place, &call.consent)?.to_string())
+    };
+    answer(asked, drivers)
+}
+
+fn is_agreed() -> Result<bool, Refusal> {
+    if !std::io::stdin().is_terminal() {
+        let why = "nobody can be asked without a terminal: say --yes, or --digest SHA256";
+        return Err(Refusal::WrongUsage(why.into()));
+    }
+    eprint!("approve? [y/N] ");
+    let mut said = String::new();
+    let read = std::io::stdin().read_line(&mut said);
+    read.map_err(|e| Refusal::NotDone(format!("cannot read the answer: {e}")))?;
+    Ok(matches!(said.trim(), "y" | "Y" | "yes"))
 }
 
 /// A hidden verb could not become the program that it was called for.

@@ -4,6 +4,8 @@
 //! A command returns a value that shows itself, so that the terminal and whatever else asks print
 //! the same. It must use effects and pure only, never a thread of the daemon.
 
+pub mod approve;
+pub mod deny;
 pub mod keygen;
 pub mod sign;
 

@@ -49,6 +49,7 @@ pub struct Dispatch {
     pub learnings: Vec<String>,
     pub constraints: Vec<String>,
     pub callback_url: Option<String>,
+    pub clawvisor_task_id: Option<String>,
     /// Not checked here.
     pub source_signature: Option<String>,
     pub ttl_seconds: u64,
@@ -149,8 +150,6 @@ fn check_fields(
     if task.is_empty() {
         return Err((Reason::Schema, "task is empty".into()));
     }
-    // The schema knows this field and we do not use it here; its type must be right all the same.
-    f.text_or("clawvisor_task_id", None)?;
     let agent = f.text_or("target_agent", Some(DEFAULT_AGENT))?.unwrap_or_default();
     let Some(&target_agent) = agents.iter().find(|name| **name == agent) else {
         return Err((Reason::Schema, format!("target_agent must be one of {}", agents.join(", "))));
@@ -166,6 +165,7 @@ fn check_fields(
         constraints: f.texts("constraints")?,
         // As in the seed, an empty URL is none.
         callback_url: f.text_or("callback_url", None)?.filter(|url| !url.is_empty()),
+        clawvisor_task_id: f.text_or("clawvisor_task_id", None)?,
         source_signature: f.text_or("source_signature", None)?,
         ttl_seconds: f.ttl(ttl_seconds_min)?,
         unknown_fields: f.unknown(),

@@ -38,7 +38,7 @@ fn a_trusted_project_runs_at_once_and_another_waits_until_it_is_approved() {
     assert!(!has_run(&lab, "b"));
 
     approve(&lab, "b");
-    let report = lab.completed("b");
+    let report = lab.settled("b");
     assert_eq!(report["approval"]["by"], "person", "{report:#}");
     assert!(has_run(&lab, "b"));
     let line = lab.event("b", "approved");

@@ -2,6 +2,7 @@
 //! of a dispatch that waits until a person allows it.
 
 mod approval;
+mod commands;
 mod entered;
 mod places;
 mod waiting;
