@@ -118,7 +118,7 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use commands::{Place, Refusal};
+use commands::{Answer, Place, Refusal};
 use effects::process;
 use effects::stderr::{self, Stderr};
 use env_logger::Target;
@@ -149,10 +149,10 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
             print(&format!("gstack-dispatch-daemon {}\n", env!("CARGO_PKG_VERSION")))
         }
         Ok(Command::Keygen(call)) => {
-            answer(|place| Ok(commands::keygen::keygen(place, &call)?.to_string()), drivers)
+            answer(|place| Ok(commands::keygen::keygen(place, &call)?.into()), drivers)
         }
         Ok(Command::Sign(call)) => {
-            answer(|place| Ok(commands::sign::sign(place, &call)?.to_string()), drivers)
+            answer(|place| Ok(commands::sign::sign(place, &call)?.into()), drivers)
         }
         Ok(Command::Approve(call)) => approve(&call, drivers),
         Ok(Command::Deny(call)) => {
@@ -172,12 +172,17 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
 
 /// Prints what a command gives. None of these works inside a session.
 fn answer(
-    command: impl FnOnce(&Place) -> Result<String, Refusal>,
+    command: impl FnOnce(&Place) -> Result<Answer, Refusal>,
     drivers: &'static [Driver],
 ) -> Result<ExitCode, (u8, String)> {
     let place = Place::outside_of_sessions(std::env::vars_os(), Drivers::new(drivers));
     match place.and_then(|place| command(&place)) {
-        Ok(text) => print(&text),
+        Ok(Answer { text, warning }) => {
+            if let Some(warning) = warning {
+                eprintln!("gstack-dispatch-daemon: {}", shown(&warning));
+            }
+            print(&text)
+        }
         Err(Refusal::NotDone(why)) => Err((FAILED, why)),
         Err(Refusal::WrongUsage(why)) => Err((WRONG_USAGE, why)),
     }

@@ -2,10 +2,9 @@
 //!
 //! A key is never written over, and never shown: what is printed is where it is.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Place, Refusal};
+use super::{Answer, Place, Refusal};
 use crate::effects::random;
 use crate::effects::store::{create_secret, remove_secret};
 use crate::pure::config::verbs::KeygenCall;
@@ -18,9 +17,10 @@ use crate::pure::text::{base64, pem};
 #[derive(Debug)]
 pub struct MadeKey(Vec<PathBuf>);
 
-impl fmt::Display for MadeKey {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.iter().try_for_each(|path| writeln!(f, "{}", path.display()))
+impl From<MadeKey> for Answer {
+    fn from(MadeKey(paths): MadeKey) -> Answer {
+        let text = paths.iter().map(|path| line(&path.display().to_string())).collect();
+        Answer { text, warning: None }
     }
 }
 

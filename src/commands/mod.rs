@@ -1,8 +1,8 @@
 //! The commands beside the daemon, on its level: each works on the store's files, so that it works
 //! with the daemon up or down.
 //!
-//! A command returns a value that shows itself, so that the terminal and whatever else asks print
-//! the same. It must use effects and pure only, never a thread of the daemon.
+//! A command returns a value that becomes an [`Answer`], so that the terminal and whatever else
+//! asks print the same. It must use effects and pure only, never a thread of the daemon.
 
 pub mod approve;
 pub mod deny;
@@ -15,6 +15,15 @@ use crate::effects::store::{Store, gstack_home};
 use crate::pure::agent::Drivers;
 use crate::pure::agent::environment::{DISPATCH_ID, RUN_TOKEN};
 use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json};
+
+/// What a command has to say.
+#[derive(Debug)]
+pub struct Answer {
+    /// For stdout, whole.
+    pub text: String,
+    /// One line for stderr.
+    pub warning: Option<String>,
+}
 
 /// Why a command did not do what it was asked, in one line.
 #[derive(Debug)]

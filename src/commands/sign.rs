@@ -3,12 +3,13 @@
 //! What a daemon here would reject for its form is not signed. Time, place and a taken id are not
 //! looked at, so that old documents can be signed as they were.
 
-use std::fmt;
 use std::path::Path;
 
-use super::{Place, Refusal};
+use super::{Answer, Place, Refusal};
 use crate::effects::clock;
-use crate::effects::store::{SecretFile, read_document, read_key_elsewhere, read_secret};
+use crate::effects::store::{
+    SecretFile, open_to_others, read_document, read_key_elsewhere, read_secret,
+};
 use crate::pure::config::verbs::SignCall;
 use crate::pure::dispatch::{self, FILE_BYTES_MAX};
 use crate::pure::gate::canonical::Canonical;
@@ -21,11 +22,15 @@ const TOO_LARGE: &str = "a dispatch has at most 1 MiB";
 
 /// What is printed: a dispatch with its signature, or the signature.
 #[derive(Debug)]
-pub struct SignedText(String);
+pub struct SignedText {
+    line: String,
+    /// What is wrong with the key's file, which is used all the same.
+    warning: Option<String>,
+}
 
-impl fmt::Display for SignedText {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(f, "{}", self.0)
+impl From<SignedText> for Answer {
+    fn from(SignedText { line, warning }: SignedText) -> Answer {
+        Answer { text: format!("{line}\n"), warning }
     }
 }
 
@@ -41,7 +46,8 @@ pub fn sign(place: &Place, call: &SignCall) -> Result<SignedText, Refusal> {
     let signature = terms.sign(&canonical, &key);
     let signed = canonical.signed(&signature);
     check(place, &signed).map_err(Refusal::NotDone)?;
-    Ok(SignedText(if call.is_alone { signature } else { signed }))
+    let warning = call.key.as_deref().and_then(open_to_others);
+    Ok(SignedText { line: if call.is_alone { signature } else { signed }, warning })
 }
 
 /// Whether a daemon here would take it for a dispatch.

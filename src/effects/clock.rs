@@ -1,6 +1,6 @@
 //! The clocks: wall time for what people read, monotonic time for what is decided, and ticks since
-//! boot for what /proc says. Owns the only look at the wall clock. No decision may rest on the wall
-//! clock, since anybody can set it.
+//! boot for what /proc says. Owns the only look at the wall clock. A decision rests on the wall
+//! clock only where others name a time by it, since anybody can set it.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +10,8 @@ use rustix::time::{ClockId, clock_gettime};
 use super::failpoint;
 use crate::pure::attempt::record::Moment;
 
-/// Milliseconds since 1970. The clock can jump, so nothing is decided by it.
+/// Milliseconds since 1970. The clock can jump, so nothing is decided by it but what has no other
+/// clock: the age of files, and whether a signature is valid.
 pub fn unix_ms() -> i64 {
     let now_ms = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_millis() as i64,

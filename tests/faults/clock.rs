@@ -113,3 +113,46 @@ fn a_clock_that_is_set_years_ahead_removes_nothing() {
     daemon.crash();
     assert!(is_kept(), "the clock was wrong when the daemon started");
 }
+
+#[test]
+fn a_signature_that_is_shown_again_starts_nothing_whatever_the_clock_says() {
+    let scene = Scene::new();
+    let lab = &scene.lab;
+    let (clock, runs) = (lab.path("clock"), lab.path("runs"));
+    let run = |words: &[&str]| {
+        let out = words.iter().fold(lab.plain_daemon(), |start, word| start.word(word)).output();
+        assert_eq!(out.code, 0, "{words:?}: {out:?}");
+        out.stdout
+    };
+    let signed = |name: &str| {
+        let task = lab.task(name, format!("fake: mark {} start", runs.display()));
+        fs::write(lab.path("plain.json"), task.bytes()).expect("write");
+        Dispatch(serde_json::from_str(&run(&["sign", "plain.json"])).expect("JSON"))
+    };
+    let start = || scene.daemon().env("GSTACK_FAILPOINT_CLOCK", clock.display()).start();
+    fs::write(&clock, "0").expect("set the clock");
+    run(&["keygen", "k"]);
+    let mut daemon = start();
+    let first = signed("a");
+    lab.send(&first);
+    lab.settled("a");
+    fs::remove_file(lab.report_path("a")).expect("take the answer away");
+    for (n, hours) in [-30 * 24, 2, 26, 0].into_iter().enumerate() {
+        fs::write(&clock, (hours * HOUR_MS).to_string()).expect("set the clock");
+        if n % 2 == 1 {
+            daemon.crash();
+            daemon = start();
+        }
+        lab.send(&first);
+        wait_until("a redelivery", PATIENCE, || {
+            lab.events("a").iter().filter(|event| *event == "redelivered").count() == n + 1
+        });
+        if hours != 0 {
+            lab.send(&signed(&format!("new-{n}")));
+            let (_, why) = lab.rejected(&format!("dispatch-new-{n}.json"));
+            assert_eq!(why["reason"], "signature_expired", "{hours} h: {why}");
+        }
+    }
+    assert_eq!(starts(&runs), ["a"]);
+    drop(daemon);
+}

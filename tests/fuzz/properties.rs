@@ -8,6 +8,7 @@
 
 mod records;
 mod scratch;
+mod signatures;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ const REJECTION_CHARS_MAX: usize = 2 * ERROR_CHARS_MAX;
 /// A dispatch file's bytes are a dispatch that is safe to run, or are refused with a reason that is
 /// safe to show.
 pub fn dispatch(data: &[u8]) {
+    signatures::signature(data);
     let parsed = dispatches::parse(data, TTL_SECONDS_MIN, &dispatches::AGENTS);
     assert_eq!(
         parsed,

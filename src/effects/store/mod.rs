@@ -59,7 +59,7 @@ pub use lock::{DaemonLock, Standing};
 pub use outbox::OutboxEntry;
 pub use ownership::Mended;
 pub use pending::{Asked, WaitingDispatch};
-pub use secret_file::{SecretFile, read_document, read_key_elsewhere, read_secret};
+pub use secret_file::{SecretFile, open_to_others, read_document, read_key_elsewhere, read_secret};
 use session_tmp::TmpPlaces;
 pub use spent::SPENT_KEEP;
 use spent::SpentIds;

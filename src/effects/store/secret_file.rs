@@ -48,8 +48,7 @@ pub fn read_secret(path: &Path, place: Guarded) -> Result<SecretFile> {
 }
 
 /// Reads a key that its owner keeps somewhere else, wherever a link leads (containers mount their
-/// secrets so). What others could read is said on stderr, and read all the same: it is the
-/// sender's.
+/// secrets so). It is the sender's: what others could read is read all the same.
 pub fn read_key_elsewhere(path: &Path) -> Result<SecretFile> {
     let file = match File::open(path) {
         Err(e) if identity::is_nothing(&e) => return Ok(SecretFile::Absent),
@@ -59,10 +58,16 @@ pub fn read_key_elsewhere(path: &Path) -> Result<SecretFile> {
     if !meta.is_file() {
         return Ok(wrong(path, "it is not a regular file"));
     }
-    if let Verdict::TooOpen = judge(Guarded::Secret, me(), meta.mode(), me()) {
-        eprintln!("{} can be read by others: chmod 600 it", path.display());
-    }
     read(file, path)
+}
+
+/// Says in one line that others can read a key.
+pub fn open_to_others(path: &Path) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
+    let word = shell_word(&path.to_string_lossy());
+    let is_open = judge(Guarded::Secret, me(), mode, me()) == Verdict::TooOpen;
+    let path = path.display();
+    is_open.then(|| format!("{path} is open to others (mode {mode:04o}): chmod 600 {word}"))
 }
 
 /// Reads a document that a person names; `None` is stdin. One byte more than a dispatch may have

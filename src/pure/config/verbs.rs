@@ -119,6 +119,10 @@ fn sign(parser: &mut Parser) -> Result<Verb, String> {
     if !(1..=TTL_SECONDS_MAX).contains(&call.ttl_seconds) {
         return Err(format!("--ttl must be from 1 to {TTL_SECONDS_MAX}"));
     }
+    let exp = call.iat.unwrap_or_default() + call.ttl_seconds;
+    if unix_seconds(&exp.to_string()).is_none() {
+        return Err("--iat: its end has more than 15 digits".into());
+    }
     match (&call.kid, &call.key) {
         (None, Some(_)) => Err("--key needs --kid: what the receiver calls that key".into()),
         (Some(KeyId::Ed25519(name)), None) => {
@@ -225,6 +229,7 @@ mod tests {
             &["sign", "--ttl", "1.5"],
             &["sign", "--iat", "-1"],
             &["sign", "--iat", "1000000000000000"],
+            &["sign", "--iat", "999999999999999"],
             &["sign", "--key", "k"],
             &["sign", "--kid", "ed:a"],
             &["sign", "--kid", "../a"],

@@ -161,7 +161,14 @@ fn a_key_elsewhere_may_be_a_link_and_is_named_by_kid() {
         done(&lab, &words)
     };
     let here = sign(&["--kid", "a"]);
-    assert_eq!(sign(&["--kid", "a", "--key", link.to_str().expect("UTF-8")]), here);
+    let elsewhere = ["--kid", "a", "--key", link.to_str().expect("UTF-8")];
+    assert_eq!(sign(&elsewhere), here);
+    // It is the sender's, who is told.
+    chmod(&key_path(&lab, "a.key"), 0o644);
+    let words = [&["sign"], &words[..], &elsewhere, &["d.json"]].concat();
+    let out = command(&lab, &words);
+    assert_eq!((out.code, out.stdout), (0, here), "{}", out.stderr);
+    assert!(out.stderr.contains("chmod 600"), "{}", out.stderr);
 }
 
 #[test]

@@ -152,7 +152,11 @@ fn what_the_recipes_sign_is_accepted() {
     let key = text_file(key_path(&lab, "k.key"));
     let pem = text_file(lab.path("p.pem"));
     let document = |name: &str| {
-        let more = json!({"z": [1, {"b": "\u{1}\u{2028}\u{1f600}", "a": -5}], "A": "\\/\""});
+        // One of each kind of character; jq 1.6 escapes U+007F.
+        let low = (0..0x7f).chain(0x80..0x300).chain([0x2028, 0x202e, 0xfeff, 0xffff, 0x1f600]);
+        let text: String = low.filter_map(char::from_u32).collect();
+        let more =
+            json!({"z": [1, {"b": text, "a": -5}], "A": "\\/\"", "~": {}, " ": [null, true]});
         lab.task(name, "hello \u{e9}").with("x_more", more)
     };
     let mut names = Vec::new();

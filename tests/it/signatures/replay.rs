@@ -126,3 +126,27 @@ fn an_id_whose_records_a_session_removed_stays_taken_too() {
     rejected_for(&lab, "x", "replayed");
     drop(daemon);
 }
+
+/// Somebody else's session can remove a claim that waits; what was found out about its signature
+/// must not go with it.
+#[test]
+fn a_claim_that_is_put_back_from_its_file_keeps_what_its_signature_showed() {
+    let lab = Lab::new();
+    keygen(&lab, "a");
+    let control = lab.ours().join("control");
+    let daemon = lab.daemon().start();
+    fs::write(control.join("pause"), "").expect("pause");
+    lab.event("", "paused");
+    lab.send(&signed(&lab, &lab.task("x", "hello"), &[]));
+    lab.accepted("x");
+    daemon.crash();
+    // The next daemon knows of it by its folder alone, and keeps nothing else in memory.
+    let daemon = lab.daemon().start();
+    fs::remove_dir_all(lab.active("x")).expect("remove the claim");
+    fs::write(control.join("resume"), "").expect("resume");
+    went_on(&lab, "x", Some("strong"), Some("a"));
+    lab.settled("x");
+    let accepted = json_file(&lab.finished("x").join("accepted.json"));
+    assert!(accepted["signed"]["exp"].is_u64(), "{accepted}");
+    drop(daemon);
+}
