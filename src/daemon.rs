@@ -53,8 +53,10 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let home = sources.home().map(OsStr::to_os_string);
     let store = name_store(home.as_ref())?;
     // This comes before a word in there is believed.
+    store.check_above(home.as_deref().map(Path::new)).map_err(text)?;
     let mut mended = store.check_ownership().map_err(text)?;
     let Found { settings, drivers, warnings } = sources.read(&store, &drivers)?;
+    store.allow(&settings.allowed_uids);
     reload::check_at_start(&store, &settings)?;
     let far = far_away(&store, &settings)?;
     mended.extend(store.make_directories().map_err(text)?);
@@ -67,7 +69,6 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let (outbox_changed, outbox_news) = bounded(1);
     let (changed, news) = bounded(1);
     let (missing, unmet) = sources.missing(&settings);
-    let exposed = store.exposed_above(home.as_deref().map(Path::new));
     let (level, drain) = Level::new();
     let audit = Arc::new(store.open_audit(reload::rotation(&settings)).map_err(text)?);
     let context = Context {
@@ -93,7 +94,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     for dir in mended {
         log::warn!("{dir}");
     }
-    for warning in [warnings, missing, exposed].concat() {
+    for warning in [warnings, missing].concat() {
         log::warn!("{warning}");
     }
     if let Some(name) = far {

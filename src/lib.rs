@@ -156,7 +156,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
         }
         Ok(Command::Approve(call)) => approve(&call, drivers),
         Ok(Command::Deny(call)) => {
-            answer(|place| Ok(commands::deny::deny(place, &call)?.to_string()), drivers)
+            answer(|place| Ok(commands::deny::deny(place, &call)?.into()), drivers)
         }
         Ok(Command::Run(flags)) => {
             init_log();
@@ -196,7 +196,7 @@ fn approve(call: &ApproveCall, drivers: &'static [Driver]) -> Result<ExitCode, (
         if call.consent == Consent::Asked && !is_agreed()? {
             return Err(Refusal::NotDone("nothing is approved".into()));
         }
-        Ok(waiting.approve(place, &call.consent)?.to_string())
+        Ok(waiting.approve(place, &call.consent)?.into())
     };
     answer(asked, drivers)
 }

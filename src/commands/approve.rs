@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{Place, Refusal};
+use super::{Answer, Place, Refusal};
 use crate::effects::store::Room;
 use crate::pure::callback;
 use crate::pure::config::verdict_verbs::{ApproveCall, Consent};
@@ -30,9 +30,9 @@ pub struct WaitingForYes {
 #[derive(Debug)]
 pub struct Approved(DispatchId);
 
-impl fmt::Display for Approved {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(f, "approved {}", self.0)
+impl From<Approved> for Answer {
+    fn from(Approved(id): Approved) -> Answer {
+        Answer { text: format!("approved {id}\n"), warning: None }
     }
 }
 

@@ -1,8 +1,6 @@
 //! `deny`: asks the daemon never to run a dispatch that waits, and to answer it with the reason.
 
-use std::fmt;
-
-use super::{Place, Refusal};
+use super::{Answer, Place, Refusal};
 use crate::effects::store::Room;
 use crate::pure::config::verdict_verbs::DenyCall;
 use crate::pure::dispatch::DispatchId;
@@ -11,9 +9,9 @@ use crate::pure::dispatch::DispatchId;
 #[derive(Debug)]
 pub struct Denied(DispatchId);
 
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(f, "denied {}", self.0)
+impl From<Denied> for Answer {
+    fn from(Denied(id): Denied) -> Answer {
+        Answer { text: format!("denied {id}\n"), warning: None }
     }
 }
 

@@ -28,6 +28,7 @@ use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::result::Result as StdResult;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::clock;
@@ -88,6 +89,8 @@ pub struct Store {
     finished_count: AtomicU64,
     rejected_count: AtomicU64,
     scratch_count: AtomicU64,
+    /// Users besides ours and root whose files count as ours.
+    allowed_uids: OnceLock<Vec<u32>>,
     asides: Asides,
     tmp: TmpPlaces,
     past_agents: PastAgents,
@@ -122,6 +125,7 @@ impl Store {
             finished_count: AtomicU64::new(0),
             rejected_count: AtomicU64::new(0),
             scratch_count: AtomicU64::new(0),
+            allowed_uids: OnceLock::new(),
             asides: Asides::default(),
             tmp: TmpPlaces::new(Path::new("/tmp"), home, &own),
             past_agents: PastAgents::default(),
@@ -156,7 +160,7 @@ impl Store {
             &self.outbox,
             &self.control,
         ] {
-            match make_private(dir)? {
+            match self.make_ours(dir)? {
                 Private::Made => made_in.extend(dir.parent()),
                 Private::Was => {}
                 Private::Mended(dir) => mended.push(dir),
@@ -166,6 +170,18 @@ impl Store {
         self.spent.look()?;
         made_in.into_iter().try_for_each(files::sync_dir)?;
         Ok(mended)
+    }
+
+    fn make_ours(&self, dir: &Path) -> Result<Private> {
+        match files::make_dir(dir) {
+            Ok(()) => return Ok(Private::Made),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e).at("make", dir),
+        }
+        let is_shared = dir == self.dispatch || dir == self.completed.path();
+        let checked =
+            if is_shared { self.check_shared(dir) } else { ownership::check_private(dir) };
+        Ok(checked?.map_or(Private::Was, Private::Mended))
     }
 
     /// Remembers when the drop zone was shut, since others may have written the files that are
@@ -233,13 +249,4 @@ enum Private {
     Made,
     Was,
     Mended(Mended),
-}
-
-fn make_private(dir: &Path) -> Result<Private> {
-    match files::make_dir(dir) {
-        Ok(()) => return Ok(Private::Made),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(e).at("make", dir),
-    }
-    Ok(ownership::check_private(dir)?.map_or(Private::Was, Private::Mended))
 }

@@ -43,6 +43,8 @@ pub struct Settings {
     pub verify: Places<Verify>,
     /// `None` = not set: the drop zone's 0700 is the authority. Empty = nothing is trusted.
     pub trusted_projects: Option<Vec<TrustedPlace>>,
+    /// Users besides ours and root whose dropped files count as ours.
+    pub allowed_uids: Vec<u32>,
     /// A strong signature stands for a person's approval.
     pub signed_is_approved: bool,
     /// From the acceptance of a dispatch.

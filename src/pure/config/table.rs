@@ -84,6 +84,8 @@ settings! {
         "acceptance commands, by project directory or name (see README.md)";
     "trusted_projects", "LIST", unset "not set", trusted_projects = trusted_projects, Live,
         "where dispatches run without approval, e.g. '~/git/*'; set but empty: nowhere";
+    "allowed_uids", "LIST", unset "none", allowed_uids = uids, Restart,
+        "users besides ours and root whose dropped files count as ours, as numbers";
     "signed_is_approved", "", "off", signed_is_approved = switch, Live,
         "what is strongly signed needs no approval";
     "approval_expiry_seconds", "S", "86400", approval_expiry = pause, Live,

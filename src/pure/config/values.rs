@@ -127,6 +127,20 @@ pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
     }
 }
 
+/// Numbers of users.
+pub(super) fn uids(value: &Value) -> Result<Vec<u32>, String> {
+    let items = match value {
+        Value::Array(items) => items.clone(),
+        Value::Number(_) => vec![value.clone()],
+        other => list(other)?.into_iter().map(Value::String).collect(),
+    };
+    let uid = |item: &Value| {
+        let number = whole(item)?;
+        u32::try_from(number).map_err(|_| format!("{item} is no number of a user"))
+    };
+    items.iter().map(uid).collect()
+}
+
 /// The entries of `trusted_projects`. None at all means that nothing is trusted.
 pub(super) fn trusted_projects(value: &Value) -> Result<Option<Vec<TrustedPlace>>, String> {
     let entries = list(value)?;

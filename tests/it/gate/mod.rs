@@ -4,6 +4,7 @@
 mod approval;
 mod commands;
 mod entered;
+mod files;
 mod places;
 mod waiting;
 

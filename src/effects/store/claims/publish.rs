@@ -113,7 +113,8 @@ impl Store {
     /// durable, since the inbox file goes next.
     pub fn publish(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
         let (dir, name) = (self.completed.path(), format!("{id}.json"));
-        let published = self.asides.replace(dir, &name, id.as_str(), report, Durable::FileOnly);
+        let how = (Durable::FileOnly, self.readers_of_reports());
+        let published = self.asides.replace_for(dir, &name, id.as_str(), report, how);
         // Whatever was in the way has been moved, so what fails now is the folder, which all share.
         published.map_err(Error::of_all)?;
         self.completed.sync().map_err(Error::of_all)
