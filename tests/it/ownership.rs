@@ -265,7 +265,7 @@ fn an_allowed_user_may_own_the_drop_zone_and_send() {
     for name in ["ours", "theirs"] {
         assert_eq!(mode(&lab.report_path(name)), 0o640, "{name}");
     }
-    // Another user is still nobody we know.
+    // Another user is still nobody that we know.
     let beside = lab.gstack.join(".others");
     fs::write(&beside, lab.task("others", "hello").bytes()).expect("write");
     chown(&beside, Some(NOBODY - 1), None).expect("chown");

@@ -28,7 +28,7 @@ use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::result::Result as StdResult;
-use std::sync::OnceLock;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::clock;
@@ -90,7 +90,7 @@ pub struct Store {
     rejected_count: AtomicU64,
     scratch_count: AtomicU64,
     /// Users besides ours and root whose files count as ours.
-    allowed_uids: OnceLock<Vec<u32>>,
+    allowed_uids: RwLock<Vec<u32>>,
     asides: Asides,
     tmp: TmpPlaces,
     past_agents: PastAgents,
@@ -125,7 +125,7 @@ impl Store {
             finished_count: AtomicU64::new(0),
             rejected_count: AtomicU64::new(0),
             scratch_count: AtomicU64::new(0),
-            allowed_uids: OnceLock::new(),
+            allowed_uids: RwLock::default(),
             asides: Asides::default(),
             tmp: TmpPlaces::new(Path::new("/tmp"), home, &own),
             past_agents: PastAgents::default(),

@@ -11,6 +11,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use rustix::fs::OFlags;
 
@@ -56,23 +57,24 @@ impl Store {
         Ok(mended)
     }
 
-    /// Lets files of these users count as ours, and one of them own the drop zone. The daemon says
-    /// so once, before it looks at the drop zone.
+    /// Lets files of these users count as ours, and one of them own the drop zone, from now on. The
+    /// daemon says so before it looks at the drop zone.
     pub fn allow(&self, uids: &[u32]) {
-        let _ = self.allowed_uids.set(uids.to_vec());
+        *self.allowed_uids.write().unwrap_or_else(PoisonError::into_inner) = uids.to_vec();
     }
 
-    pub(super) fn allowed(&self) -> &[u32] {
-        self.allowed_uids.get().map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn allowed(&self) -> Vec<u32> {
+        self.allowed_uids.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Checks the drop zone, or `completed/`, which other users may have to reach.
     pub(super) fn check_shared(&self, dir: &Path) -> Result<Option<Mended>> {
-        let owners = if dir == self.dispatch { self.allowed() } else { &[] };
+        let allowed = self.allowed();
         let meta = fs::symlink_metadata(dir).at("look at", dir)?;
-        if !meta.is_dir() || self.allowed().is_empty() {
+        if !meta.is_dir() || allowed.is_empty() {
             return check_private(dir);
         }
+        let owners = if dir == self.dispatch { allowed.as_slice() } else { &[] };
         heed(dir, judge_shared(meta.uid(), meta.mode(), me(), owners), &meta)
     }
 

@@ -84,7 +84,7 @@ settings! {
         "acceptance commands, by project directory or name (see README.md)";
     "trusted_projects", "LIST", unset "not set", trusted_projects = trusted_projects, Live,
         "where dispatches run without approval, e.g. '~/git/*'; set but empty: nowhere";
-    "allowed_uids", "LIST", unset "none", allowed_uids = uids, Restart,
+    "allowed_uids", "LIST", unset "none", allowed_uids = uids, Live,
         "users besides ours and root whose dropped files count as ours, as numbers";
     "signed_is_approved", "", "off", signed_is_approved = switch, Live,
         "what is strongly signed needs no approval";
