@@ -175,6 +175,12 @@ fn announce(context: &Context) {
         settings.local_only
     );
     reload::tell_agents(context, None);
+    if !settings.is_gated() {
+        log::warn!(
+            "whoever can write into {} can run anything as you: trusted_projects or require_signature would narrow that",
+            store.drop_zone().display()
+        );
+    }
     if rustix::process::geteuid().is_root() {
         log::warn!("running as root: every dispatch runs with root's rights");
     }

@@ -28,7 +28,7 @@ pub fn effects(callback: &str) -> u64 {
     effects_of(Scene::with_every_kind(callback))
 }
 
-fn effects_of(scene: Scene) -> u64 {
+pub fn effects_of(scene: Scene) -> u64 {
     let trace = scene.lab.path("trace");
     let daemon = scene.daemon().env("GSTACK_FAILPOINT_TRACE", trace.display()).spawn();
     wait_until("all work done", PATIENCE, || {

@@ -108,3 +108,10 @@ pub struct Settings {
     /// What was written for each setting that is not the default, by key, for people to read.
     pub(super) written: BTreeMap<&'static str, Value>,
 }
+
+impl Settings {
+    /// Whether anything but the drop zone's mode says who may run what.
+    pub fn is_gated(&self) -> bool {
+        self.trusted_projects.is_some() || self.require_signature
+    }
+}

@@ -16,6 +16,7 @@ fn a_trusted_project_runs_at_once_and_another_waits_until_it_is_approved() {
     assert_eq!(report["approval"]["by"], "trusted_project", "{report:#}");
     assert!(is_stamp(&report["approval"]["at"]), "{report:#}");
 
+    assert!(!daemon.stderr().contains("can run anything as you"), "{}", daemon.stderr());
     let line = send_to_wait(&lab, "b");
     assert_eq!(line["why"], "untrusted_project", "{line}");
     assert_eq!(line["sha256"], sha256(&lab.dropped("b")), "{line}");
@@ -62,6 +63,8 @@ fn a_gate_that_is_not_configured_says_nothing() {
     lab.send(&lab.task("a", "hello"));
     let report = lab.completed("a");
     assert!(report.get("approval").is_none(), "{report:#}");
+    let said = "can run anything as you";
+    assert_eq!(daemon.stderr().matches(said).count(), 1, "{}", daemon.stderr());
     let beat = lab.heartbeat("any", |_| true);
     assert!(beat.get("pending").is_none() && beat.get("pending_count").is_none(), "{beat:#}");
     drop(daemon);
