@@ -17,7 +17,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 
 use crate::effects::process::Processes;
-use crate::effects::store::{Store, gstack_home};
+use crate::effects::store::{Mended, Store, gstack_home};
 use crate::effects::{clock, error};
 use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
@@ -28,7 +28,8 @@ use crate::pure::heartbeat::DaemonState;
 use crate::threads::events::{Event, Job};
 use crate::threads::heartbeat;
 use crate::threads::intake::{Intake, Wires};
-use crate::threads::recover::{left_behind, recover};
+use crate::threads::recover::{Recovered, left_behind, recover};
+use crate::threads::recover_pending::recover_pending;
 use crate::threads::shared::abilities::Abilities;
 use crate::threads::shared::board::{Board, Changed};
 use crate::threads::shared::context::Context;
@@ -55,8 +56,10 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let home = sources.home().map(OsStr::to_os_string);
     let store = name_store(home.as_ref())?;
     // This comes before a word in there is believed.
+    store.check_above(home.as_deref().map(Path::new)).map_err(text)?;
     let mut mended = store.check_ownership().map_err(text)?;
     let Found { settings, drivers, warnings } = sources.read(&store, &drivers)?;
+    store.allow(&settings.allowed_uids);
     reload::check_at_start(&store, &settings)?;
     let far = far_away(&store, &settings)?;
     mended.extend(store.make_directories().map_err(text)?);
@@ -71,7 +74,6 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let (changed, board) = bounded(1);
     let (retired_in, retired) = unbounded();
     let (missing, unmet) = sources.missing(&settings);
-    let exposed = store.exposed_above(home.as_deref().map(Path::new));
     let (level, drain) = Level::new();
     let audit = Arc::new(store.open_audit(reload::rotation(&settings)).map_err(text)?);
     let context = Context {
@@ -96,10 +98,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         retired: retired_in,
     };
     heartbeat::write(&context, DaemonState::Run);
-    mended.iter().for_each(|dir| log::warn!("{dir}"));
-    let place = context.store.home().display();
-    let far = far.map(|name| format!("{place} is on a network file system ({name})"));
-    announce(&context, [warnings, missing, exposed, Vec::from_iter(far)].concat());
+    announce(&context, &mended, [warnings, missing].concat(), far);
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, scope };
         let wake_ups = WakeUps { drain, outbox, retired, changed, board };
@@ -114,6 +113,18 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         // A return would wait for threads that wait for signals, or for a callback that hangs.
         std::process::exit(code)
     })
+}
+
+/// Gives intake what an earlier daemon left, but for what already runs.
+fn hand_over(recovered: Recovered, intake: &mut Intake) {
+    intake.learn_earlier(recovered.notices);
+    intake.park_recovered(recovered.parked, recovered.unread);
+    for claim in recovered.waiting {
+        intake.enqueue(claim);
+    }
+    for (claim, record) in recovered.pending {
+        intake.enter_pending(claim, record);
+    }
 }
 
 fn text(e: error::Error) -> String {
@@ -164,9 +175,13 @@ fn second_daemon(store: &Store) -> Result<ExitCode, String> {
     }
 }
 
-fn announce(context: &Context, warnings: Vec<String>) {
-    warnings.iter().for_each(|warning| log::warn!("{warning}"));
+fn announce(context: &Context, mended: &[Mended], warnings: Vec<String>, far: Option<&str>) {
     let store = &context.store;
+    mended.iter().for_each(|dir| log::warn!("{dir}"));
+    warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    if let Some(name) = far {
+        log::warn!("{} is on a network file system ({name})", store.home().display());
+    }
     let settings = context.settings();
     log::info!(
         "started {} (max_concurrent={}, local_only={})",
@@ -175,6 +190,12 @@ fn announce(context: &Context, warnings: Vec<String>) {
         settings.local_only
     );
     reload::tell_agents(context, None);
+    if !settings.is_gated() {
+        log::warn!(
+            "whoever can write into {} can run anything as you: trusted_projects or require_signature would narrow that",
+            store.drop_zone().display()
+        );
+    }
     if rustix::process::geteuid().is_root() {
         log::warn!("running as root: every dispatch runs with root's rights");
     }
@@ -218,19 +239,17 @@ impl<'env> Daemon<'_, 'env> {
         let beat_until = exit.clone();
         self.spawn("heartbeat", move || heartbeat::run(context, board, beat_until))?;
 
-        let recovered = recover(context).map_err(text)?;
+        let mut recovered = recover(context).map_err(text)?;
+        recover_pending(context, &mut recovered).map_err(text)?;
         context.leavings.note(left_behind(context, &recovered));
         if let Err(e) = context.store.put_back_answered() {
             log::warn!("{e}");
         }
         let wires = Wires { jobs: jobs_in, events, drain: drain.clone(), changed };
         let mut intake = Intake::new(context, wires);
-        intake.learn_earlier(recovered.notices);
-        intake.park_recovered(recovered.parked, recovered.unread);
-        for claim in recovered.waiting {
-            intake.enqueue(claim);
-        }
-        for (claim, step) in recovered.taken_up {
+        let taken_up = std::mem::take(&mut recovered.taken_up);
+        hand_over(recovered, &mut intake);
+        for (claim, step) in taken_up {
             let cancel = intake.adopt(&claim);
             let (events, drain) = (events_in.clone(), drain.clone());
             self.spawn("adopter", move || {

@@ -8,6 +8,8 @@
 //!     │ a name                  one look: open once, check, read once, parse
 //!     ▼                         │
 //!  threads::intake::watcher ──► threads::intake ─┬─ no  ──► rejected/ (+ a failed report)
+//!                              pure::gate ◄──────┤
+//!                                                ├─ wait ─► pending/<id>/, until a person says yes
 //!                                                └─ yes ──► active/<id>/: a Claim, in the Queue
 //!     ┌─ a claim moves, at a rendezvous ◄────────────────── intake owns the queue
 //!     ▼
@@ -49,6 +51,9 @@
 //!   `threads::intake::signatures` brings; `effects::store::keys` reads them.
 //! - **Decided that a dispatch runs?** [`pure::schedule::queue`] keeps the order and
 //!   `threads::intake` asks it; nobody else hands out a claim.
+//! - **Decided who may run what?** [`pure::gate`], over facts that `threads::shared::gate` gathers:
+//!   intake asks at the acceptance, a worker right before the start (`threads::worker::gate`), and
+//!   `threads::recover_pending` at each start of the daemon. What waits: `threads::intake::gate`.
 //! - **Decided that an agent is held (a usage limit, refused credentials)?**
 //!   [`pure::schedule::hold`], from the signs of attempts; `threads::intake::holds` keeps them.
 //! - **Decided that a budget is used up?** [`pure::schedule::budget`] counts, in
@@ -119,7 +124,7 @@ pub mod pure;
 pub mod threads;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use commands::{Answer, Place, Refusal};
@@ -128,6 +133,7 @@ use effects::stderr::{self, Stderr};
 use env_logger::Target;
 use pure::agent::{self, Driver, Drivers};
 use pure::config::cli::{self, Command};
+use pure::config::verdict_verbs::{ApproveCall, Consent};
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
@@ -156,6 +162,10 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
         }
         Ok(Command::Sign(call)) => {
             answer(|place| Ok(commands::sign::sign(place, &call)?.into()), drivers)
+        }
+        Ok(Command::Approve(call)) => approve(&call, drivers),
+        Ok(Command::Deny(call)) => {
+            answer(|place| Ok(commands::deny::deny(place, &call)?.into()), drivers)
         }
         Ok(Command::Run(flags)) => {
             // This comes before any secret is read.
@@ -190,6 +200,31 @@ fn answer(
         Err(Refusal::NotDone(why)) => Err((FAILED, why)),
         Err(Refusal::WrongUsage(why)) => Err((WRONG_USAGE, why)),
     }
+}
+
+/// Shows a dispatch that waits before anybody says yes to it.
+fn approve(call: &ApproveCall, drivers: &'static [Driver]) -> Result<ExitCode, (u8, String)> {
+    let asked = |place: &Place| {
+        let waiting = commands::approve::look(place, call)?;
+        let _ = print(&waiting.to_string()).map_err(|(_, why)| Refusal::NotDone(why))?;
+        if call.consent == Consent::Asked && !is_agreed()? {
+            return Err(Refusal::NotDone("nothing is approved".into()));
+        }
+        Ok(waiting.approve(place, &call.consent)?.into())
+    };
+    answer(asked, drivers)
+}
+
+fn is_agreed() -> Result<bool, Refusal> {
+    if !std::io::stdin().is_terminal() {
+        let why = "nobody can be asked without a terminal: say --yes, or --digest SHA256";
+        return Err(Refusal::WrongUsage(why.into()));
+    }
+    eprint!("approve? [y/N] ");
+    let mut said = String::new();
+    let read = std::io::stdin().read_line(&mut said);
+    read.map_err(|e| Refusal::NotDone(format!("cannot read the answer: {e}")))?;
+    Ok(matches!(said.trim(), "y" | "Y" | "yes"))
 }
 
 /// A hidden verb could not become the program that it was called for.

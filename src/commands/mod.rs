@@ -4,6 +4,8 @@
 //! A command returns a value that becomes an [`Answer`], so that the terminal and whatever else
 //! asks print the same. It must use effects and pure only, never a thread of the daemon.
 
+pub mod approve;
+pub mod deny;
 pub mod keygen;
 pub mod sign;
 
@@ -71,7 +73,12 @@ impl Place {
         let store = Store::new(&dir);
         // Nothing in there is believed before this.
         store.check_ownership().map_err(Refusal::not_done)?;
-        Ok(Place { store, drivers, variables })
+        let place = Place { store, drivers, variables };
+        // What is wrong with the settings is told by whoever needs them.
+        if let Ok((settings, _)) = place.settings() {
+            place.store.allow(&settings.allowed_uids);
+        }
+        Ok(place)
     }
 
     /// The settings that a daemon here would start with, and its agents.

@@ -14,6 +14,7 @@ pub mod git;
 pub mod http;
 pub mod process;
 pub mod project;
+pub mod project_dir;
 pub mod random;
 pub mod secrets;
 pub mod stderr;

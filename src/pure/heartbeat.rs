@@ -9,11 +9,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::gate::PendingWhy;
 use super::schedule::hold::HoldKind;
 use super::text::time::parse_rfc3339;
 
 /// How many parked dispatches are listed.
 const PARKED_MAX: usize = 100;
+/// How many dispatches that wait for approval are listed.
+pub const PENDING_SHOWN_MAX: usize = 50;
 /// How much of a name or a reason is shown, in characters.
 const TEXT_CHARS_MAX: usize = 200;
 /// How much of a text with a path in it is shown, in characters.
@@ -41,6 +44,12 @@ pub struct Heartbeat {
     pub parked: Vec<HeartbeatParked>,
     #[serde(deserialize_with = "or_default", skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// The oldest of the dispatches that wait for approval.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<HeartbeatPending>,
+    /// How many there are of them.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
+    pub pending_count: Option<usize>,
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
     #[serde(deserialize_with = "or_default")]
@@ -120,6 +129,18 @@ pub struct HeartbeatParked {
     pub reason: String,
 }
 
+/// A dispatch that waits for approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatPending {
+    /// When it is given up, in RFC 3339.
+    pub expires_at: String,
+    pub id: String,
+    pub project: String,
+    /// When it was accepted, in RFC 3339.
+    pub since: String,
+    pub why: PendingWhy,
+}
+
 impl Heartbeat {
     /// `None`: this is no heartbeat. If two fields have one name, the last counts.
     pub fn read(bytes: &[u8]) -> Option<Heartbeat> {
@@ -138,6 +159,8 @@ impl Heartbeat {
         let parked = self.parked.iter_mut().map(|parked| &mut parked.reason);
         let holds = self.holds.iter_mut();
         let holds = holds.flat_map(|hold| [Some(&mut hold.reason), hold.project.as_mut()]);
+        self.pending.truncate(PENDING_SHOWN_MAX);
+        let parked = parked.chain(self.pending.iter_mut().map(|pending| &mut pending.project));
         let sessions = self.sessions.iter_mut();
         let sessions = sessions.flat_map(|one| [Some(&mut one.project), one.last_tool.as_mut()]);
         for text in parked.chain(holds.chain(sessions).flatten()) {
@@ -202,6 +225,13 @@ mod tests {
             until: "2026-04-03T15:00:00.000Z".into(),
             waiting: 4,
         };
+        let pending = HeartbeatPending {
+            expires_at: "2026-04-04T14:30:00.000Z".into(),
+            id: "dispatch-w".into(),
+            project: "shop".into(),
+            since: "2026-04-03T14:30:00.000Z".into(),
+            why: PendingWhy::UntrustedProject,
+        };
         Heartbeat {
             active: 1,
             callbacks_dead: 2,
@@ -211,6 +241,8 @@ mod tests {
             max_concurrent: Some(2),
             parked: vec![HeartbeatParked { id: "dispatch-q".into(), reason: "cannot".into() }],
             paused: true,
+            pending: vec![pending],
+            pending_count: Some(1),
             pid: Some(812),
             queued: 5,
             sessions: vec![session],
@@ -228,7 +260,10 @@ mod tests {
             r#""probe":"dispatch-p","project":"shop","project_dir":"/git/shop","#,
             r#""reason":"five_hour: limit","until":"2026-04-03T15:00:00.000Z","waiting":4}],"#,
             r#""local_only":true,"max_concurrent":2,"#,
-            r#""parked":[{"id":"dispatch-q","reason":"cannot"}],"paused":true,"pid":812,"#,
+            r#""parked":[{"id":"dispatch-q","reason":"cannot"}],"paused":true,"#,
+            r#""pending":[{"expires_at":"2026-04-04T14:30:00.000Z","id":"dispatch-w","#,
+            r#""project":"shop","since":"2026-04-03T14:30:00.000Z","why":"untrusted_project"}],"#,
+            r#""pending_count":1,"pid":812,"#,
             r#""queued":5,"sessions":[{"attempt":2,"elapsed":61,"id":"dispatch-a","#,
             r#""input_tokens":1200,"last_activity":"2026-04-03T14:29:59.000Z","#,
             r#""last_tool":"Bash","output_bytes":4096,"output_tokens":34,"project":"shop","#,
@@ -278,6 +313,8 @@ mod tests {
         beat.sessions[0].project = "ü".repeat(200);
         beat.sessions[0].last_tool = Some("ü".repeat(201));
         beat.parked = vec![HeartbeatParked { id: "dispatch-q".into(), reason: long }; 101];
+        let one = beat.pending[0].clone();
+        beat.pending = vec![HeartbeatPending { project: "ü".repeat(201), ..one }; 51];
         let beat = beat.bounded();
         let is_cut = |text: &str, to| text.chars().count() == to && text.ends_with("ü…");
         assert!(is_cut(beat.degraded.as_deref().expect("a text"), 5000));
@@ -285,6 +322,7 @@ mod tests {
         assert!(is_cut(&beat.holds[0].reason, 200));
         assert_eq!(beat.sessions[0].project, "ü".repeat(200));
         assert!(is_cut(beat.sessions[0].last_tool.as_deref().expect("a tool"), 200));
+        assert!(beat.pending.len() == 50 && is_cut(&beat.pending[49].project, 200));
         assert!(beat.parked.len() == 100 && is_cut(&beat.parked[99].reason, 200));
     }
 }

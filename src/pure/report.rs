@@ -50,6 +50,18 @@ pub enum ErrorType {
     /// The dispatch waited longer than `queue_timeout_seconds`, or in its launcher's engine longer
     /// than `launcher_wait_seconds`, and never ran.
     QueueTimeout,
+    /// Nobody allowed it to run, or somebody forbade it.
+    NotAuthorized,
+}
+
+/// Who or what let a dispatch run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovedBy {
+    TrustedProject,
+    Person,
+    Signature,
+    Clawvisor,
 }
 
 /// One session: what was started, how it ended, what it used.
@@ -157,6 +169,11 @@ pub struct Confined {
 /// Whose word a dispatch came in on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ApprovedBy>,
+    /// When that was decided, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<SignatureForm>,
     /// The key by which the signature is right.

@@ -19,7 +19,7 @@ use crate::pure::callback::destination::{destination, is_task_of};
 use crate::pure::dispatch::Dispatch;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::gate::signature::Signed;
-use crate::pure::report::{AttemptReport, ErrorType, Report, Status};
+use crate::pure::report::{Approval, AttemptReport, ErrorType, Report, Status};
 use crate::pure::text::digest::sha256_hex;
 
 /// A dispatch on its way from its report to its end.
@@ -56,7 +56,10 @@ impl Answering {
     /// known.
     pub fn new(claim: Claim, contents: Option<Contents>, mut report: Report) -> Answering {
         let signed = contents.as_ref().and_then(|contents| contents.accepted.signed.as_ref());
-        report.approval = signed.and_then(Signed::approval);
+        if let Some(shown) = signed.and_then(Signed::approval) {
+            let Approval { by, at, .. } = report.approval.unwrap_or_default();
+            report.approval = Some(Approval { by, at, ..shown });
+        }
         let (bytes, step) = (Vec::new(), Step::Commit);
         Answering { claim, contents, report, bytes, step, is_afresh: false }
     }
@@ -289,7 +292,7 @@ impl Answering {
             // The answer was found published, and nothing else of the dispatch is left.
             self.commit_afresh(context)?;
         }
-        context.store.retire_remains(&self.claim.id)
+        context.store.retire_remains(&self.claim)
     }
 }
 

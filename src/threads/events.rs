@@ -13,6 +13,7 @@ use crate::effects::store::Claim;
 use crate::pure::attempt::record::AttemptEnd;
 use crate::pure::attempt::sign::Sign;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::gate::PendingRecord;
 use crate::pure::schedule::hold::Notice;
 
 /// One claim on its way to a worker, with the flag by which it can be cancelled.
@@ -67,6 +68,8 @@ pub enum Event {
     /// The claim goes back into the queue, first in line: it is a retry of an adopted session, or
     /// it ran into a hold.
     Again { claim: Claim },
+    /// At its turn the claim turned out to need somebody's approval; it is in `pending/` by now.
+    Waits { claim: Claim, record: PendingRecord },
     /// At its turn, no file of the dispatch was found under a name that it is known by. Intake sees
     /// whether it has another name.
     Nameless { claim: Claim },

@@ -15,6 +15,7 @@ pub mod heartbeat;
 pub mod intake;
 pub mod on_finish;
 pub mod recover;
+pub mod recover_pending;
 pub mod reload;
 pub mod session;
 pub mod shared;

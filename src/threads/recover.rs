@@ -11,7 +11,7 @@ use super::events::notice_of;
 use super::shared::context::Context;
 use crate::effects::error::Result;
 use crate::effects::process::Mark;
-use crate::effects::store::{Attempt, Claim, Committed, Contents, InboxName, Record};
+use crate::effects::store::{Attempt, Claim, Committed, Contents, InboxName, Record, Room};
 use crate::effects::{clock, project};
 use crate::pure::agent::environment::{DISPATCH_FILE, RUN_TOKEN};
 use crate::pure::attempt::record::{AttemptStart, Identity};
@@ -20,13 +20,17 @@ use crate::pure::attempt::recovery::{
 };
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::{self, DispatchId, Lane};
+use crate::pure::gate::PendingRecord;
 use crate::pure::schedule::hold::Notice;
 use crate::pure::text::digest::sha256_of_hex;
+use crate::pure::text::time::parse_rfc3339;
 
 #[derive(Default)]
 pub struct Recovered {
     /// Claims to be queued, each in its old place.
     pub waiting: Vec<Claim>,
+    /// Claims that wait until somebody allows them, and what for.
+    pub pending: Vec<(Claim, PendingRecord)>,
     /// Claims in the middle of an attempt, each of which gets a thread.
     pub taken_up: Vec<(Claim, Resume)>,
     /// What ended attempts said, and when: it may not have reached `holds.json`.
@@ -64,6 +68,15 @@ pub fn recover(context: &Context) -> Result<Recovered> {
     Ok(recovered)
 }
 
+/// Reads an accepted dispatch back.
+pub(super) fn contents_in(
+    context: &Context,
+    id: &DispatchId,
+    room: Room,
+) -> Result<Option<Contents>> {
+    context.store.read_claim(id, room, context.agents().drivers.names_of_accepted())
+}
+
 /// The temporary directories that no session needs any more. Called before anything new starts.
 pub fn left_behind(context: &Context, recovered: &Recovered) -> Vec<PathBuf> {
     let left = context.store.tmp_left_behind(&recovered.open_tokens);
@@ -98,7 +111,7 @@ fn take_up(context: &Context, id: DispatchId, looked: Looked, recovered: &mut Re
     let Some(contents) = contents else {
         return take_up_remains(context, id, step, report, recovered);
     };
-    let claim = claim_of(context, id, &contents, folder);
+    let claim = claim_of(context, id, &contents, (Room::Active, folder));
     match (step, report) {
         (Step::Discard, _) => discard(context, &claim.id),
         // The session may have written this report, which must not be told while the session lives.
@@ -142,23 +155,7 @@ fn take_up_remains(
     report: Option<Committed>,
     recovered: &mut Recovered,
 ) {
-    // Senders mostly name a file by the id in it.
-    let name = InboxName { name: format!("{id}.json").into(), seen: None };
-    let mut claim = Claim {
-        sha256: None,
-        signed: None,
-        names: vec![name],
-        is_detached: false,
-        lane: Lane::from(""),
-        agent: dispatch::DEFAULT_AGENT,
-        project: "".into(),
-        accepted_at_ms: clock::unix_ms(),
-        seq: 0,
-        folder: None,
-        contents: None,
-        resume: None,
-        id,
-    };
+    let mut claim = remains_of(id, Room::Active);
     match (step, report) {
         (Step::Discard, _) => discard(context, &claim.id),
         (Step::Publish, Some(report)) => {
@@ -167,11 +164,35 @@ fn take_up_remains(
         (step, _) => {
             // Its project is not free while anything of it is left there.
             if let Some(contents) = in_inbox(context, &claim) {
-                claim = claim_of(context, claim.id, &contents, None);
+                claim = claim_of(context, claim.id, &contents, (Room::Active, None));
             }
             let stands = step == Step::Resume(Resume::Stands);
             recovered.taken_up.push((claim, if stands { Resume::Stands } else { Resume::Gone }));
         }
+    }
+}
+
+/// A claim of which nothing is left but its name.
+pub(super) fn remains_of(id: DispatchId, room: Room) -> Claim {
+    // Senders mostly name a file by the id in it.
+    let name = InboxName { name: format!("{id}.json").into(), seen: None };
+    let now_ms = clock::unix_ms();
+    Claim {
+        sha256: None,
+        signed: None,
+        names: vec![name],
+        is_detached: false,
+        lane: Lane::from(""),
+        agent: dispatch::DEFAULT_AGENT,
+        project: "".into(),
+        accepted_at_ms: now_ms,
+        waits_since_ms: now_ms,
+        seq: 0,
+        folder: None,
+        room,
+        contents: None,
+        resume: None,
+        id,
     }
 }
 
@@ -194,7 +215,7 @@ fn discard(context: &Context, id: &DispatchId) {
     }
 }
 
-fn publish(context: &Context, mut answering: Answering, recovered: &mut Recovered) {
+pub(super) fn publish(context: &Context, mut answering: Answering, recovered: &mut Recovered) {
     let id = answering.id().clone();
     match answering.advance(context) {
         Ok(()) => {
@@ -217,10 +238,9 @@ struct Looked {
 
 fn look(context: &Context, id: &DispatchId) -> Result<Looked> {
     let store = &context.store;
-    let folder = store.open_up_claim(id)?;
-    let agents = context.agents();
-    let contents = store.read_claim(id, agents.drivers.names_of_accepted())?;
-    let report = store.read_committed(id)?;
+    let folder = store.open_up_claim(id, Room::Active)?;
+    let contents = contents_in(context, id, Room::Active)?;
+    let report = store.read_committed(id, Room::Active)?;
     let started = store.has_started(id)?;
     let attempt = store.last_attempt(id)?;
     let open_token = attempt.as_ref().and_then(open_token);
@@ -240,18 +260,17 @@ fn open_token(attempt: &Attempt) -> Option<String> {
     Some(start.run_token)
 }
 
-fn claim_of(
+pub(super) fn claim_of(
     context: &Context,
     id: DispatchId,
     Contents { accepted, dispatch, .. }: &Contents,
-    folder: Option<Identity>,
+    (room, folder): (Room, Option<Identity>),
 ) -> Claim {
     let dir = project::expand(&dispatch.project_dir, context.home.as_deref());
-    let is_detached = context.store.is_detached(&id);
+    let is_detached = context.store.is_detached(&id, room);
     let name = InboxName { name: accepted.inbox_name(), seen: None };
     let names = if is_detached { Vec::new() } else { vec![name] };
     Claim {
-        id,
         seq: accepted.seq,
         lane: project::lane(&dir),
         agent: dispatch.target_agent,
@@ -261,10 +280,23 @@ fn claim_of(
         is_detached,
         project: dispatch.project.as_str().into(),
         accepted_at_ms: accepted.at_ms(),
+        waits_since_ms: waits_since_ms(context, &id, accepted.at_ms()),
         folder,
+        room,
         contents: None,
         resume: None,
+        id,
     }
+}
+
+/// Since when it has waited for its first start. Only who limits the wait needs to know.
+fn waits_since_ms(context: &Context, id: &DispatchId, accepted_at_ms: i64) -> i64 {
+    let settings = context.settings();
+    if settings.queue_timeout.is_none() || settings.trusted_projects.is_none() {
+        return accepted_at_ms;
+    }
+    let approval = context.store.approval(id, Room::Active).ok().flatten();
+    approval.and_then(|given| parse_rfc3339(&given.at)).unwrap_or(accepted_at_ms)
 }
 
 fn last_notice(context: &Context, claim: &Claim) -> Option<(i64, Notice)> {

@@ -34,6 +34,7 @@ pub fn reload(context: &Context) {
         }
     };
     context.sender.become_as(sender);
+    context.store.allow(&settings.allowed_uids);
     context.audit.rotate_by(rotation(&settings));
     let before = context.agents();
     context.live.replace(settings, agents, unmet);

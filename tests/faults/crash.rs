@@ -13,6 +13,7 @@ const PAIRS: usize = 400;
 fn run(scene: &Scene, failpoint: &str) {
     let mut daemon = scene.daemon().env("GSTACK_FAILPOINT", failpoint).spawn();
     wait_until(&format!("{failpoint}: its end"), PATIENCE, || {
+        scene.answer_what_waits();
         daemon.exited().is_some() || scene.is_done()
     });
     if daemon.exited().is_none() {
@@ -27,10 +28,13 @@ pub fn effects(callback: &str) -> u64 {
     effects_of(Scene::with_every_kind(callback))
 }
 
-fn effects_of(scene: Scene) -> u64 {
+pub fn effects_of(scene: Scene) -> u64 {
     let trace = scene.lab.path("trace");
     let daemon = scene.daemon().env("GSTACK_FAILPOINT_TRACE", trace.display()).spawn();
-    wait_until("all work done", PATIENCE, || scene.is_done());
+    wait_until("all work done", PATIENCE, || {
+        scene.answer_what_waits();
+        scene.is_done()
+    });
     daemon.crash();
     let count = fs::read_to_string(&trace).expect("a trace").lines().count();
     assert_eq!(scene.conclude("traced"), [""; 0]);
@@ -48,6 +52,21 @@ fn a_daemon_killed_before_any_single_effect_loses_and_doubles_nothing() {
         let scene = Scene::with_every_kind(&server.url);
         run(&scene, &format!("kill@{n}"));
         scene.conclude(&format!("kill@{n}"))
+    });
+}
+
+/// A person approves one before it is looked at, and another one while the next daemon recovers.
+#[test]
+fn a_daemon_killed_before_any_single_effect_forgets_no_approval_and_runs_nothing_without_one() {
+    let server = Server::start(vec![Answer::Status(200)]);
+    let count = effects_of(Scene::with_a_gate(&server.url));
+    assert!(count > 150, "{count} effects: are they counted?");
+    eprintln!("{count} crash points");
+    let points: Vec<u64> = (1..=count).collect();
+    pool::run(&points, |n| {
+        let scene = Scene::with_a_gate(&server.url);
+        run(&scene, &format!("kill@{n}"));
+        scene.conclude(&format!("with a gate: kill@{n}"))
     });
 }
 

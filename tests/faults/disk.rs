@@ -277,5 +277,9 @@ impl Disk {
             }
             placed.entry(*node).or_insert(path);
         }
+        // A file that came back has the one name that it had.
+        for dir in [&self.keep, &self.limbo] {
+            let _ = fs::remove_dir_all(dir);
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::check::{Story, violations};
 use crate::util::dump::dump;
 use crate::util::*;
+use serde_json::Value;
 
 pub struct Scene {
     pub lab: Lab,
@@ -19,6 +20,8 @@ pub struct Scene {
     pub patience: Duration,
     /// Its sessions run in the stand-in of an engine, whose folder this is.
     engine: Option<PathBuf>,
+    /// The only project that is trusted.
+    trusted: Option<PathBuf>,
 }
 
 impl Scene {
@@ -32,7 +35,78 @@ impl Scene {
             invalid: 0,
             seen: BTreeMap::new(),
         };
-        Scene { lab, story, forgives: &[], patience: PATIENCE, engine: None }
+        Scene { lab, story, forgives: &[], patience: PATIENCE, engine: None, trusted: None }
+    }
+
+    /// Dispatches that wait until a person says yes or no, or until their time is over, and one that
+    /// is trusted.
+    pub fn with_a_gate(callback: &str) -> Scene {
+        let mut scene = Scene::new();
+        scene.trusted = Some(scene.lab.project("project-trusted"));
+        for name in ["trusted", "approved", "second", "denied"] {
+            scene.send(name, "");
+        }
+        let calls = scene.lab.task("told", scene.mark()).with("callback_url", callback);
+        scene.lab.send(&calls);
+        scene.story.sent.push(id("told"));
+        let keys = scene.lab.home.join(".ssh");
+        fs::create_dir_all(&keys).expect("create");
+        scene.lab.send(&scene.lab.task("misplaced", scene.mark()).in_dir(&keys));
+        scene.story.sent.push(id("misplaced"));
+        scene
+    }
+
+    /// What was said must be what came of each dispatch.
+    fn against_the_gate(&self) -> Vec<String> {
+        if self.trusted.is_none() {
+            return Vec::new();
+        }
+        let answer = |name: &str| {
+            let text = fs::read(self.completed().join(format!("{}.json", id(name))));
+            let report: Value =
+                serde_json::from_slice(&text.unwrap_or_default()).unwrap_or_default();
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+            // A crash between an attempt's record and its agent counts as one that ran.
+            let status = match text(&report["error_type"]).as_str() {
+                "interrupted" => "completed".into(),
+                _ => text(&report["status"]),
+            };
+            (status, text(&report["approval"]["by"]))
+        };
+        [
+            ("trusted", "completed", "trusted_project"),
+            ("approved", "completed", "person"),
+            ("second", "completed", "person"),
+            ("denied", "cancelled", ""),
+            ("told", "cancelled", ""),
+            ("misplaced", "failed", ""),
+        ]
+        .into_iter()
+        .filter_map(|(name, status, by)| {
+            let (got, want) = (answer(name), (status.to_string(), by.to_string()));
+            (got != want).then(|| format!("wrong answer: {name} is {got:?}, not {want:?}"))
+        })
+        .collect()
+    }
+
+    /// Says yes or no to what waits, as a person who looks at it again and again.
+    pub fn answer_what_waits(&self) {
+        let ours = self.lab.ours();
+        for (name, word) in
+            [("approved", "approve"), ("second", "approve"), ("denied", "deny"), ("told", "deny")]
+        {
+            let copy = ours.join("pending").join(id(name)).join("dispatch.json");
+            let asked = ours.join("control").join(format!("{word}-{}", id(name)));
+            if self.trusted.is_none() || !copy.exists() || asked.exists() {
+                continue;
+            }
+            let beside = self.lab.path("being-asked");
+            let text = if word == "approve" { sha256(&copy) } else { "no".into() };
+            // The daemon may be faster, and the folder gone by now.
+            if fs::write(&beside, text).is_ok() {
+                let _ = fs::rename(&beside, &asked);
+            }
+        }
     }
 
     /// A session in an engine that only its own command reaches, until it is ended at its TTL.
@@ -109,6 +183,10 @@ impl Scene {
             }
             None => self.lab.daemon(),
         };
+        let start = match &self.trusted {
+            Some(dir) => start.set("--trusted-projects", dir.display()),
+            None => start,
+        };
         start
             .set("--max-concurrent", 3)
             .set("--rate-limit-backoff", 0.02)
@@ -141,6 +219,7 @@ impl Scene {
         let ours = self.lab.ours();
         self.story.sent.iter().all(|id| self.completed().join(format!("{id}.json")).exists())
             && is_empty(&ours.join("active"))
+            && is_empty(&ours.join("pending"))
             && is_empty(&ours.join("outbox"))
             && self.lab.waiting().is_empty()
     }
@@ -152,6 +231,7 @@ impl Scene {
         let mut daemon = self.daemon().start();
         let began = Instant::now();
         while !self.is_done() && began.elapsed() < self.patience {
+            self.answer_what_waits();
             pause_as_a_slow_writer(Duration::from_millis(5));
         }
         let is_done = self.is_done();
@@ -159,6 +239,7 @@ impl Scene {
         let panicked = daemon.stderr().contains("panicked");
         daemon.left();
         let mut found = violations(&self.story);
+        found.extend(self.against_the_gate());
         if !is_done {
             found.push(format!("the work is not done after {:?}", self.patience));
         }

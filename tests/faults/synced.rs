@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::crash::effects;
+use crate::crash::{effects, effects_of};
 use crate::disk::{Disk, Loses};
 use crate::pool::{self, Random};
 use crate::scene::Scene;
@@ -14,6 +14,8 @@ use crate::util::*;
 
 /// Half of them with the strictest disk, half with a moody one.
 const CUTS: usize = 400;
+/// The same for dispatches that wait until somebody allows them.
+const GATE_CUTS: usize = 120;
 /// How many crashes an fsync may need to show that it is needed.
 const TRIES: usize = 60;
 /// For a daemon whose directory is damaged on purpose.
@@ -21,13 +23,12 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(6);
 
 /// One crash. `ignored`: the kind of fsync that is left out.
 fn cut(
-    callback: &str,
+    mut scene: Scene,
     at: u64,
     loses: Loses,
     ignored: Option<&str>,
     random: &mut Random,
 ) -> Vec<String> {
-    let mut scene = Scene::with_every_kind(callback);
     // The log is not synced line by line: its last moments go with the power.
     scene.forgives = &["no spawned line", "no last line", "no first line", "torn line"];
     if ignored.is_some() {
@@ -43,6 +44,7 @@ fn cut(
         .env("GSTACK_FAILPOINT_KEEP", disk.keep().display())
         .spawn();
     wait_until(&format!("cut@{at}: its end"), PATIENCE, || {
+        scene.answer_what_waits();
         daemon.exited().is_some() || scene.is_done()
     });
     scene.look_at_reports();
@@ -104,7 +106,25 @@ fn a_disk_that_keeps_only_what_was_synced_loses_and_doubles_nothing() {
         })
         .collect();
     pool::run(&cuts, |(at, loses, seed)| {
-        cut(&server.url, *at, *loses, None, &mut Random::from(*seed))
+        let scene = Scene::with_every_kind(&server.url);
+        cut(scene, *at, *loses, None, &mut Random::from(*seed))
+    });
+}
+
+#[test]
+fn a_disk_that_keeps_only_what_was_synced_runs_nothing_that_nobody_allowed() {
+    let server = Server::start(vec![Answer::Status(200)]);
+    let count = effects_of(Scene::with_a_gate(&server.url));
+    let mut random = Random::new("cuts with a gate");
+    let cuts: Vec<(u64, Loses, u64)> = (0..GATE_CUTS)
+        .map(|n| {
+            let loses = if n % 2 == 0 { Loses::All } else { Loses::Some };
+            (1 + random.below(count), loses, random.below(u64::MAX >> 33))
+        })
+        .collect();
+    pool::run(&cuts, |(at, loses, seed)| {
+        let scene = Scene::with_a_gate(&server.url);
+        cut(scene, *at, *loses, None, &mut Random::from(*seed))
     });
 }
 
@@ -119,7 +139,8 @@ fn without_any_one_of_its_fsyncs_something_is_lost_or_doubled() {
         for n in 1..=TRIES {
             let at = first + 1 + random.below(count - first);
             let loses = if n % 2 == 0 { Loses::All } else { Loses::Some };
-            let found = cut(&server.url, at, loses, Some(kind), &mut random);
+            let scene = Scene::with_every_kind(&server.url);
+            let found = cut(scene, at, loses, Some(kind), &mut random);
             if let Some(found) = found.first() {
                 eprintln!("without the fsync of {kind}: {found} (try {n})");
                 return Vec::new();

@@ -92,6 +92,7 @@ fn check_requests(names: &[&OsStr]) {
                 store.remove_cancel(&text).expect("remove");
             }
             Request::Release(agent) => store.remove_release(agent.as_deref()).expect("remove"),
+            Request::Verdict(id) => store.forget_asked(&id).expect("remove"),
             Request::Pause => assert!(store.is_paused()),
             Request::Resume => assert!(store.is_resume_asked()),
         }
@@ -105,7 +106,9 @@ fn check_requests(names: &[&OsStr]) {
         let is_request = |name: &str| {
             let is_of = |begin: &&str| name.starts_with(*begin);
             let begins = ["cancel-", "release-"].iter().any(is_of);
-            begins || ["pause", "resume", "release"].contains(&name)
+            let verdict = name.strip_prefix("approve-").or_else(|| name.strip_prefix("deny-"));
+            let is_verdict = verdict.is_some_and(|id| DispatchId::parse(id).is_some());
+            begins || is_verdict || ["pause", "resume", "release"].contains(&name)
         };
         let is_there = store.control_dir().join(name).exists();
         assert_eq!(!is_there, name.to_str().is_some_and(is_request), "{name:?}");

@@ -32,6 +32,7 @@ mod evidence;
 mod file_notices;
 mod first_answer;
 mod fuzzed;
+mod gate;
 mod gemini;
 mod gone_agent;
 mod holds;

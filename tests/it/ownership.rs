@@ -195,15 +195,84 @@ fn a_directory_of_ours_that_is_shut_to_ourselves_is_opened_at_the_start_and_late
 }
 
 #[test]
-fn what_is_wrong_above_the_home_is_said_and_left() {
+fn a_directory_above_that_others_may_write_to_is_refused_up_to_the_home_directory() {
+    for (mode, is_refused) in [(0o777, true), (0o775, true), (0o1777, false), (0o755, false)] {
+        let lab = Lab::new();
+        let open = lab.home.join("open");
+        make(&open, mode);
+        let home = open.join("deep/gstack");
+        let start = || lab.daemon().env("GSTACK_HOME", home.display());
+        if !is_refused {
+            drop(start().start());
+            continue;
+        }
+        let out = start().output();
+        assert_eq!((out.code, out.stderr.lines().count()), (1, 1), "{mode:o}: {out:?}");
+        let way_out = format!("chmod go-w {}", open.display());
+        assert!(out.stderr.contains(&way_out), "{mode:o}: {out:?}");
+        assert_eq!((self::mode(&open), home.exists()), (mode, false), "it is left as it is");
+        chmod(&open, mode & !0o022);
+        drop(start().start());
+    }
+    // Above the home directory nobody looks.
     let lab = Lab::new();
-    let open = lab.home.join("open");
-    make(&open, 0o777);
-    let home = open.join("gstack");
-    let daemon = lab.daemon().env("GSTACK_HOME", home.display()).start();
-    let said = format!("chmod go-w {}", open.display());
-    assert!(daemon.stderr().contains(&said), "{}", daemon.stderr());
-    assert_eq!(mode(&open), 0o777);
+    chmod(&lab.dir, 0o777);
+    drop(lab.daemon().env("GSTACK_HOME", lab.home.join("gstack").display()).start());
+}
+
+#[test]
+fn a_directory_above_that_opens_while_the_daemon_runs_keeps_everything_new_out() {
+    let mut lab = Lab::new();
+    let above = lab.home.join("above");
+    make(&above, 0o755);
+    lab.gstack = above.join("gstack");
+    let daemon = lab.daemon().set("--heartbeat", 0.2).set("--trouble-pause", 0.2).start();
+    chmod(&above, 0o777);
+    let beat = lab.heartbeat("told", |beat| beat["degraded"].is_string());
+    assert!(beat["degraded"].to_string().contains("chmod go-w"), "{beat}");
+    lab.send(&lab.task("a", "hello"));
+    let beats = text_file(lab.heartbeat_path());
+    lab.heartbeat("another one", |next| !beats.contains(next["ts"].as_str().unwrap_or_default()));
+    assert_eq!(lab.events("a"), [""; 0]);
+    chmod(&above, 0o755);
+    lab.completed("a");
+    lab.heartbeat("over", |beat| beat.get("degraded").is_none());
+    drop(daemon);
+}
+
+#[test]
+fn an_allowed_user_may_own_the_drop_zone_and_send() {
+    if !root_here() {
+        return;
+    }
+    let lab = Lab::new();
+    make(&lab.gstack, 0o755);
+    make(&lab.inbox(), 0o2777);
+    make(&lab.inbox().join("completed"), 0o755);
+    chown(lab.inbox(), Some(NOBODY), Some(NOBODY)).expect("chown");
+    let out = lab.daemon().output();
+    assert!(out.code == 1 && out.stderr.contains("belongs to another user"), "{out:?}");
+    let daemon = lab.daemon().set("--allowed-uids", NOBODY).start();
+    assert_eq!((mode(&lab.inbox()), mode(&lab.inbox().join("completed"))), (0o2770, 0o750));
+    assert_eq!(mode(&lab.ours()), 0o700);
+    lab.send(&lab.task("ours", "hello"));
+    lab.completed("ours");
+    let beside = lab.gstack.join(".theirs");
+    fs::write(&beside, lab.task("theirs", "hello").bytes()).expect("write");
+    chown(&beside, Some(NOBODY), Some(NOBODY)).expect("chown");
+    fs::rename(&beside, lab.dropped("theirs")).expect("rename");
+    lab.completed("theirs");
+    for name in ["ours", "theirs"] {
+        assert_eq!(mode(&lab.report_path(name)), 0o640, "{name}");
+    }
+    // Another user is still nobody that we know.
+    let beside = lab.gstack.join(".others");
+    fs::write(&beside, lab.task("others", "hello").bytes()).expect("write");
+    chown(&beside, Some(NOBODY - 1), None).expect("chown");
+    fs::rename(&beside, lab.dropped("others")).expect("rename");
+    let (_, why) = lab.rejected("dispatch-others.json");
+    assert_eq!(why["reason"], "foreign_owner", "{why}");
+    assert!(why["error"].to_string().contains("allowed_uids"), "{why}");
     drop(daemon);
 }
 

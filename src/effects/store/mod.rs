@@ -18,6 +18,7 @@ mod keys;
 mod lock;
 mod outbox;
 mod ownership;
+mod pending;
 mod secret_file;
 mod session_tmp;
 mod spent;
@@ -29,6 +30,7 @@ use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::result::Result as StdResult;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::clock;
@@ -36,9 +38,9 @@ use super::error::{At, Result};
 use super::failpoint::{self, Effect};
 
 pub use archive::{Shelf, Walk};
-pub use claims::accept::IdOwner;
+pub use claims::accept::{IdOwner, Prepared};
 pub use claims::attempts::{Attempt, AttemptFiles};
-pub use claims::claim::{Claim, Contents, InboxName};
+pub use claims::claim::{Claim, Contents, InboxName, Room};
 pub use claims::output::{OutputFile, VerifyLog};
 use claims::past_agents::PastAgents;
 pub use claims::publish::Committed;
@@ -60,6 +62,7 @@ pub use keys::{FoundKeys, create_secret, remove_secret};
 pub use lock::{DaemonLock, Standing};
 pub use outbox::OutboxEntry;
 pub use ownership::Mended;
+pub use pending::{Asked, WaitingDispatch};
 pub use secret_file::{SecretFile, open_to_others, read_document, read_key_elsewhere, read_secret};
 use session_tmp::TmpPlaces;
 pub use spent::SPENT_KEEP;
@@ -89,6 +92,8 @@ pub struct Store {
     finished_count: AtomicU64,
     rejected_count: AtomicU64,
     scratch_count: AtomicU64,
+    /// Users besides ours and root whose files count as ours.
+    allowed_uids: RwLock<Vec<u32>>,
     asides: Asides,
     tmp: TmpPlaces,
     past_agents: PastAgents,
@@ -123,6 +128,7 @@ impl Store {
             finished_count: AtomicU64::new(0),
             rejected_count: AtomicU64::new(0),
             scratch_count: AtomicU64::new(0),
+            allowed_uids: RwLock::default(),
             asides: Asides::default(),
             tmp: TmpPlaces::new(Path::new("/tmp"), home, &own),
             past_agents: PastAgents::default(),
@@ -157,7 +163,7 @@ impl Store {
             &self.outbox,
             &self.control,
         ] {
-            match make_private(dir)? {
+            match self.make_ours(dir)? {
                 Private::Made => made_in.extend(dir.parent()),
                 Private::Was => {}
                 Private::Mended(dir) => mended.push(dir),
@@ -167,6 +173,18 @@ impl Store {
         self.spent.look()?;
         made_in.into_iter().try_for_each(files::sync_dir)?;
         Ok(mended)
+    }
+
+    fn make_ours(&self, dir: &Path) -> Result<Private> {
+        match files::make_dir(dir) {
+            Ok(()) => return Ok(Private::Made),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e).at("make", dir),
+        }
+        let is_shared = dir == self.dispatch || dir == self.completed.path();
+        let checked =
+            if is_shared { self.check_shared(dir) } else { ownership::check_private(dir) };
+        Ok(checked?.map_or(Private::Was, Private::Mended))
     }
 
     /// Remembers when the drop zone was shut, since others may have written the files that are
@@ -234,13 +252,4 @@ enum Private {
     Made,
     Was,
     Mended(Mended),
-}
-
-fn make_private(dir: &Path) -> Result<Private> {
-    match files::make_dir(dir) {
-        Ok(()) => return Ok(Private::Made),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(e).at("make", dir),
-    }
-    Ok(ownership::check_private(dir)?.map_or(Private::Was, Private::Mended))
 }

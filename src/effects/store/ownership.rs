@@ -11,13 +11,15 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use rustix::fs::OFlags;
 
 use super::Store;
+use super::disk::files::Readers;
 use crate::effects::error::{At, Error, Result};
 use crate::pure::text::escape::shell_word;
-use crate::pure::upkeep::ownership::{Guarded, Verdict, judge};
+use crate::pure::upkeep::ownership::{Guarded, Verdict, judge, judge_shared};
 
 /// More than anybody writes by hand.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
@@ -42,17 +44,48 @@ impl fmt::Display for Mended {
 
 impl Store {
     /// Checks at the start the directories that are there already, before a file in them is read.
-    /// Gives those that were mended.
+    /// Gives those that were mended. Who may own the drop zone is for the settings to say, which
+    /// stand in here: [`Store::make_directories`] checks it.
     pub fn check_ownership(&self) -> Result<Vec<Mended>> {
         let mut mended = Vec::from_iter(self.check_home()?);
-        for dir in [&self.dispatch, &self.own, &self.keys] {
+        for dir in [&self.own, &self.keys] {
             match check_private(dir) {
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 checked => mended.extend(checked?),
             }
         }
-        self.note_shut(&mended);
         Ok(mended)
+    }
+
+    /// Lets files of these users count as ours, and one of them own the drop zone, from now on. The
+    /// daemon says so before it looks at the drop zone.
+    pub fn allow(&self, uids: &[u32]) {
+        *self.allowed_uids.write().unwrap_or_else(PoisonError::into_inner) = uids.to_vec();
+    }
+
+    pub(super) fn allowed(&self) -> Vec<u32> {
+        self.allowed_uids.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Checks the drop zone, or `completed/`, which other users may have to reach.
+    pub(super) fn check_shared(&self, dir: &Path) -> Result<Option<Mended>> {
+        let allowed = self.allowed();
+        let meta = fs::symlink_metadata(dir).at("look at", dir)?;
+        if !meta.is_dir() || allowed.is_empty() {
+            return check_private(dir);
+        }
+        let owners = if dir == self.dispatch { allowed.as_slice() } else { &[] };
+        heed(dir, judge_shared(meta.uid(), meta.mode(), me(), owners), &meta)
+    }
+
+    /// Who may read a report: with `completed/`, its group.
+    pub(super) fn readers_of_reports(&self) -> Readers {
+        let reads = |meta: fs::Metadata| meta.mode() & 0o040 != 0;
+        let is_shared = !self.allowed().is_empty();
+        match is_shared && fs::metadata(self.completed.path()).is_ok_and(reads) {
+            true => Readers::Group,
+            false => Readers::Us,
+        }
     }
 
     /// Checks `$GSTACK_HOME` itself, which may be a link of ours. It is fine if nothing is there.
@@ -72,14 +105,21 @@ impl Store {
         check(home, Guarded::Home, &meta)
     }
 
-    /// Says in words what is wrong with the directories above `$GSTACK_HOME`, up to the user's own
-    /// one if that contains it. They are not ours to mend.
-    pub fn exposed_above(&self, user_home: Option<&Path>) -> Vec<String> {
-        let Some(top) = user_home.filter(|top| self.home.starts_with(top)) else {
-            return Vec::new();
-        };
+    /// Checks the directories above `$GSTACK_HOME`, up to the user's own one if that contains it.
+    /// They are not ours to mend.
+    pub fn check_above(&self, user_home: Option<&Path>) -> Result<()> {
+        let Some(top) = user_home.filter(|top| self.home.starts_with(top)) else { return Ok(()) };
         let above = self.home.ancestors().skip(1).take_while(|dir| dir.starts_with(top));
-        above.filter_map(|dir| Some((dir, fs::metadata(dir).ok()?))).filter_map(exposed).collect()
+        for dir in above {
+            match fs::metadata(dir) {
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                found => {
+                    let meta = found.at("look at", dir)?;
+                    heed(dir, judge(Guarded::Above, meta.uid(), meta.mode(), me()), &meta)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads `dispatchd/config.json`, if there is one, from the very file that was checked.
@@ -119,7 +159,11 @@ pub(super) fn check_private(dir: &Path) -> Result<Option<Mended>> {
 }
 
 fn check(dir: &Path, place: Guarded, meta: &fs::Metadata) -> Result<Option<Mended>> {
-    match judge(place, meta.uid(), meta.mode(), me()) {
+    heed(dir, judge(place, meta.uid(), meta.mode(), me()), meta)
+}
+
+fn heed(dir: &Path, verdict: Verdict, meta: &fs::Metadata) -> Result<Option<Mended>> {
+    match verdict {
         Verdict::Fine => Ok(None),
         Verdict::Foreign => Err(foreign(dir, meta.uid(), "-R ")),
         Verdict::TooOpen => Err(too_open(
@@ -146,22 +190,10 @@ fn check_config(file: &File, path: &Path) -> Result<()> {
     }
 }
 
-fn exposed((dir, meta): (&Path, fs::Metadata)) -> Option<String> {
-    let name = dir.display();
-    match judge(Guarded::Above, meta.uid(), meta.mode(), me()) {
-        Verdict::Fine | Verdict::Mend(_) => None,
-        Verdict::Foreign => {
-            let uid = meta.uid();
-            Some(format!(
-                "{name} belongs to uid {uid}, who can put another directory in place of ours"
-            ))
-        }
-        Verdict::TooOpen => {
-            let word = shell_word(&dir.to_string_lossy());
-            Some(format!(
-                "others may write to {name} and exchange what is in it: chmod go-w {word}"
-            ))
-        }
+impl Store {
+    /// The user that we run as.
+    pub fn our_uid(&self) -> u32 {
+        me()
     }
 }
 

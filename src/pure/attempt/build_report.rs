@@ -60,6 +60,7 @@ pub fn from_attempts(
         usage: last.usage,
         permission_denials: last.permission_denials,
         confined: last.confined,
+        approval: last.approval,
         git: Some(last.git).filter(|git| *git != GitFacts::default()),
         commits,
         pr,
@@ -83,14 +84,20 @@ pub fn without_session(
 }
 
 /// The answer to a dispatch of which only its name is left, and what the daemon remembers.
-pub fn to_remains(id: &DispatchId, agent: &str, project: &str, error: &str, now_ms: i64) -> Report {
+pub fn to_remains(
+    id: &DispatchId,
+    agent: &str,
+    project: &str,
+    (kind, error): (ErrorType, &str),
+    now_ms: i64,
+) -> Report {
     let remains = Report {
         dispatch_id: id.to_string(),
         target_agent: agent.to_string(),
         project: Some(project.to_string()).filter(|project| !project.is_empty()),
         ..Report::empty(Status::Failed)
     };
-    without_attempts(remains, ErrorType::Interrupted, error, now_ms)
+    without_attempts(remains, kind, error, now_ms)
 }
 
 /// The answer to a file that is no valid dispatch, under the id that it names.

@@ -3,7 +3,7 @@
 //! restart changes nothing.
 
 use super::record::{AttemptEnd, AttemptStart, Mode, Moment, NextStep};
-use crate::pure::report::{ErrorType, GitFacts};
+use crate::pure::report::{Approval, ErrorType, GitFacts};
 
 /// What the next attempt is to be.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +25,10 @@ pub struct NextAttempt {
     pub first: Option<Moment>,
     /// What git said of the project before the first attempt.
     pub git: Option<GitFacts>,
+    /// What let the dispatch run before.
+    pub approval: Option<Approval>,
+    /// Where the attempt before it worked, as its record has it.
+    pub dir: Option<String>,
 }
 
 /// The last attempt that began.
@@ -54,6 +58,8 @@ pub fn next(last: Option<Last>, now_ms: i64) -> NextAttempt {
             relaunched: start.relaunched,
             first: Some(start.first),
             git: Some(start.git),
+            approval: start.approval,
+            dir: Some(start.project_dir),
             ..NextAttempt::default()
         },
         (None, None) => NextAttempt { number, ..NextAttempt::default() },
@@ -71,6 +77,8 @@ pub fn after(end: &AttemptEnd, start: Option<&AttemptStart>, now_ms: i64) -> Nex
         first: Some(end.first.clone()),
         git: Some(GitFacts { branch, head_before, ..GitFacts::default() }),
         wait_ms: end.next.wait_ms(now_ms),
+        approval: end.approval.clone(),
+        dir: start.map(|start| start.project_dir.clone()),
         relaunched: is_relaunch || start.is_some_and(|start| start.relaunched),
         ..NextAttempt::default()
     };

@@ -13,7 +13,9 @@ use crate::pure::agent::{Summary, Tokens};
 use crate::pure::config::dialect::Dialect;
 use crate::pure::config::launcher::Launcher;
 use crate::pure::gate::signature::Signed;
-use crate::pure::report::{AttemptReport, Confined, Denial, GitFacts, Leftover, VerifyReport};
+use crate::pure::report::{
+    Approval, AttemptReport, Confined, Denial, GitFacts, Leftover, VerifyReport,
+};
 use crate::pure::text::redact::redact;
 use crate::pure::text::time::rfc3339;
 
@@ -100,6 +102,9 @@ pub struct AttemptStart {
     pub project_dir: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confined: Option<Confined>,
+    /// What let the dispatch run. Absent: no gate was configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     /// What `accepted.json` and `dispatch.json` hold: neither of them was made durable, but this
     /// record is.
     pub accepted: Accepted,
@@ -220,6 +225,8 @@ pub struct AttemptEnd {
     pub permission_denials: Vec<Denial>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confined: Option<Confined>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
     #[serde(default, skip_serializing_if = "GitFacts::is_empty")]
@@ -316,6 +323,7 @@ impl AttemptEnd {
             cost_tokens: result.cost_tokens,
             permission_denials: result.denials.into_iter().map(redacted).collect(),
             confined,
+            approval: start.approval.clone(),
             leftovers,
             attempt,
             sign,

@@ -104,7 +104,8 @@ pub fn next(tried: Tried, now: &Moment, knobs: &Knobs) -> NextStep {
         | ErrorType::StartTimeout
         | ErrorType::OutputLimit
         | ErrorType::VerifyFailed
-        | ErrorType::QueueTimeout => return NextStep::Report,
+        | ErrorType::QueueTimeout
+        | ErrorType::NotAuthorized => return NextStep::Report,
     };
     retry(mode, start.retries + 1, delay_ms)
 }
@@ -255,6 +256,7 @@ mod tests {
             OutputLimit,
             VerifyFailed,
             QueueTimeout,
+            NotAuthorized,
         ] {
             let start = AttemptStart { relaunched: true, ..start(true, 0) };
             let ending = failed(error_type);

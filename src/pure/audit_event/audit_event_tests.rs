@@ -64,6 +64,37 @@ fn of_dispatches() -> Vec<Row> {
             r#","error":"a \"b\"","reason":"unsafe_id","file":"dispatch-a.json""#,
         ),
         (
+            ApprovalRequired {
+                why: PendingWhy::UntrustedProject,
+                sha256: s("ab"),
+                expires_at: s(TS),
+            },
+            "approval_required",
+            r#","why":"untrusted_project","sha256":"ab","expires_at":"2026-04-03T14:30:00.000Z""#,
+        ),
+        (
+            Approved { by: ApprovedBy::Person, sha256: s("ab"), uid: 1000 },
+            "approved",
+            r#","by":"person","sha256":"ab","uid":1000"#,
+        ),
+        (Denied { reason: s("no") }, "denied", r#","reason":"no""#),
+        (
+            ApprovalExpired { why: PendingWhy::PerRequest },
+            "approval_expired",
+            r#","why":"per_request""#,
+        ),
+        (ApprovalIgnored { why: IgnoredWhy::Digest }, "approval_ignored", r#","why":"digest""#),
+        (
+            ApprovalIgnored { why: IgnoredWhy::NotPending },
+            "approval_ignored",
+            r#","why":"not_pending""#,
+        ),
+        (
+            NotAuthorized { error: s("no"), clawvisor_status: None },
+            "not_authorized",
+            r#","error":"no""#,
+        ),
+        (
             UnsupportedAgent { target_agent: s("codex") },
             "unsupported_agent",
             r#","target_agent":"codex""#,
@@ -195,6 +226,7 @@ fn of_the_daemon() -> Vec<Row> {
             r#","changed":["model"],"needs_restart":[]"#,
         ),
         (ConfigRefused { error: s("bad") }, "config_refused", r#","error":"bad""#),
+        (PendingFull, "pending_full", ""),
         (Paused, "paused", ""),
         (Resumed, "resumed", ""),
         (LockRetaken { pid: 812 }, "lock_retaken", r#","pid":812"#),
@@ -349,6 +381,7 @@ fn a_word_is_the_same_in_the_log_and_in_the_audit_log() {
         Reason::Unreadable,
         Reason::ForeignOwner,
         Reason::WritableByOthers,
+        Reason::HardLink,
         Reason::DuplicateId,
     ] {
         assert_eq!(word(serde_json::json!(reason)), Some(s(reason.name())));

@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 
 use super::attempt::recovery::Step;
 use super::dispatch::Reason;
-use super::report::{ErrorType, Report, SignatureForm, Status};
+use super::gate::PendingWhy;
+use super::report::{ApprovedBy, ErrorType, Report, SignatureForm, Status};
 use super::schedule::hold::{Hold, HoldChange, HoldKind, Why};
 use super::text::time::rfc3339;
 use super::upkeep::health::Subsystem;
@@ -42,6 +43,37 @@ pub enum AuditEvent {
     },
     UnknownFields {
         fields: Vec<String>,
+    },
+    /// A dispatch waits for somebody to allow it.
+    ApprovalRequired {
+        why: PendingWhy,
+        sha256: String,
+        /// In RFC 3339.
+        expires_at: String,
+    },
+    Approved {
+        by: ApprovedBy,
+        sha256: String,
+        /// Whose the request was.
+        uid: u32,
+    },
+    Denied {
+        reason: String,
+    },
+    ApprovalExpired {
+        why: PendingWhy,
+    },
+    /// A request to approve or deny changed nothing.
+    ApprovalIgnored {
+        why: IgnoredWhy,
+    },
+    /// So many wait for approval that files stay in the inbox.
+    PendingFull,
+    /// A dispatch may not run.
+    NotAuthorized {
+        error: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clawvisor_status: Option<String>,
     },
     /// A dispatch cannot start at once.
     Queued {
@@ -189,6 +221,16 @@ pub enum AuditEvent {
     AuditRotated {
         previous: String,
     },
+}
+
+/// Why a request to approve or deny changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IgnoredWhy {
+    /// It is for other bytes than those that wait.
+    Digest,
+    /// No such dispatch waits for a person.
+    NotPending,
 }
 
 /// The end of a dispatch that was not completed.

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use serde_json::Value;
 
 use super::verbs::{self, KeygenCall, SignCall, Verb, unknown};
+use super::verdict_verbs::{self, ApproveCall, DenyCall, VerdictVerb};
 use super::{Reload, SETTINGS, Setting, Settings};
 
 #[derive(Debug, PartialEq)]
@@ -15,6 +16,8 @@ pub enum Command {
     Run(Flags),
     Keygen(KeygenCall),
     Sign(SignCall),
+    Approve(ApproveCall),
+    Deny(DenyCall),
     Help,
     Version,
 }
@@ -57,6 +60,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
                     Verb::Help => Command::Help,
                     Verb::Keygen(call) => Command::Keygen(call),
                     Verb::Sign(call) => Command::Sign(call),
+                });
+            }
+            Word(word)
+                if command.is_none() && flags.0.is_empty() && verdict_verbs::is_verb(&word) =>
+            {
+                return Ok(match verdict_verbs::parse(&word, &mut parser)? {
+                    VerdictVerb::Help => Command::Help,
+                    VerdictVerb::Approve(call) => Command::Approve(call),
+                    VerdictVerb::Deny(call) => Command::Deny(call),
                 });
             }
             Word(word) => {
@@ -119,6 +131,7 @@ pub fn help() -> String {
     }
     text += &format!("  {:<28} this text\n  {:<28} the version\n", "-h, --help", "-V, --version");
     text += verbs::HELP;
+    text += verdict_verbs::HELP;
     text += "\nSignals: SIGTERM and SIGINT stop the intake and wait for running sessions; a second one ends them now.\n\
              SIGHUP reads config.json again; what counts only after a restart is marked above.\n\
              Exit codes: 0 done (or already running), 1 failed, 2 wrong usage.\n";

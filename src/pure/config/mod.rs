@@ -25,6 +25,7 @@ pub mod template;
 pub mod terms;
 mod values;
 pub mod verbs;
+pub mod verdict_verbs;
 
 use serde_json::Value;
 

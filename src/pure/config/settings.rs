@@ -14,6 +14,7 @@ use super::confine::Confine;
 use super::projects::{Places, Project, Verify};
 use super::values::{OnInterrupt, OnShutdown};
 use crate::pure::callback::destination::{AllowedHost, Origin};
+use crate::pure::gate::trust::TrustedPlace;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -46,6 +47,15 @@ pub struct Settings {
     /// How long an engine's own command may take, and then the launcher to end by itself.
     pub launcher_grace: Duration,
     pub verify: Places<Verify>,
+    /// `None` = not set: the drop zone's 0700 is the authority. Empty = nothing is trusted.
+    pub trusted_projects: Option<Vec<TrustedPlace>>,
+    /// Users besides ours and root whose dropped files count as ours.
+    pub allowed_uids: Vec<u32>,
+    /// A strong signature stands for a person's approval.
+    pub signed_is_approved: bool,
+    /// From the acceptance of a dispatch.
+    pub approval_expiry: Duration,
+    pub pending_max: usize,
     pub confine: Confine,
     /// Places from `/` or `~/`, as they are written.
     pub confine_deny: Vec<String>,
@@ -128,5 +138,10 @@ impl Settings {
     pub fn has_budget(&self) -> bool {
         let mut projects = self.projects.directories();
         self.budget().is_set() || projects.any(|(_, project)| project.budget.is_set())
+    }
+
+    /// Whether anything but the drop zone's mode says who may run what.
+    pub fn is_gated(&self) -> bool {
+        self.trusted_projects.is_some() || self.require_signature
     }
 }

@@ -88,6 +88,16 @@ settings! {
         "the terms of single projects, by directory (see README.md)";
     "verify", "JSON", unset "none", verify = projects::verifications, Live,
         "acceptance commands, by project directory or name (see README.md)";
+    "trusted_projects", "LIST", unset "not set", trusted_projects = trusted_projects, Live,
+        "where dispatches run without approval, e.g. '~/git/*'; set but empty: nowhere";
+    "allowed_uids", "LIST", unset "none", allowed_uids = uids, Live,
+        "users besides ours and root whose dropped files count as ours, as numbers";
+    "signed_is_approved", "", "off", signed_is_approved = switch, Live,
+        "what is strongly signed needs no approval";
+    "approval_expiry_seconds", "S", "86400", approval_expiry = pause, Live,
+        "how long after its acceptance a dispatch may wait for its approval";
+    "pending_max", "N", "1000", pending_max = at_least_one, Live,
+        "while so many wait for approval, files that might have to wait too stay in the inbox";
     "confine", "[=WHAT]", "off", confine = confine::confine, Live,
         "a wall around each session, with Landlock: on, off, or if-possible";
     "confine_deny", "LIST", "usual", confine_deny = confine::denied, Live,

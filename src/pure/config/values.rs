@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::pure::gate::trust::TrustedPlace;
+
 /// The shortest pause between two tries of a callback.
 const DELAY_MIN: Duration = Duration::from_millis(100);
 const DAY_SECONDS: f64 = 24.0 * 60.0 * 60.0;
@@ -123,6 +125,26 @@ pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
         Value::Array(items) => items.iter().map(|i| text(i).map(str::to_string)).collect(),
         other => Ok(split_list(text(other)?)),
     }
+}
+
+/// Numbers of users.
+pub(super) fn uids(value: &Value) -> Result<Vec<u32>, String> {
+    let items = match value {
+        Value::Array(items) => items.clone(),
+        Value::Number(_) => vec![value.clone()],
+        other => list(other)?.into_iter().map(Value::String).collect(),
+    };
+    let uid = |item: &Value| {
+        let number = whole(item)?;
+        u32::try_from(number).map_err(|_| format!("{item} is no number of a user"))
+    };
+    items.iter().map(uid).collect()
+}
+
+/// The entries of `trusted_projects`. None at all means that nothing is trusted.
+pub(super) fn trusted_projects(value: &Value) -> Result<Option<Vec<TrustedPlace>>, String> {
+    let entries = list(value)?;
+    entries.iter().map(|entry| TrustedPlace::parse(entry)).collect::<Result<_, _>>().map(Some)
 }
 
 pub(super) fn tool_list(value: &Value) -> Result<Vec<String>, String> {

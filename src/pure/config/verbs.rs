@@ -136,7 +136,7 @@ pub(super) fn unknown(option: &str) -> String {
     format!("unknown option: {option} (see --help)")
 }
 
-fn stray(verb: &str, arg: lexopt::Arg) -> String {
+pub(super) fn stray(verb: &str, arg: lexopt::Arg) -> String {
     match arg {
         Long(name) => unknown(&format!("--{name}")),
         Short(c) => unknown(&format!("-{c}")),
@@ -144,7 +144,7 @@ fn stray(verb: &str, arg: lexopt::Arg) -> String {
     }
 }
 
-fn value(parser: &mut Parser, flag: &str) -> Result<OsString, String> {
+pub(super) fn value(parser: &mut Parser, flag: &str) -> Result<OsString, String> {
     parser.value().map_err(|_| format!("{flag} needs a value"))
 }
 

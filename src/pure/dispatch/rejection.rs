@@ -21,6 +21,7 @@ pub enum Reason {
     Unreadable,
     ForeignOwner,
     WritableByOthers,
+    HardLink,
     DuplicateId,
     /// A strong signature is required, and there is none.
     SignatureMissing,
@@ -46,6 +47,7 @@ impl Reason {
             Reason::Unreadable => "unreadable",
             Reason::ForeignOwner => "foreign_owner",
             Reason::WritableByOthers => "writable_by_others",
+            Reason::HardLink => "hard_link",
             Reason::DuplicateId => "duplicate_id",
             Reason::SignatureMissing => "signature_missing",
             Reason::Signature => "signature",
@@ -54,11 +56,11 @@ impl Reason {
         }
     }
 
-    /// A file that is still being written can look like this; it is looked at again until it no
-    /// longer changes.
+    /// A file that is still being written can look like this (and one that its sender links into
+    /// place and unlinks elsewhere); it is looked at again until it no longer changes.
     pub fn may_be_half_written(self) -> bool {
         match self {
-            Reason::NotJson | Reason::Unreadable => true,
+            Reason::NotJson | Reason::Unreadable | Reason::HardLink => true,
             Reason::NotAnObject
             | Reason::Schema
             | Reason::UnsafeId
@@ -93,6 +95,7 @@ impl Reason {
             | Reason::Unreadable
             | Reason::ForeignOwner
             | Reason::WritableByOthers
+            | Reason::HardLink
             | Reason::DuplicateId
             | Reason::SignatureMissing
             | Reason::Signature

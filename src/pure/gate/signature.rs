@@ -43,7 +43,11 @@ pub struct Signed {
 impl Signed {
     /// What the report says of it. Where no key was there to check by, that is nothing.
     pub fn approval(&self) -> Option<Approval> {
-        let approval = || Approval { signature: Some(self.form), kid: self.kid.clone() };
+        let approval = || Approval {
+            signature: Some(self.form),
+            kid: self.kid.clone(),
+            ..Approval::default()
+        };
         (self.form != SignatureForm::Unchecked).then(approval)
     }
 

@@ -10,6 +10,7 @@ const OTHERS_WRITE: u32 = 0o022;
 const OTHERS_ALL: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 const OWNER_ALL: u32 = 0o700;
+const WORLD_ALL: u32 = 0o007;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guarded {
@@ -64,11 +65,43 @@ pub fn judge(place: Guarded, uid: u32, mode: u32, me: u32) -> Verdict {
     }
 }
 
+/// Judges a directory that users besides ours may have to reach: `owners` may own it, the bits of
+/// its group are theirs, and nobody else has any.
+pub fn judge_shared(uid: u32, mode: u32, me: u32, owners: &[u32]) -> Verdict {
+    let wanted = (mode | OWNER_ALL) & !WORLD_ALL & 0o7777;
+    if uid != me && !owners.contains(&uid) {
+        Verdict::Foreign
+    } else if wanted != mode & 0o7777 {
+        Verdict::Mend(wanted)
+    } else {
+        Verdict::Fine
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Guarded::*;
     use super::Verdict::*;
     use super::*;
+
+    #[test]
+    fn a_shared_directory_is_for_its_group_and_for_nobody_else() {
+        const ME: u32 = 1000;
+        for (uid, mode, owners, want) in [
+            (ME, 0o700, &[7][..], Fine),
+            (ME, 0o770, &[7], Fine),
+            (ME, 0o2775, &[7], Mend(0o2770)),
+            (ME, 0o777, &[], Mend(0o770)),
+            (ME, 0o070, &[], Mend(0o770)),
+            (7, 0o750, &[7], Fine),
+            (7, 0o757, &[7], Mend(0o750)),
+            (7, 0o700, &[], Foreign),
+            (8, 0o700, &[7], Foreign),
+            (ROOT, 0o700, &[7], Foreign),
+        ] {
+            assert_eq!(judge_shared(uid, mode, ME, owners), want, "{uid} {mode:o} {owners:?}");
+        }
+    }
 
     #[test]
     fn what_is_ours_is_mended_and_what_is_not_is_refused() {

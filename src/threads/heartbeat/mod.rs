@@ -13,14 +13,14 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, after, select_biased, tick};
 
 use self::retention::Retention;
-use super::shared::board::{Progress, RunningSession, Snapshot};
+use super::shared::board::{PendingSnapshot, Progress, RunningSession, Snapshot};
 use super::shared::context::Context;
 use super::shared::level::ExitSignal;
 use crate::effects::clock;
 use crate::pure::agent::Tokens;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::heartbeat::{
-    DaemonState, Heartbeat, HeartbeatHold, HeartbeatParked, HeartbeatSession,
+    DaemonState, Heartbeat, HeartbeatHold, HeartbeatParked, HeartbeatPending, HeartbeatSession,
 };
 use crate::pure::schedule::hold::Hold;
 use crate::pure::text::time::rfc3339;
@@ -87,7 +87,8 @@ pub fn write(context: &Context, state: DaemonState) {
 }
 
 fn beat(context: &Context, state: DaemonState) -> Heartbeat {
-    let Snapshot { queued, paused, sessions, parked, holds } = context.board.get();
+    let Snapshot { queued, paused, sessions, parked, pending_count, pending, holds } =
+        context.board.get();
     let progress = context.board.all_progress().clone();
     let settings = context.settings();
     let beat = Heartbeat {
@@ -99,6 +100,8 @@ fn beat(context: &Context, state: DaemonState) -> Heartbeat {
         max_concurrent: Some(settings.max_concurrent),
         parked: parked.into_iter().map(|(id, reason)| HeartbeatParked { id, reason }).collect(),
         paused,
+        pending: pending.into_iter().map(waits).collect(),
+        pending_count: Some(pending_count).filter(|count| *count > 0),
         pid: Some(std::process::id()),
         queued,
         sessions: sessions.into_iter().map(|one| session(&progress, one)).collect(),
@@ -127,6 +130,12 @@ fn session(progress: &HashMap<String, Progress>, running: RunningSession) -> Hea
         turns: progress.map(|seen| seen.turns),
         id,
     }
+}
+
+fn waits(pending: PendingSnapshot) -> HeartbeatPending {
+    let PendingSnapshot { id, project, why, since_ms, expires_ms } = pending;
+    let (since, expires_at) = (rfc3339(since_ms), rfc3339(expires_ms));
+    HeartbeatPending { expires_at, id, project, since, why }
 }
 
 fn held(hold: Hold, waiting: usize) -> HeartbeatHold {

@@ -11,17 +11,19 @@ use super::Intake;
 use super::signatures::{SignatureVerdict, replayed};
 use crate::effects::error::{Error, Result};
 use crate::effects::project;
-use crate::effects::store::{Claim, Contents, Dropped, IdOwner, InboxName, Inspected};
+use crate::effects::store::{
+    Claim, Contents, Dropped, IdOwner, InboxName, Inspected, Prepared, Room,
+};
 use crate::pure::attempt::record::Accepted;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
 use crate::pure::gate::signature::Signed;
 use crate::pure::report::{ErrorType, Status};
-use crate::pure::schedule::queue::Seq;
 use crate::pure::text::clip::one_line;
 use crate::pure::text::digest::sha256_of_hex;
 use crate::pure::text::hex::hex;
 use crate::pure::upkeep::health::{Fault, Subsystem};
+use crate::threads::shared::gate::{self, GateWord};
 
 /// How many characters of a sender's words a log line shows.
 const SHOWN_CHARS_MAX: usize = 100;
@@ -195,12 +197,14 @@ impl Intake<'_> {
     /// one that goes here is the last, and its removal withdraws nothing, through a power cut too.
     fn remove_second_name(&mut self, dropped: Dropped, id: &DispatchId) {
         let store = &self.context.store;
-        let removed = store.detach(id).and_then(|_| store.remove_redelivered(&dropped, id));
+        // A dispatch that waits for approval has not begun, and never comes here.
+        let room = Room::Active;
+        let removed = store.detach(id, room).and_then(|_| store.remove_redelivered(&dropped, id));
         if let Err(e) = removed {
             return self.not_taken(&dropped, &e);
         }
         if self.inbox.has_another_name(&self.ledger, id, &dropped.name) {
-            store.attach(id);
+            store.attach(id, room);
         } else if let Some(open) = self.ledger.open_mut(id) {
             open.is_detached = true;
         }
@@ -221,17 +225,26 @@ impl Intake<'_> {
         was_rejected: bool,
     ) {
         let store = &self.context.store;
-        let seq: Seq = self.ledger.next_seq();
-        let prepared = store
-            .drop_zone_identity()
-            .and_then(|dir| store.prepare(&dropped, &dispatch, seq, dir, signed.clone()));
-        // The audit line comes first: after a crash here it comes a second time, and never not at
+        let is_supported = self.context.agents().programs.contains_key(dispatch.target_agent);
+        let word = match is_supported {
+            true => self.at_acceptance(&dropped, &dispatch, signed.as_ref()),
+            false => Ok(GateWord::Runs(None)),
+        };
+        if matches!(word, Ok(GateWord::Waits(_))) && self.is_pending_full() {
+            return self.hold_back(dropped);
+        }
+        let prepared = word.and_then(|word| self.prepare(&dropped, &dispatch, &signed, word));
+        // The audit lines come first: after a crash here they come a second time, and never not at
         // all.
-        let accepted = prepared.and_then(|prepared| {
+        let accepted = prepared.and_then(|(prepared, word)| {
             self.audit_received(&dropped, &dispatch, signed.as_ref());
-            store.accept(prepared)
+            if let GateWord::Waits(record) = &word {
+                let accepted = prepared.accepted();
+                gate::tell_required(self.context, &dispatch.id, accepted, record.why);
+            }
+            Ok((store.accept(prepared)?, word))
         });
-        let accepted = match accepted {
+        let (accepted, word) = match accepted {
             Ok(accepted) => accepted,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 let owner = store.owner(&dispatch.id);
@@ -243,22 +256,65 @@ impl Intake<'_> {
         if was_rejected && let Err(e) = store.remove_rejection_report(&dispatch.id) {
             log::warn!("{e}");
         }
-        let claim = self.claim_of(&dropped, &dispatch, &accepted);
-        let name = &dropped.name;
-        let agents = self.context.agents();
-        if !agents.programs.contains_key(dispatch.target_agent) {
-            let target_agent = dispatch.target_agent.to_string();
-            let event = AuditEvent::UnsupportedAgent { target_agent };
-            self.context.audit.tell(dispatch.id.as_str(), &event);
-            tell_accepted(name, &dispatch, None);
-            let error = agents.unsupported(dispatch.target_agent);
-            let kind = ErrorType::UnsupportedAgent;
-            self.enter(&claim);
-            let contents = Contents { accepted, bytes: dropped.bytes, dispatch };
-            return self.answer_now(claim, contents, None, (Status::Failed, kind, &error));
+        let mut claim = self.claim_of(&dropped, &dispatch, &accepted);
+        let contents = Contents { accepted, bytes: dropped.bytes, dispatch };
+        if !is_supported {
+            tell_accepted(&dropped.name, &contents.dispatch, None);
+            return self.answer_unsupported(claim, contents);
         }
-        tell_accepted(name, &dispatch, Some(1 + self.ledger.queue.len()));
-        self.let_wait(claim, Contents { accepted, bytes: dropped.bytes, dispatch });
+        match word {
+            GateWord::Runs(_) => {
+                let position = 1 + self.ledger.queue.len();
+                tell_accepted(&dropped.name, &contents.dispatch, Some(position));
+                self.let_wait(claim, contents);
+            }
+            GateWord::Waits(record) => {
+                tell_accepted(&dropped.name, &contents.dispatch, None);
+                claim.room = Room::Pending;
+                self.enter(&claim);
+                self.wait_in_pending(claim, record);
+            }
+            GateWord::Refused(why) => {
+                tell_accepted(&dropped.name, &contents.dispatch, None);
+                self.answer_refused(claim, contents, &why);
+            }
+        }
+    }
+
+    fn prepare(
+        &self,
+        dropped: &Dropped,
+        dispatch: &Dispatch,
+        signed: &Option<Signed>,
+        word: GateWord,
+    ) -> Result<(Prepared, GateWord)> {
+        let (store, seq) = (&self.context.store, self.ledger.next_seq());
+        let dir = store.drop_zone_identity()?;
+        let prepared = store.prepare(dropped, dispatch, seq, dir, signed.clone())?;
+        Ok(match &word {
+            GateWord::Waits(record) => {
+                (store.prepare_pending(prepared, &dispatch.id, record)?, word)
+            }
+            GateWord::Runs(_) | GateWord::Refused(_) => (prepared, word),
+        })
+    }
+
+    fn answer_unsupported(&mut self, claim: Claim, contents: Contents) {
+        let name = contents.dispatch.target_agent;
+        let event = AuditEvent::UnsupportedAgent { target_agent: name.to_string() };
+        self.context.audit.tell(claim.id.as_str(), &event);
+        let error = self.context.agents().unsupported(name);
+        self.enter(&claim);
+        let told = (Status::Failed, ErrorType::UnsupportedAgent, error.as_str());
+        self.answer_now(claim, contents, None, told);
+    }
+
+    fn answer_refused(&mut self, claim: Claim, contents: Contents, error: &str) {
+        let event = AuditEvent::NotAuthorized { error: error.into(), clawvisor_status: None };
+        self.context.audit.tell(claim.id.as_str(), &event);
+        self.enter(&claim);
+        let told = (Status::Failed, ErrorType::NotAuthorized, error);
+        self.answer_now(claim, contents, None, told);
     }
 
     /// A dispatch that has just been accepted waits, unless it was cancelled before it came.
@@ -289,7 +345,9 @@ impl Intake<'_> {
             is_detached: false,
             project: dispatch.project.as_str().into(),
             accepted_at_ms: accepted.at_ms(),
+            waits_since_ms: accepted.at_ms(),
             folder: None,
+            room: Room::Active,
             contents: None,
             resume: None,
         }

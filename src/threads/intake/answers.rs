@@ -8,7 +8,7 @@ use std::ffi::OsString;
 
 use super::Intake;
 use crate::effects::clock;
-use crate::effects::store::{Claim, Contents};
+use crate::effects::store::{Claim, Contents, Room};
 use crate::pure::attempt::build_report;
 use crate::pure::attempt::record::AttemptEnd;
 use crate::pure::audit_event::AuditEvent;
@@ -16,7 +16,7 @@ use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::upkeep::health::Subsystem;
 use crate::threads::conclude::{Answering, earlier_attempts};
-use crate::threads::recover::in_inbox;
+use crate::threads::recover::{contents_in, in_inbox};
 
 impl Intake<'_> {
     /// Cancels an open dispatch: one that runs is asked to end, one that waits is answered.
@@ -72,14 +72,13 @@ impl Intake<'_> {
 
     /// Takes a waiting dispatch out of the queue, to be answered. Also gives how the newest of its
     /// attempts ended, if it had any.
-    fn take_out(&mut self, id: &DispatchId) -> Option<(Claim, Contents, Option<AttemptEnd>)> {
-        if !self.ledger.is_open(id) {
-            return None;
-        }
-        let store = &self.context.store;
-        let agents = self.context.agents();
-        let read = store.read_claim(id, agents.drivers.names_of_accepted());
-        let read = read.and_then(|contents| Ok((contents, store.last_end(id)?)));
+    pub(super) fn take_out(
+        &mut self,
+        id: &DispatchId,
+    ) -> Option<(Claim, Contents, Option<AttemptEnd>)> {
+        let room = self.ledger.open(id)?.room;
+        let read = contents_in(self.context, id, room);
+        let read = read.and_then(|contents| Ok((contents, self.context.store.last_end(id)?)));
         let (contents, last) = match read {
             Err(e) if e.fault().is_everywhere() => {
                 self.halt.inbox_failed(Subsystem::Inbox, &e);
@@ -113,7 +112,7 @@ impl Intake<'_> {
         told: (Status, ErrorType, &str),
     ) {
         let names: Vec<_> = claim.names.iter().map(|of| of.name.clone()).collect();
-        let id = claim.id.clone();
+        let (id, room) = (claim.id.clone(), claim.room);
         let number = last.as_ref().map_or(1, |end| end.attempt.attempt);
         let earlier = earlier_attempts(self.context, &id, number).unwrap_or_else(|e| {
             log::warn!("{e}: its earlier attempts are not known");
@@ -128,6 +127,9 @@ impl Intake<'_> {
             Ok(()) => {
                 self.ledger.close(&id);
                 self.requests.remove_cancel(id.as_str());
+                if room == Room::Pending {
+                    self.forget_verdict(&id);
+                }
                 self.inbox.look_again_at(names);
             }
             Err(e) => {
@@ -147,7 +149,8 @@ impl Intake<'_> {
             self.context.audit.tell(id.as_str(), &event);
         }
         let error = "cancelled, or out of time, when its records were gone or damaged already";
-        let report = build_report::to_remains(&id, claim.agent, &claim.project, error, now_ms);
+        let told = (ErrorType::Interrupted, error);
+        let report = build_report::to_remains(&id, claim.agent, &claim.project, told, now_ms);
         let mut answering = Answering::new(claim, None, report);
         if !answering.is_ours(self.context) {
             return;

@@ -15,7 +15,7 @@ use super::ledger::Ledger;
 use super::names::Names;
 use super::settling::Settling;
 use crate::effects::error::{Error, Result};
-use crate::effects::store::{Dropped, Stamp, ignored_in_drop_zone, is_inbox_name};
+use crate::effects::store::{Dropped, Room, Stamp, ignored_in_drop_zone, is_inbox_name};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::text::hex::hex;
@@ -181,7 +181,8 @@ impl<'c> Inbox<'c> {
     /// start finds the claim and the other bytes, and comes here again.
     pub fn detach(&mut self, ledger: &mut Ledger, name: &OsStr) -> Result<()> {
         let Some(id) = self.names.of(name).cloned() else { return Ok(()) };
-        let is_kept = self.context.store.detach(&id)?;
+        let room = ledger.open(&id).map_or(Room::Active, |open| open.room);
+        let is_kept = self.context.store.detach(&id, room)?;
         self.names.forget(name);
         let Some(open) = ledger.open_mut(&id) else { return Ok(()) };
         open.detach(name);

@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use super::nameless::Nameless;
 use super::names::Names;
 use super::overdue::Overdue;
-use crate::effects::store::{Claim, Contents};
+use super::pending::PendingClaims;
+use crate::effects::store::{Claim, Contents, Room};
 use crate::pure::config::Settings;
 use crate::pure::dispatch::{DispatchId, Lane};
+use crate::pure::gate::PendingRecord;
 use crate::pure::schedule::hold::Holds;
 use crate::pure::schedule::queue::{Queue, Seq, Taken};
 use crate::pure::text::digest::Sha256;
@@ -32,6 +34,8 @@ pub(super) struct Ledger<'c> {
     /// Claims that wait outside the queue, because the names of their files are gone.
     pub nameless: Nameless,
     pub overdue: Overdue<'c>,
+    /// Claims that wait until somebody allows them.
+    pub pending: PendingClaims<'c>,
     open: HashMap<DispatchId, OpenDispatch>,
     active: HashMap<DispatchId, ActiveSession>,
     next_seq: Seq,
@@ -50,6 +54,8 @@ pub(super) struct OpenDispatch {
     pub names: Vec<OsString>,
     /// The dispatch's names no longer count.
     pub is_detached: bool,
+    /// Where its folder is.
+    pub room: Room,
     seq: Seq,
     project: String,
 }
@@ -97,6 +103,7 @@ impl<'c> Ledger<'c> {
             queue: Queue::new(context.settings().max_per_project),
             nameless: Nameless::default(),
             overdue: Overdue::new(context),
+            pending: PendingClaims::new(context),
             open: HashMap::new(),
             active: HashMap::new(),
             next_seq: 1,
@@ -126,6 +133,12 @@ impl<'c> Ledger<'c> {
 
     pub fn active(&self, id: &DispatchId) -> Option<&ActiveSession> {
         self.active.get(id)
+    }
+
+    /// The place in line of a dispatch that waits to be allowed, and what it waits for.
+    pub fn pending_of(&self, id: &DispatchId) -> Option<(Seq, PendingRecord)> {
+        let seq = self.open.get(id)?.seq;
+        Some((seq, self.pending.get(seq)?.record.clone()))
     }
 
     pub fn active_count(&self) -> usize {
@@ -170,6 +183,7 @@ impl<'c> Ledger<'c> {
             sha256: claim.sha256,
             names: Vec::with_capacity(claim.names.len()),
             is_detached: claim.is_detached,
+            room: claim.room,
             seq: claim.seq,
             project: claim.project.to_string(),
         };
@@ -276,6 +290,22 @@ impl<'c> Ledger<'c> {
         comes_back(active)
     }
 
+    /// Nobody works on this claim any more, and it waits until somebody allows it.
+    pub fn put_aside_pending(&mut self, claim: Claim, record: PendingRecord) -> ComesBack {
+        let active = self.active.remove(&claim.id);
+        self.queue.release(&claim.lane);
+        self.set_room(&claim.id, claim.room);
+        self.pending.add(claim, record);
+        comes_back(active)
+    }
+
+    /// The dispatch's folder has been moved.
+    pub fn set_room(&mut self, id: &DispatchId, room: Room) {
+        if let Some(open) = self.open.get_mut(id) {
+            open.room = room;
+        }
+    }
+
     /// A dispatch gives its slot back, if it had one, and stays open. Gives the project that it
     /// still occupies, until [`Ledger::free_project`].
     pub fn give_slot_back(&mut self, id: &DispatchId) -> Option<Lane> {
@@ -295,7 +325,8 @@ impl<'c> Ledger<'c> {
         let open = self.open.get(id)?;
         let (seq, lane) = (open.seq, open.lane.clone());
         let waiting = self.queue.remove(seq, &lane).or_else(|| self.nameless.take(seq));
-        let claim = waiting?;
+        let pending = || self.pending.take(seq).map(|pending| pending.claim);
+        let claim = waiting.or_else(pending)?;
         if claim.resume.is_some() {
             self.queue.push(seq, &lane, claim.agent, claim);
             return None;

@@ -10,6 +10,7 @@
 
 mod accept;
 mod answers;
+mod gate;
 mod halt;
 mod holds;
 mod ignored;
@@ -19,6 +20,7 @@ mod nameless;
 mod names;
 mod overdue;
 mod parked;
+mod pending;
 mod reject;
 mod requests;
 mod rescan;
@@ -38,8 +40,10 @@ use super::shared::board::{Changed, Snapshot};
 use super::shared::context::Context;
 use super::shared::level::DrainSignal;
 use crate::effects::store::{Claim, InboxName};
+use crate::pure::heartbeat::PENDING_SHOWN_MAX;
 use crate::pure::schedule::hold::Notice;
 use crate::pure::upkeep::health::Subsystem;
+use gate::GateDesk;
 use halt::{Halt, PauseChange};
 use holds::HoldKeeper;
 use inbox::Inbox;
@@ -64,6 +68,7 @@ pub struct Intake<'c> {
     requests: Requests<'c>,
     halt: Halt<'c>,
     parked: Parked<'c>,
+    gate: GateDesk,
     signatures: Signatures<'c>,
     /// The board is behind for another reason than the ledger and the holds tell.
     is_news: bool,
@@ -106,6 +111,7 @@ impl<'c> Intake<'c> {
             requests: Requests::new(context),
             halt: Halt::new(context),
             parked: Parked::new(context),
+            gate: GateDesk::default(),
             signatures: Signatures::new(context),
             is_news: true,
             asked_at_ms: 0,
@@ -212,6 +218,7 @@ impl<'c> Intake<'c> {
     fn follow_settings(&mut self) {
         self.ledger.follow_settings(&self.context.settings());
         self.holds.follow_settings();
+        self.judge_pending_anew();
         self.inbox.scan_soon();
         self.is_news = true;
     }
@@ -235,6 +242,9 @@ impl<'c> Intake<'c> {
             self.answer_overdue();
             return Pace::Busy;
         }
+        if self.context.has_lock() && self.take_gate_due() {
+            return Pace::Busy;
+        }
         self.inbox.take_settled();
         if !self.inbox.backlog.is_empty() {
             let has_room = self.halt.has_room();
@@ -245,6 +255,9 @@ impl<'c> Intake<'c> {
             if let Some(name) = self.inbox.backlog.pop_front() {
                 self.look(&name);
             }
+            return Pace::Busy;
+        }
+        if self.take_held_back() {
             return Pace::Busy;
         }
         self.halt.end_pass();
@@ -282,12 +295,14 @@ impl<'c> Intake<'c> {
         }
         let (cancels, holds) = (self.requests.next_due(), self.holds.next_due(&self.ledger.queue));
         let due = match self.halt.until() {
-            Some(until) => [Some(until), cancels, holds, None, None, None],
+            Some(until) => [Some(until), cancels, holds, None, None, None, None, None],
             None => {
                 let settling = self.inbox.settling.next_due();
                 let (overdue, names) =
                     (self.ledger.overdue.next_due(), self.ledger.nameless.next_scan());
-                [Some(self.inbox.next_scan), cancels, holds, settling, overdue, names]
+                let (pending, verdicts) = (self.ledger.pending.next_due(), self.next_verdict_due());
+                let scan = Some(self.inbox.next_scan);
+                [scan, cancels, holds, settling, overdue, names, pending, verdicts]
             }
         };
         due.into_iter().flatten().min().map_or_else(never, at)
@@ -300,7 +315,10 @@ impl<'c> Intake<'c> {
         if !ours && others == [false, false] {
             return;
         }
+        let (pending_count, pending) = self.pending_snapshot(PENDING_SHOWN_MAX);
         self.context.board.put(Snapshot {
+            pending_count,
+            pending,
             queued: self.ledger.waiting_count(),
             paused: self.context.is_paused(),
             sessions: self.ledger.sessions(),

@@ -1,7 +1,8 @@
 //! Dispatches that may not wait for their first start for ever (`queue_timeout`), and when the time
 //! of each is over.
 //!
-//! The wait counts from the acceptance by the wall clock, which is all that outlasts the daemon;
+//! The wait counts from the acceptance (or from when somebody allowed it to run) by the wall clock,
+//! which is all that outlasts the daemon;
 //! within the daemon's life a dispatch waits by the monotonic one. A dispatch that has run once and
 //! waits again is past this. `answers` sees what becomes of one whose time is over.
 
@@ -64,7 +65,7 @@ impl<'c> Overdue<'c> {
     /// Counts the time that a dispatch which never ran may still wait.
     pub fn limit_wait(&mut self, claim: &Claim) {
         let Some(limit) = self.context.settings().queue_timeout else { return };
-        let waited_ms = (clock::unix_ms() - claim.accepted_at_ms).max(0) as u64;
+        let waited_ms = (clock::unix_ms() - claim.waits_since_ms).max(0) as u64;
         let left = limit.saturating_sub(Duration::from_millis(waited_ms));
         self.add(Instant::now() + left, claim.seq, claim.id.clone());
     }

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 
 use super::Intake;
 use crate::effects::error::Error;
+use crate::effects::store::Room;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::{DispatchId, Lane};
 use crate::pure::upkeep::health::Subsystem;
 use crate::threads::conclude::Answering;
 use crate::threads::recover::{Recovered, recover_one};
+use crate::threads::recover_pending::recover_pending_one;
 use crate::threads::shared::context::Context;
 
 pub(super) struct Parked<'c> {
@@ -32,6 +34,7 @@ enum Retried {
     /// The answer is through. Its project is free from now on, if it was not.
     Answered {
         freed_project: Option<Lane>,
+        room: Room,
     },
     StaysParked(Error),
 }
@@ -53,6 +56,11 @@ impl<'c> Parked<'c> {
         self.unread.contains_key(id)
     }
 
+    /// Whether the answer to this dispatch could not be seen through yet.
+    pub fn is_answering(&self, id: &DispatchId) -> bool {
+        self.answers.contains_key(id)
+    }
+
     /// Tries every answer once.
     fn retry_answers(&mut self) -> Vec<(DispatchId, Retried)> {
         let mut retried = Vec::new();
@@ -60,7 +68,9 @@ impl<'c> Parked<'c> {
             match parked.answering.advance(self.context) {
                 Ok(()) => {
                     log::info!("{id} is not parked any more");
-                    retried.push((id, Retried::Answered { freed_project: parked.busy_project }));
+                    let room = parked.answering.claim().room;
+                    let freed_project = parked.busy_project;
+                    retried.push((id, Retried::Answered { freed_project, room }));
                 }
                 Err(e) => {
                     parked.error = e.to_string();
@@ -76,7 +86,10 @@ impl<'c> Parked<'c> {
     fn read_again(&mut self) -> Recovered {
         let mut recovered = Recovered::default();
         for (id, _) in std::mem::take(&mut self.unread) {
-            recover_one(self.context, id, &mut recovered);
+            match self.context.store.is_in(&id, Room::Pending) {
+                Ok(true) => recover_pending_one(self.context, id, &mut recovered),
+                Ok(false) | Err(_) => recover_one(self.context, id, &mut recovered),
+            }
         }
         recovered
     }
@@ -129,8 +142,11 @@ impl Intake<'_> {
     fn look_at_parked_answers(&mut self) {
         for (id, retried) in self.parked.retry_answers() {
             match retried {
-                Retried::Answered { freed_project } => {
+                Retried::Answered { freed_project, room } => {
                     self.requests.remove_cancel(id.as_str());
+                    if room == Room::Pending {
+                        self.forget_verdict(&id);
+                    }
                     self.is_news = true;
                     if let Some(lane) = freed_project {
                         self.ledger.free_project(&lane);
@@ -152,10 +168,13 @@ impl Intake<'_> {
 
     fn look_at_unread(&mut self) {
         let recovered = self.parked.read_again();
-        let Recovered { waiting, taken_up, notices, parked, unread, .. } = recovered;
+        let Recovered { waiting, pending, taken_up, notices, parked, unread, .. } = recovered;
         self.holds.learn_earlier(notices);
         for claim in waiting {
             self.enqueue(claim);
+        }
+        for (claim, record) in pending {
+            self.enter_pending(claim, record);
         }
         // A worker takes each up, as soon as one is free.
         for (mut claim, step) in taken_up {

@@ -34,7 +34,7 @@ pub(super) struct Requests<'c> {
 struct StandingRequests {
     /// What stands behind `cancel-`.
     cancels: BTreeSet<String>,
-    /// Releases, and names in `control/` that are no requests.
+    /// Releases, verdicts, and names in `control/` that are no requests.
     others: Vec<OsString>,
 }
 
@@ -92,7 +92,7 @@ impl<'c> Requests<'c> {
                 // A cancel that stands in both places is one.
                 Some(Request::Cancel(id)) => drop(found.cancels.insert(text_of(id))),
                 Some(Request::Pause | Request::Resume) => {}
-                Some(Request::Release(_)) | None => found.others.push(name),
+                Some(Request::Release(_) | Request::Verdict(_)) | None => found.others.push(name),
             }
         }
         // A cancel that was taken back is looked at too, and waits no longer.
@@ -223,6 +223,7 @@ impl Intake<'_> {
         match control_request(name) {
             Some(Request::Cancel(id)) => self.look_at_cancel_of(&text_of(id)),
             Some(Request::Pause | Request::Resume) => self.look_at_pause(),
+            Some(Request::Verdict(id)) => self.look_at_verdict(&id),
             Some(Request::Release(agent))
                 if self.context.store.is_release_asked(agent.as_deref()) =>
             {

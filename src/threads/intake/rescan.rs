@@ -4,12 +4,13 @@
 //! A rescan only brings names and requests to where they are dealt with; a file's content is for
 //! the turns of the loop that follow. If only the names of files matter, a smaller scan does.
 
+use std::path::Path;
 use std::time::Instant;
 
 use super::Intake;
 use super::inbox::ScanDepth;
 use super::watching::Events;
-use crate::effects::error::Result;
+use crate::effects::error::{Error, Result};
 use crate::pure::upkeep::health::Subsystem;
 
 impl Intake<'_> {
@@ -22,13 +23,15 @@ impl Intake<'_> {
         if !self.context.has_lock() {
             return;
         }
-        match self.context.store.make_directories() {
+        let user_home = self.context.home.as_deref().map(Path::new);
+        let safe = self.context.store.check_above(user_home);
+        match safe.and_then(|()| self.context.store.make_directories()) {
             Ok(mended) => {
                 for dir in mended {
                     log::warn!("{dir}");
                 }
             }
-            Err(e) => return self.halt.inbox_failed(Subsystem::Inbox, &e),
+            Err(e) => return self.take_nothing_in(&e),
         }
         let events = match self.watching.look() {
             Ok(events) => events,
@@ -44,6 +47,14 @@ impl Intake<'_> {
         self.holds.save_if_behind();
         self.look_at_requests();
         self.look_at_parked();
+    }
+
+    /// Somebody else may reach our directories, or they cannot be made: nothing in there is
+    /// believed until that is over. The next scan finds what has been dropped.
+    fn take_nothing_in(&mut self, e: &Error) {
+        self.inbox.backlog.clear();
+        self.halt.inbox_failed(Subsystem::Inbox, e);
+        self.halt.begin(Subsystem::Inbox, &e.to_string());
     }
 
     fn scan(&mut self, depth: ScanDepth) -> Result<()> {

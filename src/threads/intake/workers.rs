@@ -9,6 +9,7 @@ use super::ledger::{ComesBack, OpenDispatch};
 use crate::effects::clock;
 use crate::effects::store::{Claim, InboxName};
 use crate::pure::dispatch::DispatchId;
+use crate::pure::gate::PendingRecord;
 use crate::pure::schedule::queue::Taken;
 use crate::pure::upkeep::health::Subsystem;
 use crate::threads::events::{Event, Job};
@@ -59,6 +60,7 @@ impl Intake<'_> {
                 self.ledger.overdue.limit_wait_if_new(&claim);
                 self.put_back(claim);
             }
+            Event::Waits { claim, record } => self.put_aside_pending(claim, record),
             Event::Again { claim } => self.put_back(claim),
             Event::Parked { answering, error } => self.park(*answering, error),
             Event::Nameless { claim } => self.put_aside_nameless(claim),
@@ -78,6 +80,16 @@ impl Intake<'_> {
         self.holds.forget_probe(&id);
         let comes_back = self.ledger.put_back(claim);
         self.cancel_if_asked(&id, comes_back);
+    }
+
+    /// A worker found that the claim has to be allowed by somebody.
+    fn put_aside_pending(&mut self, mut claim: Claim, record: PendingRecord) {
+        let id = claim.id.clone();
+        self.holds.forget_probe(&id);
+        claim.names = Vec::new();
+        let comes_back = self.ledger.put_aside_pending(claim, record);
+        self.cancel_if_asked(&id, comes_back);
+        self.look_at_verdict(&id);
     }
 
     /// A worker found none of its names: the file was renamed or removed, which a scan will tell.

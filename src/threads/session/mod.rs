@@ -82,14 +82,14 @@ pub struct Running<'c> {
     pub wall: Option<Wall>,
 }
 
-/// Starts the agent, or the launcher that does. The attempt is durable already; the error says why
-/// no process came to be.
+/// Starts the agent, or the launcher that does, in the directory that `place` leads to. The attempt
+/// is durable already; the error says why no process came to be.
 pub fn launch<'c>(
     context: &'c Context,
     claim: &Claim,
     (program, arguments): (&Path, Vec<OsString>),
     (start, env): (&AttemptStart, &[(String, String)]),
-    confinement: Option<&Confinement>,
+    (place, confinement): (&Path, Option<&Confinement>),
     files: crate::effects::store::AttemptFiles,
 ) -> std::io::Result<Session<'c>> {
     let dir = start.dir();
@@ -105,7 +105,7 @@ pub fn launch<'c>(
     let spawn = Spawn {
         program,
         arguments,
-        directory: &dir,
+        directory: place,
         variables: variables.into_iter().chain(of_settings).collect(),
         confinement,
         stdin: files.stdin,

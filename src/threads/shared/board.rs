@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 
 use crate::pure::agent::Tokens;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::gate::PendingWhy;
 use crate::pure::schedule::hold::Hold;
 
 /// What the heartbeat tells of dispatches.
@@ -46,8 +47,21 @@ pub struct Snapshot {
     pub sessions: Vec<RunningSession>,
     /// The dispatches that their own trouble keeps from going on, and why.
     pub parked: Vec<(String, String)>,
+    pub pending_count: usize,
+    /// The oldest of those that wait for approval.
+    pub pending: Vec<PendingSnapshot>,
     /// Each hold, with how many dispatches wait for it.
     pub holds: Vec<(Hold, usize)>,
+}
+
+/// A dispatch that waits for approval. Times are in milliseconds since 1970.
+#[derive(Clone, Debug)]
+pub struct PendingSnapshot {
+    pub id: String,
+    pub project: String,
+    pub why: PendingWhy,
+    pub since_ms: i64,
+    pub expires_ms: i64,
 }
 
 #[derive(Clone, Debug)]

@@ -47,6 +47,8 @@ impl Context {
 
     fn count_anew(&self, from_ms: i64, now_ms: i64, window_ms: i64) -> Known {
         let mut spending = Spending::default();
+        // What is answered meanwhile leaves `active/` for `finished/`, which is looked at later.
+        self.note_open(&mut spending).unwrap_or_else(|e| log::error!("budget: {e}"));
         let file = self.store.read_costs().filter(|file| file.since_ms <= from_ms);
         match file {
             Some(file) => {
@@ -56,7 +58,6 @@ impl Context {
             }
             None => self.note_answered(&mut spending, from_ms),
         }
-        self.note_open(&mut spending).unwrap_or_else(|e| log::error!("budget: {e}"));
         spending.move_on(now_ms, window_ms);
         let mut known = Known { spending, since_ms: from_ms, file_bytes: None, file_lines: 0 };
         self.write_known(&mut known);

@@ -29,6 +29,7 @@ use crate::pure::config::Settings;
 use crate::pure::config::projects::Verify;
 use crate::pure::config::terms::{self, Terms};
 use crate::pure::dispatch::{Agent, DispatchId};
+use crate::pure::text::escape::shell_word;
 
 pub struct Context {
     pub store: Store,
@@ -78,6 +79,16 @@ impl Context {
             let of_dispatch = DispatchId::parse(&id).map_or("", |_| id.as_str());
             self.audit.tell(of_dispatch, &AuditEvent::MovedAside { path: from, to });
         }
+    }
+
+    /// What has to stand before one of our commands in a shell, so that it finds this directory.
+    pub fn for_shell(&self) -> String {
+        let home = self.store.home();
+        let usual = self.home.as_deref().map(|user| Path::new(user).join(".gstack"));
+        if usual.as_deref() == Some(home) {
+            return String::new();
+        }
+        format!("GSTACK_HOME={} ", shell_word(&home.to_string_lossy()))
     }
 
     /// The settings that are in force now.

@@ -243,5 +243,7 @@ fn not_found(agent: &str, named: &str) -> String {
 /// The keys that name directories, each with the setting that it stands in.
 fn directories(settings: &Settings) -> impl Iterator<Item = (&'static str, &str)> {
     let projects = settings.projects.directories().map(|(key, _)| ("projects", key));
-    projects.chain(settings.verify.directories().map(|(key, _)| ("verify", key)))
+    let trusted = settings.trusted_projects.iter().flatten();
+    let trusted = trusted.map(|place| ("trusted_projects", place.fixed.as_str()));
+    projects.chain(settings.verify.directories().map(|(key, _)| ("verify", key))).chain(trusted)
 }

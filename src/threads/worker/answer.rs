@@ -3,15 +3,18 @@
 //!
 //! What this worker saw comes before what the records say, since a session can reach the records.
 
-use super::{Course, Worker};
+use super::{Course, Worker, back};
 use crate::effects::clock;
 use crate::effects::error::Error;
 use crate::effects::store::Claim;
 use crate::pure::attempt::build_report;
 use crate::pure::attempt::record::AttemptEnd;
+use crate::pure::audit_event::AuditEvent;
+use crate::pure::gate::PendingRecord;
 use crate::pure::report::{AttemptReport, ErrorType, Status};
 use crate::threads::conclude::{Answering, earlier_attempts};
 use crate::threads::events::Event;
+use crate::threads::shared::gate;
 use crate::threads::shared::persist::{Unwritten, persist};
 
 const RECORDS_GONE: &str =
@@ -21,8 +24,8 @@ impl Worker<'_> {
     /// Answers a dispatch that nobody can run any more, since nothing says what it was.
     pub(super) fn answer_remains(&self, claim: Claim, warning: Option<String>) -> Event {
         let (id, now_ms) = (&claim.id, clock::unix_ms());
-        let report =
-            build_report::to_remains(id, claim.agent, &claim.project, RECORDS_GONE, now_ms);
+        let told = (ErrorType::Interrupted, RECORDS_GONE);
+        let report = build_report::to_remains(id, claim.agent, &claim.project, told, now_ms);
         self.see_through(Answering::new(claim, None, report).with(warning))
     }
 
@@ -35,6 +38,24 @@ impl Worker<'_> {
     pub(super) fn cancelled(&self, course: Course) -> Event {
         let (status, kind) = (Status::Cancelled, ErrorType::Cancelled);
         self.answer_without(course, status, kind, "cancelled before it ran")
+    }
+
+    /// Answers a dispatch that may not run (again).
+    pub(super) fn refuse(&self, course: Course, error: &str) -> Event {
+        let event = AuditEvent::NotAuthorized { error: error.into(), clawvisor_status: None };
+        self.context.audit.tell(course.id().as_str(), &event);
+        self.answer_without(course, Status::Failed, ErrorType::NotAuthorized, error)
+    }
+
+    /// Puts a dispatch of which nothing has run (back) into `pending/`. Intake keeps it there.
+    pub(super) fn wait_for_approval(&self, mut course: Course, record: PendingRecord) -> Event {
+        let accepted = &course.contents.accepted;
+        gate::tell_required(self.context, &course.claim.id, accepted, record.why);
+        match self.context.store.move_to_pending(&mut course.claim, &record) {
+            Ok(()) => Event::Waits { claim: course.claim, record },
+            Err(e) if e.fault().is_everywhere() => back(course.claim, &e),
+            Err(e) => self.answer_damaged(course, &e),
+        }
     }
 
     /// What its last attempt came to is the answer.

@@ -6,6 +6,7 @@
 //! goes back into the queue.
 
 mod answer;
+mod gate;
 mod resume;
 mod start;
 
@@ -20,7 +21,7 @@ use super::shared::context::Context;
 use super::shared::level::DrainSignal;
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
-use crate::effects::store::{Attempt, Claim, Contents, Store};
+use crate::effects::store::{Attempt, Claim, Contents, Room, Store};
 use crate::pure::attempt::next_attempt::{self, Last, NextAttempt};
 use crate::pure::attempt::record::{AttemptEnd, NextStep};
 use crate::pure::attempt::sign::Sign;
@@ -182,6 +183,8 @@ impl Worker<'_> {
             }
             NotStarted::Damaged(e) => self.answer_damaged(course, &e),
             NotStarted::Trouble(error) => Event::Back { claim: course.claim, error },
+            NotStarted::Waits(record) => self.wait_for_approval(course, record),
+            NotStarted::Refused(error) => self.refuse(course, &error),
             NotStarted::OtherProject(lane) => {
                 course.claim.lane = lane;
                 Event::Again { claim: course.claim }
@@ -198,7 +201,7 @@ impl Worker<'_> {
         }
         let agents = self.context.agents();
         let names = agents.drivers.names_of_accepted();
-        match self.ask(&claim.id, |store| store.read_claim(&claim.id, names)) {
+        match self.ask(&claim.id, |store| store.read_claim(&claim.id, Room::Active, names)) {
             Ok(Some(contents)) => course(claim, contents, false),
             Err(e) if e.fault().is_everywhere() => Opened::Not(Box::new(back(claim, &e))),
             Err(e) => {
@@ -241,7 +244,7 @@ impl Worker<'_> {
         let store = &self.context.store;
         match question(store) {
             Err(e) if !e.fault().is_everywhere() => {
-                store.open_up_claim(id)?;
+                store.open_up_claim(id, Room::Active)?;
                 question(store)
             }
             asked => asked,

@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 use super::{Course, Opened, Worker};
 use crate::effects::error::Result;
 use crate::effects::process::Session;
-use crate::effects::store::{Attempt, Claim, Committed, Contents, Record};
+use crate::effects::store::{Attempt, Claim, Committed, Contents, Record, Room};
 use crate::effects::{clock, project};
 use crate::pure::agent::Driver;
 use crate::pure::attempt::limits;
@@ -270,7 +270,7 @@ impl Worker<'_> {
     fn read_what_is_left(&self, claim: &Claim) -> Option<Contents> {
         let agents = self.context.agents();
         let names = agents.drivers.names_of_accepted();
-        let kept = self.context.store.read_claim(&claim.id, names).ok().flatten();
+        let kept = self.context.store.read_claim(&claim.id, Room::Active, names).ok().flatten();
         let kept = kept.filter(|contents| contents.dispatch.id == claim.id);
         kept.or_else(|| in_inbox(self.context, claim))
     }
@@ -280,7 +280,7 @@ impl Worker<'_> {
     fn publish_committed(&self, claim: Claim) -> Event {
         let (store, id) = (&self.context.store, claim.id.clone());
         self.end_by_id(&claim, self.read_what_is_left(&claim).as_ref());
-        match persist(self.context, || store.read_committed(&id)) {
+        match persist(self.context, || store.read_committed(&id, Room::Active)) {
             Ok(Some(committed)) => self.see_committed_through(claim, committed, false),
             Err(Unwritten::DaemonEnds) => Event::Left { id },
             Ok(None) | Err(Unwritten::Own(_)) => self.answer_gone(claim),

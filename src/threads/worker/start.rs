@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::{Course, Worker};
 use crate::effects::error::{Error, fault};
 use crate::effects::process::{Session, is_executable};
+use crate::effects::project_dir::HeldDir;
 use crate::effects::store::{Attempt, AttemptFiles, Claim, Contents};
 use crate::effects::{clock, git, project, random};
 use crate::pure::agent::{Driver, Launch, SessionRef};
@@ -23,6 +24,7 @@ use crate::pure::config::launcher::Launcher;
 use crate::pure::config::terms::Terms;
 use crate::pure::dispatch::prompt::{self, Learnings};
 use crate::pure::dispatch::{Dispatch, Lane};
+use crate::pure::gate::PendingRecord;
 use crate::pure::text::digest::uuid_v4;
 use crate::pure::text::hex::{hex, name_to_text};
 use crate::pure::upkeep::health::{Fault, Subsystem};
@@ -43,6 +45,10 @@ pub(super) enum NotStarted {
     /// The dispatch's directory belongs to this working tree by now, in which others may work or
     /// for which they may wait.
     OtherProject(Lane),
+    /// It has to wait until somebody allows it.
+    Waits(PendingRecord),
+    /// It may not run.
+    Refused(String),
 }
 
 impl From<Error> for NotStarted {
@@ -60,6 +66,8 @@ struct Ready {
     driver: &'static Driver,
     program: PathBuf,
     dir: PathBuf,
+    /// That very directory.
+    held: HeldDir,
     terms: Terms,
     session: SessionRef,
     start: AttemptStart,
@@ -81,7 +89,9 @@ impl Worker<'_> {
         let Course { claim, contents, .. } = course;
         let dispatch = &contents.dispatch;
         let (driver, program) = self.agent(dispatch).map_err(NotStarted::Fault)?;
-        let dir = self.directory(claim, dispatch)?;
+        let held = self.directory(claim, dispatch)?;
+        let approval = self.pass_gate(contents, plan, &held)?;
+        let dir = held.path.clone();
         let terms = self.terms(claim, &dir, driver, &program);
         let wall = wall::wall(context, &dir, driver, &terms).map_err(NotStarted::Fault)?;
         let launcher = self.launcher(dispatch, driver, &dir, &terms).map_err(NotStarted::Fault)?;
@@ -95,12 +105,13 @@ impl Worker<'_> {
             probe,
             dispatch: String::from_utf8_lossy(&contents.bytes).into_owned(),
             confined: wall.as_ref().map(|wall| wall.confined.clone()),
+            approval,
             ..start_now(plan, &dir, &contents.accepted)
         }
         .within(dispatch.ttl_seconds, launcher.as_ref().map(|(_, launcher)| launcher));
         let (attempt, files) =
             self.make_durable(claim, contents, &start, &driver.prompt(prompt))?;
-        let ready = Ready { driver, program, dir, terms, session, start, wall, launcher };
+        let ready = Ready { driver, program, dir, held, terms, session, start, wall, launcher };
         match self.start_agent(claim, &contents.dispatch, &attempt, &ready, files) {
             Ok((session, tmp)) => {
                 let Ready { terms, start, wall, launcher, .. } = ready;
@@ -136,7 +147,7 @@ impl Worker<'_> {
         ready: &Ready,
         mut files: AttemptFiles,
     ) -> Result<(Session<'_>, Option<PathBuf>), NotStarted> {
-        let Ready { driver, program, dir, terms, session, start, wall, launcher } = ready;
+        let Ready { driver, program, dir, held, terms, session, start, wall, launcher } = ready;
         if driver.reads_prompt_file() {
             files.empty_stdin()?;
         }
@@ -160,21 +171,15 @@ impl Worker<'_> {
         let wall = wall.clone().map(|wall| wall.with_own(tmp.clone(), own_files));
         let (first, arguments) = command(program, arguments, launcher.as_ref());
         let agent = (first, arguments);
-        let session = session::launch(self.context, claim, agent, told, wall.as_ref(), files)
+        let entry = held.entry();
+        let place = (entry.as_path(), wall.as_ref());
+        let session = session::launch(self.context, claim, agent, told, place, files)
             .map_err(|e| why_not(&e, first, dir))?;
         self.tell_start(claim, start);
         if let Err(e) = attempt.write_child(&session.record()) {
             log::warn!("{e}");
         }
         Ok((session, tmp))
-    }
-
-    /// The project's directory, which still belongs to the working tree whose turn it is.
-    fn directory(&self, claim: &Claim, dispatch: &Dispatch) -> Result<PathBuf, NotStarted> {
-        let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
-        let dir = project::resolve(&dir).map_err(NotStarted::Fault)?;
-        let lane = project::lane_of_resolved(&dir);
-        if lane == claim.lane { Ok(dir) } else { Err(NotStarted::OtherProject(lane)) }
     }
 
     /// What starts the session in our place, with the path of its program.

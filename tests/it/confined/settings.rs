@@ -52,7 +52,8 @@ fn a_project_inside_of_a_denied_place_is_not_run() {
     }
     let place = Place::new();
     let daemon = place.lab.daemon().word("--confine").start();
-    let dir = place.lab.home.join(".ssh");
+    let dir = place.lab.home.join(".gnupg");
+    std::fs::create_dir_all(&dir).expect("create");
     place.lab.send(&place.lab.task("a", "fake: turn hello").in_dir(&dir));
     let report = place.lab.report("a");
     assert_eq!(report["error_type"], "spawn_failed");

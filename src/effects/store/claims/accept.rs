@@ -4,13 +4,14 @@
 //! Nothing need be durable before the first attempt: the inbox file is still there, and a folder
 //! that does not match its digest counts for nothing at the next start.
 
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::claim::{Claim, Contents, InboxName};
+use super::claim::{Claim, Contents, InboxName, Room};
 use crate::effects::clock;
 use crate::effects::error::{At, Error, Result};
 use crate::effects::store::Store;
@@ -20,6 +21,7 @@ use crate::effects::store::disk::tree;
 use crate::effects::store::drop_zone::inbox::{Dropped, Inspected};
 use crate::pure::attempt::record::{Accepted, AttemptStart, Identity};
 use crate::pure::dispatch::{self, Agent, Dispatch, DispatchId, FILE_BYTES_MAX};
+use crate::pure::gate::PendingRecord;
 use crate::pure::gate::signature::Signed;
 use crate::pure::report::ErrorType;
 use crate::pure::schedule::queue::Seq;
@@ -35,6 +37,12 @@ pub struct Prepared {
     accepted: Accepted,
     building: PathBuf,
     place: PathBuf,
+}
+
+impl Prepared {
+    pub fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
 }
 
 /// Who has a dispatch's id.
@@ -57,6 +65,14 @@ pub enum IdOwner {
 impl Store {
     pub(in crate::effects::store) fn claim_dir(&self, id: &DispatchId) -> PathBuf {
         self.active.path().join(id.as_str())
+    }
+
+    /// The folder of a dispatch that is in that room.
+    pub(in crate::effects::store) fn dir_in(&self, id: &DispatchId, room: Room) -> PathBuf {
+        match room {
+            Room::Active => self.claim_dir(id),
+            Room::Pending => self.pending_dir(id),
+        }
     }
 
     fn building_dir(&self, id: &DispatchId) -> PathBuf {
@@ -96,6 +112,27 @@ impl Store {
         Ok(Prepared { accepted, building, place: self.claim_dir(&dispatch.id) })
     }
 
+    /// Prepares it to wait in `pending/` instead. Unlike that of a queued one its folder is durable
+    /// before it has its name, so that a copy which does not match its digest was changed, and not
+    /// torn.
+    pub fn prepare_pending(
+        &self,
+        prepared: Prepared,
+        id: &DispatchId,
+        record: &PendingRecord,
+    ) -> Result<Prepared> {
+        let building = &prepared.building;
+        for name in ["dispatch.json", "accepted.json"] {
+            files::sync(&building.join(name))?;
+        }
+        self.write_pending_record(building, record)?;
+        if identity::find(&prepared.place)?.is_some() {
+            let taken = io::Error::from(io::ErrorKind::AlreadyExists);
+            return Err(Error::new("accept into", &prepared.place, taken));
+        }
+        Ok(Prepared { place: self.pending_dir(id), ..prepared })
+    }
+
     /// Makes the folder to build in. Nobody but us comes there, so what fails for this dispatch
     /// fails for all.
     fn make_building(&self, building: &Path, id: &DispatchId) -> Result<()> {
@@ -133,8 +170,8 @@ impl Store {
     }
 
     /// Makes durable an acceptance that no longer rests on its inbox file.
-    pub fn sync_acceptance(&self, id: &DispatchId) -> Result<()> {
-        let dir = self.claim_dir(id);
+    pub fn sync_acceptance(&self, id: &DispatchId, room: Room) -> Result<()> {
+        let dir = self.dir_in(id, room);
         for path in [dir.join("accepted.json"), dir.join("dispatch.json")] {
             // If a power cut took the file, an attempt's record holds the same. Whatever a session
             // put in its place must not make us wait.
@@ -143,7 +180,10 @@ impl Store {
             }
         }
         files::sync_dir(&dir)?;
-        self.active.sync()
+        match room {
+            Room::Active => self.active.sync(),
+            Room::Pending => files::sync_dir(&self.pending),
+        }
     }
 
     /// Who has this id.
@@ -159,8 +199,9 @@ impl Store {
     /// Who has this id, if no dispatch in `active/` has it; the acceptance itself meets one that
     /// does.
     pub fn owner_elsewhere(&self, id: &DispatchId) -> Result<IdOwner> {
-        let pending = self.pending.join(id.as_str());
-        if identity::find(&pending)?.is_some_and(|stamp| stamp.kind == Kind::Directory) {
+        let pending = self.pending_dir(id);
+        // Whatever stands there, nothing can come to wait under that id.
+        if identity::find(&pending)?.is_some() {
             return Ok(IdOwner::Dispatch { sha256: sha256_in(&pending)?, is_answered: false });
         }
         let finished = self.finished_dir(id);
@@ -197,8 +238,8 @@ impl Store {
 
     /// Opens up those of a claim's folders that a session shut, so that they can be read. Gives the
     /// identity of the claim's own.
-    pub fn open_up_claim(&self, id: &DispatchId) -> Result<Option<Identity>> {
-        let dir = self.claim_dir(id);
+    pub fn open_up_claim(&self, id: &DispatchId, room: Room) -> Result<Option<Identity>> {
+        let dir = self.dir_in(id, room);
         let Some(stamp) = files::open_up(&dir)? else { return Ok(None) };
         // Before a session runs there are no folders in the claim's.
         if self.has_started(id)? {
@@ -211,28 +252,23 @@ impl Store {
 
     /// Lists the ids in `active/`, in no order, and removes folders that were being built.
     pub fn list_active(&self) -> Result<Vec<DispatchId>> {
-        let mut ids = Vec::new();
-        for entry in files::list(self.active.path())? {
-            let name = entry.at("read", self.active.path())?.file_name();
-            match name.to_str().and_then(DispatchId::parse) {
-                Some(id) => ids.push(id),
-                None if name.as_bytes().starts_with(b".tmp.") => {
-                    let path = self.active.path().join(&name);
-                    if let Err(e) = tree::remove_tree(&path) {
-                        log::warn!("{e}");
-                    }
-                }
-                None if name.as_bytes().starts_with(b".aside-") => {}
-                None => log::warn!("{} is not ours", self.active.path().join(&name).display()),
-            }
-        }
-        Ok(ids)
+        list_claims(self.active.path())
+    }
+
+    /// Lists the ids in `pending/`, in no order.
+    pub fn list_pending(&self) -> Result<Vec<DispatchId>> {
+        list_claims(&self.pending)
     }
 
     /// Reads an accepted dispatch back. `None` if the folder holds no acceptance (a power cut took
     /// it). `agents` are those that a dispatch may name.
-    pub fn read_claim(&self, id: &DispatchId, agents: &[Agent]) -> Result<Option<Contents>> {
-        let dir = self.claim_dir(id);
+    pub fn read_claim(
+        &self,
+        id: &DispatchId,
+        room: Room,
+        agents: &[Agent],
+    ) -> Result<Option<Contents>> {
+        let dir = self.dir_in(id, room);
         let accepted = files::read_record::<Accepted>(&dir.join("accepted.json"))?;
         let bytes = files::read(&dir.join("dispatch.json"), FILE_BYTES_MAX)?;
         if let (Record::Read(accepted), Record::Read(bytes)) = (accepted, bytes)
@@ -296,6 +332,24 @@ impl Store {
     pub fn discard(&self, id: &DispatchId) -> Result<()> {
         tree::remove_tree(&self.claim_dir(id))
     }
+}
+
+fn list_claims(room: &Path) -> Result<Vec<DispatchId>> {
+    let mut ids = Vec::new();
+    for entry in files::list(room)? {
+        let name = entry.at("read", room)?.file_name();
+        match name.to_str().and_then(DispatchId::parse) {
+            Some(id) => ids.push(id),
+            None if name.as_bytes().starts_with(b".tmp.") => {
+                if let Err(e) = tree::remove_tree(&room.join(&name)) {
+                    log::warn!("{e}");
+                }
+            }
+            None if name.as_bytes().starts_with(b".aside-") => {}
+            None => log::warn!("{} is not ours", room.join(&name).display()),
+        }
+    }
+    Ok(ids)
 }
 
 /// The digest of the bytes that were accepted. It is also `None` where nothing can be read although

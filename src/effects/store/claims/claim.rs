@@ -18,6 +18,15 @@ use crate::pure::text::digest::Sha256;
 use crate::pure::text::hex::name_from_text;
 use crate::pure::text::time::parse_rfc3339;
 
+/// Which folder of ours holds an accepted dispatch that is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// `active/`: it is queued, or runs.
+    Active,
+    /// `pending/`: it waits until somebody allows it, and none of it has run.
+    Pending,
+}
+
 /// The one right to work on an accepted dispatch. It is not `Clone`.
 #[derive(Debug)]
 pub struct Claim {
@@ -39,9 +48,13 @@ pub struct Claim {
     pub project: Box<str>,
     /// Milliseconds since 1970, since a wait may outlast the daemon and the boot.
     pub accepted_at_ms: i64,
+    /// Since when it has waited for its first start, in milliseconds since 1970: since its
+    /// acceptance, or since it was allowed to run.
+    pub waits_since_ms: i64,
     /// The identity of the claim's own folder, once a session of it may have run. Another folder in
     /// that place says nothing.
     pub folder: Option<Identity>,
+    pub room: Room,
     /// What this daemon accepted, so that it need not be read back; no attempt can have begun. Many
     /// claims that wait do without.
     pub contents: Option<Box<Contents>>,

@@ -18,7 +18,7 @@ use crate::effects::failpoint::{self, Effect};
 use crate::effects::store::disk::files;
 use crate::effects::store::disk::identity::{self, Kind, Stamp};
 use crate::effects::store::drop_zone::inbox::{Dropped, Inspected, is_inbox_name};
-use crate::effects::store::{Claim, InboxName, Store};
+use crate::effects::store::{Claim, InboxName, Room, Store};
 use crate::pure::attempt::record::{Accepted, Identity};
 use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX};
 use crate::pure::text::digest::sha256_hex;
@@ -66,12 +66,12 @@ impl Store {
     /// Notes for good that no name of the claim counts any more: the acceptance no longer rests on
     /// its inbox file, and nobody can withdraw it. The note is durable when this returns. False if
     /// the claim's folder is gone, because it is answered or a session removed it.
-    pub fn detach(&self, id: &DispatchId) -> Result<bool> {
-        let marked = match files::create(&self.claim_dir(id).join(DETACHED), b"") {
+    pub fn detach(&self, id: &DispatchId, room: Room) -> Result<bool> {
+        let marked = match files::create(&self.dir_in(id, room).join(DETACHED), b"") {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             created => created.map(drop),
         };
-        match marked.and_then(|()| self.sync_acceptance(id)) {
+        match marked.and_then(|()| self.sync_acceptance(id, room)) {
             Err(e) if is_missing(&e) => Ok(false),
             kept => kept.map(|()| true),
         }
@@ -79,16 +79,16 @@ impl Store {
 
     /// Takes back what [`Store::detach`] noted. A note that stays does no harm: what it is about
     /// runs, and a cancel stops it.
-    pub fn attach(&self, id: &DispatchId) {
-        if let Err(e) = files::remove(&self.claim_dir(id).join(DETACHED)) {
+    pub fn attach(&self, id: &DispatchId, room: Room) {
+        if let Err(e) = files::remove(&self.dir_in(id, room).join(DETACHED)) {
             log::debug!("{e}");
         }
     }
 
     /// Whether the claim's names no longer count. Not knowing counts as yes: what is detached runs,
     /// and nothing is lost by that.
-    pub fn is_detached(&self, id: &DispatchId) -> bool {
-        !matches!(identity::find(&self.claim_dir(id).join(DETACHED)), Ok(None))
+    pub fn is_detached(&self, id: &DispatchId, room: Room) -> bool {
+        !matches!(identity::find(&self.dir_in(id, room).join(DETACHED)), Ok(None))
     }
 
     /// Removes an answered dispatch's files from the drop zone, as far as they have its bytes.

@@ -12,7 +12,7 @@ use crate::effects::error::{Error, Result};
 use crate::effects::secrets;
 use crate::effects::store::disk::files::{self, Durable, Record};
 use crate::effects::store::disk::identity;
-use crate::effects::store::{Claim, Contents, Store};
+use crate::effects::store::{Claim, Contents, Room, Store};
 use crate::pure::attempt::record::Identity;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, Report};
@@ -31,14 +31,14 @@ pub struct Committed {
 impl Store {
     /// THE COMMIT POINT: once this returns, this is the dispatch's report for ever.
     pub fn commit(&self, claim: &Claim, report: &Report) -> Result<Vec<u8>> {
-        let (id, dir) = (claim.id.as_str(), self.claim_dir(&claim.id));
+        let (id, dir) = (claim.id.as_str(), self.dir_in(&claim.id, claim.room));
         let bytes = report_bytes(report)?;
         self.look_at_folder(claim)?;
         if report.attempts.is_empty() {
             // No attempt record holds the acceptance and the dispatch, and the steps after the
             // commit need both, even after a power cut. So both are durable before anything has the
             // report's name.
-            self.sync_acceptance(&claim.id)?;
+            self.sync_acceptance(&claim.id, claim.room)?;
         }
         self.asides.replace(&dir, REPORT, id, &bytes, Durable::AfterRename)?;
         Ok(bytes)
@@ -46,7 +46,7 @@ impl Store {
 
     /// Checks that the claim's folder is the one that it was, and opens it up. Gives its identity.
     pub(in crate::effects::store) fn look_at_folder(&self, claim: &Claim) -> Result<Identity> {
-        files::open_same(&self.claim_dir(&claim.id), claim.folder)
+        files::open_same(&self.dir_in(&claim.id, claim.room), claim.folder)
     }
 
     /// Commits for a claim whose folder is of no use: in a fresh `finished/<id>`, with what is
@@ -87,8 +87,8 @@ impl Store {
     /// Reads the report in the claim's folder, if it is whole: what a crash in the middle of the
     /// commit left is no report. It is durable when this returns, since what follows rests on it
     /// and its writer may have died before the fsync.
-    pub fn read_committed(&self, id: &DispatchId) -> Result<Option<Committed>> {
-        read_report(&self.claim_dir(id), id)
+    pub fn read_committed(&self, id: &DispatchId, room: Room) -> Result<Option<Committed>> {
+        read_report(&self.dir_in(id, room), id)
     }
 
     /// Finds the answer to a claim whose folder says nothing of it: a daemon gave it from memory
@@ -114,7 +114,8 @@ impl Store {
     /// durable, since the inbox file goes next.
     pub fn publish(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
         let (dir, name) = (self.completed.path(), format!("{id}.json"));
-        let published = self.asides.replace(dir, &name, id.as_str(), report, Durable::FileOnly);
+        let how = (Durable::FileOnly, self.readers_of_reports());
+        let published = self.asides.replace_for(dir, &name, id.as_str(), report, how);
         // Whatever was in the way has been moved, so what fails now is the folder, which all share.
         published.map_err(Error::of_all)?;
         self.completed.sync().map_err(Error::of_all)
@@ -130,9 +131,9 @@ impl Store {
         self.publish(id, &report_bytes(report)?)
     }
 
-    /// The last step: `active/<id>` becomes `finished/<id>`.
+    /// The last step: `active/<id>` (or `pending/<id>`) becomes `finished/<id>`.
     pub fn retire(&self, claim: &Claim) -> Result<()> {
-        let (from, id) = (self.claim_dir(&claim.id), claim.id.as_str());
+        let (from, id) = (self.dir_in(&claim.id, claim.room), claim.id.as_str());
         self.asides.rename_over(&from, &self.finished_dir(&claim.id), id)?;
         self.finished_count.fetch_add(1, Ordering::Relaxed);
         self.forget_start(&claim.id)
@@ -140,8 +141,9 @@ impl Store {
 
     /// The last step for a claim that was committed afresh: what is left of its old folder, if
     /// anything, is moved to the answer.
-    pub fn retire_remains(&self, id: &DispatchId) -> Result<()> {
-        let (from, to) = (self.claim_dir(id), self.finished_dir(id).join("remains"));
+    pub fn retire_remains(&self, claim: &Claim) -> Result<()> {
+        let id = &claim.id;
+        let (from, to) = (self.dir_in(id, claim.room), self.finished_dir(id).join("remains"));
         if identity::find(&from)?.is_some() {
             files::open_up(&from)?;
             self.asides.rename_over(&from, &to, id.as_str())?;

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::files::{self, Durable};
+use super::files::{self, Durable, Readers};
 use super::identity::{self, Kind};
 use super::tree;
 use crate::effects::error::{At, Error, Result};
@@ -51,13 +51,26 @@ impl Asides {
         bytes: &[u8],
         durable: Durable,
     ) -> Result<()> {
-        let replaced = files::replace(dir, name, bytes, durable);
+        self.replace_for(dir, name, id, bytes, (durable, Readers::Us))
+    }
+
+    /// Does the same with a file that these may read.
+    pub fn replace_for(
+        &self,
+        dir: &Path,
+        name: &str,
+        id: &str,
+        bytes: &[u8],
+        (durable, readers): (Durable, Readers),
+    ) -> Result<()> {
+        let replace = || files::replace_for(dir, name, bytes, durable, readers);
+        let replaced = replace();
         let Err(e) = &replaced else { return replaced };
         let mut folders = vec![files::temporary(dir, name), dir.join(name)];
         // A rename replaces anything else.
         folders.retain(|path| identity::of_path(path).is_ok_and(|s| s.kind == Kind::Directory));
         let moved = folders.iter().filter(|path| self.makes_way(path, id, e)).count();
-        if moved > 0 { files::replace(dir, name, bytes, durable) } else { replaced }
+        if moved > 0 { replace() } else { replaced }
     }
 
     /// Makes a folder that is ours alone and empty, whatever stands there.

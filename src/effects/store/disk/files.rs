@@ -36,7 +36,26 @@ pub(in crate::effects::store) enum Durable {
 
 /// Creates a file that must not exist yet, and does not make it durable.
 pub(in crate::effects::store) fn create(path: &Path, bytes: &[u8]) -> Result<File> {
+    create_for(path, bytes, Readers::Us)
+}
+
+/// Who may read a file of ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::effects::store) enum Readers {
+    Us,
+    /// The file's group too, whatever the umask.
+    Group,
+}
+
+fn create_for(path: &Path, bytes: &[u8], readers: Readers) -> Result<File> {
     let mut file = create_new(path).at("create", path)?;
+    match readers {
+        Readers::Us => {}
+        Readers::Group => {
+            let mode = fs::Permissions::from_mode(0o640);
+            file.set_permissions(mode).at("open to its group", path)?;
+        }
+    }
     write_all(&mut file, bytes).at("write", path)?;
     Ok(file)
 }
@@ -64,12 +83,23 @@ pub(in crate::effects::store) fn replace(
     bytes: &[u8],
     durable: Durable,
 ) -> Result<()> {
+    replace_for(dir, name, bytes, durable, Readers::Us)
+}
+
+/// Does [`replace`] with a file that these may read.
+pub(in crate::effects::store) fn replace_for(
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+    durable: Durable,
+    readers: Readers,
+) -> Result<()> {
     let temporary = temporary(dir, name);
-    let file = match create(&temporary, bytes) {
+    let file = match create_for(&temporary, bytes, readers) {
         // A crash left this, or somebody planted it.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             remove(&temporary)?;
-            create(&temporary, bytes)?
+            create_for(&temporary, bytes, readers)?
         }
         created => created?,
     };

@@ -21,6 +21,8 @@ pub struct Stamp {
     pub mtime_ns: i64,
     pub mode: u32,
     pub uid: u32,
+    /// How many names it has.
+    pub links: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,7 @@ mod imp {
             mtime_ns: ns(s.stx_mtime.tv_sec, s.stx_mtime.tv_nsec),
             mode: s.stx_mode.into(),
             uid: s.stx_uid,
+            links: s.stx_nlink.into(),
         }
     }
 }
@@ -148,6 +151,7 @@ mod imp {
             mtime_ns: m.mtime().saturating_mul(1_000_000_000) + m.mtime_nsec(),
             mode: m.mode(),
             uid: m.uid(),
+            links: m.nlink(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub fn ignored_in_control(name: &OsStr) -> Option<&'static str> {
         _ if name.as_bytes().starts_with(b".") => None,
         None => Some("it is no request that the daemon knows"),
         Some(Request::Cancel(_)) => ignored_cancel(name),
-        Some(Request::Pause | Request::Resume | Request::Release(_)) => None,
+        Some(Request::Pause | Request::Resume | Request::Release(_) | Request::Verdict(_)) => None,
     }
 }
 
@@ -69,7 +69,9 @@ mod tests {
             (b"resume", true, false),
             (b"release", true, false),
             (b"release-claude", true, false),
-            (b"approve-dispatch-x", true, true),
+            (b"approve-dispatch-x", true, false),
+            (b"deny-dispatch-x", true, false),
+            (b"approve-x", true, true),
             (b"stop", true, true),
         ] {
             let os = OsStr::from_bytes(name);

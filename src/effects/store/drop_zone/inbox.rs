@@ -116,14 +116,22 @@ impl Store {
             }
         }
         let me = geteuid().as_raw();
-        if stamp.uid != me && stamp.uid != 0 {
-            let error = format!("it belongs to user {}, the daemon runs as {me}", stamp.uid);
+        if stamp.uid != me && stamp.uid != 0 && !self.allowed().contains(&stamp.uid) {
+            let error = format!(
+                "it belongs to user {}, the daemon runs as {me}: name that user in allowed_uids if it may send",
+                stamp.uid
+            );
             return no(Reason::ForeignOwner, error);
         }
         if stamp.mode & 0o022 != 0 && !self.was_out_of_reach(stamp) {
             let mode = stamp.mode & 0o7777;
             let error = format!("others may write to it (mode {mode:o}): chmod go-w");
             return no(Reason::WritableByOthers, error);
+        }
+        if stamp.links > 1 {
+            let others = stamp.links - 1;
+            let error = format!("it has {others} other name(s) (hard links): copy it instead");
+            return no(Reason::HardLink, error);
         }
         if stamp.size > FILE_BYTES_MAX {
             let error = format!("it has {} bytes, at most {FILE_BYTES_MAX} are read", stamp.size);

@@ -15,6 +15,8 @@ use crate::pure::dispatch::DispatchId;
 pub enum Request {
     /// The `Err` is what was typed, if that is no id: such a file is removed when its time is over.
     Cancel(std::result::Result<DispatchId, String>),
+    /// A person's yes or no to a dispatch that waits for it.
+    Verdict(DispatchId),
     Pause,
     Resume,
     /// Holds are to end: all of them, or those of one agent.
@@ -41,8 +43,14 @@ pub fn control_request(name: &OsStr) -> Option<Request> {
         Some(name) if name.starts_with("release-") => {
             name.strip_prefix("release-").map(|agent| Request::Release(Some(agent.into())))
         }
+        Some(name) if verdict_of(name).is_some() => verdict_of(name).map(Request::Verdict),
         _ => cancel_request(name),
     }
+}
+
+fn verdict_of(name: &str) -> Option<DispatchId> {
+    let id = name.strip_prefix("approve-").or_else(|| name.strip_prefix("deny-"))?;
+    DispatchId::parse(id)
 }
 
 impl Store {
