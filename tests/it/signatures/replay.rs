@@ -112,12 +112,13 @@ fn an_id_whose_records_a_session_removed_stays_taken_too() {
     let lab = Lab::new();
     keygen(&lab, "a");
     let claim = lab.active("x");
-    let order = format!("fake: try gone rm -rf {}", claim.display());
+    let order = format!("fake: try gone cd {} && rm accepted.json */attempt.json", claim.display());
     let start = || lab.daemon().set("--heartbeat", 0.05).set("--reports-keep-days", 0.000001);
     let daemon = start().start();
     let dispatch = signed(&lab, &lab.task("x", order), &[]);
     lab.send(&dispatch);
     lab.report("x");
+    assert_eq!(text_file(lab.path("project-x").join("tried")), "gone 0\n");
     drop(daemon);
     let daemon = start().start();
     wait_until("it is pruned", PATIENCE, || !lab.finished("x").exists());
