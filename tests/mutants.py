@@ -42,7 +42,7 @@ ROWS = [
     ("what was judged is what is entered", "effects/project_dir.rs", "if held.exists() { held } else { self.path.clone() }",
      "self.path.clone()", [(LIB, "project_dir")]),
     ("an opened directory is the one that was resolved", "effects/project_dir.rs", "if leads_elsewhere(&file, &path) {",
-     "if false {", [(IT, "gate::entered")]),
+     "if false {", [(LIB, "project_dir")]),
     ("the bytes that wait are compared when they are approved", "threads/intake/gate.rs",
      "read.is_some_and(|read| sha256_hex(&read.bytes) == approval.sha256);", "read.is_some();", [(IT, "gate::approval")]),
     ("the digest that was approved", "threads/intake/gate.rs", "known.is_some_and(|known| hex(&known) == sha256)",

@@ -96,6 +96,37 @@ pub fn kept_places(home: Option<&OsStr>, gstack: &Path) -> KeptPlaces {
 mod tests {
     use super::*;
 
+    /// Above it stands a directory and a link to another one by turns.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_opened_is_what_was_resolved_whatever_happens_in_between() {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        let top = std::env::temp_dir().canonicalize().expect("temporary directory");
+        let top = top.join(format!("dispatch-swap-{}", std::process::id()));
+        let (above, link) = (top.join("above"), top.join("link"));
+        for dir in [&above, &top.join("other")] {
+            fs::create_dir_all(dir.join("here")).expect("create");
+        }
+        std::os::unix::fs::symlink(top.join("other"), &link).expect("symlink");
+        let ino = |dir: &Path| fs::metadata(dir).expect("look at it").ino();
+        let wanted = ino(&above.join("here"));
+        std::thread::scope(|scope| {
+            // It ends by itself, also where an assertion below fails.
+            let swaps = scope.spawn(|| {
+                for _ in 0..200_000 {
+                    renameat_with(CWD, &above, CWD, &link, RenameFlags::EXCHANGE).expect("swap");
+                }
+            });
+            while !swaps.is_finished() {
+                let Ok(held) = HeldDir::open(&above.join("here")) else { continue };
+                let is_first = held.path == above.join("here");
+                let opened = held.file.metadata().expect("look at it").ino();
+                assert_eq!(is_first, opened == wanted, "{}", held.path.display());
+            }
+        });
+        fs::remove_dir_all(&top).expect("remove it");
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn what_is_held_is_entered_whatever_has_its_name_by_then() {

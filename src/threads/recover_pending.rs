@@ -63,6 +63,7 @@ fn look(context: &Context, id: &DispatchId, recovered: &mut Recovered) -> Result
     let shown = (contents.bytes.as_slice(), contents.accepted.signed.as_ref());
     match AtGate::new(id, shown, &dir, Some(room)).ask(context)? {
         GateWord::Runs(_) => {
+            store.sync_approval(id)?;
             store.move_to_active(&mut claim)?;
             // What was asked is on record by now, or nobody needs to be asked.
             store.forget_asked(id)?;

@@ -11,7 +11,7 @@ use gstack_dispatch_daemon::pure::schedule::hold::{HoldKind, Holds};
 
 use crate::disk::Disk;
 use crate::records::{Body, How, Record, Report, Start};
-use crate::world::{Session, Settings};
+use crate::world::{Session, Settings, UNTRUSTED};
 
 const NOTES_MAX: usize = 40;
 const RETRIES_MAX: usize = 1;
@@ -47,6 +47,9 @@ pub struct Truth {
     /// In this daemon's queue, and in somebody's hands with their lanes.
     waiting: BTreeMap<u32, Waiting>,
     in_hand: BTreeMap<u32, String>,
+    /// What a person has said, by id, and to which bytes they ever said yes.
+    said: BTreeSet<u32>,
+    allowed: BTreeSet<u64>,
 }
 
 impl Truth {
@@ -64,6 +67,8 @@ impl Truth {
             met: HashSet::new(),
             waiting: BTreeMap::new(),
             in_hand: BTreeMap::new(),
+            said: BTreeSet::new(),
+            allowed: BTreeSet::new(),
         }
     }
 
@@ -83,6 +88,23 @@ impl Truth {
 
     pub fn told(&self) -> String {
         self.notes.iter().map(|note| format!("  {note}\n")).collect()
+    }
+
+    pub fn says(&mut self, word: &str, id: u32, uid: u64) {
+        self.note(format!("{word} {id}: {uid}"));
+        self.said.insert(id);
+        if word == "approve" {
+            self.allowed.insert(uid);
+        }
+    }
+
+    /// The daemon has told that it heeds it not.
+    pub fn unsaid(&mut self, id: u32) {
+        self.said.remove(&id);
+    }
+
+    pub fn is_said(&self, id: u32) -> bool {
+        self.said.contains(&id)
     }
 
     pub fn dropped(&mut self, body: &Body) {
@@ -200,6 +222,9 @@ impl Truth {
         let mut wrong = Vec::new();
         if disk.durable(&path) != Some(&Record::Start(start.clone())) {
             wrong.push(format!("{id}: attempt {number} starts without a durable record"));
+        }
+        if start.body.lane == UNTRUSTED && !self.allowed.contains(&start.body.uid) {
+            wrong.push(format!("{id} is started, and nobody has allowed that"));
         }
         if self.files.get(&start.body.uid).is_none_or(|file| file.0 != id) {
             wrong.push(format!("{id}: nobody dropped what is started"));
@@ -329,7 +354,7 @@ impl Truth {
             .filter(|s| s.is_there())
             .map(|s| format!("something of {} runs", s.id))
             .collect();
-        for folder in ["active", "inbox"] {
+        for folder in ["active", "pending", "inbox"] {
             let left = disk.list(folder).into_iter().filter(|name| !name.starts_with("cancel-"));
             wrong.extend(left.map(|name| format!("{folder}/{name} is left")));
         }

@@ -18,6 +18,7 @@ use gstack_dispatch_daemon::pure::schedule::hold::{
 use gstack_dispatch_daemon::pure::schedule::queue::{Queue, Seq};
 
 use crate::disk::Id;
+use crate::gate::{must_wait, prepare_pending, recover_pending};
 use crate::records::{Accepted, Body, Record};
 use crate::store::*;
 use crate::work::{Stage, Work};
@@ -43,6 +44,8 @@ pub struct Daemon {
     pub active: BTreeMap<u32, Work>,
     /// Claims whose names are gone.
     nameless: Vec<Claim>,
+    /// Claims that wait until somebody allows them.
+    pub pending: BTreeMap<u32, Claim>,
     next_seq: Seq,
     known: BTreeMap<String, Known>,
 }
@@ -115,8 +118,16 @@ impl Daemon {
                 }
             }
         }
+        let (allowed, pending) = recover_pending(w)?;
+        waiting.extend(allowed);
         put_back_answered(w)?;
-        Daemon::new(w).take_over(w, notices, waiting, taken_up)
+        let mut daemon = Daemon::new(w);
+        for claim in pending {
+            daemon.enter(w, &claim);
+            daemon.bring_name(w, &claim);
+            daemon.pending.insert(claim.id, claim);
+        }
+        daemon.take_over(w, notices, waiting, taken_up)
     }
 
     fn new(w: &World) -> Daemon {
@@ -126,6 +137,7 @@ impl Daemon {
             open: BTreeMap::new(),
             active: BTreeMap::new(),
             nameless: Vec::new(),
+            pending: BTreeMap::new(),
             next_seq: 1,
             known: BTreeMap::new(),
         }
@@ -178,7 +190,7 @@ impl Daemon {
         self.open.insert(claim.id, claim.clone());
     }
 
-    fn push(&mut self, w: &mut World, claim: Claim) {
+    pub fn push(&mut self, w: &mut World, claim: Claim) {
         w.truth.waits(claim.id, &claim.lane, claim.agent);
         self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
     }
@@ -186,8 +198,8 @@ impl Daemon {
     /// One step of somebody. False: there was nothing to do.
     pub fn step(&mut self, w: &mut World) -> Result<bool> {
         let works: Vec<u32> = self.active.keys().copied().collect();
-        let begin = w.random.below(5 + works.len() as u64) as usize;
-        for turn in (begin..5 + works.len()).chain(0..begin) {
+        let begin = w.random.below(6 + works.len() as u64) as usize;
+        for turn in (begin..6 + works.len()).chain(0..begin) {
             let is_done = match turn {
                 0 => self.look_at_inbox(w)?,
                 1 => self.hand_out(w)?,
@@ -198,7 +210,8 @@ impl Daemon {
                     self.holds_changed(w, changes)?
                 }
                 4 => self.settle_nameless(w)?,
-                work => self.work(w, works[work - 5])?,
+                5 => self.look_at_verdicts(w)?,
+                work => self.work(w, works[work - 6])?,
             };
             if is_done {
                 return Ok(true);
@@ -286,7 +299,17 @@ impl Daemon {
     }
 
     fn answer_now(&mut self, w: &mut World, claim: &Claim, accepted: &Accepted) -> Result<()> {
-        let report = report_without(w, claim.id, accepted, ErrorType::Cancelled);
+        self.answer_with(w, claim, accepted, ErrorType::Cancelled)
+    }
+
+    pub fn answer_with(
+        &mut self,
+        w: &mut World,
+        claim: &Claim,
+        accepted: &Accepted,
+        kind: ErrorType,
+    ) -> Result<()> {
+        let report = report_without(w, claim.id, accepted, kind);
         commit(w, &report)?;
         let names: Vec<String> = self.names_of(claim.id).into_iter().map(|n| n.0).collect();
         see_through(w, &names, &report)?;
@@ -352,13 +375,21 @@ impl Daemon {
         w.make_dir_anew(&building)?;
         w.create(&format!("{building}/dispatch.json"), Record::Dispatch(body))?;
         w.create(&format!("{building}/accepted.json"), Record::Accepted(accepted.clone()))?;
-        w.rename(&building, &claim_dir(id))?;
+        let waits = must_wait(w, &building, &body);
+        if waits {
+            prepare_pending(w, &building)?;
+        }
+        w.rename(&building, &if waits { pending_dir(id) } else { claim_dir(id) })?;
         w.truth.accepts(id);
         self.belongs(name, Some((file, body.uid)), id);
         let claim = claim_of(&accepted, &body);
         self.next_seq = self.next_seq.max(seq + 1);
         self.open.insert(id, claim.clone());
-        self.push(w, claim);
+        if waits {
+            self.pending.insert(id, claim);
+        } else {
+            self.push(w, claim);
+        }
         Ok(())
     }
 
@@ -400,6 +431,14 @@ impl Daemon {
         w.truth.is_gone(id);
     }
 
+    /// Nobody works on it any more, and it waits for nothing that the queue knows.
+    pub fn give_back(&mut self, w: &mut World, claim: &Claim) {
+        self.holds.gone(&notice_id(claim.id));
+        self.active.remove(&claim.id);
+        self.queue.release(&claim.lane);
+        w.truth.is_gone(claim.id);
+    }
+
     pub fn put_back(&mut self, w: &mut World, claim: Claim) -> Result<()> {
         self.holds.gone(&notice_id(claim.id));
         self.active.remove(&claim.id);
@@ -420,7 +459,8 @@ impl Daemon {
                     return Ok(true);
                 }
             } else if let Some(claim) = self.open.get(&id).cloned() {
-                let Some((accepted, _)) = read_claim(w, &claim_dir(id)) else { continue };
+                let Some((accepted, _)) = read_claim(w, &home_of(w, id)) else { continue };
+                self.pending.remove(&id);
                 self.queue.remove(claim.seq, &claim.lane);
                 self.nameless.retain(|other| other.id != id);
                 w.truth.is_gone(id);

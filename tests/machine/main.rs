@@ -13,6 +13,7 @@ mod pool;
 mod check;
 mod daemon;
 mod disk;
+mod gate;
 mod records;
 mod start;
 mod store;
@@ -65,6 +66,7 @@ fn rest(w: &mut World) -> Result<()> {
     let mut daemon = Daemon::start(w)?;
     let mut still = 0;
     for _ in 0..CALM_STEPS_MAX {
+        w.deny_the_rest();
         if daemon.step(w)? {
             still = 0;
             continue;

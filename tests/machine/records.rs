@@ -128,6 +128,8 @@ pub enum Record {
     Report(Report),
     /// `holds.json`, as it is written.
     Holds(String),
+    /// A person's word about these bytes: a request, or an approval on record.
+    Said(u64),
     /// How often it was begun to be read.
     Readings(u64),
     /// A whole stream.

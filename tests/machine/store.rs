@@ -12,6 +12,16 @@ pub fn claim_dir(id: u32) -> String {
     format!("active/{id}")
 }
 
+pub fn pending_dir(id: u32) -> String {
+    format!("pending/{id}")
+}
+
+/// Where the folder of an open dispatch is.
+pub fn home_of(w: &World, id: u32) -> String {
+    let pending = pending_dir(id);
+    if w.disk.find(&pending).is_some() { pending } else { claim_dir(id) }
+}
+
 pub fn attempt_dir(id: u32, number: u32) -> String {
     format!("active/{id}/attempt-{number}")
 }
@@ -46,7 +56,7 @@ pub fn read_claim(w: &World, dir: &str) -> Option<(Accepted, Body)> {
 
 /// Whose bytes have that id, as far as it is known, and whether they are answered.
 pub fn taken(w: &World, id: u32) -> Option<(Option<u64>, bool)> {
-    for (parent, is_answered) in [("active", false), ("finished", true)] {
+    for (parent, is_answered) in [("active", false), ("pending", false), ("finished", true)] {
         let dir = format!("{parent}/{id}");
         if w.disk.find(&dir).is_some() {
             let accepted = match w.disk.read(&format!("{dir}/accepted.json")) {
@@ -108,16 +118,16 @@ pub fn reported_attempts(w: &World, id: u32, last: u32) -> Vec<u32> {
 }
 
 pub fn sync_acceptance(w: &mut World, id: u32) -> Result<()> {
-    let dir = claim_dir(id);
+    let dir = home_of(w, id);
     for path in ["/accepted.json", "/dispatch.json", ""] {
         w.sync(&format!("{dir}{path}"))?;
     }
-    w.sync("active")
+    w.sync(dir.split('/').next().unwrap_or_default())
 }
 
 /// THE COMMIT.
 pub fn commit(w: &mut World, report: &Report) -> Result<()> {
-    let dir = claim_dir(report.id);
+    let dir = home_of(w, report.id);
     if report.attempts.is_empty() && !w.lacks(Without::SyncOfCopyBeforeReport) {
         sync_acceptance(w, report.id)?;
     }
@@ -171,7 +181,7 @@ pub fn see_through(w: &mut World, names: &[String], report: &Report) -> Result<(
     if w.disk.find(&cancel).is_some() {
         w.remove(&cancel)?;
     }
-    w.rename(&claim_dir(report.id), &format!("finished/{}", report.id))?;
+    w.rename(&home_of(w, report.id), &format!("finished/{}", report.id))?;
     forget_start(w, report.id)
 }
 
@@ -193,7 +203,7 @@ pub fn detach(w: &mut World, id: u32) -> Result<()> {
     if w.lacks(Without::Detached) {
         return Ok(());
     }
-    let marker = detached(id);
+    let marker = detached(w, id);
     if w.disk.find(&marker).is_none() {
         w.create(&marker, Record::Plain)?;
     }
@@ -201,16 +211,16 @@ pub fn detach(w: &mut World, id: u32) -> Result<()> {
 }
 
 pub fn attach(w: &mut World, id: u32) -> Result<()> {
-    let marker = detached(id);
+    let marker = detached(w, id);
     if w.disk.find(&marker).is_some() { w.remove(&marker) } else { Ok(()) }
 }
 
-fn detached(id: u32) -> String {
-    format!("{}/detached", claim_dir(id))
+fn detached(w: &World, id: u32) -> String {
+    format!("{}/detached", home_of(w, id))
 }
 
 pub fn is_detached(w: &World, id: u32) -> bool {
-    w.disk.find(&detached(id)).is_some()
+    w.disk.find(&detached(w, id)).is_some()
 }
 
 pub fn remove_inbox(w: &mut World, name: &str, body: &Body, is_second: bool) -> Result<()> {

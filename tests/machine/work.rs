@@ -13,6 +13,7 @@ use gstack_dispatch_daemon::pure::attempt::sign::{self, Sign};
 use gstack_dispatch_daemon::pure::report::{ErrorType, Status};
 
 use crate::daemon::{Claim, Daemon, notice};
+use crate::gate::{move_to_pending, must_wait};
 use crate::records::{Accepted, Body, How, Record, Report, Start};
 use crate::start::{begin, is_named, plan, sync_attempt};
 use crate::store::*;
@@ -99,6 +100,8 @@ enum Then {
     Stay(Stage),
     Back,
     Nameless,
+    /// Until somebody allows it.
+    Waits,
     Closed,
 }
 
@@ -120,6 +123,7 @@ impl Daemon {
             }
             Then::Back => self.put_back(w, claim)?,
             Then::Nameless => self.nameless(w, claim),
+            Then::Waits => self.wait_in_pending(w, claim),
             Then::Closed => self.leave(w, id, &claim),
         }
         Ok(true)
@@ -149,6 +153,12 @@ impl Daemon {
             Stage::Wait(..) if work.is_cancelled => Then::Go(Stage::Fail(ErrorType::Cancelled)),
             Stage::Wait(plan, due_ms) if w.monotonic_ms < due_ms => {
                 Then::Stay(Stage::Wait(plan, due_ms))
+            }
+            Stage::Wait(plan, _)
+                if plan.number == 1 && must_wait(w, &claim_dir(id), &work.body) =>
+            {
+                move_to_pending(w, id)?;
+                Then::Waits
             }
             Stage::Wait(plan, _) => match begin(w, work, &plan) {
                 Ok(Some(running)) => Then::Go(Stage::Watch(running)),

@@ -9,7 +9,9 @@ use crate::disk::{Disk, Id};
 use crate::pool::Random;
 use crate::records::{Body, How, Record, Start};
 
-const LANES: [&str; 3] = ["/a", "/b", "/c"];
+/// The project that nobody trusts.
+pub const UNTRUSTED: &str = "/d";
+const LANES: [&str; 4] = ["/a", "/b", "/c", UNTRUSTED];
 const AGENTS: [&str; 2] = ["claude", "codex"];
 const HOUR_MS: i64 = 3_600_000;
 const SESSION_MS_MAX: u64 = 200_000;
@@ -77,6 +79,12 @@ safeguards! {
     LookAfterMove,
     Detached,
     SyncOfDetached,
+    Gate,
+    SyncOfPending,
+    ApprovedBytes,
+    Approval,
+    SyncOfApproval,
+    SyncOfFoundApproval,
 }
 
 pub struct Settings {
@@ -130,7 +138,16 @@ impl World {
             retry_interrupted: random.below(2) == 0,
             without,
         };
-        let folders = ["active", "started", "finished", "completed", "inbox", "rejected"];
+        let folders = [
+            "active",
+            "started",
+            "finished",
+            "completed",
+            "inbox",
+            "rejected",
+            "pending",
+            "control",
+        ];
         World {
             disk: Disk::new(&folders),
             random,
@@ -374,6 +391,7 @@ impl World {
             }
             (12, Some(file), _) => self.copy(&file),
             (13, Some(file), Some(old)) => self.write_anew(&file, old),
+            (14..=16, _, _) => self.say(),
             (9, _, _) => {
                 if let Some(session) = self.sessions.iter_mut().find(|session| session.is_alive) {
                     session.is_alive = false;
@@ -393,6 +411,43 @@ impl World {
         }
     }
 
+    /// A person says something to one of those that wait. Some mean other bytes.
+    fn say(&mut self) {
+        let waiting = self.disk.list("pending");
+        let Some(name) = waiting.get(self.random.below(waiting.len().max(1) as u64) as usize)
+        else {
+            return;
+        };
+        let copy = self.disk.read(&format!("pending/{name}/dispatch.json"));
+        let (Ok(id), Some(&Record::Dispatch(body))) = (name.parse::<u32>(), copy) else { return };
+        match self.random.below(4) {
+            0 => self.ask("deny", id, body.uid),
+            1 => self.ask("approve", id, body.uid + 1),
+            _ => self.ask("approve", id, body.uid),
+        }
+    }
+
+    /// Those to which nobody has said anything are denied at last.
+    pub fn deny_the_rest(&mut self) {
+        for name in self.disk.list("pending") {
+            let copy = self.disk.read(&format!("pending/{name}/dispatch.json"));
+            if let (Ok(id), Some(&Record::Dispatch(body))) = (name.parse::<u32>(), copy)
+                && !self.truth.is_said(id)
+            {
+                self.ask("deny", id, body.uid);
+            }
+        }
+    }
+
+    fn ask(&mut self, word: &str, id: u32, uid: u64) {
+        self.truth.says(word, id, uid);
+        let path = format!("control/{word}-{id}");
+        self.disk.remove(&path);
+        self.disk.create(&path, Record::Said(uid));
+        self.disk.sync(&path);
+        self.disk.sync("control");
+    }
+
     fn drop_new(&mut self, over: Option<String>) {
         let body = self.new_body();
         self.drop_file(&over.unwrap_or(format!("dispatch-{}", body.id)), body);
@@ -403,7 +458,7 @@ impl World {
         let body = Body {
             uid,
             id: self.bodies.len() as u32 + 1,
-            lane: LANES[self.random.below(3) as usize],
+            lane: LANES[self.random.below(4) as usize],
             agent: AGENTS[self.random.below(2) as usize],
             has_learnings: self.random.below(2) == 0,
             ttl_ms: 60_000 + self.random.below(400_000) as i64,

@@ -106,6 +106,19 @@ impl Store {
         files::sync_dir(&self.pending).map_err(Error::of_all)
     }
 
+    /// Makes an approval durable that was found with a dispatch in `pending/`, since its writer may
+    /// have died before the fsync, and the request for it goes next.
+    pub fn sync_approval(&self, id: &DispatchId) -> Result<()> {
+        let dir = self.pending_dir(id);
+        let path = dir.join(APPROVAL);
+        if !identity::find(&path)?.is_some_and(|stamp| stamp.is_plain_file()) {
+            return Ok(());
+        }
+        files::sync(&path)?;
+        files::sync_dir(&dir)?;
+        files::sync_dir(&self.pending).map_err(Error::of_all)
+    }
+
     /// Reads a dispatch that waits, with the very bytes that would run. `None`: none of that id
     /// waits.
     pub fn read_waiting(&self, id: &DispatchId) -> Result<Option<WaitingDispatch>> {

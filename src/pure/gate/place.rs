@@ -32,6 +32,10 @@ pub struct DirOwner {
 /// Why a dispatch may not run in that directory, whoever trusts it.
 pub fn misplaced(dir: &Path, kept: &KeptPlaces) -> Option<String> {
     let is = |what: String| Some(format!("project_dir {} {what}", dir.display()));
+    // What is no path from the root leads nowhere, and is told so at its turn.
+    if !dir.is_absolute() {
+        return None;
+    }
     if dir.parent().is_none() {
         return is("is the root directory".into());
     }
@@ -97,6 +101,8 @@ mod tests {
             ("/home/user", None),
             ("/srv/state/gstack2", None),
             ("/keys", None),
+            ("", None),
+            ("home/u", None),
         ] {
             let got = misplaced(Path::new(dir), &kept);
             let want = says.map(|says| format!("project_dir {dir} {says}"));

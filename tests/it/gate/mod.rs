@@ -6,6 +6,7 @@ mod commands;
 mod entered;
 mod files;
 mod places;
+mod threats;
 mod waiting;
 
 use std::fs;
