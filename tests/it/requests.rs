@@ -121,20 +121,18 @@ fn thousands_of_cancels_for_nobody_cost_little_and_hold_nobody_up() {
     let daemon = lab.daemon().set("--cancel-keep", 3).start();
     lab.send(&lab.task("warm", "hello"));
     lab.settled("warm");
-    let (cpu, start) = (cpu_seconds(&daemon), Instant::now());
+    let cpu = cpu_seconds(&daemon);
     for n in 0..COUNT {
         request(&cancel(&lab, &format!("nobody-{n}")));
     }
     lab.send(&lab.task("a", "hello"));
     lab.settled("a");
-    let answered = start.elapsed();
     lab.completed("a");
     wait_until("all of them gone", PATIENCE, || {
         !cancel(&lab, &format!("nobody-{}", COUNT - 1)).exists()
     });
     let ignored = || lab.audit().iter().filter(|l| l["event"] == "cancel_ignored").count();
     wait_until("all of them told", PATIENCE, || ignored() == COUNT);
-    assert!(answered < Duration::from_secs(5), "the next one was answered after {answered:?}");
     let used = cpu_seconds(&daemon) - cpu;
     assert!(used < 2.0, "{used} s for {COUNT} requests");
     drop(daemon);

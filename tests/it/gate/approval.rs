@@ -190,12 +190,12 @@ enum Changed {
 fn a_copy_that_was_changed_never_runs() {
     for changed in [Changed::Copy, Changed::CopyWhileDown, Changed::CopyAndDigest] {
         let lab = Lab::new();
-        let mut daemon = gated(&lab).start();
+        let mut daemon = Some(gated(&lab).start());
         send_to_wait(&lab, "a");
         let copy = pending(&lab, "a").join("dispatch.json");
         let digest = sha256(&copy);
         if changed == Changed::CopyWhileDown {
-            daemon.stop();
+            drop(daemon.take());
         }
         let other = format!("fake: mark {}\nother words", lab.path("ran").display());
         fs::write(&copy, lab.task("a", other).bytes()).expect("write");
@@ -206,7 +206,7 @@ fn a_copy_that_was_changed_never_runs() {
         }
         ask(&lab, "approve", "a", &digest);
         if changed == Changed::CopyWhileDown {
-            daemon = gated(&lab).start();
+            daemon = Some(gated(&lab).start());
         }
         let report = lab.failed("a", "not_authorized");
         assert!(report["error"].as_str().is_some_and(|e| e.contains("not what was accepted")));
