@@ -184,30 +184,47 @@ enum Changed {
     CopyWhileDown,
     /// So that the two fit each other.
     CopyAndDigest,
+    /// There is the record of an attempt that never was, with other bytes for a trusted project.
+    AttemptWhileDown,
+}
+
+fn forge_attempt(lab: &Lab) {
+    lab.send(&lab.task("model", "hello").in_dir(&lab.path("trusted")));
+    lab.settled("model");
+    let mut record = json_file(&lab.finished("model").join("attempt-1/attempt.json"));
+    record["accepted"] = json_file(&pending(lab, "a").join("accepted.json"));
+    let task = format!("fake: mark {}", lab.path("ran").display());
+    let other = lab.task("a", task).in_dir(&lab.path("trusted"));
+    record["dispatch"] = String::from_utf8(other.bytes()).expect("UTF-8").into();
+    let forged = pending(lab, "a").join("attempt-1");
+    fs::create_dir(&forged).expect("create");
+    fs::write(forged.join("attempt.json"), record.to_string()).expect("write");
 }
 
 #[test]
 fn a_copy_that_was_changed_never_runs() {
-    for changed in [Changed::Copy, Changed::CopyWhileDown, Changed::CopyAndDigest] {
+    use Changed::{AttemptWhileDown, Copy, CopyAndDigest, CopyWhileDown};
+    for changed in [Copy, CopyWhileDown, CopyAndDigest, AttemptWhileDown] {
         let lab = Lab::new();
         let mut daemon = Some(gated(&lab).start());
         send_to_wait(&lab, "a");
         let copy = pending(&lab, "a").join("dispatch.json");
         let digest = sha256(&copy);
-        if changed == Changed::CopyWhileDown {
+        if changed == AttemptWhileDown {
+            forge_attempt(&lab);
+        }
+        if matches!(changed, CopyWhileDown | AttemptWhileDown) {
             drop(daemon.take());
         }
         let other = format!("fake: mark {}\nother words", lab.path("ran").display());
         fs::write(&copy, lab.task("a", other).bytes()).expect("write");
-        if changed == Changed::CopyAndDigest {
+        if changed == CopyAndDigest {
             let record = pending(&lab, "a").join("accepted.json");
             let text = text_file(&record).replace(&digest, &sha256(&copy));
             fs::write(&record, text).expect("write");
         }
         ask(&lab, "approve", "a", &digest);
-        if changed == Changed::CopyWhileDown {
-            daemon = Some(gated(&lab).start());
-        }
+        let daemon = daemon.unwrap_or_else(|| gated(&lab).start());
         let report = lab.failed("a", "not_authorized");
         assert!(report["error"].as_str().is_some_and(|e| e.contains("not what was accepted")));
         lab.event("a", "not_authorized");
