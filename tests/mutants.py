@@ -428,6 +428,11 @@ ROWS = [
      "", [(IT, "gemini::fake::who_commits")]),
     ("an engine is asked again after its launcher was signalled", "threads/session/engine.rs", "        self.engine_end = None;\n", "",
      [(IT, "launcher::")]),
+    ("the watchdog's word is intake's own", "threads/intake/mod.rs", "recv(watchdog) -> _ => self.context.service_manager.tell_alive(),",
+     "recv(watchdog) -> _ => {}", [(IT, "service_manager")]),
+    ("another process is asked", "pure/upkeep/watchdog.rs", "filter(|us| *us > 0 && is_for_us)", "filter(|us| *us > 0 || is_for_us)", [(LIB, "watchdog")]),
+    ("the manager's socket is the daemon's", "pure/agent/environment.rs", '"NOTIFY_SOCKET",\n    "WATCHDOG_USEC",', '"WATCHDOG_USEC",', [(LIB, "environment")]),
+    ("a manager that does not read", "effects/service_manager.rs", "socket.set_nonblocking(true)?;", "", [(IT, "service_manager")]),
 ]
 # Names of rows that no test can notice, and why.
 EXPLAINED = {
