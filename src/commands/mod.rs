@@ -8,6 +8,7 @@ pub mod approve;
 pub mod deny;
 pub mod keygen;
 pub mod out;
+pub mod schema;
 pub mod sign;
 
 use std::ffi::OsString;
@@ -63,6 +64,7 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
         Verb::Sign => place().and_then(|place| sign::run(typed, &place, &out)),
+        Verb::Schema => schema::run(typed, place().ok().as_ref(), &out),
     };
     done.unwrap_or_else(|refusal| refusal.tell())
 }

@@ -21,6 +21,7 @@ pub mod gate;
 pub mod heartbeat;
 pub mod human;
 pub mod logs;
+pub mod reference;
 pub mod report;
 pub mod schedule;
 pub mod text;

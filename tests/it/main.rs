@@ -70,3 +70,4 @@ mod tidy;
 mod tmpfs;
 mod told;
 mod verify;
+mod words;

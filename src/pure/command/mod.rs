@@ -5,6 +5,7 @@
 //! A new command is a [`row::Verb`], a file with its row, and a line in [`table`].
 
 pub mod code;
+pub mod explain;
 pub mod help;
 pub mod keys;
 pub mod parse;

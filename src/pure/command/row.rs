@@ -13,6 +13,7 @@ pub enum Verb {
     Deny,
     Keygen,
     Sign,
+    Schema,
 }
 
 /// One command.
