@@ -6,6 +6,7 @@
 
 pub mod approve;
 pub mod deny;
+pub mod help;
 pub mod keygen;
 pub mod out;
 pub mod schema;
@@ -64,6 +65,9 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
         Verb::Sign => place().and_then(|place| sign::run(typed, &place, &out)),
+        Verb::Help => help::run(typed, &out),
+        Verb::Man => help::man(&out),
+        Verb::Completions => help::completions(typed, &out),
         Verb::Schema => schema::run(typed, place().ok().as_ref(), &out),
     };
     done.unwrap_or_else(|refusal| refusal.tell())

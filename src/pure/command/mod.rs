@@ -5,12 +5,15 @@
 //! A new command is a [`row::Verb`], a file with its row, and a line in [`table`].
 
 pub mod code;
+pub mod completions;
 pub mod explain;
 pub mod help;
 pub mod keys;
+pub mod man;
 pub mod parse;
 pub mod row;
 pub mod run;
 pub mod table;
+pub mod topic;
 pub mod typed;
 pub mod verdict;

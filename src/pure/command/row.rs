@@ -14,6 +14,9 @@ pub enum Verb {
     Keygen,
     Sign,
     Schema,
+    Help,
+    Man,
+    Completions,
 }
 
 /// One command.

@@ -4,8 +4,17 @@
 use super::row::CommandRow;
 use super::{explain, keys, run, verdict};
 
-pub static COMMANDS: &[&CommandRow] =
-    &[run::ROW, verdict::APPROVE, verdict::DENY, keys::KEYGEN, keys::SIGN, explain::SCHEMA];
+pub static COMMANDS: &[&CommandRow] = &[
+    run::ROW,
+    verdict::APPROVE,
+    verdict::DENY,
+    keys::KEYGEN,
+    keys::SIGN,
+    explain::SCHEMA,
+    explain::HELP,
+    explain::MAN,
+    explain::COMPLETIONS,
+];
 
 /// The row of that command.
 pub fn find(name: &str) -> Option<&'static CommandRow> {

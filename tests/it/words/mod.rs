@@ -1,6 +1,8 @@
 //! The words: schemas, help, completions, the man page. Each is tried with the program that others
 //! would use for it.
 
+mod completions;
+mod help;
 mod schema;
 
 use std::io::Write;
