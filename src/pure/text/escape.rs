@@ -27,10 +27,19 @@ pub fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// C0, DEL and C1 controls; zero-width and bidirectional controls.
+/// C0, DEL and C1 controls; bidirectional controls; and all that takes no width (Unicode's
+/// Default_Ignorable_Code_Point, and the marks of annotations): a model reads what a person does
+/// not see.
 fn is_harmful(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        )
+        || matches!(c, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+        || matches!(c, '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}')
+        || matches!(c, '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -41,6 +50,19 @@ mod tests {
     fn controls_are_shown_and_text_is_not_touched() {
         assert_eq!(line("a\x1b[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\u{a}c\\u{202e}d");
         assert_eq!(line("é – \u{1F600}"), "é – \u{1F600}");
+    }
+
+    #[test]
+    fn what_nobody_sees_is_shown() {
+        // "rm" in tag characters, which a model reads as if they were letters.
+        assert_eq!(line("hi\u{e0072}\u{e006d}"), "hi\\u{e0072}\\u{e006d}");
+        for hidden in
+            "\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{200b}\u{200d}\u{2060}\u{2064}\u{2066}\u{206a}\
+                       \u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{1d173}\u{e0001}\u{e0100}\u{e01ef}"
+                .chars()
+        {
+            assert_eq!(line(&hidden.to_string()), format!("\\u{{{:x}}}", hidden as u32));
+        }
     }
 
     #[test]

@@ -93,8 +93,8 @@ impl Intake<'_> {
     }
 
     /// A dispatch of an earlier daemon that still has to wait.
-    pub fn enter_pending(&mut self, claim: Claim, record: PendingRecord) {
-        self.enter(&claim);
+    pub fn enter_pending(&mut self, mut claim: Claim, record: PendingRecord) {
+        self.enter(&mut claim);
         self.ledger.pending.add(claim, record);
         self.is_news = true;
     }
