@@ -60,6 +60,8 @@ ROWS = [
      "contents.filter(|read| sha256_hex(&read.bytes) == read.accepted.sha256);", "contents.filter(|_| true);", [(IT, "gate::approval")]),
     ("an approval before its request goes", "threads/intake/gate.rs", "self.context.store.write_approval(&pending.claim, approval)?;",
      "let _ = (&pending.claim, approval);", [(IT, "gate::"), (FAULTS, "forgets_no_approval")]),
+    ("an answer goes into the folder that was judged", "effects/store/ownership.rs", "Ok(below.exists().then_some((held, below)))",
+     "Ok(below.exists().then_some((held, path.to_path_buf())))", [(IT, "ownership::")]),
     ("the audit log has one name", "effects/store/drop_zone/audit.rs", "if is_ours && meta.nlink() <= 1 {", "if is_ours {", [(IT, "gate::files")]),
     ("a file has one name", "effects/store/drop_zone/inbox.rs", "if stamp.links > 1 {", "if false {", [(IT, "gate::files")]),
     ("the directories above while the daemon runs", "threads/intake/rescan.rs",
