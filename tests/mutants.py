@@ -66,7 +66,7 @@ ROWS = [
     ("a file has one name", "effects/store/drop_zone/inbox.rs", "if stamp.links > 1 {", "if false {", [(IT, "gate::files")]),
     ("the directories above while the daemon runs", "threads/intake/rescan.rs",
      "let safe = self.context.store.check_above(user_home);", "let safe = Ok(()); let _ = user_home;", [(IT, "ownership")]),
-    ("no command of a person in a session", "commands/mod.rs", "if [RUN_TOKEN, DISPATCH_ID].contains(&&*text) {", "if false {",
+    ("no command of a person in a session", "commands/mod.rs", "if let Some(name) = &self.environment.session {", "if let Some(name) = None::<&String> {",
      [(IT, "gate::commands"), (IT, "signatures::commands")]),
     ("the lock of the directory", "effects/store/lock.rs", "match file.try_lock() {",
      "match Ok::<(), TryLockError>(()) {", [(IT, "cli::")]),
@@ -117,7 +117,7 @@ ROWS = [
     ("a spent id is looked for", "effects/store/claims/accept.rs", "if let Some(sha256) = self.find_spent(id)? {",
      "if let Some(sha256) = self.find_spent(id)?.filter(|_| false) {", [(IT, "signatures::replay")]),
     ("a spent id is found after a restart", "effects/store/mod.rs", "        self.spent.look()?;\n", "", [(IT, "signatures::replay")]),
-    ("no session signs", "commands/mod.rs", "if [RUN_TOKEN, DISPATCH_ID].contains(&&*text) {", "if text.is_empty() {",
+    ("no session signs", "commands/mod.rs", "if let Some(name) = &self.environment.session {", "if let Some(name) = None::<&String> {",
      [(IT, "signatures::")]),
     ("half a pair of keys is taken back", "commands/keygen.rs", "remove_secret(path).map_err(Refusal::not_done)?;", "let _ = remove_secret;",
      [(IT, "signatures::commands")]),
@@ -441,6 +441,11 @@ ROWS = [
      "", [(IT, "gemini::fake::who_commits")]),
     ("an engine is asked again after its launcher was signalled", "threads/session/engine.rs", "        self.engine_end = None;\n", "",
      [(IT, "launcher::")]),
+    ("the watchdog's word is intake's own", "threads/intake/mod.rs", "recv(watchdog) -> _ => self.context.service_manager.tell_alive(),",
+     "recv(watchdog) -> _ => {}", [(IT, "service_manager")]),
+    ("another process is asked", "pure/upkeep/watchdog.rs", "filter(|us| *us > 0 && is_for_us)", "filter(|us| *us > 0 || is_for_us)", [(LIB, "watchdog")]),
+    ("the manager's socket is the daemon's", "pure/agent/environment.rs", '"NOTIFY_SOCKET",\n    "WATCHDOG_USEC",', '"WATCHDOG_USEC",', [(LIB, "environment")]),
+    ("a manager that does not read", "effects/service_manager.rs", "socket.set_nonblocking(true)?;", "", [(IT, "service_manager")]),
 ]
 # Names of rows that no test can notice, and why.
 EXPLAINED = {
