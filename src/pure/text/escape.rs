@@ -23,7 +23,9 @@ pub fn json(document: &str) -> String {
     let mut out = String::with_capacity(document.len());
     for c in document.chars() {
         if is_harmful(c) {
-            let _ = write!(out, "\\u{:04x}", c as u32);
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
         } else {
             out.push(c);
         }
@@ -80,9 +82,9 @@ mod tests {
 
     #[test]
     fn a_document_means_the_same_without_its_controls() {
-        let value = serde_json::json!({ "a\x1b": "\u{7f}\u{9b}\u{202e}é\n" });
+        let value = serde_json::json!({ "a\x1b": "\u{7f}\u{9b}\u{202e}é\n\u{e0072}" });
         let escaped = json(&value.to_string());
-        assert_eq!(escaped, r#"{"a\u001b":"\u007f\u009b\u202eé\n"}"#);
+        assert_eq!(escaped, r#"{"a\u001b":"\u007f\u009b\u202eé\n\udb40\udc72"}"#);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).ok(), Some(value));
     }
 
