@@ -231,6 +231,7 @@ impl<'c> Intake<'c> {
         self.ledger.follow_settings(&self.context.settings());
         self.holds.follow_settings();
         self.judge_pending_anew();
+        self.look_at_held_back();
         self.inbox.scan_soon();
         self.is_news = true;
     }
