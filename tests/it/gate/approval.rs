@@ -284,11 +284,14 @@ fn a_signature_that_was_written_into_the_record_of_what_waits_counts_for_nothing
     settings("/nowhere/else");
     daemon.signal(rustix::process::Signal::HUP);
     lab.event("", "config_reloaded");
-    lab.heartbeat("it waits on", |beat| beat["pending_count"] == 1);
+    send_to_wait(&lab, "b");
     assert!(!has_run(&lab, "a") && pending(&lab, "a").exists());
     approve(&lab, "a");
     let report = lab.settled("a");
     assert_eq!(report["approval"]["by"], "person", "{report:#}");
+    // It has not even been in the queue before.
+    let asked = lab.events("a").into_iter().filter(|event| event == "approval_required");
+    assert_eq!(asked.count(), 1);
     drop(daemon);
 }
 

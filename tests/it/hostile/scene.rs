@@ -254,7 +254,10 @@ impl Scene<'_> {
             environ.split(|b| *b == 0).any(|variable| variable == wanted)
         };
         let all = self.lab.processes().into_iter();
-        all.filter(|(pid, _)| is_its(*pid)).map(|(_, line)| line).collect()
+        // Who is told of its answer is no process of the session.
+        let is_told = |line: &str| line.contains("tee -a ");
+        let its = all.filter(|(pid, line)| is_its(*pid) && !is_told(line));
+        its.map(|(_, line)| line).collect()
     }
 
     /// The answer to a cell, if there is one. What the session put there is none, unless the next
