@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use crate::effects::store::{Store, gstack_home};
 use crate::pure::agent::Drivers;
 use crate::pure::agent::environment::{DISPATCH_ID, RUN_TOKEN};
-use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json};
+use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -86,8 +86,7 @@ impl Place {
         let mut settings = Settings::default();
         if let Some(bytes) = self.store.read_config().map_err(|e| e.to_string())? {
             let path = self.store.config_path();
-            strict_json::parse(&bytes)
-                .and_then(|config| config::apply_config(&mut settings, &config))
+            config::apply_config_file(&mut settings, &bytes)
                 .map_err(|e| format!("{}: {e}", path.display()))?;
         }
         config::apply_environment(&mut settings, &self.variables)?;

@@ -27,6 +27,11 @@ pub enum Command {
 pub struct Flags(Vec<(&'static str, Value)>);
 
 impl Flags {
+    /// The settings that were typed.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(key, _)| *key)
+    }
+
     /// Applies the flags on top of the other sources. They were checked when they were parsed.
     pub fn apply(&self, settings: &mut Settings) -> Result<(), String> {
         for (key, value) in &self.0 {

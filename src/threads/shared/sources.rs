@@ -19,7 +19,7 @@ use crate::pure::callback::proxy::EnvProxies;
 use crate::pure::config::cli::Flags;
 use crate::pure::config::launcher::Launcher;
 use crate::pure::config::projects::Verify;
-use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json, terms};
+use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, terms};
 use crate::pure::dispatch::DEFAULT_AGENT;
 use crate::pure::text::escape;
 
@@ -97,9 +97,10 @@ impl Sources {
         let mut settings = Settings::default();
         if let Some(bytes) = store.read_config().map_err(|e| e.to_string())? {
             let path = store.config_path();
-            let applied = strict_json::parse(&bytes)
-                .and_then(|config| config::apply_config(&mut settings, &config))
-                .and_then(|()| drivers.by(&settings).map(drop));
+            let applied = config::apply_config_file(&mut settings, &bytes).and_then(|()| {
+                let agents = drivers.by(&settings).map(drop);
+                agents.map_err(|e| config::with_line(&bytes, &e))
+            });
             applied.map_err(|e| {
                 let word = escape::shell_word(&path.to_string_lossy());
                 format!("{}: {e}; to mend it: ${{EDITOR:-vi}} {word}", path.display())
