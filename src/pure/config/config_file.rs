@@ -7,6 +7,7 @@
 use super::sources::apply_config;
 use super::{Settings, UNKNOWN_SETTING, strict_json};
 use crate::pure::text::clip::one_line;
+use crate::pure::text::escape::shell_word;
 use crate::pure::text::members::{Member, line_of, members};
 
 /// How much of a key an error shows, in characters.
@@ -25,6 +26,11 @@ pub fn apply_config_file(settings: &mut Settings, bytes: &[u8]) -> Result<(), St
 pub fn with_line(bytes: &[u8], error: &str) -> String {
     let line = line(bytes, error).map(|line| format!("line {line}: "));
     one_line(&format!("{}{error}", line.unwrap_or_default()), ERROR_CHARS_MAX)
+}
+
+/// The whole error for a mistake in that file, with the way out.
+pub fn mistake_in(path: &str, error: &str) -> String {
+    format!("{path}: {error}; to mend it: ${{EDITOR:-vi}} {}", shell_word(path))
 }
 
 fn line(bytes: &[u8], error: &str) -> Option<usize> {

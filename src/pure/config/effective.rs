@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Number, Value};
 
-use super::cli::Flags;
+use super::flags::Flags;
 use super::values::split_list;
 use super::{SETTINGS, Setting, Settings, Variable, strict_json};
 
@@ -119,20 +119,23 @@ fn number(text: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pure::config::cli::{self, Command};
-    use crate::pure::config::{apply_config, apply_environment};
+    use crate::pure::config::{apply_config, apply_environment, flags};
     use serde_json::json;
 
-    fn shown(file: &Value, variables: &[(&str, &str)], words: &[&str]) -> Vec<EffectiveSetting> {
+    fn shown(
+        file: &Value,
+        variables: &[(&str, &str)],
+        typed: &[(&str, Value)],
+    ) -> Vec<EffectiveSetting> {
         let variable = |(name, value): &(&str, &str)| Variable {
             name: format!("GSTACK_DISPATCHD_{name}"),
             value: Some(value.to_string()),
         };
         let variables: Vec<Variable> = variables.iter().map(variable).collect();
-        let flags = match cli::parse(words.iter().map(Into::into)).expect("flags") {
-            Command::Run(flags) => flags,
-            other => panic!("{other:?}"),
-        };
+        let mut flags = Flags::default();
+        for (flag, value) in typed {
+            flags.push(flags::find(flag).expect(flag), value.clone());
+        }
         let mut settings = Settings::default();
         apply_config(&mut settings, file).expect("a file");
         apply_environment(&mut settings, &variables).expect("variables");
@@ -157,8 +160,12 @@ mod tests {
             ("CONFINE", "if-possible"),
             ("LAUNCHER_KILL", ""),
         ];
-        let words = ["--max-concurrent", "6", "--local-only", "--allow-tools", "Bash(a,b),Read"];
-        let shown = shown(&file, &variables, &words);
+        let typed = [
+            ("--max-concurrent", json!("6")),
+            ("--local-only", json!(true)),
+            ("--allow-tools", json!("Bash(a,b),Read")),
+        ];
+        let shown = shown(&file, &variables, &typed);
         for (key, value, origin) in [
             ("max_concurrent", json!(6), SettingOrigin::Flag),
             ("local_only", json!(true), SettingOrigin::Flag),

@@ -10,11 +10,11 @@ pub mod agents;
 pub mod budget;
 pub mod callbacks;
 pub mod changes;
-pub mod cli;
 mod config_file;
 pub mod confine;
 pub mod dialect;
 pub mod effective;
+pub mod flags;
 pub mod launcher;
 pub mod needs;
 pub mod placeholder;
@@ -26,12 +26,10 @@ mod table;
 pub mod template;
 pub mod terms;
 mod values;
-pub mod verbs;
-pub mod verdict_verbs;
 
 use serde_json::Value;
 
-pub use config_file::{apply_config_file, with_line};
+pub use config_file::{apply_config_file, mistake_in, with_line};
 pub use settings::Settings;
 pub use sources::{Variable, apply_config, apply_environment};
 pub use table::SETTINGS;

@@ -71,6 +71,18 @@ pub fn draft(document: Option<&str>, typed: &[TypedField], defaults: &DraftDefau
     fields.to_json()
 }
 
+/// The document with its signature.
+pub fn with_signature(document: &str, signature: &str) -> String {
+    let Some(mut fields) = Spelled::of(document) else { return document.into() };
+    fields.put(SIGNATURE_FIELD, &json!(signature));
+    fields.to_json()
+}
+
+/// Whether a document names its own id.
+pub fn names_id(document: &str) -> bool {
+    Spelled::of(document).is_some_and(|fields| fields.has("id"))
+}
+
 /// The same dispatch again, under another id.
 pub fn retry(document: &str, old: &DispatchId, new: &DispatchId) -> String {
     let Some(mut fields) = Spelled::of(document) else { return document.into() };
@@ -133,9 +145,13 @@ impl Spelled {
     }
 
     fn put_missing(&mut self, key: &str, value: impl FnOnce() -> Value) {
-        if !self.0.iter().any(|(known, _)| known == key) {
+        if !self.has(key) {
             self.put(key, &value());
         }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == key)
     }
 
     fn remove(&mut self, key: &str) {

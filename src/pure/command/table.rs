@@ -1,0 +1,23 @@
+//! The table of commands, in the order in which help shows them. A row stands in the file of its
+//! command, beside what is made of the words there.
+
+use super::row::CommandRow;
+use super::{config, keys, run, steer, submit, verdict};
+
+pub static COMMANDS: &[&CommandRow] = &[
+    run::ROW,
+    submit::SUBMIT,
+    steer::PAUSE,
+    steer::RESUME,
+    steer::RELEASE,
+    config::CONFIG,
+    verdict::APPROVE,
+    verdict::DENY,
+    keys::KEYGEN,
+    keys::SIGN,
+];
+
+/// The row of that command.
+pub fn find(name: &str) -> Option<&'static CommandRow> {
+    COMMANDS.iter().find(|row| row.name == name).copied()
+}
