@@ -84,7 +84,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         abilities: Abilities::default(),
         leavings: Leavings::default(),
         level,
-        paused: AtomicBool::new(!matches!(store.pause(), Ok(None))),
+        paused: AtomicBool::new(store.is_paused()),
         board: Board::default(),
         last_beat_ms: store.heartbeat_at_ms(),
         store,

@@ -104,10 +104,10 @@ pub fn retry_ids(old: &DispatchId) -> impl Iterator<Item = DispatchId> {
 }
 
 /// The id without the `-rN` of a retry.
-fn first_run(id: &str) -> &str {
+pub fn first_run(id: &str) -> &str {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match id.rsplit_once("-r") {
-        Some((base, number)) if is_number(number) && base.starts_with("dispatch-") => base,
+        Some((base, number)) if is_number(number) && base.len() > "dispatch-".len() => base,
         _ => id,
     }
 }
@@ -279,7 +279,7 @@ mod tests {
             ("dispatch-a-r17", "dispatch-a-r2", "dispatch-a-r3"),
             ("dispatch-a-rx", "dispatch-a-rx-r2", "dispatch-a-rx-r3"),
             ("dispatch-r2", "dispatch-r2-r2", "dispatch-r2-r3"),
-            ("dispatch--r2", "dispatch--r2", "dispatch--r3"),
+            ("dispatch--r2", "dispatch--r2-r2", "dispatch--r2-r3"),
             ("dispatch-a-r", "dispatch-a-r-r2", "dispatch-a-r-r3"),
         ] {
             let ids: Vec<String> = retry_ids(&id(old)).take(2).map(|id| id.to_string()).collect();

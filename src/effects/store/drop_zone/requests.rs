@@ -121,11 +121,16 @@ impl Store {
         [self.dispatch.join(&name), self.control.join(&name)]
     }
 
+    /// Whether a pause is asked for, over or not.
+    pub fn is_paused(&self) -> bool {
+        is_request(&self.control.join("pause"))
+    }
+
     /// The pause that is asked for, if one is: its file stays as long as it lasts, so that a
     /// restart changes nothing.
     pub fn pause(&self) -> Result<Option<Pause>> {
         let path = self.control.join("pause");
-        if !is_request(&path) {
+        if !self.is_paused() {
             return Ok(None);
         }
         Ok(match files::read(&path, PAUSE_BYTES_MAX)? {
