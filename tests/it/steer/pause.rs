@@ -103,6 +103,17 @@ fn a_daemon_that_hangs_has_not_answered_and_the_request_stays() {
 }
 
 #[test]
+fn the_beat_of_an_earlier_daemon_says_nothing_of_this_one() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().start();
+    let _hung = Hung::up(&daemon);
+    let mut beat = lab.heartbeat("any", |_| true);
+    (beat["pid"], beat["paused"]) = (json!(1), json!(true));
+    fs::write(lab.heartbeat_path(), beat.to_string()).expect("write");
+    refused(&run(&lab, &["pause", "--timeout", "0"]), 1, "has not answered");
+}
+
+#[test]
 fn a_daemon_that_starts_while_commands_look_gets_its_lock() {
     let lab = Lab::new();
     drop(lab.daemon().start());
