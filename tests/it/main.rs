@@ -65,6 +65,7 @@ mod settings;
 mod shutdown;
 mod signatures;
 mod slurm;
+mod steer;
 mod terminal;
 mod tidy;
 mod tmpfs;

@@ -22,6 +22,7 @@ mod pending;
 mod secret_file;
 mod session_tmp;
 mod spent;
+mod submit;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
