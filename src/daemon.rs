@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 
 use crate::effects::process::Processes;
 use crate::effects::service_manager::ServiceManager;
+use crate::effects::stderr::set_format;
 use crate::effects::store::{Mended, Store, gstack_home};
 use crate::effects::{clock, error};
 use crate::pure::agent::Drivers;
@@ -60,6 +61,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     store.check_above(home.as_deref().map(Path::new)).map_err(text)?;
     let mut mended = store.check_ownership().map_err(text)?;
     let Found { settings, drivers, warnings } = sources.read(&store, &drivers)?;
+    set_format(settings.log_format);
     store.allow(&settings.allowed_uids);
     reload::check_at_start(&store, &settings)?;
     let far = far_away(&store, &settings)?;
@@ -84,6 +86,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         abilities: Abilities::default(),
         leavings: Leavings::default(),
         level,
+        once: flags.once,
         paused: AtomicBool::new(store.is_paused()),
         board: Board::default(),
         last_beat_ms: store.heartbeat_at_ms(),
@@ -152,6 +155,24 @@ fn far_away(store: &Store, settings: &Settings) -> Result<Option<&'static str>, 
         )),
         far => Ok(far),
     }
+}
+
+/// Whoever works off what is there gives the last callbacks their whole time.
+fn last_callbacks_max(context: &Context) -> Duration {
+    let of_once = Some(context.settings().callback_timeout).filter(|_| context.once);
+    of_once.unwrap_or_default().max(LAST_CALLBACKS_MAX)
+}
+
+/// Whether something is left that `--once` should have worked off and could not, for what is wrong
+/// with the machine or with a dispatch's own files.
+fn is_undone(context: &Context) -> bool {
+    let is_parked = !context.board.get().parked.is_empty();
+    let why = context.health.degraded().or_else(|| is_parked.then(|| "parked".into()));
+    let why = why.filter(|_| context.once);
+    if let Some(why) = &why {
+        log::error!("not everything could be worked off: {why}");
+    }
+    why.is_some()
 }
 
 /// Answers cron's "make sure that it runs": quietly, unless a person looks on, or the daemon that
@@ -284,10 +305,10 @@ impl<'env> Daemon<'_, 'env> {
         self.wait(&drain, &done);
 
         drop(until_exit);
-        let _ = last.recv_timeout(LAST_CALLBACKS_MAX);
+        let _ = last.recv_timeout(last_callbacks_max(context));
         signals_handle.close();
         let level = &context.level;
-        Ok(i32::from(level.is_kill() || level.is_lost()))
+        Ok(i32::from(level.is_kill() || level.is_lost() || is_undone(context)))
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'env) -> Result<(), String> {

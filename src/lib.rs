@@ -132,7 +132,7 @@ use effects::process;
 use effects::stderr::{self, Stderr};
 use env_logger::Target;
 use pure::agent::{self, Driver, Drivers};
-use pure::config::cli::{self, Command};
+use pure::config::cli::{self, Command, Flags};
 use pure::config::verdict_verbs::{ApproveCall, Consent};
 
 const FAILED: u8 = 1;
@@ -170,7 +170,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
         Ok(Command::Run(flags)) => {
             // This comes before any secret is read.
             let is_shut = effects::secrets::shut_memory();
-            init_log();
+            init_log(&flags);
             if let Err(e) = is_shut {
                 log::warn!("processes of this user can read the daemon's memory: {e}");
             }
@@ -235,9 +235,9 @@ fn not_become(why: &std::io::Error) -> ExitCode {
 
 /// Why the daemon does not start: a line as the log has them, whatever level was asked for.
 fn refuse(error: &str) -> ExitCode {
-    let (stamp, error) = (effects::clock::stamp(), shown(error));
+    let line = stderr::log_line("ERROR", &effects::secrets::redact(error));
     // There is nobody else to tell.
-    let _ = writeln!(std::io::stderr(), "{stamp} ERROR main: {error}");
+    let _ = writeln!(std::io::stderr(), "{line}");
     ExitCode::from(FAILED)
 }
 
@@ -252,18 +252,18 @@ fn print(text: &str) -> Result<ExitCode, (u8, String)> {
 }
 
 /// One line an event on stderr: time, level, thread, text. `GSTACK_DISPATCHD_LOG` or `RUST_LOG`
-/// choose the level.
-fn init_log() {
+/// choose the level. What the flags and the environment say of its form holds at once; what
+/// `config.json` says, once it is read.
+fn init_log(flags: &Flags) {
+    stderr::set_format(flags.log_format(std::env::vars_os()));
     let level = |name| std::env::var(name).ok().filter(|level: &String| !level.is_empty());
     let filter = level("GSTACK_DISPATCHD_LOG")
         .or_else(|| level("RUST_LOG"))
         .unwrap_or_else(|| "info".into());
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(&filter).format(|out, record| {
-        let thread = std::thread::current();
-        let (stamp, name) = (effects::clock::stamp(), thread.name().unwrap_or("?"));
-        let text = shown(&record.args().to_string());
-        writeln!(out, "{stamp} {:<5} {name}: {text}", record.level())
+        let text = effects::secrets::redact(&record.args().to_string());
+        writeln!(out, "{}", stderr::log_line(record.level().as_str(), &text))
     });
     if let Ok(stderr) = Stderr::open() {
         builder.target(Target::Pipe(Box::new(stderr)));

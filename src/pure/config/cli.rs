@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::verbs::{self, KeygenCall, SignCall, Verb, unknown};
 use super::verdict_verbs::{self, ApproveCall, DenyCall, VerdictVerb};
 use super::{Reload, SETTINGS, Setting, Settings};
+use crate::pure::text::log_line::LogFormat;
 
 #[derive(Debug, PartialEq)]
 pub enum Command {
@@ -22,21 +23,47 @@ pub enum Command {
     Version,
 }
 
-/// The settings that were typed, in order.
+/// What was typed for the daemon.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Flags(Vec<(&'static str, Value)>);
+pub struct Flags {
+    /// The settings, in order.
+    typed: Vec<(&'static str, Value)>,
+    /// Work off what is there, and end. It is no setting: a file that says so would end every
+    /// daemon.
+    pub once: bool,
+}
 
 impl Flags {
     /// Applies the flags on top of the other sources. They were checked when they were parsed.
     pub fn apply(&self, settings: &mut Settings) -> Result<(), String> {
-        for (key, value) in &self.0 {
+        for (key, value) in &self.typed {
             if let Some(setting) = SETTINGS.iter().find(|s| s.key == *key) {
                 setting.apply(settings, value)?;
             }
         }
         Ok(())
     }
+
+    /// The form of the log as far as these and the environment say it: they may be wrong in
+    /// whatever else they say, and that has to be told in this form.
+    pub fn log_format(&self, environment: impl Iterator<Item = (OsString, OsString)>) -> LogFormat {
+        let Some(row) = SETTINGS.iter().find(|setting| setting.key == "log_format") else {
+            return LogFormat::default();
+        };
+        let variable = row.variable();
+        let ours = environment.filter(|(name, _)| *name == *variable);
+        let values = ours.map(|(_, value)| Value::from(value.to_string_lossy()));
+        let typed =
+            self.typed.iter().filter(|(key, _)| *key == row.key).map(|(_, value)| value.clone());
+        let mut settings = Settings::default();
+        for value in values.chain(typed) {
+            let _ = row.apply(&mut settings, &value);
+        }
+        settings.log_format
+    }
 }
+
+const ONCE: &str = "work off what is there, a retry that backs off too, and end";
 
 /// `args` comes without the program's own name. The error is one line for the user.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
@@ -48,14 +75,17 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
         match arg {
             Short('h') | Long("help") => return Ok(Command::Help),
             Short('V') | Long("version") => return Ok(Command::Version),
+            Long("once") => flags.once = true,
             Long(name) => {
                 let name = format!("--{name}");
                 let setting = find(&name).ok_or_else(|| unknown(&name))?;
-                flags.0.push((setting.key, typed_value(setting, &name, &mut parser)?));
+                flags.typed.push((setting.key, typed_value(setting, &name, &mut parser)?));
             }
             Word(word) if command.is_none() && word == "run" => command = Some(word),
             // Another command takes none of the daemon's settings, and comes first.
-            Word(word) if command.is_none() && flags.0.is_empty() && verbs::is_verb(&word) => {
+            Word(word)
+                if command.is_none() && flags == Flags::default() && verbs::is_verb(&word) =>
+            {
                 return Ok(match verbs::parse(&word, &mut parser)? {
                     Verb::Help => Command::Help,
                     Verb::Keygen(call) => Command::Keygen(call),
@@ -63,7 +93,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
                 });
             }
             Word(word)
-                if command.is_none() && flags.0.is_empty() && verdict_verbs::is_verb(&word) =>
+                if command.is_none()
+                    && flags == Flags::default()
+                    && verdict_verbs::is_verb(&word) =>
             {
                 return Ok(match verdict_verbs::parse(&word, &mut parser)? {
                     VerdictVerb::Help => Command::Help,
@@ -129,6 +161,7 @@ pub fn help() -> String {
         let (key, default) = (setting.key, setting.default);
         text += &format!("  {:<28} [key: {key}, default: {default}{later}]\n", "");
     }
+    text += &format!("  {:<28} {ONCE}\n", "--once");
     text += &format!("  {:<28} this text\n  {:<28} the version\n", "-h, --help", "-V, --version");
     text += verbs::HELP;
     text += verdict_verbs::HELP;
@@ -159,6 +192,7 @@ mod tests {
         assert!(s.max_concurrent == 3 && s.local_only);
         assert_eq!(typed(&["run", "--max-concurrent=4"]).expect("flags").max_concurrent, 4);
         assert_eq!(typed(&[]).expect("no flags"), Settings::default());
+        assert!(matches!(parse(["run".into(), "--once".into()]), Ok(Command::Run(f)) if f.once));
     }
 
     #[test]

@@ -18,6 +18,19 @@ pub fn line(text: &str) -> String {
     out
 }
 
+/// The same for JSON on one line: what could move a cursor or turn text around becomes `\u…`, which
+/// reads back as it was.
+pub fn json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match is_harmful(c) {
+            true => drop(write!(out, "\\u{:04x}", c as u32)),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
 /// The text as one word of a command that somebody may paste into a shell.
 pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
@@ -41,6 +54,14 @@ mod tests {
     fn controls_are_shown_and_text_is_not_touched() {
         assert_eq!(line("a\x1b[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\u{a}c\\u{202e}d");
         assert_eq!(line("é – \u{1F600}"), "é – \u{1F600}");
+    }
+
+    #[test]
+    fn json_reads_back_as_it_was() {
+        let text = "a\u{1b}\u{9b}\u{7f}\u{202e}\u{feff}é \"\\";
+        let written = json(&serde_json::Value::from(text).to_string());
+        assert_eq!(written, "\"a\\u001b\\u009b\\u007f\\u202e\\ufeffé \\\"\\\\\"");
+        assert_eq!(serde_json::from_str::<String>(&written).expect("JSON"), text);
     }
 
     #[test]

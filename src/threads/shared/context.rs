@@ -55,6 +55,8 @@ pub struct Context {
     /// While this is set nothing new is started, and no retry. Intake sets it, from the control
     /// files.
     pub paused: AtomicBool,
+    /// Whether the daemon ends when it has worked off what is there (`run --once`).
+    pub once: bool,
     /// What is wrong just now.
     pub health: Health,
     /// What the heartbeat tells.

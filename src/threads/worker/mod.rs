@@ -281,6 +281,7 @@ impl Worker<'_> {
                 // now.
                 (false, 0) if plan.wait_ms > 0 && !self.context.has_lock() => continue,
                 (false, 0) => return Turn::Come,
+                (true, 0) if self.context.once => return Turn::Left,
                 (true, 0) => LOOK_EVERY,
                 (_, left_ms) => Duration::from_millis(left_ms).min(LOOK_EVERY),
             };
