@@ -23,8 +23,9 @@ use crate::effects::store::{Mended, Store, gstack_home};
 use crate::effects::{clock, error};
 use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
+use crate::pure::command::run::RunUntil;
 use crate::pure::config::Settings;
-use crate::pure::config::cli::Flags;
+use crate::pure::config::flags::Flags;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::heartbeat::DaemonState;
 use crate::threads::events::{Event, Job};
@@ -51,7 +52,7 @@ const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
 const LAST_CALLBACKS_MAX: Duration = Duration::from_secs(2);
 
 /// Runs the daemon to its end. The error is one line for the user.
-pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
+pub fn run(flags: &Flags, until: RunUntil, drivers: Drivers) -> Result<ExitCode, String> {
     // This comes before anything else can be interrupted half-way.
     let signals = signals::register().map_err(|e| format!("cannot watch for signals: {e}"))?;
     let sources = Sources::new(std::env::vars_os(), flags.clone());
@@ -86,7 +87,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         abilities: Abilities::default(),
         leavings: Leavings::default(),
         level,
-        once: flags.once,
+        until,
         paused: AtomicBool::new(store.is_paused()),
         board: Board::default(),
         last_beat_ms: store.heartbeat_at_ms(),
@@ -159,7 +160,8 @@ fn far_away(store: &Store, settings: &Settings) -> Result<Option<&'static str>, 
 
 /// Whoever works off what is there gives the last callbacks their whole time.
 fn last_callbacks_max(context: &Context) -> Duration {
-    let of_once = Some(context.settings().callback_timeout).filter(|_| context.once);
+    let of_once =
+        Some(context.settings().callback_timeout).filter(|_| context.until == RunUntil::WorkedOff);
     of_once.unwrap_or_default().max(LAST_CALLBACKS_MAX)
 }
 
@@ -168,7 +170,7 @@ fn last_callbacks_max(context: &Context) -> Duration {
 fn is_undone(context: &Context) -> bool {
     let is_parked = !context.board.get().parked.is_empty();
     let why = context.health.degraded().or_else(|| is_parked.then(|| "parked".into()));
-    let why = why.filter(|_| context.once);
+    let why = why.filter(|_| context.until == RunUntil::WorkedOff);
     if let Some(why) = &why {
         log::error!("not everything could be worked off: {why}");
     }

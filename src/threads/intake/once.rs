@@ -5,12 +5,13 @@
 //! it again, and a run that waited for it might never end.
 
 use super::{Intake, Pace};
+use crate::pure::command::run::RunUntil;
 
 impl Intake<'_> {
     /// Asks the daemon to stop if it was to work off what is there, and nothing is left that it
     /// could do now. `may_hand_out`: something waits that can start.
     pub(super) fn stop_if_worked_off(&mut self, pace: Pace, may_hand_out: bool) {
-        let is_over = self.context.once
+        let is_over = self.context.until == RunUntil::WorkedOff
             && pace == Pace::Idle
             && !may_hand_out
             && self.ledger.active_count() == 0
