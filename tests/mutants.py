@@ -474,6 +474,12 @@ ROWS = [
     ("another process is asked", "pure/upkeep/watchdog.rs", "filter(|us| *us > 0 && is_for_us)", "filter(|us| *us > 0 || is_for_us)", [(LIB, "watchdog")]),
     ("the manager's socket is the daemon's", "pure/agent/environment.rs", '"NOTIFY_SOCKET",\n    "WATCHDOG_USEC",', '"WATCHDOG_USEC",', [(LIB, "environment")]),
     ("a manager that does not read", "effects/service_manager.rs", "socket.set_nonblocking(true)?;", "", [(IT, "service_manager")]),
+    ("a run that works off what is there waits for its sessions", "threads/intake/once.rs", "            && self.ledger.active_count() == 0\n", "", [(IT, "once::")]),
+    ("a file that may be half-written is worked off", "threads/intake/once.rs", "            && self.inbox.settling.next_due().is_none()", "", [(IT, "once::")]),
+    ("a retry that a pause stops ends no run", "threads/worker/mod.rs", "(true, 0) if self.context.until == RunUntil::WorkedOff => return Turn::Left,", "", [(IT, "once::")]),
+    ("what could not be worked off is said", "daemon.rs", "level.is_lost() || is_undone(context)", "level.is_lost()", [(IT, "once::")]),
+    ("the log of an error before the settings are read", "lib.rs", "stderr::set_format(flags.log_format(std::env::vars_os()));",
+     "let _ = flags;", [(IT, "log::")]),
 ]
 # Names of rows that no test can notice, and why.
 EXPLAINED = {

@@ -46,6 +46,7 @@ mod log;
 mod names;
 mod network_fs;
 mod on_finish;
+mod once;
 mod own_agent;
 mod ownership;
 mod places;

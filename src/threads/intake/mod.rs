@@ -18,6 +18,7 @@ mod inbox;
 mod ledger;
 mod nameless;
 mod names;
+mod once;
 mod overdue;
 mod parked;
 mod pending;
@@ -170,6 +171,7 @@ impl<'c> Intake<'c> {
             self.tell();
             let pace = self.step();
             let may_hand_out = self.may_hand_out();
+            self.stop_if_worked_off(pace, may_hand_out);
             let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();
             let timer = match pace {
                 Pace::Busy => at(Instant::now()),
