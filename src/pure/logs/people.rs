@@ -197,7 +197,7 @@ fn answer(mark: &str, text: &str, line: &mut dyn FnMut(&str)) {
 /// A line as it is shown: a tab stays, and whatever could move a cursor otherwise does not.
 fn shown(line: &str) -> String {
     let line = line.strip_suffix('\r').unwrap_or(line);
-    line.split('\t').map(escape::line).collect::<Vec<_>>().join("\t")
+    escape::text(line)
 }
 
 /// An error's type as it stands in reports.

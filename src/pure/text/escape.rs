@@ -18,6 +18,17 @@ pub fn line(text: &str) -> String {
     out
 }
 
+/// Does [`line`] to a text of several lines: newlines and tabs stay.
+pub fn text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for piece in text.split_inclusive(['\n', '\t']) {
+        let rest = piece.trim_end_matches(['\n', '\t']);
+        out.push_str(&line(rest));
+        out.push_str(&piece[rest.len()..]);
+    }
+    out
+}
+
 /// The text as one word of a command that somebody may paste into a shell.
 pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
@@ -41,6 +52,12 @@ mod tests {
     fn controls_are_shown_and_text_is_not_touched() {
         assert_eq!(line("a\x1b[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\u{a}c\\u{202e}d");
         assert_eq!(line("é – \u{1F600}"), "é – \u{1F600}");
+    }
+
+    #[test]
+    fn a_text_keeps_its_lines() {
+        assert_eq!(text("a\tb\n\n\x1bc\r\nd"), "a\tb\n\n\\u{1b}c\\u{d}\nd");
+        assert_eq!(text("\u{9b}"), "\\u{9b}");
     }
 
     #[test]
