@@ -22,7 +22,7 @@ use crate::effects::{clock, error};
 use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::Settings;
-use crate::pure::config::cli::Flags;
+use crate::pure::config::flags::Flags;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::heartbeat::DaemonState;
 use crate::threads::events::{Event, Job};

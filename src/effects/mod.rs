@@ -2,8 +2,8 @@
 //!
 //! `store` is the only module that names a path of ours, `process` the only one that spawns, waits
 //! for and signals processes, `http` the only one that knows the client library, `clock` the only
-//! one that asks for the time, `secrets` keeps what no text of ours
-//! may show. Effects decide nothing: they do what they are told and say what
+//! one that asks for the time, `secrets` keeps what no text of ours may show, `terminal` knows
+//! stdout's, `zone` the local time. Effects decide nothing: they do what they are told and say what
 //! happened. `failpoint` is where a test makes them fail.
 
 pub mod agent_record;
@@ -19,3 +19,5 @@ pub mod random;
 pub mod secrets;
 pub mod stderr;
 pub mod store;
+pub mod terminal;
+pub mod zone;

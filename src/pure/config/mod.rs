@@ -10,9 +10,9 @@ pub mod agents;
 pub mod budget;
 pub mod callbacks;
 pub mod changes;
-pub mod cli;
 pub mod confine;
 pub mod dialect;
+pub mod flags;
 pub mod launcher;
 pub mod needs;
 pub mod placeholder;
@@ -24,8 +24,6 @@ mod table;
 pub mod template;
 pub mod terms;
 mod values;
-pub mod verbs;
-pub mod verdict_verbs;
 
 use serde_json::Value;
 

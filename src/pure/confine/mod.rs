@@ -61,33 +61,46 @@ impl Confinement {
     pub fn grants(&self, list: &mut dyn FnMut(&Path) -> Vec<Entry>) -> Vec<Grant> {
         let mut grants = Vec::new();
         let named = |path: &Path, access| Grant { path: path.into(), access, kind: None };
-        self.cover(named(Path::new("/"), Access::Read), list, &mut grants);
-        for place in &self.writable {
-            self.cover(named(place, Access::Write), list, &mut grants);
+        let read = named(Path::new("/"), Access::Read);
+        for grant in
+            std::iter::once(read).chain(self.writable.iter().map(|at| named(at, Access::Write)))
+        {
+            if self.denier(&grant.path).is_none() {
+                let below = beneath(self.denied.iter().map(PathBuf::as_path), &grant.path);
+                self.cover(grant, &below, list, &mut grants);
+            }
         }
         grants.extend(self.own_writable.iter().map(|path| named(path, Access::Write)));
         grants.extend(self.own_readable.iter().map(|path| named(path, Access::Read)));
         grants
     }
 
-    /// Grants a place, or what lies in it and is not denied. The way down to something denied is
-    /// as long as its path, so that this ends.
+    /// Grants a place, or what lies in it and is not denied. `denied`: what of that lies in the
+    /// place, so that an entry of a large folder is compared with little. The way down to something
+    /// denied is as long as its path, so that this ends.
     fn cover(
         &self,
         grant: Grant,
+        denied: &[&Path],
         list: &mut dyn FnMut(&Path) -> Vec<Entry>,
         grants: &mut Vec<Grant>,
     ) {
-        if self.denier(&grant.path).is_some() {
+        // What is granted for writing is read too; granting it twice costs time at each start.
+        let is_written = |place: &PathBuf| grant.path.starts_with(place);
+        if grant.access == Access::Read && self.writable.iter().any(is_written) {
             return;
         }
-        if !self.denied.iter().any(|denied| denied.starts_with(&grant.path)) {
+        if denied.is_empty() {
             return grants.push(grant);
         }
         for Entry { path, kind } in list(&grant.path) {
+            let below = beneath(denied.iter().copied(), &path);
+            if below.contains(&path.as_path()) {
+                continue;
+            }
             let inner = Grant { path, access: grant.access, kind: Some(kind) };
             match kind {
-                EntryKind::Folder | EntryKind::Other => self.cover(inner, list, grants),
+                EntryKind::Folder | EntryKind::Other => self.cover(inner, &below, list, grants),
                 EntryKind::Link => {}
             }
         }
@@ -97,6 +110,11 @@ impl Confinement {
     pub fn denier(&self, place: &Path) -> Option<&Path> {
         self.denied.iter().map(PathBuf::as_path).find(|denied| place.starts_with(denied))
     }
+}
+
+/// Those that are the place, or lie in it.
+fn beneath<'p>(all: impl Iterator<Item = &'p Path>, place: &Path) -> Vec<&'p Path> {
+    all.filter(|path| path.starts_with(place)).collect()
 }
 
 #[cfg(test)]

@@ -29,6 +29,19 @@ pub fn text(text: &str) -> String {
     out
 }
 
+/// The same for a document of JSON, in which controls below U+0020 are escaped already.
+pub fn json(document: &str) -> String {
+    let mut out = String::with_capacity(document.len());
+    for c in document.chars() {
+        if is_harmful(c) {
+            let _ = write!(out, "\\u{:04x}", c as u32);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// The text as one word of a command that somebody may paste into a shell.
 pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
@@ -58,6 +71,14 @@ mod tests {
     fn a_text_keeps_its_lines() {
         assert_eq!(text("a\tb\n\n\x1bc\r\nd"), "a\tb\n\n\\u{1b}c\\u{d}\nd");
         assert_eq!(text("\u{9b}"), "\\u{9b}");
+    }
+
+    #[test]
+    fn a_document_means_the_same_without_its_controls() {
+        let value = serde_json::json!({ "a\x1b": "\u{7f}\u{9b}\u{202e}é\n" });
+        let escaped = json(&value.to_string());
+        assert_eq!(escaped, r#"{"a\u001b":"\u007f\u009b\u202eé\n"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).ok(), Some(value));
     }
 
     #[test]

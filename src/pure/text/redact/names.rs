@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::{MARK, run, run_before};
+use super::{MARK, places, run, run_before};
 
 /// How much of a name is looked at, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -146,8 +146,8 @@ fn credentials(bytes: &[u8], at: usize) -> Option<Range<usize>> {
 /// Options whose value is a word of its own: `--password …`.
 fn options(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
-    for (at, dashes) in text.match_indices("--") {
-        let from = at + dashes.len();
+    for at in places(text, "--") {
+        let from = at + 2;
         let length = run(bytes, from, NAME_BYTES_MAX, |b| {
             b.is_ascii_alphanumeric() || b == b'-' || b == b'_'
         });
