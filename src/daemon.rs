@@ -17,6 +17,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 
 use crate::effects::process::Processes;
+use crate::effects::service_manager::ServiceManager;
 use crate::effects::store::{Mended, Store, gstack_home};
 use crate::effects::{clock, error};
 use crate::pure::agent::Drivers;
@@ -94,6 +95,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         sources,
         sender,
         home,
+        service_manager: ServiceManager::of(std::env::var_os),
         outbox_changed,
         retired: retired_in,
     };
@@ -277,6 +279,7 @@ impl<'env> Daemon<'_, 'env> {
         })?;
         if ready.recv().is_ok() {
             log::info!("ready");
+            context.service_manager.tell_ready();
         }
         self.wait(&drain, &done);
 
@@ -298,6 +301,7 @@ impl<'env> Daemon<'_, 'env> {
     /// Waits until intake has nothing left, which is when the last session has ended.
     fn wait(&self, drain: &DrainSignal, done: &Receiver<Infallible>) {
         let _ = drain.receiver().recv();
+        self.context.service_manager.tell_stopping();
         let timeout = self.context.settings().drain_timeout;
         if done.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
             log::warn!("sessions still run after {timeout:?}: ending them");

@@ -13,7 +13,7 @@ use super::Intake;
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
 use crate::effects::project;
-use crate::effects::store::{Asked, Claim, Contents, Dropped, Room};
+use crate::effects::store::{Asked, Claim, Dropped, Room};
 use crate::pure::audit_event::{AuditEvent, IgnoredWhy};
 use crate::pure::dispatch::{Dispatch, DispatchId};
 use crate::pure::gate::signature::Signed;
@@ -266,9 +266,8 @@ impl Intake<'_> {
     pub(super) fn judge_pending_anew(&mut self) {
         for waiting in self.ledger.pending.drain() {
             let (id, seq) = (waiting.claim.id.clone(), waiting.claim.seq);
+            let word = self.ask_about(&waiting.claim);
             self.ledger.pending.add(waiting.claim, waiting.record);
-            let read = contents_in(self.context, &id, Room::Pending);
-            let word = read.and_then(|read| read.map(|read| self.ask_about(&read)).transpose());
             match word {
                 Ok(Some(GateWord::Runs(_))) => {
                     if let Err(e) = self.release(seq) {
@@ -282,12 +281,19 @@ impl Intake<'_> {
         }
     }
 
-    fn ask_about(&self, contents: &Contents) -> Result<GateWord> {
-        let dispatch = &contents.dispatch;
-        let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
+    /// `None`: what was accepted does not stand there any more. It never runs, and whoever approves
+    /// it is told so.
+    fn ask_about(&self, claim: &Claim) -> Result<Option<GateWord>> {
+        let Some(contents) = contents_in(self.context, &claim.id, Room::Pending)? else {
+            return Ok(None);
+        };
+        if claim.sha256.is_some_and(|known| hex(&known) != sha256_hex(&contents.bytes)) {
+            return Ok(None);
+        }
+        let dir = project::expand(&contents.dispatch.project_dir, self.context.home.as_deref());
         let dir = project::resolve_nearest(&dir);
-        let shown = (contents.bytes.as_slice(), contents.accepted.signed.as_ref());
-        AtGate::new(&dispatch.id, shown, &dir, Some(Room::Pending)).ask(self.context)
+        let shown = (contents.bytes.as_slice(), claim.signed.as_deref());
+        AtGate::new(&claim.id, shown, &dir, Some(Room::Pending)).ask(self.context).map(Some)
     }
 
     // -------------------------------------------------------------------------------- the end
