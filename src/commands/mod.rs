@@ -8,6 +8,7 @@ pub mod approve;
 pub mod config;
 pub mod deny;
 pub mod keygen;
+pub mod logs;
 pub mod out;
 pub mod pause;
 pub mod release;
