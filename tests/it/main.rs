@@ -72,3 +72,4 @@ mod tidy;
 mod tmpfs;
 mod told;
 mod verify;
+mod words;
