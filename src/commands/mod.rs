@@ -9,6 +9,7 @@ pub mod deny;
 pub mod keygen;
 pub mod logs;
 pub mod out;
+pub mod report;
 pub mod sign;
 
 use std::ffi::OsString;
@@ -62,6 +63,8 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Run => Ok(Code::Done),
         Verb::Approve => place().and_then(|place| approve::run(typed, &place, &out)),
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
+        Verb::Logs => place().and_then(|place| logs::run(typed, &place, &out)),
+        Verb::Report => place().and_then(|place| report::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
         Verb::Sign => place().and_then(|place| sign::run(typed, &place, &out)),
     };

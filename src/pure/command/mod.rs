@@ -7,7 +7,9 @@
 pub mod code;
 pub mod help;
 pub mod keys;
+pub mod logs;
 pub mod parse;
+pub mod report;
 pub mod row;
 pub mod run;
 pub mod table;

@@ -11,6 +11,8 @@ pub enum Verb {
     Run,
     Approve,
     Deny,
+    Logs,
+    Report,
     Keygen,
     Sign,
 }

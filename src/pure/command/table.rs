@@ -2,10 +2,10 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{keys, run, verdict};
+use super::{keys, logs, report, run, verdict};
 
 pub static COMMANDS: &[&CommandRow] =
-    &[run::ROW, verdict::APPROVE, verdict::DENY, keys::KEYGEN, keys::SIGN];
+    &[run::ROW, logs::ROW, report::ROW, verdict::APPROVE, verdict::DENY, keys::KEYGEN, keys::SIGN];
 
 /// The row of that command.
 pub fn find(name: &str) -> Option<&'static CommandRow> {

@@ -49,7 +49,8 @@ impl ItemReader for EventItems {
     }
 
     fn flush(&mut self, all: bool, each: &mut dyn FnMut(StreamItem)) {
-        let whole = if all { self.pieces.len() } else { self.pieces.rfind('\n').map_or(0, |at| at + 1) };
+        let whole =
+            if all { self.pieces.len() } else { self.pieces.rfind('\n').map_or(0, |at| at + 1) };
         let rest = self.pieces.split_off(whole);
         self.tell_pieces(each);
         self.pieces = rest;
