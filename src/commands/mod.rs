@@ -12,6 +12,7 @@ pub mod logs;
 pub mod out;
 pub mod pause;
 pub mod release;
+pub mod report;
 mod running;
 pub mod schema;
 mod sending;
@@ -70,6 +71,8 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Run => Ok(Code::Done),
         Verb::Approve => place().and_then(|place| approve::run(typed, &place, &out)),
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
+        Verb::Logs => place().and_then(|place| logs::run(typed, &place, &out)),
+        Verb::Report => place().and_then(|place| report::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
         Verb::Config => place().and_then(|place| config::run(typed, &place, &out)),
         Verb::Pause => place().and_then(|place| pause::run(typed, &place, &out)),

@@ -12,6 +12,8 @@ pub enum Verb {
     Approve,
     Config,
     Deny,
+    Logs,
+    Report,
     Keygen,
     Pause,
     Release,
