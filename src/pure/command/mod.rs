@@ -6,13 +6,18 @@
 
 pub mod code;
 pub mod completions;
+pub mod config;
 pub mod explain;
 pub mod help;
 pub mod keys;
+pub mod logs;
 pub mod man;
 pub mod parse;
+pub mod report;
 pub mod row;
 pub mod run;
+pub mod steer;
+pub mod submit;
 pub mod table;
 pub mod topic;
 pub mod typed;

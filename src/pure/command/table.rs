@@ -2,12 +2,19 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{explain, keys, run, verdict};
+use super::{config, explain, keys, logs, report, run, steer, submit, verdict};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
+    submit::SUBMIT,
+    logs::ROW,
+    report::ROW,
+    steer::PAUSE,
+    steer::RESUME,
+    steer::RELEASE,
     verdict::APPROVE,
     verdict::DENY,
+    config::CONFIG,
     keys::KEYGEN,
     keys::SIGN,
     explain::SCHEMA,

@@ -7,6 +7,7 @@
 pub mod amount;
 pub mod look;
 pub mod paragraph;
+pub mod since;
 pub mod span;
 pub mod table;
 pub mod width;

@@ -14,7 +14,8 @@ pub fn text(blocks: &[Block]) -> String {
     let mut was_bullet = false;
     for block in blocks {
         let is_bullet = matches!(block, Block::Bullet(_));
-        if !text.is_empty() && !(is_bullet && was_bullet) {
+        let is_close = text.is_empty() || (is_bullet && was_bullet);
+        if !is_close {
             text += "\n";
         }
         was_bullet = is_bullet;
