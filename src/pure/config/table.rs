@@ -1,7 +1,7 @@
 //! The table of settings: one row each, the only place of a setting's names, default and help.
 //!
 //! The defaults are read from the rows by the readers that read what an operator writes, so that a
-//! row and the default in force cannot differ. A test holds the table in README.md to the rows.
+//! row and the default in force cannot differ. The table of `help settings` is made from them.
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,7 @@
 //! would use for it.
 
 mod completions;
+mod evening;
 mod help;
 mod schema;
 
