@@ -6,8 +6,10 @@
 
 pub mod approve;
 pub mod deny;
+pub mod doctor;
 pub mod keygen;
 pub mod out;
+pub mod service;
 pub mod sign;
 
 use std::ffi::OsString;
@@ -60,8 +62,10 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         // It is no command of this table's.
         Verb::Run => Ok(Code::Done),
         Verb::Approve => place().and_then(|place| approve::run(typed, &place, &out)),
+        Verb::Doctor => place().and_then(|place| doctor::run(typed, &place, &out)),
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
+        Verb::Service => place().and_then(|place| service::run(typed, &place, &out)),
         Verb::Sign => place().and_then(|place| sign::run(typed, &place, &out)),
     };
     done.unwrap_or_else(|refusal| refusal.tell())

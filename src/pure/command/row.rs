@@ -13,6 +13,8 @@ pub enum Verb {
     Deny,
     Keygen,
     Sign,
+    Service,
+    Doctor,
 }
 
 /// One command.

@@ -2,10 +2,17 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{keys, run, verdict};
+use super::{doctor, keys, run, service, verdict};
 
-pub static COMMANDS: &[&CommandRow] =
-    &[run::ROW, verdict::APPROVE, verdict::DENY, keys::KEYGEN, keys::SIGN];
+pub static COMMANDS: &[&CommandRow] = &[
+    run::ROW,
+    verdict::APPROVE,
+    verdict::DENY,
+    keys::KEYGEN,
+    keys::SIGN,
+    service::SERVICE,
+    doctor::DOCTOR,
+];
 
 /// The row of that command.
 pub fn find(name: &str) -> Option<&'static CommandRow> {
