@@ -125,6 +125,8 @@ pub fn run(flags: &Flags, until: RunUntil, drivers: Drivers) -> Result<ExitCode,
 fn hand_over(recovered: Recovered, intake: &mut Intake) {
     intake.learn_earlier(recovered.notices);
     intake.park_recovered(recovered.parked, recovered.unread);
+    let pending = recovered.pending.iter().map(|(claim, _)| claim);
+    intake.count_on_from(recovered.waiting.iter().chain(pending).map(|claim| claim.seq));
     for claim in recovered.waiting {
         intake.enqueue(claim);
     }
@@ -274,8 +276,8 @@ impl<'env> Daemon<'_, 'env> {
         let mut intake = Intake::new(context, wires);
         let taken_up = std::mem::take(&mut recovered.taken_up);
         hand_over(recovered, &mut intake);
-        for (claim, step) in taken_up {
-            let cancel = intake.adopt(&claim);
+        for (mut claim, step) in taken_up {
+            let cancel = intake.adopt(&mut claim);
             let (events, drain) = (events_in.clone(), drain.clone());
             self.spawn("adopter", move || {
                 worker::take_up(context, claim, step, &cancel, &events, &drain)

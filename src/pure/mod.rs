@@ -21,6 +21,7 @@ pub mod doctor;
 pub mod gate;
 pub mod heartbeat;
 pub mod human;
+pub mod liveness;
 pub mod logs;
 pub mod report;
 pub mod schedule;

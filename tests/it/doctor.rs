@@ -147,7 +147,7 @@ fn faults_of_the_settings_are_found() {
     let lab = healthy();
     for (text, words) in [
         ("{\n  oops", "line 2"),
-        ("{\"max_concurent\": 3}", "did you mean max_concurrent?"),
+        ("{\n\"max_concurent\": 3}", "line 2: unknown setting max_concurent (did you mean"),
         ("{\"max_concurrent\": 0}", "max_concurrent: must be at least 1"),
         ("{\"ca_file\": \"/nowhere.pem\"}", "ca_file: /nowhere.pem is no file"),
         ("{\"agents\": {\"x\": {}}}", "there is no such agent"),

@@ -68,6 +68,7 @@ mod settings;
 mod shutdown;
 mod signatures;
 mod slurm;
+mod steer;
 mod terminal;
 mod tidy;
 mod tmpfs;

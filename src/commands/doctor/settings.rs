@@ -12,7 +12,7 @@ use crate::pure::agent::Drivers;
 use crate::pure::command::parse::{self, Command};
 use crate::pure::config::confine::Confine;
 use crate::pure::config::flags::Flags;
-use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, needs, strict_json};
+use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, needs};
 use crate::pure::doctor::Check;
 use crate::pure::text::escape::shell_word;
 
@@ -45,8 +45,11 @@ pub(super) fn read(examined: &Examined, typed: &Flags) -> (ReadSettings, Vec<Che
         Ok(None) => false,
         Ok(Some(bytes)) => {
             let mut of_file = Settings::default();
-            let parsed = strict_json::parse(&bytes);
-            match parsed.and_then(|file| config::apply_config(&mut of_file, &file)) {
+            let applied = config::apply_config_file(&mut of_file, &bytes).and_then(|()| {
+                let agents = examined.place.drivers.by(&of_file).map(drop);
+                agents.map_err(|e| config::with_line(&bytes, &e))
+            });
+            match applied {
                 Ok(()) => settings = of_file,
                 Err(e) => fail(format!("{}: {e}", path.display()), mend.clone()),
             }

@@ -5,6 +5,7 @@
 //! A new command is a [`row::Verb`], a file with its row, and a line in [`table`].
 
 pub mod code;
+pub mod config;
 pub mod doctor;
 pub mod help;
 pub mod keys;
@@ -12,6 +13,8 @@ pub mod parse;
 pub mod row;
 pub mod run;
 pub mod service;
+pub mod steer;
+pub mod submit;
 pub mod table;
 pub mod typed;
 pub mod verdict;

@@ -10,11 +10,16 @@ use super::code::Code;
 pub enum Verb {
     Run,
     Approve,
+    Config,
     Deny,
     Keygen,
+    Pause,
+    Release,
+    Resume,
     Sign,
     Service,
     Doctor,
+    Submit,
 }
 
 /// One command.

@@ -2,10 +2,15 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{doctor, keys, run, service, verdict};
+use super::{config, doctor, keys, run, service, steer, submit, verdict};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
+    submit::SUBMIT,
+    steer::PAUSE,
+    steer::RESUME,
+    steer::RELEASE,
+    config::CONFIG,
     verdict::APPROVE,
     verdict::DENY,
     keys::KEYGEN,

@@ -17,6 +17,11 @@ impl Flags {
         self.0.is_empty()
     }
 
+    /// The settings that were typed.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(key, _)| *key)
+    }
+
     pub fn push(&mut self, setting: &Setting, value: Value) {
         self.0.push((setting.key, value));
     }

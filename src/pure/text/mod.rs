@@ -8,6 +8,7 @@ pub mod digest;
 pub mod escape;
 pub mod hex;
 pub mod log_line;
+pub mod members;
 pub mod nearest;
 pub mod pem;
 pub mod redact;
