@@ -2,7 +2,7 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{config, explain, keys, logs, report, run, steer, submit, verdict};
+use super::{config, doctor, explain, keys, logs, report, run, service, steer, submit, verdict};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
@@ -18,6 +18,8 @@ pub static COMMANDS: &[&CommandRow] = &[
     explain::SCHEMA,
     logs::ROW,
     report::ROW,
+    service::SERVICE,
+    doctor::DOCTOR,
 ];
 
 /// The row of that command.
