@@ -7,6 +7,7 @@
 pub mod code;
 pub mod completions;
 pub mod config;
+pub mod doctor;
 pub mod explain;
 pub mod help;
 pub mod keys;
@@ -16,6 +17,7 @@ pub mod parse;
 pub mod report;
 pub mod row;
 pub mod run;
+pub mod service;
 pub mod steer;
 pub mod submit;
 pub mod table;

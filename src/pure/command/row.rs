@@ -19,6 +19,8 @@ pub enum Verb {
     Release,
     Resume,
     Sign,
+    Service,
+    Doctor,
     Submit,
     Schema,
     Help,

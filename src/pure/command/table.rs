@@ -2,7 +2,7 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{config, explain, keys, logs, report, run, steer, submit, verdict};
+use super::{config, doctor, explain, keys, logs, report, run, service, steer, submit, verdict};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
@@ -17,10 +17,12 @@ pub static COMMANDS: &[&CommandRow] = &[
     config::CONFIG,
     keys::KEYGEN,
     keys::SIGN,
-    explain::SCHEMA,
+    service::SERVICE,
+    doctor::DOCTOR,
     explain::HELP,
-    explain::MAN,
+    explain::SCHEMA,
     explain::COMPLETIONS,
+    explain::MAN,
 ];
 
 /// The row of that command.
