@@ -22,6 +22,7 @@ pub mod heartbeat;
 pub mod human;
 pub mod liveness;
 pub mod logs;
+pub mod reference;
 pub mod report;
 pub mod schedule;
 pub mod text;

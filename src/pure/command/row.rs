@@ -18,6 +18,7 @@ pub enum Verb {
     Resume,
     Sign,
     Submit,
+    Schema,
 }
 
 /// One command.

@@ -2,7 +2,7 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{config, keys, run, steer, submit, verdict};
+use super::{config, explain, keys, run, steer, submit, verdict};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
@@ -15,6 +15,7 @@ pub static COMMANDS: &[&CommandRow] = &[
     verdict::DENY,
     keys::KEYGEN,
     keys::SIGN,
+    explain::SCHEMA,
 ];
 
 /// The row of that command.

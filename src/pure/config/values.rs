@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::pure::gate::trust::TrustedPlace;
+use crate::pure::text::log_line::LogFormat;
 
 /// The shortest pause between two tries of a callback.
 const DELAY_MIN: Duration = Duration::from_millis(100);
@@ -102,6 +103,14 @@ pub enum OnShutdown {
 pub enum OnInterrupt {
     Report,
     Retry,
+}
+
+pub(super) fn log_format(value: &Value) -> Result<LogFormat, String> {
+    match text(value)? {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("{other} is neither text nor json")),
+    }
 }
 
 pub(super) fn on_shutdown(value: &Value) -> Result<OnShutdown, String> {

@@ -18,6 +18,7 @@ mod inbox;
 mod ledger;
 mod nameless;
 mod names;
+mod once;
 mod overdue;
 mod parked;
 mod pending;
@@ -42,6 +43,7 @@ use super::shared::level::DrainSignal;
 use crate::effects::store::{Claim, InboxName};
 use crate::pure::heartbeat::PENDING_SHOWN_MAX;
 use crate::pure::schedule::hold::Notice;
+use crate::pure::schedule::queue::Seq;
 use crate::pure::upkeep::health::Subsystem;
 use gate::GateDesk;
 use halt::{Halt, PauseChange};
@@ -124,20 +126,29 @@ impl<'c> Intake<'c> {
     }
 
     /// A dispatch that has been accepted, now or by an earlier daemon, waits for its turn.
-    pub fn enqueue(&mut self, claim: Claim) {
-        self.enter(&claim);
+    pub fn enqueue(&mut self, mut claim: Claim) {
+        self.enter(&mut claim);
         self.ledger.enqueue(claim);
     }
 
     /// Somebody already works on a dispatch of an earlier daemon. Gives the flag by which it can be
     /// cancelled.
-    pub fn adopt(&mut self, claim: &Claim) -> Cancel {
+    pub fn adopt(&mut self, claim: &mut Claim) -> Cancel {
         self.enter(claim);
         self.ledger.adopt(claim)
     }
 
-    fn enter(&mut self, claim: &Claim) {
-        self.ledger.enter(claim);
+    /// What an earlier daemon accepted keeps its order, and what comes next comes after it.
+    pub fn count_on_from(&mut self, seqs: impl Iterator<Item = Seq>) {
+        self.ledger.count_on_from(seqs);
+    }
+
+    fn enter(&mut self, claim: &mut Claim) {
+        claim.seq = self.ledger.enter(claim);
+        self.enter_names(claim);
+    }
+
+    fn enter_names(&mut self, claim: &Claim) {
         for InboxName { name, seen } in &claim.names {
             self.inbox.belongs(&mut self.ledger, name, *seen, &claim.id);
         }
@@ -160,6 +171,7 @@ impl<'c> Intake<'c> {
             self.tell();
             let pace = self.step();
             let may_hand_out = self.may_hand_out();
+            self.stop_if_worked_off(pace, may_hand_out);
             let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();
             let timer = match pace {
                 Pace::Busy => at(Instant::now()),
@@ -222,6 +234,7 @@ impl<'c> Intake<'c> {
         self.ledger.follow_settings(&self.context.settings());
         self.holds.follow_settings();
         self.judge_pending_anew();
+        self.look_at_held_back();
         self.inbox.scan_soon();
         self.is_news = true;
     }
