@@ -7,14 +7,17 @@
 pub mod approve;
 pub mod config;
 pub mod deny;
+pub mod doctor;
 pub mod keygen;
 pub mod logs;
 pub mod out;
 pub mod pause;
 pub mod release;
+pub mod report;
 mod running;
 pub mod schema;
 mod sending;
+pub mod service;
 pub mod sign;
 pub mod submit;
 
@@ -69,8 +72,12 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         // It is no command of this table's.
         Verb::Run => Ok(Code::Done),
         Verb::Approve => place().and_then(|place| approve::run(typed, &place, &out)),
+        Verb::Doctor => place().and_then(|place| doctor::run(typed, &place, &out)),
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
+        Verb::Logs => place().and_then(|place| logs::run(typed, &place, &out)),
+        Verb::Report => place().and_then(|place| report::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
+        Verb::Service => place().and_then(|place| service::run(typed, &place, &out)),
         Verb::Config => place().and_then(|place| config::run(typed, &place, &out)),
         Verb::Pause => place().and_then(|place| pause::run(typed, &place, &out)),
         Verb::Release => place().and_then(|place| release::run(typed, &place, &out)),

@@ -6,12 +6,16 @@
 
 pub mod code;
 pub mod config;
+pub mod doctor;
 pub mod explain;
 pub mod help;
 pub mod keys;
+pub mod logs;
 pub mod parse;
+pub mod report;
 pub mod row;
 pub mod run;
+pub mod service;
 pub mod steer;
 pub mod submit;
 pub mod table;

@@ -2,7 +2,7 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{config, explain, keys, run, steer, submit, verdict};
+use super::{config, doctor, explain, keys, logs, report, run, service, steer, submit, verdict};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
@@ -16,6 +16,10 @@ pub static COMMANDS: &[&CommandRow] = &[
     keys::KEYGEN,
     keys::SIGN,
     explain::SCHEMA,
+    logs::ROW,
+    report::ROW,
+    service::SERVICE,
+    doctor::DOCTOR,
 ];
 
 /// The row of that command.
