@@ -20,6 +20,7 @@ pub mod dispatch;
 pub mod gate;
 pub mod heartbeat;
 pub mod human;
+pub mod liveness;
 pub mod logs;
 pub mod page;
 pub mod report;

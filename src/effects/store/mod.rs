@@ -23,6 +23,7 @@ mod pending;
 mod secret_file;
 mod session_tmp;
 mod spent;
+mod submit;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};

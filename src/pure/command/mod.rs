@@ -5,6 +5,7 @@
 //! A new command is a [`row::Verb`], a file with its row, and a line in [`table`].
 
 pub mod code;
+pub mod config;
 pub mod help;
 pub mod keys;
 pub mod logs;
@@ -12,6 +13,8 @@ pub mod parse;
 pub mod report;
 pub mod row;
 pub mod run;
+pub mod steer;
+pub mod submit;
 pub mod table;
 pub mod typed;
 pub mod verdict;

@@ -10,11 +10,16 @@ use super::code::Code;
 pub enum Verb {
     Run,
     Approve,
+    Config,
     Deny,
     Logs,
     Report,
     Keygen,
+    Pause,
+    Release,
+    Resume,
     Sign,
+    Submit,
 }
 
 /// One command.

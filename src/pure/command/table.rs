@@ -2,10 +2,22 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{keys, logs, report, run, verdict};
+use super::{config, keys, logs, report, run, steer, submit, verdict};
 
-pub static COMMANDS: &[&CommandRow] =
-    &[run::ROW, logs::ROW, report::ROW, verdict::APPROVE, verdict::DENY, keys::KEYGEN, keys::SIGN];
+pub static COMMANDS: &[&CommandRow] = &[
+    run::ROW,
+    submit::SUBMIT,
+    logs::ROW,
+    report::ROW,
+    steer::PAUSE,
+    steer::RESUME,
+    steer::RELEASE,
+    config::CONFIG,
+    verdict::APPROVE,
+    verdict::DENY,
+    keys::KEYGEN,
+    keys::SIGN,
+];
 
 /// The row of that command.
 pub fn find(name: &str) -> Option<&'static CommandRow> {

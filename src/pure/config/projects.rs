@@ -216,7 +216,10 @@ mod tests {
                 json!({"projects": "{\"/a\": {}, \"/a\": {}}"}),
                 "/a stands twice at line 1 column 20",
             ),
-            (json!({"projects": {"/a": {"max_turns": 0}}}), "/a: max_turns: must be at least 1"),
+            (
+                json!({"projects": {"/a": {"max_turns": 0}}}),
+                "/a: max_turns: must be at least 1, not 0",
+            ),
             (json!({"projects": []}), "it must be an object with an entry for each project"),
             (json!({"verify": {"a": {}}}), "a: argv must name a program"),
             (json!({"verify": {"a": {"argv": "make test"}}}), "a: \"make test\" is not a list"),
