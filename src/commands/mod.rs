@@ -14,6 +14,7 @@ pub mod pause;
 pub mod release;
 pub mod report;
 mod running;
+pub mod schema;
 mod sending;
 pub mod sign;
 pub mod submit;
@@ -79,6 +80,7 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Resume => place().and_then(|place| pause::run_resume(typed, &place, &out)),
         Verb::Submit => place().and_then(|place| submit::run(typed, &place, &out)),
         Verb::Sign => place().and_then(|place| sign::run(typed, &place, &out)),
+        Verb::Schema => schema::run(typed, place().ok().as_ref(), &out),
     };
     done.unwrap_or_else(|refusal| refusal.tell())
 }

@@ -23,6 +23,7 @@ pub mod human;
 pub mod liveness;
 pub mod logs;
 pub mod page;
+pub mod reference;
 pub mod report;
 pub mod schedule;
 pub mod tally;

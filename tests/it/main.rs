@@ -74,3 +74,4 @@ mod tidy;
 mod tmpfs;
 mod told;
 mod verify;
+mod words;

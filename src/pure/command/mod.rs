@@ -6,6 +6,7 @@
 
 pub mod code;
 pub mod config;
+pub mod explain;
 pub mod help;
 pub mod keys;
 pub mod logs;

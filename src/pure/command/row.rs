@@ -20,6 +20,7 @@ pub enum Verb {
     Resume,
     Sign,
     Submit,
+    Schema,
 }
 
 /// One command.

@@ -2,7 +2,7 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{config, keys, logs, report, run, steer, submit, verdict};
+use super::{config, explain, keys, logs, report, run, steer, submit, verdict};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
@@ -17,6 +17,7 @@ pub static COMMANDS: &[&CommandRow] = &[
     verdict::DENY,
     keys::KEYGEN,
     keys::SIGN,
+    explain::SCHEMA,
 ];
 
 /// The row of that command.
