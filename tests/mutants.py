@@ -488,6 +488,23 @@ ROWS = [
     ("what could not be worked off is said", "daemon.rs", "level.is_lost() || is_undone(context)", "level.is_lost()", [(IT, "once::")]),
     ("the log of an error before the settings are read", "lib.rs", "stderr::set_format(flags.log_format(std::env::vars_os()));",
      "let _ = flags;", [(IT, "log::")]),
+    ("what an agent says is no mark", "pure/logs/people.rs", "line(&if is_like_a_mark {", "line(&if is_like_a_mark && false {", [(LIB, "logs::")]),
+    ("logs move with their claim", "effects/store/claims/attempt_logs.rs", "AttemptLogs { places: [self.claim_dir(id), finished, remains] }",
+     "AttemptLogs { places: [self.claim_dir(id), remains.clone(), remains] }", [(IT, "logs::shown")]),
+    ("only a plain file is a stream to show", "effects/store/claims/attempt_logs.rs", "match files::open_plain(&path) {",
+     "match std::fs::File::open(&path) {", [(IT, "logs::hostile")]),
+    ("the report counts the attempts", "commands/logs/telling.rs", "Some(report) => report.attempts.iter().map(|one| one.attempt).collect(),",
+     "Some(_) => subject.logs.numbers()?,", [(IT, "logs::hostile")]),
+    ("the last lines without what stands before", "commands/logs/tail.rs", "Some(bytes).filter(|bytes| *bytes < size)",
+     "Some(bytes).filter(|bytes| *bytes < size && size == 0)", [(IT, "logs::shown")]),
+    ("half a line is no line yet", "commands/logs/telling.rs", "            if !is_over {\n                return Ok(is_news);\n            }",
+     "            if !is_over && !is_news {\n                return Ok(is_news);\n            }", [(IT, "logs::follow")]),
+    ("whoever follows ends with the reader", "commands/logs/mod.rs", "out.needs_reader()?;", "let _ = out.needs_reader();", [(IT, "logs::follow")]),
+    ("a page takes no element from a task", "pure/page/html.rs", "'<' => page.push_str(\"&lt;\"),", "'<' => page.push('<'),", [(LIB, "page::")]),
+    ("a page takes no attribute from a project", "pure/page/html.rs", "'\"' => page.push_str(\"&quot;\"),", "'\"' => page.push('\"'),", [(LIB, "page::")]),
+    ("only a web address is a link", "pure/page/html.rs", "rest.is_some_and(|rest|", "rest.is_none_or(|rest|", [(LIB, "page::")]),
+    ("the page's own policy", "pure/page/page.html", "default-src 'none'", "default-src *", [(LIB, "page::")]),
+    ("there is an end to a page", "pure/page/dispatches.rs", "(ALL_TEXTS_BYTES_MAX / rows.len()).min(TEXTS_BYTES_MAX)", "TEXTS_BYTES_MAX", [(LIB, "page::")]),
 ]
 # Names of rows that no test can notice, and why.
 EXPLAINED = {

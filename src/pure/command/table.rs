@@ -7,6 +7,8 @@ use super::{config, doctor, explain, keys, logs, report, run, service, steer, su
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
     submit::SUBMIT,
+    logs::ROW,
+    report::ROW,
     steer::PAUSE,
     steer::RESUME,
     steer::RELEASE,
@@ -16,8 +18,6 @@ pub static COMMANDS: &[&CommandRow] = &[
     keys::KEYGEN,
     keys::SIGN,
     explain::SCHEMA,
-    logs::ROW,
-    report::ROW,
     service::SERVICE,
     doctor::DOCTOR,
 ];
