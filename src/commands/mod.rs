@@ -13,7 +13,9 @@ pub mod logs;
 pub mod out;
 pub mod pause;
 pub mod release;
+pub mod report;
 mod running;
+pub mod schema;
 mod sending;
 pub mod service;
 pub mod sign;
@@ -72,6 +74,8 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Approve => place().and_then(|place| approve::run(typed, &place, &out)),
         Verb::Doctor => place().and_then(|place| doctor::run(typed, &place, &out)),
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
+        Verb::Logs => place().and_then(|place| logs::run(typed, &place, &out)),
+        Verb::Report => place().and_then(|place| report::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
         Verb::Service => place().and_then(|place| service::run(typed, &place, &out)),
         Verb::Config => place().and_then(|place| config::run(typed, &place, &out)),
@@ -80,6 +84,7 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Resume => place().and_then(|place| pause::run_resume(typed, &place, &out)),
         Verb::Submit => place().and_then(|place| submit::run(typed, &place, &out)),
         Verb::Sign => place().and_then(|place| sign::run(typed, &place, &out)),
+        Verb::Schema => schema::run(typed, place().ok().as_ref(), &out),
     };
     done.unwrap_or_else(|refusal| refusal.tell())
 }

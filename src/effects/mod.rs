@@ -14,6 +14,7 @@ pub mod error;
 pub mod failpoint;
 pub mod git;
 pub mod http;
+pub mod page_file;
 pub mod process;
 pub mod project;
 pub mod project_dir;

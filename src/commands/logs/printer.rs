@@ -5,6 +5,8 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
+
 use crate::pure::logs::LogItem;
 use crate::pure::logs::people::Renderer;
 use crate::pure::text::escape;
@@ -46,6 +48,11 @@ impl<'a> Printer<'a> {
         }
         self.write(line.as_bytes());
         self.write(b"\n");
+    }
+
+    /// Writes one object that is no item.
+    pub fn json(&mut self, object: &Value) {
+        self.line(&escape::json(&object.to_string()));
     }
 
     pub fn is_json(&self) -> bool {
@@ -106,7 +113,9 @@ impl Listener for Printer<'_> {
             Form::People(people) => {
                 people.item(attempt, item, &mut |line| lines.push(line.to_string()));
             }
-            Form::Json => lines.push(item.json(self.id, attempt).to_string()),
+            Form::Json => {
+                lines.push(escape::json(&item.json(self.id, attempt).to_string()));
+            }
             Form::Raw { .. } => {}
         }
         lines.iter().for_each(|line| self.line(line));

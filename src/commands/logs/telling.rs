@@ -57,11 +57,8 @@ struct Current {
 }
 
 impl<'a> Telling<'a> {
-    pub fn new(subject: Subject<'a>) -> Telling<'a> {
-        Telling { subject, told: 0, current: None, near_end: None }
-    }
-
-    /// Begins with the last bytes of this attempt's stream, at the beginning of a line.
+    /// Begins with this attempt: with its beginning, or with the first line within the last bytes
+    /// of its stream.
     pub fn from(subject: Subject<'a>, attempt: u32, near_end: Option<u64>) -> Telling<'a> {
         Telling { subject, told: attempt.saturating_sub(1), current: None, near_end }
     }
@@ -108,6 +105,11 @@ impl<'a> Telling<'a> {
             let number = current.number;
             current.items.flush(true, &mut |item| listener.item(number, &LogItem::Stream(item)));
         }
+    }
+
+    /// Whether this attempt was told to its end.
+    pub fn has_told(&self, attempt: u32) -> bool {
+        self.told >= attempt
     }
 
     fn next(&self) -> Result<Option<u32>> {

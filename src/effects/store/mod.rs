@@ -11,6 +11,7 @@ mod claims;
 mod costs;
 mod disk;
 mod drop_zone;
+mod ended;
 mod examine;
 mod finishing;
 mod free_space;

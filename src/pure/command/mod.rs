@@ -7,9 +7,12 @@
 pub mod code;
 pub mod config;
 pub mod doctor;
+pub mod explain;
 pub mod help;
 pub mod keys;
+pub mod logs;
 pub mod parse;
+pub mod report;
 pub mod row;
 pub mod run;
 pub mod service;

@@ -12,6 +12,8 @@ pub enum Verb {
     Approve,
     Config,
     Deny,
+    Logs,
+    Report,
     Keygen,
     Pause,
     Release,
@@ -20,6 +22,7 @@ pub enum Verb {
     Service,
     Doctor,
     Submit,
+    Schema,
 }
 
 /// One command.

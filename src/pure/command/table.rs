@@ -2,7 +2,7 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{config, doctor, keys, run, service, steer, submit, verdict};
+use super::{config, doctor, explain, keys, logs, report, run, service, steer, submit, verdict};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
@@ -15,6 +15,9 @@ pub static COMMANDS: &[&CommandRow] = &[
     verdict::DENY,
     keys::KEYGEN,
     keys::SIGN,
+    explain::SCHEMA,
+    logs::ROW,
+    report::ROW,
     service::SERVICE,
     doctor::DOCTOR,
 ];

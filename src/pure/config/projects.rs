@@ -135,7 +135,7 @@ fn places<T>(value: &Value, read: fn(&Value) -> Result<T, String>) -> Result<Pla
     }
 }
 
-const PROJECT_KEYS: [&str; 13] = [
+pub const PROJECT_KEYS: [&str; 13] = [
     "allow_tools",
     "setting_sources",
     "model",
@@ -150,7 +150,7 @@ const PROJECT_KEYS: [&str; 13] = [
     "confine_connect",
     "agents",
 ];
-const VERIFY_KEYS: [&str; 2] = ["argv", "timeout_seconds"];
+pub const VERIFY_KEYS: [&str; 2] = ["argv", "timeout_seconds"];
 
 fn project_entry(value: &Value) -> Result<Project, String> {
     let (mut project, mut own) = (Project::default(), OwnLauncher::default());

@@ -4,14 +4,15 @@
 //! Owns the marks and the limits. Must not let words pass for a mark: a line of the agent that
 //! begins like one gets a blank in front, and whatever could move a cursor is shown.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{AfterAttempt, AttemptBegun, AttemptOver, LogItem};
 use crate::pure::agent::{RESULT_BYTES_MAX, StreamItem};
+use crate::pure::human::amount;
 use crate::pure::human::look::Look;
 use crate::pure::human::span;
-use crate::pure::report::ErrorType;
-use crate::pure::text::clip::one_line;
+use crate::pure::report::Report;
 use crate::pure::text::escape;
 
 /// A call of a tool is one line of at most this many characters.
@@ -77,7 +78,7 @@ impl<'a> Renderer<'a> {
 
     /// `None`: what the end of the dispatch says next is all that there is to say.
     fn over(&self, attempt: u32, over: &AttemptOver) -> Option<String> {
-        let kind = over.error_type.map_or("ended".into(), kind_word);
+        let kind = over.error_type.map_or("ended".into(), word);
         let then = match over.then {
             AfterAttempt::Report => return None,
             AfterAttempt::Retry { delay_ms, .. } => {
@@ -113,7 +114,7 @@ impl<'a> Renderer<'a> {
                 answer(if *is_error { ERROR } else { ANSWER }, text, line);
             }
             StreamItem::Other(text) => {
-                line(&format!("{OTHER}{}", escape::line(&one_line(text, ANSWER_CHARS_MAX))));
+                line(&format!("{OTHER}{}", short(text, ANSWER_CHARS_MAX)));
             }
         }
         self.last_words.clear();
@@ -152,13 +153,22 @@ fn call(tool: &str, input: &Value) -> String {
         Value::Object(fields) if fields.is_empty() => String::new(),
         other => telling.map_or_else(|| other.to_string(), String::from),
     };
-    let head = format!("{CALL}{}", one_line(tool, CALL_CHARS_MAX / 2));
+    let head = format!("{CALL}{}", short(tool, CALL_CHARS_MAX / 2));
     let room = CALL_CHARS_MAX.saturating_sub(head.chars().count() + 2);
-    let line = match one_line(&text, room) {
+    match short(&text, room) {
         text if text.is_empty() => head,
         text => format!("{head}: {text}"),
-    };
-    escape::line(&line)
+    }
+}
+
+/// One line of at most so many characters, as they are shown.
+fn short(text: &str, chars_max: usize) -> String {
+    let line = escape::line(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+    if line.chars().count() <= chars_max {
+        return line;
+    }
+    let cut: String = line.chars().take(chars_max.saturating_sub(1)).collect();
+    format!("{cut}…")
 }
 
 fn answer(mark: &str, text: &str, line: &mut dyn FnMut(&str)) {
@@ -194,9 +204,30 @@ fn shown(line: &str) -> String {
     escape::text(line).replace('\n', "\\u{a}")
 }
 
-/// An error's type as it stands in reports.
-pub fn kind_word(kind: ErrorType) -> String {
-    let value = serde_json::to_value(kind).unwrap_or_default();
+/// The last line: how the dispatch ended.
+pub fn outcome(report: &Report) -> String {
+    let state = word(report.status);
+    let error = |kind| (kind, report.error.as_deref());
+    if let Some((kind, error)) = report.error_type.map(|kind| error(word(kind))) {
+        let error = error.map(|error| format!(": {}", shown(error))).unwrap_or_default();
+        return format!("{NOTE}{state}: {kind}{error}");
+    }
+    let mut text = format!("{NOTE}{state} in {}", span::show(report.duration));
+    if let Some(turns) = report.num_turns {
+        text += &format!(", {turns} turn{}", if turns == 1 { "" } else { "s" });
+    }
+    if let Some(cost) = report.total_cost_usd {
+        text += &format!(", {}", amount::usd(cost));
+    }
+    if let (Some(input), Some(output)) = (report.input_tokens, report.output_tokens) {
+        text += &format!(", {} tokens in, {} out", amount::count(input), amount::count(output));
+    }
+    text
+}
+
+/// A name as it stands in reports.
+fn word(name: impl Serialize) -> String {
+    let value = serde_json::to_value(name).unwrap_or_default();
     value.as_str().unwrap_or_default().to_string()
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::pure::human::zone::Zone;
+use crate::pure::report::{ErrorType, Status};
 
 fn look() -> Look {
     Look { width: None, has_colour: false, zone: Zone::utc(), now_ms: 0, home: None }
@@ -163,4 +164,31 @@ fn a_result_that_repeats_the_last_words_is_not_shown_again() {
     assert_eq!(lines(&[said("a"), result("a"), result("a")]), ["a", "a"]);
     let anew = LogItem::AttemptStarted(AttemptBegun::default());
     assert_eq!(lines(&[said("a"), anew, result("a")]), ["a", "-- attempt 1", "a"]);
+}
+
+#[test]
+fn the_last_line_says_what_came_of_it() {
+    let report = Report {
+        duration: 130,
+        num_turns: Some(12),
+        total_cost_usd: Some(0.42),
+        input_tokens: Some(12_345),
+        output_tokens: Some(3_100),
+        ..Report::empty(Status::Completed)
+    };
+    let failed = Report {
+        error_type: Some(ErrorType::LogicError),
+        error: Some("no\u{1b}[2J".into()),
+        ..Report::empty(Status::Failed)
+    };
+    for (report, want) in [
+        (report, "-- completed in 2m 10s, 12 turns, $0.42, 12.3k tokens in, 3.1k out"),
+        (
+            Report { num_turns: Some(1), ..Report::empty(Status::Completed) },
+            "-- completed in 0s, 1 turn",
+        ),
+        (failed, "-- failed: logic_error: no\\u{1b}[2J"),
+    ] {
+        assert_eq!(outcome(&report), want);
+    }
 }
