@@ -472,7 +472,7 @@ ROWS = [
     ("the watchdog's word is intake's own", "threads/intake/mod.rs", "recv(watchdog) -> _ => self.context.service_manager.tell_alive(),",
      "recv(watchdog) -> _ => {}", [(IT, "service_manager")]),
     ("another process is asked", "pure/upkeep/watchdog.rs", "filter(|us| *us > 0 && is_for_us)", "filter(|us| *us > 0 || is_for_us)", [(LIB, "watchdog")]),
-    ("the manager's socket is the daemon's", "pure/agent/environment.rs", '"NOTIFY_SOCKET",\n    "WATCHDOG_USEC",', '"WATCHDOG_USEC",', [(LIB, "environment")]),
+    ("the manager's socket is the daemon's", "pure/agent/environment.rs", '"NOTIFY_SOCKET",\n    "WATCHDOG_USEC",', '"NOTIFY_SOCKET_",\n    "WATCHDOG_USEC",', [(LIB, "environment")]),
     ("a manager that does not read", "effects/service_manager.rs", "socket.set_nonblocking(true)?;", "", [(IT, "service_manager")]),
     ("a file that is not ours stays", "effects/service_files.rs", "match text.filter(|text| is_ours(text)) {", "match text.filter(|_| true) {", [(IT, "service::")]),
     ("the lines of others behind ours", "pure/service/cron.rs", "Some((from, to)) => (&table[..from], &table[to..]),", "Some((from, _)) => (&table[..from], \"\"),", [(LIB, "service::")]),
