@@ -5,12 +5,14 @@
 //! A new command is a [`row::Verb`], a file with its row, and a line in [`table`].
 
 pub mod code;
+pub mod completions;
 pub mod config;
 pub mod doctor;
 pub mod explain;
 pub mod help;
 pub mod keys;
 pub mod logs;
+pub mod man;
 pub mod parse;
 pub mod report;
 pub mod row;
@@ -19,5 +21,6 @@ pub mod service;
 pub mod steer;
 pub mod submit;
 pub mod table;
+pub mod topic;
 pub mod typed;
 pub mod verdict;

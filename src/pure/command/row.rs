@@ -23,6 +23,9 @@ pub enum Verb {
     Doctor,
     Submit,
     Schema,
+    Help,
+    Man,
+    Completions,
 }
 
 /// One command.

@@ -12,14 +12,17 @@ pub static COMMANDS: &[&CommandRow] = &[
     steer::PAUSE,
     steer::RESUME,
     steer::RELEASE,
-    config::CONFIG,
     verdict::APPROVE,
     verdict::DENY,
+    config::CONFIG,
     keys::KEYGEN,
     keys::SIGN,
     explain::SCHEMA,
     service::SERVICE,
     doctor::DOCTOR,
+    explain::HELP,
+    explain::MAN,
+    explain::COMPLETIONS,
 ];
 
 /// The row of that command.

@@ -120,9 +120,7 @@ fn each_field_of_the_heartbeat_has_its_row_and_each_row_its_field() {
     ] {
         assert_eq!(of_rows(rows), sorted(names));
     }
-    let mut names = names_of::<Heartbeat>();
-    names.extend((!names.contains(&"paused_until")).then_some("paused_until"));
-    assert_eq!(of_rows(BOTH.iter().chain(HEARTBEAT)), sorted(names));
+    assert_eq!(of_rows(BOTH.iter().chain(HEARTBEAT)), sorted(names_of::<Heartbeat>()));
 }
 
 #[test]
