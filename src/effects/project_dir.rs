@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::project;
+use super::project::{self, Resolver};
 use crate::pure::gate::place::{DirOwner, KeptPlaces};
 
 /// How often a directory is looked at again whose name is just being given to another one.
@@ -83,23 +83,13 @@ pub fn owner_of(dir: &Path) -> Option<DirOwner> {
 
 /// Where the places are that no session may work in.
 pub fn kept_places(home: Option<&OsStr>, gstack: &Path) -> KeptPlaces {
-    let named = home.map(Path::new);
-    let home = named.map(project::resolve_nearest);
-    let secret = home.iter().flat_map(|home| [home.join(".ssh"), home.join(".claude")]);
-    // The way down to the home directory is walked once: this is asked twice for each dispatch.
-    let gstack = match (gstack.file_name(), &home) {
-        (Some(name), Some(home)) if gstack.parent() == named => entry_of_resolved(home.join(name)),
-        _ => project::resolve_nearest(gstack),
-    };
-    KeptPlaces { gstack, secret: secret.map(entry_of_resolved).collect(), home }
-}
-
-/// Where an entry of a resolved directory leads.
-fn entry_of_resolved(entry: PathBuf) -> PathBuf {
-    match fs::symlink_metadata(&entry) {
-        Ok(meta) if !meta.is_symlink() => entry,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => entry,
-        Ok(_) | Err(_) => project::resolve_nearest(&entry),
+    let home = home.map(Path::new);
+    let mut resolver = Resolver::default();
+    let secret = home.into_iter().flat_map(|home| [home.join(".ssh"), home.join(".claude")]);
+    KeptPlaces {
+        home: home.map(|home| resolver.resolve_nearest(home)),
+        gstack: resolver.resolve_nearest(gstack),
+        secret: secret.map(|dir| resolver.resolve_nearest(&dir)).collect(),
     }
 }
 

@@ -128,7 +128,8 @@ mod linux {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
                 return openat(CWD, path, flags, Mode::empty()).ok();
             };
-            if self.folder.as_ref().is_none_or(|(known, _)| known != parent) {
+            let is_known = |(known, _): &(PathBuf, _)| known.as_os_str() == parent.as_os_str();
+            if !self.folder.as_ref().is_some_and(is_known) {
                 let folder = openat(CWD, parent, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
                 self.folder = Some((parent.to_path_buf(), folder.ok()?));
             }
@@ -147,7 +148,7 @@ mod linux {
                 (_, true) => EntryKind::Link,
                 (false, false) => EntryKind::Other,
             };
-            Some(Entry { path: entry.path(), kind })
+            Some(Entry { name: entry.file_name(), kind })
         };
         entries.filter_map(entry).collect()
     }

@@ -22,6 +22,7 @@ mod pending;
 mod secret_file;
 mod session_tmp;
 mod spent;
+mod submit;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -39,6 +40,7 @@ use super::failpoint::{self, Effect};
 
 pub use archive::{Shelf, Walk};
 pub use claims::accept::{IdOwner, Prepared};
+pub use claims::attempt_logs::AttemptLogs;
 pub use claims::attempts::{Attempt, AttemptFiles};
 pub use claims::claim::{Claim, Contents, InboxName, Room};
 pub use claims::output::{OutputFile, VerifyLog};

@@ -5,11 +5,15 @@
 //! A new command is a [`row::Verb`], a file with its row, and a line in [`table`].
 
 pub mod code;
+pub mod config;
+pub mod explain;
 pub mod help;
 pub mod keys;
 pub mod parse;
 pub mod row;
 pub mod run;
+pub mod steer;
+pub mod submit;
 pub mod table;
 pub mod typed;
 pub mod verdict;

@@ -10,9 +10,15 @@ use super::code::Code;
 pub enum Verb {
     Run,
     Approve,
+    Config,
     Deny,
     Keygen,
+    Pause,
+    Release,
+    Resume,
     Sign,
+    Submit,
+    Schema,
 }
 
 /// One command.

@@ -2,10 +2,21 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{keys, run, verdict};
+use super::{config, explain, keys, run, steer, submit, verdict};
 
-pub static COMMANDS: &[&CommandRow] =
-    &[run::ROW, verdict::APPROVE, verdict::DENY, keys::KEYGEN, keys::SIGN];
+pub static COMMANDS: &[&CommandRow] = &[
+    run::ROW,
+    submit::SUBMIT,
+    steer::PAUSE,
+    steer::RESUME,
+    steer::RELEASE,
+    config::CONFIG,
+    verdict::APPROVE,
+    verdict::DENY,
+    keys::KEYGEN,
+    keys::SIGN,
+    explain::SCHEMA,
+];
 
 /// The row of that command.
 pub fn find(name: &str) -> Option<&'static CommandRow> {

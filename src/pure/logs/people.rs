@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use super::{AfterAttempt, AttemptBegun, AttemptOver, LogItem};
 use crate::pure::agent::{RESULT_BYTES_MAX, StreamItem};
+use crate::pure::human::look::Look;
+use crate::pure::human::span;
 use crate::pure::report::ErrorType;
 use crate::pure::text::clip::one_line;
 use crate::pure::text::escape;
@@ -30,24 +32,16 @@ const ERROR: &str = "  ! ";
 const STDERR: &str = "  2> ";
 const OTHER: &str = "? ";
 
-/// How times are shown: with the local zone, which only whoever prints knows.
-pub struct Clock<'a> {
-    /// The instant, in the local zone, with its offset. Milliseconds since 1970.
-    pub instant: &'a dyn Fn(i64) -> String,
-    /// A length of time, in milliseconds.
-    pub length: &'a dyn Fn(u64) -> String,
-}
-
 /// Makes lines of one dispatch's items.
 pub struct Renderer<'a> {
-    clock: Clock<'a>,
+    look: &'a Look,
     /// What the agent said since the last thing that it did.
     last_words: String,
 }
 
 impl<'a> Renderer<'a> {
-    pub fn new(clock: Clock<'a>) -> Renderer<'a> {
-        Renderer { clock, last_words: String::new() }
+    pub fn new(look: &'a Look) -> Renderer<'a> {
+        Renderer { look, last_words: String::new() }
     }
 
     /// Hands on the lines of an item, without newlines.
@@ -70,7 +64,7 @@ impl<'a> Renderer<'a> {
     fn begun(&self, attempt: u32, begun: &AttemptBegun) -> String {
         let mut text = format!("{NOTE}attempt {attempt}");
         if let Some(at) = begun.started_at_ms {
-            text += &format!(", {}", (self.clock.instant)(at));
+            text += &format!(", {}", self.look.stamp(at));
         }
         if let Some(id) = &begun.session_id {
             text += &format!(", session {}", shown(id));
@@ -87,15 +81,15 @@ impl<'a> Renderer<'a> {
         let then = match over.then {
             AfterAttempt::Report => return None,
             AfterAttempt::Retry { delay_ms, .. } => {
-                format!("again in {}", (self.clock.length)(delay_ms))
+                format!("again in {}", span::show(delay_ms.div_ceil(1000)))
             }
             AfterAttempt::Hold { until_ms: None } => format!("waits for {kind}"),
             AfterAttempt::Hold { until_ms: Some(at) } => {
-                format!("waits for {kind} until {}", (self.clock.instant)(at))
+                format!("waits for {kind} until {}", self.look.stamp(at))
             }
         };
-        let after = over.duration.map(|seconds| (self.clock.length)((seconds * 1000.0) as u64));
-        let after = after.map(|length| format!(" after {length}")).unwrap_or_default();
+        let after = over.duration.map(|seconds| format!(" after {}", span::show_seconds(seconds)));
+        let after = after.unwrap_or_default();
         let error = over.error.as_deref().map(|error| format!(": {}", shown(error)));
         let error = error.unwrap_or_default();
         Some(format!("{NOTE}attempt {attempt} ended{after}: {kind}{error}; {then}"))
@@ -197,22 +191,13 @@ fn answer(mark: &str, text: &str, line: &mut dyn FnMut(&str)) {
 /// A line as it is shown: a tab stays, and whatever could move a cursor otherwise does not.
 fn shown(line: &str) -> String {
     let line = line.strip_suffix('\r').unwrap_or(line);
-    line.split('\t').map(escape::line).collect::<Vec<_>>().join("\t")
+    escape::text(line).replace('\n', "\\u{a}")
 }
 
 /// An error's type as it stands in reports.
 pub fn kind_word(kind: ErrorType) -> String {
     let value = serde_json::to_value(kind).unwrap_or_default();
     value.as_str().unwrap_or_default().to_string()
-}
-
-/// A count of tokens: `12.3k`.
-pub fn tokens(count: u64) -> String {
-    match count {
-        0..1_000 => count.to_string(),
-        1_000..999_950 => format!("{:.1}k", count as f64 / 1e3),
-        _ => format!("{:.1}M", count as f64 / 1e6),
-    }
 }
 
 #[cfg(test)]

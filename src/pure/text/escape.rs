@@ -18,6 +18,17 @@ pub fn line(text: &str) -> String {
     out
 }
 
+/// Does [`line`] to a text of several lines: newlines and tabs stay.
+pub fn text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for piece in text.split_inclusive(['\n', '\t']) {
+        let rest = piece.trim_end_matches(['\n', '\t']);
+        out.push_str(&line(rest));
+        out.push_str(&piece[rest.len()..]);
+    }
+    out
+}
+
 /// The same for a document of JSON, in which controls below U+0020 are escaped already.
 pub fn json(document: &str) -> String {
     let mut out = String::with_capacity(document.len());
@@ -78,6 +89,12 @@ mod tests {
         {
             assert_eq!(line(&hidden.to_string()), format!("\\u{{{:x}}}", hidden as u32));
         }
+    }
+
+    #[test]
+    fn a_text_keeps_its_lines() {
+        assert_eq!(text("a\tb\n\n\x1bc\r\nd"), "a\tb\n\n\\u{1b}c\\u{d}\nd");
+        assert_eq!(text("\u{9b}"), "\\u{9b}");
     }
 
     #[test]

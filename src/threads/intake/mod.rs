@@ -18,6 +18,7 @@ mod inbox;
 mod ledger;
 mod nameless;
 mod names;
+mod once;
 mod overdue;
 mod parked;
 mod pending;
@@ -165,10 +166,12 @@ impl<'c> Intake<'c> {
             self.start_to_drain();
             self.update_halt();
             self.holds.expire(&self.ledger.queue);
+            self.expire_pause();
             // Nothing else may happen for a long time now.
             self.tell();
             let pace = self.step();
             let may_hand_out = self.may_hand_out();
+            self.stop_if_worked_off(pace, may_hand_out);
             let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();
             let timer = match pace {
                 Pace::Busy => at(Instant::now()),
@@ -307,15 +310,16 @@ impl<'c> Intake<'c> {
             return never();
         }
         let (cancels, holds) = (self.requests.next_due(), self.holds.next_due(&self.ledger.queue));
+        let pause = self.requests.pause_end();
         let due = match self.halt.until() {
-            Some(until) => [Some(until), cancels, holds, None, None, None, None, None],
+            Some(until) => [Some(until), cancels, holds, pause, None, None, None, None, None],
             None => {
                 let settling = self.inbox.settling.next_due();
                 let (overdue, names) =
                     (self.ledger.overdue.next_due(), self.ledger.nameless.next_scan());
                 let (pending, verdicts) = (self.ledger.pending.next_due(), self.next_verdict_due());
                 let scan = Some(self.inbox.next_scan);
-                [scan, cancels, holds, settling, overdue, names, pending, verdicts]
+                [scan, cancels, holds, pause, settling, overdue, names, pending, verdicts]
             }
         };
         due.into_iter().flatten().min().map_or_else(never, at)
@@ -334,6 +338,7 @@ impl<'c> Intake<'c> {
             pending,
             queued: self.ledger.waiting_count(),
             paused: self.context.is_paused(),
+            paused_until_ms: self.requests.paused_until_ms(),
             sessions: self.ledger.sessions(),
             parked: self.parked.list(),
             holds: self.holds.list(&self.ledger.queue),

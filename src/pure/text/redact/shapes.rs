@@ -109,7 +109,11 @@ fn is_bot(bytes: &[u8], at: usize) -> bool {
 
 fn key(text: &str, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    let begins = |shape: &&Shape| bytes[at..].starts_with(shape.prefix.as_bytes());
+    // Nearly every word differs in its first byte already.
+    let begins = |shape: &&Shape| {
+        let prefix = shape.prefix.as_bytes();
+        prefix[0] == bytes[at] && bytes[at..].starts_with(prefix)
+    };
     SHAPES.iter().filter(begins).find_map(|shape| {
         let from = at + shape.prefix.len();
         let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || shape.more.contains(&byte);
