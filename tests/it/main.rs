@@ -49,6 +49,7 @@ mod on_finish;
 mod own_agent;
 mod ownership;
 mod places;
+mod queries;
 mod readme;
 mod recorded;
 mod recovery;

@@ -22,6 +22,7 @@ mod pending;
 mod secret_file;
 mod session_tmp;
 mod spent;
+mod view;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -67,6 +68,7 @@ pub use secret_file::{SecretFile, open_to_others, read_document, read_key_elsewh
 use session_tmp::TmpPlaces;
 pub use spent::SPENT_KEEP;
 use spent::SpentIds;
+pub use view::{CallbackFacts, EndedWalk, Lookup, View};
 
 /// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.
 pub struct Store {

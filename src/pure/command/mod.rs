@@ -7,9 +7,13 @@
 pub mod code;
 pub mod help;
 pub mod keys;
+pub mod list;
 pub mod parse;
 pub mod row;
 pub mod run;
+pub mod show;
+pub mod status;
 pub mod table;
 pub mod typed;
 pub mod verdict;
+pub mod wait;

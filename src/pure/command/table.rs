@@ -2,10 +2,19 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{keys, run, verdict};
+use super::{keys, list, run, show, status, verdict, wait};
 
-pub static COMMANDS: &[&CommandRow] =
-    &[run::ROW, verdict::APPROVE, verdict::DENY, keys::KEYGEN, keys::SIGN];
+pub static COMMANDS: &[&CommandRow] = &[
+    run::ROW,
+    status::ROW,
+    list::ROW,
+    show::ROW,
+    wait::ROW,
+    verdict::APPROVE,
+    verdict::DENY,
+    keys::KEYGEN,
+    keys::SIGN,
+];
 
 /// The row of that command.
 pub fn find(name: &str) -> Option<&'static CommandRow> {
