@@ -221,6 +221,9 @@ pub struct Report {
 
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// The dispatch that this one ran again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
     /// Absent: no gate was configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
@@ -278,7 +281,7 @@ pub struct Report {
 
 impl Report {
     /// A report that says nothing but its status, to be filled in.
-    pub(super) fn empty(status: Status) -> Report {
+    pub(in crate::pure) fn empty(status: Status) -> Report {
         Report {
             dispatch_id: String::new(),
             status,
@@ -289,6 +292,7 @@ impl Report {
             error_type: None,
             retry_count: None,
             project: None,
+            retry_of: None,
             approval: None,
             started_at: None,
             finished_at: None,

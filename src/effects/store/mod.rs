@@ -11,6 +11,7 @@ mod claims;
 mod costs;
 mod disk;
 mod drop_zone;
+mod ended;
 mod finishing;
 mod free_space;
 mod holds;
@@ -22,6 +23,7 @@ mod pending;
 mod secret_file;
 mod session_tmp;
 mod spent;
+mod submit;
 mod view;
 
 use std::collections::BTreeSet;
@@ -40,6 +42,7 @@ use super::failpoint::{self, Effect};
 
 pub use archive::{Shelf, Walk};
 pub use claims::accept::{IdOwner, Prepared};
+pub use claims::attempt_logs::AttemptLogs;
 pub use claims::attempts::{Attempt, AttemptFiles};
 pub use claims::claim::{Claim, Contents, InboxName, Room};
 pub use claims::output::{OutputFile, VerifyLog};
@@ -84,6 +87,7 @@ pub struct Store {
     pending: PathBuf,
     rejected: PathBuf,
     outbox: PathBuf,
+    dead_callbacks: PathBuf,
     control: PathBuf,
     keys: PathBuf,
     spent: SpentIds,
@@ -123,6 +127,7 @@ impl Store {
             pending: own.join("pending"),
             rejected: own.join("rejected"),
             outbox: own.join("outbox"),
+            dead_callbacks: own.join("outbox/dead"),
             control: own.join("control"),
             keys: own.join("keys"),
             spent: SpentIds::new(own.join("spent")),

@@ -51,6 +51,9 @@ pub fn of_program() -> String {
         let said = format!("{} [key: {key}, default: {default}{later}]", setting.help);
         text += &entry(&setting.usage(), &said);
     }
+    for option in super::run::ROW.options {
+        text += &entry(&option.usage(), option.help);
+    }
     text += &entry("-h, --help", "this text");
     text += &entry("-V, --version", "the version");
     text + SIGNALS

@@ -14,9 +14,17 @@ pub enum Verb {
     Show,
     Wait,
     Approve,
+    Config,
     Deny,
+    Logs,
+    Report,
     Keygen,
+    Pause,
+    Release,
+    Resume,
     Sign,
+    Submit,
+    Schema,
 }
 
 /// One command.

@@ -2,18 +2,28 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{keys, list, run, show, status, verdict, wait};
+use super::{
+    config, explain, keys, list, logs, report, run, show, status, steer, submit, verdict, wait,
+};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
+    submit::SUBMIT,
     status::ROW,
     list::ROW,
     show::ROW,
     wait::ROW,
+    steer::PAUSE,
+    steer::RESUME,
+    steer::RELEASE,
+    config::CONFIG,
     verdict::APPROVE,
     verdict::DENY,
     keys::KEYGEN,
     keys::SIGN,
+    explain::SCHEMA,
+    logs::ROW,
+    report::ROW,
 ];
 
 /// The row of that command.

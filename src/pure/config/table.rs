@@ -204,4 +204,6 @@ settings! {
         "how much they may take up together, the oldest go first, 0 = however much";
     "allow_network_fs", "", "off", allow_network_fs = switch, Restart,
         "start although $GSTACK_HOME is on a network file system";
+    "log_format", "WHAT", "text", log_format = log_format, Live,
+        "the daemon's own log: text, or json with ts, level, thread and message";
 }

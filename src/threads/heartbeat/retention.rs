@@ -28,7 +28,7 @@ const LOOK_EVERY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Retention<'c> {
     context: &'c Context,
     wall: WallClock,
-    keepers: [Keeper; 3],
+    keepers: [Keeper; 4],
 }
 
 /// Keeps one shelf within its limits.
@@ -65,24 +65,26 @@ struct ShelfRules {
     forget: ShelfLimits,
 }
 
-/// The rules for what is finished, for what was rejected, and for ids that are kept taken.
-fn limits(settings: &Settings) -> [ShelfRules; 3] {
+/// The rules for what is finished, for what was rejected, for ids that are kept taken, and for
+/// callbacks that were given up, which are of use as long as their reports.
+fn limits(settings: &Settings) -> [ShelfRules; 4] {
     let forget = ShelfLimits { keep: settings.reports_keep, bytes_max: 0 };
     let logs = ShelfLimits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
     let rejected =
         ShelfLimits { keep: settings.rejected_keep, bytes_max: settings.rejected_max_bytes };
     let spent = ShelfLimits { keep: SPENT_KEEP, bytes_max: 0 };
     let all = |keep| ShelfRules { keep, forget: keep };
-    [ShelfRules { keep: logs, forget }, all(rejected), all(spent)]
+    [ShelfRules { keep: logs, forget }, all(rejected), all(spent), all(forget)]
 }
 
 impl<'c> Retention<'c> {
     pub fn new(context: &'c Context) -> Retention<'c> {
-        let [finished, rejected, spent] = limits(&context.settings());
+        let [finished, rejected, spent, dead] = limits(&context.settings());
         let keepers = [
             Keeper::new(Shelf::Finished, finished),
             Keeper::new(Shelf::Rejected, rejected),
             Keeper::new(Shelf::Spent, spent),
+            Keeper::new(Shelf::DeadCallbacks, dead),
         ];
         let (now_ms, monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
         let wall = WallClock::new(context.last_beat_ms, now_ms, monotonic_ms);
@@ -123,12 +125,15 @@ impl Keeper {
 
     fn step(&mut self, store: &Store) -> Result<()> {
         if self.look.is_none() && self.removals.is_empty() {
-            if !store.has(self.shelf) || !self.is_due(store) {
+            if !self.is_due(store) {
                 return Ok(());
             }
             self.began = Instant::now();
             self.had_come = store.came_to(self.shelf);
             self.next = self.began + LOOK_EVERY_MIN;
+            if !store.has(self.shelf) {
+                return Ok(());
+            }
             let walk = store.walk(self.shelf)?;
             self.look =
                 Some(RetentionPass { walk, survey: Survey::default(), first_due: Duration::MAX });
@@ -188,7 +193,7 @@ impl Keeper {
         let may_be_more = gone.len() >= OLDEST_MAX;
         let removal = match self.shelf {
             Shelf::Finished => Removal::Logs,
-            Shelf::Rejected | Shelf::Spent => Removal::All,
+            Shelf::Rejected | Shelf::Spent | Shelf::DeadCallbacks => Removal::All,
         };
         self.removals.extend(gone.into_iter().map(|kept| removal(kept.name)));
         // What came since becomes too old later than this.

@@ -271,7 +271,7 @@ impl Intake<'_> {
             GateWord::Waits(record) => {
                 tell_accepted(&dropped.name, &contents.dispatch, None);
                 claim.room = Room::Pending;
-                self.enter(&claim);
+                self.enter(&mut claim);
                 self.wait_in_pending(claim, record);
             }
             GateWord::Refused(why) => {
@@ -299,20 +299,20 @@ impl Intake<'_> {
         })
     }
 
-    fn answer_unsupported(&mut self, claim: Claim, contents: Contents) {
+    fn answer_unsupported(&mut self, mut claim: Claim, contents: Contents) {
         let name = contents.dispatch.target_agent;
         let event = AuditEvent::UnsupportedAgent { target_agent: name.to_string() };
         self.context.audit.tell(claim.id.as_str(), &event);
         let error = self.context.agents().unsupported(name);
-        self.enter(&claim);
+        self.enter(&mut claim);
         let told = (Status::Failed, ErrorType::UnsupportedAgent, error.as_str());
         self.answer_now(claim, contents, None, told);
     }
 
-    fn answer_refused(&mut self, claim: Claim, contents: Contents, error: &str) {
+    fn answer_refused(&mut self, mut claim: Claim, contents: Contents, error: &str) {
         let event = AuditEvent::NotAuthorized { error: error.into(), clawvisor_status: None };
         self.context.audit.tell(claim.id.as_str(), &event);
-        self.enter(&claim);
+        self.enter(&mut claim);
         let told = (Status::Failed, ErrorType::NotAuthorized, error);
         self.answer_now(claim, contents, None, told);
     }
@@ -358,7 +358,8 @@ impl Intake<'_> {
         let file = dropped.name.to_string_lossy().into_owned();
         let (sha256, signature) = (dropped.sha256.clone(), signed.map(|signed| signed.form));
         let kid = signed.and_then(|signed| signed.kid.clone());
-        audit.tell(id, &AuditEvent::Received { file, sha256, signature, kid });
+        let retry_of = dispatch.retry_of.as_ref().map(DispatchId::to_string);
+        audit.tell(id, &AuditEvent::Received { file, sha256, signature, kid, retry_of });
         if !dispatch.unknown_fields.is_empty() {
             let fields = dispatch.unknown_fields.clone();
             audit.tell(id, &AuditEvent::UnknownFields { fields });

@@ -5,7 +5,7 @@
 //! able to approve. A request stays on disk until what it asks for is on record, so that a crash
 //! repeats it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use super::Intake;
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
 use crate::effects::project;
-use crate::effects::store::{Asked, Claim, Contents, Dropped, Room};
+use crate::effects::store::{Asked, Claim, Dropped, Room};
 use crate::pure::audit_event::{AuditEvent, IgnoredWhy};
 use crate::pure::dispatch::{Dispatch, DispatchId};
 use crate::pure::gate::signature::Signed;
@@ -31,8 +31,9 @@ use crate::threads::shared::gate::{AtGate, GateWord, expires_at_ms};
 /// What the gate keeps besides the claims that wait.
 #[derive(Default)]
 pub(super) struct GateDesk {
-    /// Files that stay in the inbox until fewer dispatches wait, the first first.
+    /// Files that stay in the inbox until fewer dispatches wait, the first first, each once.
     held_back: VecDeque<OsString>,
+    held_names: HashSet<OsString>,
     is_full_told: bool,
     /// Requests that may be half-written, with when each is looked at again. All wait equally long.
     doubtful: VecDeque<(Instant, DispatchId)>,
@@ -65,7 +66,9 @@ impl Intake<'_> {
             self.context.audit.tell("", &AuditEvent::PendingFull);
         }
         self.inbox.names.note(dropped.name.clone(), dropped.stamp);
-        self.gate.held_back.push_back(dropped.name);
+        if self.gate.held_names.insert(dropped.name.clone()) {
+            self.gate.held_back.push_back(dropped.name);
+        }
     }
 
     /// Brings back the first of the files that were held back, if there is room now.
@@ -75,8 +78,17 @@ impl Intake<'_> {
         }
         let Some(name) = self.gate.held_back.pop_front() else { return false };
         self.gate.is_full_told = !self.gate.held_back.is_empty();
+        self.gate.held_names.remove(&name);
         self.inbox.doubt(name);
         true
+    }
+
+    /// Looks at all files that were held back: by new settings they may not have to wait.
+    pub(super) fn look_at_held_back(&mut self) {
+        self.gate.held_names.clear();
+        for name in std::mem::take(&mut self.gate.held_back) {
+            self.inbox.doubt(name);
+        }
     }
 
     // ------------------------------------------------------------------------------------ to wait
@@ -93,8 +105,8 @@ impl Intake<'_> {
     }
 
     /// A dispatch of an earlier daemon that still has to wait.
-    pub fn enter_pending(&mut self, claim: Claim, record: PendingRecord) {
-        self.enter(&claim);
+    pub fn enter_pending(&mut self, mut claim: Claim, record: PendingRecord) {
+        self.enter(&mut claim);
         self.ledger.pending.add(claim, record);
         self.is_news = true;
     }
@@ -266,9 +278,8 @@ impl Intake<'_> {
     pub(super) fn judge_pending_anew(&mut self) {
         for waiting in self.ledger.pending.drain() {
             let (id, seq) = (waiting.claim.id.clone(), waiting.claim.seq);
+            let word = self.ask_about(&waiting.claim);
             self.ledger.pending.add(waiting.claim, waiting.record);
-            let read = contents_in(self.context, &id, Room::Pending);
-            let word = read.and_then(|read| read.map(|read| self.ask_about(&read)).transpose());
             match word {
                 Ok(Some(GateWord::Runs(_))) => {
                     if let Err(e) = self.release(seq) {
@@ -282,12 +293,19 @@ impl Intake<'_> {
         }
     }
 
-    fn ask_about(&self, contents: &Contents) -> Result<GateWord> {
-        let dispatch = &contents.dispatch;
-        let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
+    /// `None`: what was accepted does not stand there any more. It never runs, and whoever approves
+    /// it is told so.
+    fn ask_about(&self, claim: &Claim) -> Result<Option<GateWord>> {
+        let Some(contents) = contents_in(self.context, &claim.id, Room::Pending)? else {
+            return Ok(None);
+        };
+        if claim.sha256.is_some_and(|known| hex(&known) != sha256_hex(&contents.bytes)) {
+            return Ok(None);
+        }
+        let dir = project::expand(&contents.dispatch.project_dir, self.context.home.as_deref());
         let dir = project::resolve_nearest(&dir);
-        let shown = (contents.bytes.as_slice(), contents.accepted.signed.as_ref());
-        AtGate::new(&dispatch.id, shown, &dir, Some(Room::Pending)).ask(self.context)
+        let shown = (contents.bytes.as_slice(), claim.signed.as_deref());
+        AtGate::new(&claim.id, shown, &dir, Some(Room::Pending)).ask(self.context).map(Some)
     }
 
     // -------------------------------------------------------------------------------- the end

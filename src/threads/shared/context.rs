@@ -22,9 +22,11 @@ use super::spending::SpendingKeeper;
 use crate::effects::http::callback;
 use crate::effects::process::Processes;
 use crate::effects::project;
+use crate::effects::service_manager::ServiceManager;
 use crate::effects::store::{Audit, DaemonLock, MovedAside, Store};
 use crate::pure::agent::Driver;
 use crate::pure::audit_event::AuditEvent;
+use crate::pure::command::run::RunUntil;
 use crate::pure::config::Settings;
 use crate::pure::config::projects::Verify;
 use crate::pure::config::terms::{self, Terms};
@@ -54,12 +56,16 @@ pub struct Context {
     /// While this is set nothing new is started, and no retry. Intake sets it, from the control
     /// files.
     pub paused: AtomicBool,
+    /// When the daemon ends by itself.
+    pub until: RunUntil,
     /// What is wrong just now.
     pub health: Health,
     /// What the heartbeat tells.
     pub board: Board,
     /// When an earlier daemon beat last, in milliseconds since 1970.
     pub last_beat_ms: Option<i64>,
+    /// Whoever started us and wants to know how we are, if anybody does.
+    pub service_manager: ServiceManager,
     /// Tells the thread of `on_finish` which dispatches are retired.
     pub retired: Sender<DispatchId>,
     /// Wakes the courier; a full channel means that it is awake anyway.

@@ -19,9 +19,8 @@ use crate::pure::callback::proxy::EnvProxies;
 use crate::pure::config::flags::Flags;
 use crate::pure::config::launcher::Launcher;
 use crate::pure::config::projects::Verify;
-use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json, terms};
+use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, terms};
 use crate::pure::dispatch::DEFAULT_AGENT;
-use crate::pure::text::escape;
 
 /// The variable with the secret of callbacks: Clawvisor's own name for it.
 pub const CALLBACK_SECRET: &str = "CLAWVISOR_CALLBACK_SECRET";
@@ -97,13 +96,8 @@ impl Sources {
         let mut settings = Settings::default();
         if let Some(bytes) = store.read_config().map_err(|e| e.to_string())? {
             let path = store.config_path();
-            let applied = strict_json::parse(&bytes)
-                .and_then(|config| config::apply_config(&mut settings, &config))
-                .and_then(|()| drivers.by(&settings).map(drop));
-            applied.map_err(|e| {
-                let word = escape::shell_word(&path.to_string_lossy());
-                format!("{}: {e}; to mend it: ${{EDITOR:-vi}} {word}", path.display())
-            })?;
+            let applied = drivers.read_config(&mut settings, &bytes);
+            applied.map_err(|e| config::mistake_in(&path.to_string_lossy(), &e))?;
         }
         let warnings = config::apply_environment(&mut settings, &self.variables)?;
         self.flags.apply(&mut settings)?;

@@ -34,14 +34,14 @@ impl Worker<'_> {
     /// for again, but no session works in a place where none may.
     pub(super) fn pass_gate(
         &self,
-        contents: &Contents,
+        (claim, contents): (&Claim, &Contents),
         plan: &NextAttempt,
         held: &HeldDir,
     ) -> Result<Option<Approval>, NotStarted> {
         let at_gate = AtGate {
             id: &contents.dispatch.id,
             bytes: &contents.bytes,
-            signed: contents.accepted.signed.as_ref(),
+            signed: claim.signed.as_deref(),
             dir: &held.path,
             owner: Some(held.owner),
             room: Some(Room::Active),
