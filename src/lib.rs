@@ -90,6 +90,10 @@
 //! - **Decided what a confined session may touch?** [`pure::confine`] turns it into single grants;
 //!   `threads::session::wall` says which places, and [`effects::process`] builds the wall in its
 //!   hidden verbs. A session's own temporary directory: [`effects::store`].
+//! - **Shown to people what a session says?** A driver's reader of items ([`pure::agent`]) makes
+//!   them of its stream, [`pure::logs`] makes text and JSON of them, [`commands::logs`] follows the
+//!   files.
+//! - **Counted what ended?** [`pure::tally`]; [`pure::page`] makes the page for a browser of it.
 //! - **Removed what is over?** [`pure::upkeep::retention`] decides, `threads::heartbeat::retention`
 //!   does it, a little with each beat.
 //!

@@ -2,9 +2,10 @@
 //! not delivered, what was rejected.
 
 use super::Examined;
+use crate::commands::running::Running;
 use crate::effects::clock;
 use crate::pure::doctor::Check;
-use crate::pure::doctor::running::{self, SeenDaemon};
+use crate::pure::doctor::running;
 use crate::pure::text::escape::shell_word;
 use crate::pure::text::time::rfc3339;
 
@@ -14,18 +15,16 @@ const NAMED_MAX: usize = 3;
 
 pub(super) fn look(examined: &Examined) -> Vec<Check> {
     let store = &examined.place.store;
-    let (beat, now_ms) = (store.read_heartbeat(), clock::unix_ms());
-    let holds_lock = store.is_locked();
-    let holder = store.lock_holder().filter(|_| matches!(holds_lock, Ok(true)));
-    let pid = holder.or(beat.as_ref().and_then(|beat| beat.pid));
-    let mut checks = vec![match holds_lock {
-        Err(e) => Check::warn("daemon", e.to_string(), "look whose the lock is"),
-        Ok(holds_lock) => running::check(&SeenDaemon {
-            holds_lock,
-            pid,
-            state: beat.as_ref().and_then(|beat| beat.state),
-            beat_age_ms: beat.as_ref().and_then(|beat| beat.at_ms()).map(|at_ms| now_ms - at_ms),
-        }),
+    let now_ms = clock::unix_ms();
+    let running = Running::look(examined.place);
+    let beat = running.as_ref().ok().and_then(|running| running.beat.clone());
+    let mut checks = vec![match &running {
+        Err(_) => Check::warn("daemon", "its lock cannot be looked at", "look whose it is"),
+        Ok(running) => {
+            let pid = beat.as_ref().and_then(|beat| beat.pid);
+            let beat_age_ms = beat.as_ref().and_then(|beat| beat.at_ms()).map(|at| now_ms - at);
+            running::check(running.liveness, pid, beat_age_ms)
+        }
     }];
     checks.push(match store.is_paused() {
         true => Check::warn("paused", "nothing new is started", "gstack-dispatch-daemon resume"),

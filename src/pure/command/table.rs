@@ -2,13 +2,20 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{config, doctor, explain, keys, logs, report, run, service, steer, submit, verdict};
+use super::{
+    config, doctor, explain, keys, list, logs, report, run, service, show, status, steer, submit,
+    verdict, wait,
+};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
     submit::SUBMIT,
     logs::ROW,
     report::ROW,
+    status::ROW,
+    list::ROW,
+    show::ROW,
+    wait::ROW,
     steer::PAUSE,
     steer::RESUME,
     steer::RELEASE,
