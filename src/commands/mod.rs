@@ -8,16 +8,22 @@ pub mod approve;
 pub mod config;
 pub mod deny;
 pub mod keygen;
+pub mod list;
 pub mod logs;
+pub mod lookup;
 pub mod out;
+pub mod overview;
 pub mod pause;
 pub mod release;
 pub mod report;
 mod running;
 pub mod schema;
 mod sending;
+pub mod show;
 pub mod sign;
+pub mod status;
 pub mod submit;
+pub mod wait;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -37,6 +43,11 @@ use out::Out;
 pub enum Refusal {
     NotDone(String),
     WrongUsage(String),
+    /// There is no such dispatch, or there are several, which are named.
+    NoSuchDispatch {
+        why: String,
+        others: Vec<String>,
+    },
     /// Nobody reads the answer any more, which is no failure.
     ReaderGone,
 }
@@ -57,6 +68,11 @@ impl Refusal {
                 out::note(why);
                 Code::WrongUsage
             }
+            Refusal::NoSuchDispatch { why, others } => {
+                out::note(why);
+                out::note_lines(others);
+                Code::NoSuchDispatch
+            }
             Refusal::ReaderGone => Code::Done,
         }
     }
@@ -64,11 +80,15 @@ impl Refusal {
 
 /// Does what was typed, and says what came of it.
 pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
-    let out = Out::new(typed, &environment);
+    let mut out = Out::new(typed, &environment);
     let place = || Place::new(environment, drivers);
     let done = match typed.verb() {
         // It is no command of this table's.
         Verb::Run => Ok(Code::Done),
+        Verb::List => place().and_then(|place| list::run(typed, &place, &out)),
+        Verb::Status => place().and_then(|place| status::run(typed, &place, &mut out)),
+        Verb::Show => place().and_then(|place| show::run(typed, &place, &out)),
+        Verb::Wait => place().and_then(|place| wait::run(typed, &place, &out)),
         Verb::Approve => place().and_then(|place| approve::run(typed, &place, &out)),
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
         Verb::Logs => place().and_then(|place| logs::run(typed, &place, &out)),

@@ -11,7 +11,6 @@ mod claims;
 mod costs;
 mod disk;
 mod drop_zone;
-mod ended;
 mod finishing;
 mod free_space;
 mod holds;
@@ -24,6 +23,8 @@ mod secret_file;
 mod session_tmp;
 mod spent;
 mod submit;
+mod view;
+mod window;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -70,6 +71,7 @@ pub use secret_file::{SecretFile, open_to_others, read_document, read_key_elsewh
 use session_tmp::TmpPlaces;
 pub use spent::SPENT_KEEP;
 use spent::SpentIds;
+pub use view::{CallbackFacts, EndedWalk, Lookup, View};
 
 /// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.
 pub struct Store {

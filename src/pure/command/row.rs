@@ -9,6 +9,10 @@ use super::code::Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Run,
+    Status,
+    List,
+    Show,
+    Wait,
     Approve,
     Config,
     Deny,

@@ -2,12 +2,18 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{config, explain, keys, logs, report, run, steer, submit, verdict};
+use super::{
+    config, explain, keys, list, logs, report, run, show, status, steer, submit, verdict, wait,
+};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
     submit::SUBMIT,
+    status::ROW,
+    list::ROW,
+    show::ROW,
     logs::ROW,
+    wait::ROW,
     report::ROW,
     steer::PAUSE,
     steer::RESUME,

@@ -75,7 +75,10 @@ fn whatever_a_session_does_to_its_stream_whoever_follows_sees_the_end() {
         let (code, text) = following.end();
         assert_eq!(code, Some(0), "{what}: {text}");
         let last = text.lines().last().unwrap_or_default();
-        assert!(last.starts_with("-- completed") || last.starts_with("-- failed"), "{what}: {text}");
+        assert!(
+            last.starts_with("-- completed") || last.starts_with("-- failed"),
+            "{what}: {text}"
+        );
         assert!(!text.contains("root:"), "{what}: {text}");
     }
     drop(daemon);
@@ -89,7 +92,8 @@ fn an_attempt_that_the_report_does_not_count_is_made_up() {
     lab.settled("a");
     drop(daemon);
     let told = lines(&lab, "a", &[]);
-    let (first, made_up) = (lab.finished("a").join("attempt-1"), lab.finished("a").join("attempt-7"));
+    let (first, made_up) =
+        (lab.finished("a").join("attempt-1"), lab.finished("a").join("attempt-7"));
     fs::create_dir(&made_up).expect("a folder");
     for name in ["attempt.json", "stdout.jsonl"] {
         fs::copy(first.join(name), made_up.join(name)).expect("a copy");
