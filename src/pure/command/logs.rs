@@ -94,7 +94,6 @@ mod tests {
             attempt: Some(2),
             raw: true,
             timeout_seconds: Some(60),
-            ..typed(&["logs", "k3f"]).expect("a call")
         };
         assert_eq!(typed(&["logs", "k3f"]), Ok(plain));
         let words = ["logs", "-f", "--tail=0", "k3f", "--attempt", "2", "--raw", "--timeout", "1m"];
