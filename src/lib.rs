@@ -105,7 +105,7 @@
 //!   [`pure::command`], its arm in [`commands::run`], and a file `src/commands/<name>.rs`, working
 //!   on the store's files, so that it works with the daemon up or down.
 //! - **An audit event:** a variant of [`pure::audit_event::AuditEvent`], a row of its test, a line
-//!   in README.md.
+//!   in `pure/reference/topics/events.md`.
 //! - **A field of the heartbeat:** [`pure::heartbeat::Heartbeat`], which the daemon writes and
 //!   every command may read back with `Store::read_heartbeat`.
 //! - **A setting:** one row in [`pure::config::SETTINGS`], from which its flag, variable, key,

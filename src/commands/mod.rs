@@ -7,6 +7,8 @@
 pub mod approve;
 pub mod config;
 pub mod deny;
+pub mod doctor;
+pub mod help;
 pub mod keygen;
 pub mod list;
 pub mod logs;
@@ -19,6 +21,7 @@ pub mod report;
 mod running;
 pub mod schema;
 mod sending;
+pub mod service;
 pub mod show;
 pub mod sign;
 pub mod status;
@@ -90,16 +93,21 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Show => place().and_then(|place| show::run(typed, &place, &out)),
         Verb::Wait => place().and_then(|place| wait::run(typed, &place, &out)),
         Verb::Approve => place().and_then(|place| approve::run(typed, &place, &out)),
+        Verb::Doctor => place().and_then(|place| doctor::run(typed, &place, &out)),
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
         Verb::Logs => place().and_then(|place| logs::run(typed, &place, &out)),
         Verb::Report => place().and_then(|place| report::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
+        Verb::Service => place().and_then(|place| service::run(typed, &place, &out)),
         Verb::Config => place().and_then(|place| config::run(typed, &place, &out)),
         Verb::Pause => place().and_then(|place| pause::run(typed, &place, &out)),
         Verb::Release => place().and_then(|place| release::run(typed, &place, &out)),
         Verb::Resume => place().and_then(|place| pause::run_resume(typed, &place, &out)),
         Verb::Submit => place().and_then(|place| submit::run(typed, &place, &out)),
         Verb::Sign => place().and_then(|place| sign::run(typed, &place, &out)),
+        Verb::Help => help::run(typed, &out),
+        Verb::Man => help::man(&out),
+        Verb::Completions => help::completions(typed, &out),
         Verb::Schema => schema::run(typed, place().ok().as_ref(), &out),
     };
     done.unwrap_or_else(|refusal| refusal.tell())

@@ -49,7 +49,7 @@ impl Reply for Written {
 pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
     let call = ReportCall::of(typed).map_err(Refusal::WrongUsage)?;
     let now_ms = out.look.now_ms;
-    let since_ms = call.since_ms(&out.look.zone, now_ms).map_err(Refusal::WrongUsage)?;
+    let since_ms = call.since.ms(now_ms, &out.look.zone);
     let window = Window { since_ms, until_ms: now_ms };
     let ended = ended(place, &call, window)?;
     let rejected = match call.project {

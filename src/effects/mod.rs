@@ -7,6 +7,7 @@
 //! how we are. Effects decide nothing: they do what they are told and say what happened.
 //! `failpoint` is where a test makes them fail.
 
+pub mod agent_program;
 pub mod agent_record;
 pub mod clock;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod project;
 pub mod project_dir;
 pub mod random;
 pub mod secrets;
+pub mod service_files;
 pub mod service_manager;
 pub mod stderr;
 pub mod store;

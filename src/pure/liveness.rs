@@ -9,7 +9,7 @@ use super::heartbeat::{DaemonState, Heartbeat};
 /// A daemon that has not beaten for so long hangs.
 pub const HUNG_AFTER_MS: i64 = 5 * 60 * 1000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Liveness {
     Run,
     /// It begins nothing new and ends with its last session.
@@ -20,6 +20,7 @@ pub enum Liveness {
     /// It holds the lock and does not beat.
     Hung,
     /// There has been none.
+    #[default]
     None,
 }
 

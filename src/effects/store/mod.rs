@@ -11,6 +11,7 @@ mod claims;
 mod costs;
 mod disk;
 mod drop_zone;
+mod examine;
 mod finishing;
 mod free_space;
 mod holds;
@@ -62,6 +63,7 @@ pub use drop_zone::audit::{Audit, Rotation};
 pub use drop_zone::ignored::{ignored_in_control, ignored_in_drop_zone};
 pub use drop_zone::inbox::{Dropped, Inspected, is_inbox_name};
 pub use drop_zone::requests::{Request, cancel_request, control_request, is_cancel_name};
+pub use examine::{FolderFlaw, FolderState};
 pub use keys::{FoundKeys, create_secret, remove_secret};
 pub use lock::{DaemonLock, Standing};
 pub use outbox::OutboxEntry;
@@ -158,18 +160,7 @@ impl Store {
             .at("make", &self.home)?;
         let above = self.home.parent().filter(|_| is_new);
         let mut made_in = BTreeSet::from_iter(above);
-        for dir in [
-            self.dispatch.as_path(),
-            self.completed.path(),
-            &self.own,
-            self.active.path(),
-            &self.started,
-            &self.finished,
-            &self.pending,
-            &self.rejected,
-            &self.outbox,
-            &self.control,
-        ] {
+        for dir in self.folders() {
             match self.make_ours(dir)? {
                 Private::Made => made_in.extend(dir.parent()),
                 Private::Was => {}
@@ -180,6 +171,22 @@ impl Store {
         self.spent.look()?;
         made_in.into_iter().try_for_each(files::sync_dir)?;
         Ok(mended)
+    }
+
+    /// Every folder of ours, each after the one that it stands in.
+    fn folders(&self) -> [&Path; 10] {
+        [
+            self.dispatch.as_path(),
+            self.completed.path(),
+            &self.own,
+            self.active.path(),
+            &self.started,
+            &self.finished,
+            &self.pending,
+            &self.rejected,
+            &self.outbox,
+            &self.control,
+        ]
     }
 
     fn make_ours(&self, dir: &Path) -> Result<Private> {

@@ -3,7 +3,7 @@
 use super::code::Code;
 use super::row::{CommandRow, OptionRow, ValueKind, Verb};
 use super::typed::Typed;
-use crate::pure::human::since;
+use crate::pure::human::since::Since;
 use crate::pure::human::zone::Zone;
 use crate::pure::record::{DispatchState, Record};
 use crate::pure::text::nearest::nearest;
@@ -67,15 +67,18 @@ impl ListCall {
             states.extend([Failed, Timeout, Rejected]);
         }
         let since = typed.text("--since")?;
-        let since_ms = since.map(|text| {
-            let wrong = || format!("--since: {text:?}: {}", since::EXPECTED);
-            since::parse(text, zone, now_ms).ok_or_else(wrong)
+        let since = since.map(|text| {
+            let wrong = || {
+                format!("--since: {text:?} is none of 90s, 15m, 2h, 7d, 2026-11-20, all, RFC 3339")
+            };
+            Since::parse(text).ok_or_else(wrong)
         });
-        let since_ms = since_ms.transpose()?;
+        let since = since.transpose()?;
+        let since_ms = since.and_then(|since| since.ms(now_ms, zone));
         let limit = match typed.number("--limit").map(|number| number as usize) {
             Some(0) => None,
             Some(limit) => Some(limit),
-            None if since_ms.is_some() => None,
+            None if since.is_some() => None,
             None => Some(LIMIT_DEFAULT),
         };
         let project = typed.text("--project")?.map(str::to_string);

@@ -7,13 +7,10 @@ use std::path::PathBuf;
 use super::code::Code;
 use super::row::{CommandRow, OptionRow, ValueKind, Verb};
 use super::typed::Typed;
-use crate::pure::human::since;
-use crate::pure::human::zone::Zone;
+use crate::pure::human::since::Since;
 
 /// What is asked about unless somebody says more.
-const USUAL: &str = "24h";
-/// The word for everything.
-const ALL: &str = "all";
+const USUAL: Since = Since::Ago(24 * 60 * 60);
 
 pub const ROW: &CommandRow = &CommandRow {
     verb: Verb::Report,
@@ -54,8 +51,7 @@ pub const ROW: &CommandRow = &CommandRow {
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReportCall {
-    /// As it was typed.
-    since: String,
+    pub since: Since,
     /// A project's name, or its directory.
     pub project: Option<String>,
     pub html: Option<PageFile>,
@@ -70,25 +66,20 @@ pub enum PageFile {
 
 impl ReportCall {
     pub fn of(typed: &Typed) -> Result<ReportCall, String> {
+        let since = typed.text("--since")?.map(|text| {
+            let wanted = "--since: give a duration (24h), a day (2026-11-20), a time in RFC 3339 \
+                          or all";
+            Since::parse(text).ok_or_else(|| format!("{wanted}, not {text}"))
+        });
         let html = typed.value("--html").map(|file| match file.to_str() {
             Some("-") => PageFile::Stdout,
             Some(_) | None => PageFile::File(file.into()),
         });
         Ok(ReportCall {
-            since: typed.text("--since")?.unwrap_or(USUAL).to_string(),
+            since: since.transpose()?.unwrap_or(USUAL),
             project: typed.text("--project")?.map(String::from),
             html,
         })
-    }
-
-    /// When the window begins, in milliseconds since 1970. `None`: it has no beginning.
-    pub fn since_ms(&self, zone: &Zone, now_ms: i64) -> Result<Option<i64>, String> {
-        if self.since == ALL {
-            return Ok(None);
-        }
-        let since_ms = since::parse(&self.since, zone, now_ms);
-        let wrong = || format!("--since {}: {}, or {ALL}", self.since, since::EXPECTED);
-        since_ms.map(Some).ok_or_else(wrong)
     }
 }
 
@@ -106,25 +97,19 @@ mod tests {
 
     #[test]
     fn a_window_a_project_and_a_page_are_understood() {
-        let usual = ReportCall { since: USUAL.into(), project: None, html: None };
+        let usual = ReportCall { since: USUAL, project: None, html: None };
         assert_eq!(typed(&["report"]), Ok(usual));
         let words = ["report", "--since=all", "--project", "shop", "--html", "-"];
         let all = ReportCall {
-            since: ALL.into(),
+            since: Since::All,
             project: Some("shop".into()),
             html: Some(PageFile::Stdout),
         };
         assert_eq!(typed(&words), Ok(all));
         let file = typed(&["report", "--html", "a.html"]).expect("a call").html;
         assert_eq!(file, Some(PageFile::File("a.html".into())));
-        let since = |text: &str| {
-            let call = typed(&["report", "--since", text]).expect("a call");
-            call.since_ms(&Zone::utc(), 86_400_000)
-        };
-        assert_eq!((since("24h"), since("all")), (Ok(Some(0)), Ok(None)));
-        assert_eq!(since("1970-01-02"), Ok(Some(86_400_000)));
-        let error = since("yesterday").expect_err("refused");
-        assert!(error.contains("--since yesterday"), "{error}");
+        let error = typed(&["report", "--since", "yesterday"]).expect_err("refused");
+        assert!(error.contains("--since") && error.contains("yesterday"), "{error}");
         assert!(typed(&["report", "x"]).is_err());
     }
 }

@@ -23,8 +23,13 @@ pub enum Verb {
     Release,
     Resume,
     Sign,
+    Service,
+    Doctor,
     Submit,
     Schema,
+    Help,
+    Man,
+    Completions,
 }
 
 /// One command.

@@ -3,7 +3,8 @@
 
 use super::row::CommandRow;
 use super::{
-    config, explain, keys, list, logs, report, run, show, status, steer, submit, verdict, wait,
+    config, doctor, explain, keys, list, logs, report, run, service, show, status, steer, submit,
+    verdict, wait,
 };
 
 pub static COMMANDS: &[&CommandRow] = &[
@@ -18,12 +19,17 @@ pub static COMMANDS: &[&CommandRow] = &[
     steer::PAUSE,
     steer::RESUME,
     steer::RELEASE,
-    config::CONFIG,
     verdict::APPROVE,
     verdict::DENY,
+    config::CONFIG,
     keys::KEYGEN,
     keys::SIGN,
     explain::SCHEMA,
+    service::SERVICE,
+    doctor::DOCTOR,
+    explain::HELP,
+    explain::COMPLETIONS,
+    explain::MAN,
 ];
 
 /// The row of that command.

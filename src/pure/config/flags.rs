@@ -46,10 +46,11 @@ impl Flags {
         let ours = environment.filter(|(name, _)| *name == *variable);
         let values = ours.map(|(_, value)| Value::from(value.to_string_lossy()));
         let typed = self.0.iter().filter(|(key, _)| *key == row.key);
+        let Some(value) = values.chain(typed.map(|(_, value)| value.clone())).last() else {
+            return LogFormat::default();
+        };
         let mut settings = Settings::default();
-        for value in values.chain(typed.map(|(_, value)| value.clone())) {
-            let _ = row.apply(&mut settings, &value);
-        }
+        let _ = row.apply(&mut settings, &value);
         settings.log_format
     }
 }

@@ -10,10 +10,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::live::{AgentTable, Unmet};
+use crate::effects::agent_program::find_agent;
 use crate::effects::process::{find_program, is_executable};
 use crate::effects::project;
 use crate::effects::store::Store;
-use crate::pure::agent::{Driver, Drivers};
+use crate::pure::agent::Drivers;
 use crate::pure::callback::destination::Origin;
 use crate::pure::callback::proxy::EnvProxies;
 use crate::pure::config::flags::Flags;
@@ -125,7 +126,9 @@ impl Sources {
         for driver in drivers.rows() {
             let same = before.filter(|(old, _)| driver.named(old) == driver.named(settings));
             let known = same.and_then(|(_, table)| table.programs.get(driver.name).cloned());
-            match known.map_or_else(|| self.find_agent(driver, settings), Ok) {
+            match known
+                .map_or_else(|| find_agent(driver, settings, self.home(), self.path.as_deref()), Ok)
+            {
                 Ok(program) => drop(programs.insert(driver.name, program)),
                 Err(what) => match (driver.named)(settings) {
                     Some(named) => return Err(not_found(driver.name, named)),
@@ -143,23 +146,6 @@ impl Sources {
             ));
         }
         Ok(AgentTable { drivers, programs, missing })
-    }
-
-    /// The error says what was looked for, and where.
-    fn find_agent(&self, driver: &Driver, settings: &Settings) -> Result<PathBuf, String> {
-        let named = driver.named(settings);
-        let program = named.unwrap_or(driver.program);
-        if program.contains('/') {
-            let path = project::expand(program, self.home());
-            let found = find_program(&path.to_string_lossy(), None, &[]);
-            return found.ok_or_else(|| format!("{program} is no executable file"));
-        }
-        let places = driver.places.iter().map(|place| project::expand(place, self.home()));
-        let places: Vec<PathBuf> = places.filter(|place| !place.starts_with("~")).collect();
-        find_program(program, self.path.as_deref(), &places).ok_or_else(|| {
-            let places = driver.places.join(", ");
-            format!("no program {program} in PATH, {places}")
-        })
     }
 
     /// Looks for every program that a launcher needs, since no session can start, or be ended,
