@@ -6,14 +6,20 @@ use serde_json::{Value, json};
 
 use super::out::{Out, Reply};
 use super::{Place, Refusal};
-use crate::effects::page_file;
+use crate::effects::{page_file, secrets};
 use crate::pure::command::code::Code;
 use crate::pure::command::report::{PageFile, ReportCall};
 use crate::pure::command::typed::Typed;
 use crate::pure::human::look::Look;
 use crate::pure::page;
+use crate::pure::record::facts::{DispatchFacts, Stage};
+use crate::pure::report::ErrorType;
 use crate::pure::tally::holds::HoldReader;
 use crate::pure::tally::{self, EndedDispatch, Tally, Window};
+use crate::pure::text::time::parse_rfc3339;
+
+/// A clock that was set back ends no count: only so many that ended before the window do.
+const TOO_OLD_MAX: u32 = 50;
 
 struct Numbers(Tally);
 
@@ -42,18 +48,16 @@ impl Reply for Written {
 
 pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
     let call = ReportCall::of(typed).map_err(Refusal::WrongUsage)?;
-    let window = Window {
-        since_ms: call.since.ms(out.look.now_ms, &out.look.zone),
-        until_ms: out.look.now_ms,
-    };
-    let ended = ended(place, &call, window, &out.look)?;
+    let now_ms = out.look.now_ms;
+    let since_ms = call.since.ms(now_ms, &out.look.zone);
+    let window = Window { since_ms, until_ms: now_ms };
+    let ended = ended(place, &call, window)?;
     let rejected = match call.project {
         // Nobody knows of which project a refused file was.
         Some(_) => 0,
         None => place.store.rejected_between(window).map_err(Refusal::not_done)?,
     };
     let mut holds = HoldReader::default();
-    let since_ms = window.since_ms;
     let read = place.store.audit_lines(since_ms, HoldReader::may_tell, &mut |l| holds.read(&l));
     read.map_err(Refusal::not_done)?;
     let tally = Tally::new(window, &ended, rejected, holds.spans(window));
@@ -71,20 +75,41 @@ pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
 }
 
 /// What ended in the window, the newest first.
-fn ended(
-    place: &Place,
-    call: &ReportCall,
-    window: Window,
-    look: &Look,
-) -> Result<Vec<EndedDispatch>, Refusal> {
-    let home = look.home.as_deref();
-    let mut ended = place.store.ended_since(window.since_ms, home).map_err(Refusal::not_done)?;
-    ended.retain(|one| {
+fn ended(place: &Place, call: &ReportCall, window: Window) -> Result<Vec<EndedDispatch>, Refusal> {
+    let view = place.view();
+    let meanwhile = view.all_open().map_err(Refusal::not_done)?;
+    let mut ended = Vec::new();
+    let mut too_old = 0;
+    for facts in view.ended(&meanwhile).map_err(Refusal::not_done)? {
+        let Some(one) = counted(facts.map_err(Refusal::not_done)?) else { continue };
+        let at = one.finished_at_ms();
+        too_old += u32::from(at.zip(window.since_ms).is_some_and(|(at, since)| at < since));
+        if too_old > TOO_OLD_MAX {
+            break;
+        }
         let is_asked = call.project.as_deref().is_none_or(|project| {
             one.project() == project || one.project_dir.as_deref() == Some(project)
         });
-        is_asked && one.finished_at_ms().is_some_and(|at| window.has(at))
-    });
+        if is_asked && at.is_some_and(|at| window.has(at)) {
+            ended.push(one);
+        }
+    }
     ended.sort_by_key(|one| std::cmp::Reverse(one.finished_at_ms()));
     Ok(ended)
+}
+
+/// `None`: it has not ended, or was refused.
+fn counted(facts: DispatchFacts) -> Option<EndedDispatch> {
+    let Stage::Ended(report) = facts.stage else { return None };
+    if report.error_type == Some(ErrorType::InvalidDispatch) {
+        return None;
+    }
+    let fields = facts.fields.unwrap_or_default();
+    Some(EndedDispatch {
+        report: *report,
+        project_dir: fields.project_dir,
+        // A page may be sent to others.
+        task: secrets::redact(&fields.task),
+        accepted_at_ms: facts.accepted_at.as_deref().and_then(parse_rfc3339),
+    })
 }

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
 
+use crate::pure::command::code::Code;
+
 /// The signals that came since it was made.
 pub struct Interrupts {
     ended: Arc<AtomicBool>,
@@ -23,6 +25,14 @@ impl Interrupts {
         }
         signal_hook::flag::register(SIGWINCH, Arc::clone(&listening.resized))?;
         Ok(listening)
+    }
+
+    /// Ends this program with 130 at Ctrl-C, whatever it waits for, be it a reader that does not
+    /// read. This is for a command that leaves nothing half done.
+    pub fn end_at_once() -> io::Result<()> {
+        let always = Arc::new(AtomicBool::new(true));
+        let code = Code::Interrupted.number().into();
+        signal_hook::flag::register_conditional_shutdown(SIGINT, code, always).map(drop)
     }
 
     /// Somebody wants the command to end.

@@ -5,19 +5,11 @@
 //! full.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::SIGINT;
-
-use crate::pure::command::code::Code;
-
-/// The exit code after Ctrl-C.
-const INTERRUPTED: i32 = Code::Interrupted as i32;
 
 /// Columns and rows of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,13 +64,6 @@ pub fn is_reader_gone() -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
         && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
-}
-
-/// Ends this program with 130 at Ctrl-C, whatever it waits for. Only for a command that leaves
-/// nothing half done.
-pub fn end_on_interrupt() {
-    let always = Arc::new(AtomicBool::new(true));
-    let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, INTERRUPTED, always);
 }
 
 /// Sleeps for at most that long. A signal, or a reader that goes away, ends the sleep.

@@ -11,7 +11,6 @@ mod claims;
 mod costs;
 mod disk;
 mod drop_zone;
-mod ended;
 mod examine;
 mod finishing;
 mod free_space;
@@ -26,6 +25,7 @@ mod session_tmp;
 mod spent;
 mod submit;
 mod view;
+mod window;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};

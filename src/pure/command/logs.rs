@@ -39,8 +39,6 @@ pub const ROW: &CommandRow = &CommandRow {
 /// What is to be shown, and of which dispatch.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LogsCall {
-    /// An id or its beginning.
-    pub id: String,
     pub follow: bool,
     /// Only so many lines of what is there.
     pub tail: Option<u64>,
@@ -60,7 +58,6 @@ impl LogsCall {
             number.ok_or("--attempt: the first attempt is 1")
         });
         Ok(LogsCall {
-            id: typed.word(0)?.unwrap_or_default().to_string(),
             follow: typed.has("--follow"),
             tail: typed.number("--tail"),
             attempt: attempt.transpose()?,
@@ -85,7 +82,6 @@ mod tests {
     #[test]
     fn what_is_to_be_shown_is_understood() {
         let plain = LogsCall {
-            id: "k3f".into(),
             follow: false,
             tail: None,
             attempt: None,
@@ -98,7 +94,6 @@ mod tests {
             attempt: Some(2),
             raw: true,
             timeout_seconds: Some(60),
-            ..typed(&["logs", "k3f"]).expect("a call")
         };
         assert_eq!(typed(&["logs", "k3f"]), Ok(plain));
         let words = ["logs", "-f", "--tail=0", "k3f", "--attempt", "2", "--raw", "--timeout", "1m"];

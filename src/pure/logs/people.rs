@@ -12,7 +12,7 @@ use crate::pure::agent::{RESULT_BYTES_MAX, StreamItem};
 use crate::pure::human::amount;
 use crate::pure::human::look::Look;
 use crate::pure::human::span;
-use crate::pure::report::Report;
+use crate::pure::record::Record;
 use crate::pure::text::escape;
 
 /// A call of a tool is one line of at most this many characters.
@@ -205,21 +205,21 @@ fn shown(line: &str) -> String {
 }
 
 /// The last line: how the dispatch ended.
-pub fn outcome(report: &Report) -> String {
-    let state = word(report.status);
-    let error = |kind| (kind, report.error.as_deref());
-    if let Some((kind, error)) = report.error_type.map(|kind| error(word(kind))) {
-        let error = error.map(|error| format!(": {}", shown(error))).unwrap_or_default();
-        return format!("{NOTE}{state}: {kind}{error}");
+pub fn outcome(record: &Record) -> String {
+    let state = record.shown_state().name();
+    let kind = record.reason.clone().or_else(|| record.error_type.map(word));
+    if let Some(kind) = kind {
+        let error = record.error.as_deref().map(|error| format!(": {}", shown(error)));
+        return format!("{NOTE}{state}: {}{}", shown(&kind), error.unwrap_or_default());
     }
-    let mut text = format!("{NOTE}{state} in {}", span::show(report.duration));
-    if let Some(turns) = report.num_turns {
-        text += &format!(", {turns} turn{}", if turns == 1 { "" } else { "s" });
+    let mut text = format!("{NOTE}{state} in {}", span::show(record.duration.unwrap_or_default()));
+    if let Some(turns) = record.num_turns {
+        text += &format!(", {}", amount::of(turns, "turn"));
     }
-    if let Some(cost) = report.total_cost_usd {
+    if let Some(cost) = record.total_cost_usd {
         text += &format!(", {}", amount::usd(cost));
     }
-    if let (Some(input), Some(output)) = (report.input_tokens, report.output_tokens) {
+    if let (Some(input), Some(output)) = (record.input_tokens, record.output_tokens) {
         text += &format!(", {} tokens in, {} out", amount::count(input), amount::count(output));
     }
     text

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::pure::human::zone::Zone;
-use crate::pure::report::{ErrorType, Status};
+use crate::pure::record::DispatchState;
+use crate::pure::report::ErrorType;
 
 fn look() -> Look {
     Look { width: None, has_colour: false, zone: Zone::utc(), now_ms: 0, home: None }
@@ -168,27 +169,32 @@ fn a_result_that_repeats_the_last_words_is_not_shown_again() {
 
 #[test]
 fn the_last_line_says_what_came_of_it() {
-    let report = Report {
-        duration: 130,
+    let record = |state| Record { state: Some(state), ..Record::default() };
+    let completed = Record {
+        duration: Some(130),
         num_turns: Some(12),
         total_cost_usd: Some(0.42),
         input_tokens: Some(12_345),
         output_tokens: Some(3_100),
-        ..Report::empty(Status::Completed)
+        ..record(DispatchState::Completed)
     };
-    let failed = Report {
+    let failed = Record {
         error_type: Some(ErrorType::LogicError),
         error: Some("no\u{1b}[2J".into()),
-        ..Report::empty(Status::Failed)
+        ..record(DispatchState::Failed)
     };
-    for (report, want) in [
-        (report, "-- completed in 2m 10s, 12 turns, $0.42, 12.3k tokens in, 3.1k out"),
-        (
-            Report { num_turns: Some(1), ..Report::empty(Status::Completed) },
-            "-- completed in 0s, 1 turn",
-        ),
+    let rejected = Record {
+        reason: Some("schema".into()),
+        error: Some("task is missing".into()),
+        ..record(DispatchState::Rejected)
+    };
+    let short = Record { num_turns: Some(1), ..record(DispatchState::Completed) };
+    for (record, want) in [
+        (completed, "-- completed in 2m 10s, 12 turns, $0.42, 12.3k tokens in, 3.1k out"),
+        (short, "-- completed in 0s, 1 turn"),
         (failed, "-- failed: logic_error: no\\u{1b}[2J"),
+        (rejected, "-- rejected: schema: task is missing"),
     ] {
-        assert_eq!(outcome(&report), want);
+        assert_eq!(outcome(&record), want);
     }
 }

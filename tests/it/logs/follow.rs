@@ -139,3 +139,25 @@ fn it_ends_at_the_timeout_at_ctrl_c_and_when_nobody_reads() {
     lab.settled("a");
     drop(daemon);
 }
+
+#[test]
+fn what_has_not_started_is_waited_for_and_the_reason_is_told_once() {
+    let lab = Lab::new();
+    let gate = lab.gate("gate");
+    let dir = lab.project("shared");
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("first", format!("fake: block {}", gate.display())).in_dir(&dir));
+    let hold = gate.held();
+    lab.send(&lab.task("second", "fake: result success at last").in_dir(&dir));
+    lab.heartbeat("one waits", |beat| beat["queued"] == 1);
+    let following = Following::start(&lab, "second", &[]);
+    wait_until("the reason", PATIENCE, || following.stderr().contains(&id("first")));
+    hold.release();
+    lab.settled("second");
+    let stderr = following.path.with_extension("stderr");
+    let (code, text) = following.end();
+    assert!(code == Some(0) && text.contains("\nat last\n-- completed"), "{text}");
+    let told = fs::read_to_string(stderr).expect("its notes");
+    assert_eq!(told.matches("project").count(), told.lines().count(), "{told}");
+    drop(daemon);
+}

@@ -61,6 +61,10 @@ impl Following {
         fs::read_to_string(&self.path).expect("its output")
     }
 
+    fn stderr(&self) -> String {
+        fs::read_to_string(self.path.with_extension("stderr")).expect("its notes")
+    }
+
     /// Waits until it has shown this.
     fn shows(&self, words: &str) {
         wait_until(&format!("{words:?} to be shown"), PATIENCE, || self.text().contains(words));

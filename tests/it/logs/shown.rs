@@ -163,3 +163,27 @@ fn what_was_pruned_is_said_and_so_is_what_still_tells() {
         assert!(out.stderr.contains(&format!("show {}", id("a"))), "{out:?}");
     }
 }
+
+#[test]
+fn an_id_is_found_by_its_beginning_and_what_never_ran_says_why() {
+    let lab = Lab::new();
+    let none = logs(&lab, "a", &[]);
+    assert_eq!((none.code, none.stdout.as_str()), (3, ""), "{none:?}");
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("alpha1", "hello"));
+    lab.settled("alpha1");
+    lab.place("dispatch-bad.json", br#"{"id":"dispatch-bad"}"#);
+    lab.rejected("dispatch-bad.json");
+    lab.heartbeat("it is rejected", |beat| beat["active"] == 0);
+    drop(daemon);
+    let out = lab.plain_daemon().word("logs").word("alph").output();
+    assert!(out.code == 0 && out.stdout.contains("-- completed in"), "{out:?}");
+    let bad = logs(&lab, "bad", &["-f"]);
+    assert!(bad.code == 0 && bad.stdout.starts_with("-- rejected: schema"), "{bad:?}");
+    // No daemon runs: what is there is nothing, and why is told apart from it.
+    lab.send(&lab.task("later", "hello"));
+    let waits = logs(&lab, "later", &[]);
+    assert_eq!((waits.code, waits.stdout.as_str()), (0, ""), "{waits:?}");
+    assert!(waits.stderr.contains("daemon"), "{waits:?}");
+    fs::remove_file(lab.dropped("later")).expect("take it back");
+}
