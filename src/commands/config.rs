@@ -29,9 +29,9 @@ struct CheckedFile(String);
 
 /// Only the value gives way, to nothing: a cut value would be a wrong one.
 const COLUMNS: &[Column] = &[
-    Column { header: "KEY", keeps: 2, columns_min: usize::MAX },
-    Column { header: "VALUE", keeps: 1, columns_min: usize::MAX },
-    Column { header: "ORIGIN", keeps: 3, columns_min: usize::MAX },
+    Column::new("KEY", 2, usize::MAX),
+    Column::new("VALUE", 1, usize::MAX),
+    Column::new("ORIGIN", 3, usize::MAX),
 ];
 
 impl Reply for ShownSettings {

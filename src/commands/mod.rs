@@ -5,21 +5,30 @@
 //! asks print the same. It must use effects and pure only, never a thread of the daemon.
 
 pub mod approve;
+pub mod cancel;
 pub mod config;
 pub mod deny;
 pub mod doctor;
 pub mod keygen;
+pub mod list;
 pub mod logs;
+pub mod lookup;
 pub mod out;
+pub mod overview;
 pub mod pause;
 pub mod release;
 pub mod report;
+pub mod retry;
 mod running;
 pub mod schema;
+mod see_through;
 mod sending;
 pub mod service;
+pub mod show;
 pub mod sign;
+pub mod status;
 pub mod submit;
+pub mod wait;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -39,6 +48,11 @@ use out::Out;
 pub enum Refusal {
     NotDone(String),
     WrongUsage(String),
+    /// There is no such dispatch, or there are several, which are named.
+    NoSuchDispatch {
+        why: String,
+        others: Vec<String>,
+    },
     /// Nobody reads the answer any more, which is no failure.
     ReaderGone,
 }
@@ -59,6 +73,11 @@ impl Refusal {
                 out::note(why);
                 Code::WrongUsage
             }
+            Refusal::NoSuchDispatch { why, others } => {
+                out::note(why);
+                out::note_lines(others);
+                Code::NoSuchDispatch
+            }
             Refusal::ReaderGone => Code::Done,
         }
     }
@@ -66,11 +85,15 @@ impl Refusal {
 
 /// Does what was typed, and says what came of it.
 pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
-    let out = Out::new(typed, &environment);
+    let mut out = Out::new(typed, &environment);
     let place = || Place::new(environment, drivers);
     let done = match typed.verb() {
         // It is no command of this table's.
         Verb::Run => Ok(Code::Done),
+        Verb::List => place().and_then(|place| list::run(typed, &place, &out)),
+        Verb::Status => place().and_then(|place| status::run(typed, &place, &mut out)),
+        Verb::Show => place().and_then(|place| show::run(typed, &place, &out)),
+        Verb::Wait => place().and_then(|place| wait::run(typed, &place, &out)),
         Verb::Approve => place().and_then(|place| approve::run(typed, &place, &out)),
         Verb::Doctor => place().and_then(|place| doctor::run(typed, &place, &out)),
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
@@ -78,6 +101,8 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Report => place().and_then(|place| report::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
         Verb::Service => place().and_then(|place| service::run(typed, &place, &out)),
+        Verb::Cancel => place().and_then(|place| cancel::run(typed, &place, &out)),
+        Verb::Retry => place().and_then(|place| retry::run(typed, &place, &out)),
         Verb::Config => place().and_then(|place| config::run(typed, &place, &out)),
         Verb::Pause => place().and_then(|place| pause::run(typed, &place, &out)),
         Verb::Release => place().and_then(|place| release::run(typed, &place, &out)),

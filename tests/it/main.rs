@@ -52,6 +52,7 @@ mod once;
 mod own_agent;
 mod ownership;
 mod places;
+mod queries;
 mod readme;
 mod recorded;
 mod recovery;

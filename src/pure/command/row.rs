@@ -9,7 +9,12 @@ use super::code::Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Run,
+    Status,
+    List,
+    Show,
+    Wait,
     Approve,
+    Cancel,
     Config,
     Deny,
     Logs,
@@ -18,6 +23,7 @@ pub enum Verb {
     Pause,
     Release,
     Resume,
+    Retry,
     Sign,
     Service,
     Doctor,

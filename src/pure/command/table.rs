@@ -2,24 +2,33 @@
 //! command, beside what is made of the words there.
 
 use super::row::CommandRow;
-use super::{config, doctor, explain, keys, logs, report, run, service, steer, submit, verdict};
+use super::{
+    config, doctor, explain, keys, list, logs, report, run, service, show, status, steer, submit,
+    verdict, wait,
+};
 
 pub static COMMANDS: &[&CommandRow] = &[
     run::ROW,
     submit::SUBMIT,
+    submit::RETRY,
+    status::ROW,
+    list::ROW,
+    show::ROW,
+    logs::ROW,
+    wait::ROW,
+    steer::CANCEL,
     steer::PAUSE,
     steer::RESUME,
     steer::RELEASE,
-    config::CONFIG,
     verdict::APPROVE,
     verdict::DENY,
     keys::KEYGEN,
     keys::SIGN,
-    explain::SCHEMA,
-    logs::ROW,
+    config::CONFIG,
     report::ROW,
-    service::SERVICE,
     doctor::DOCTOR,
+    service::SERVICE,
+    explain::SCHEMA,
 ];
 
 /// The row of that command.

@@ -48,12 +48,12 @@ fn heading(tally: &Tally, look: &Look) -> String {
 }
 
 fn column(header: &'static str, keeps: u8) -> Column {
-    Column { header, keeps, columns_min: header.len() }
+    Column::new(header, keeps, header.len())
 }
 
 /// The name of a project or an agent: it gives way first.
 fn first(header: &'static str) -> Column {
-    Column { header, keeps: 0, columns_min: 7 }
+    Column::new(header, 0, 7)
 }
 
 fn outcomes(header: &'static str, shares: &[&Share], look: &Look) -> String {

@@ -98,6 +98,7 @@ fn beat(context: &Context, state: DaemonState) -> Heartbeat {
         holds: holds.into_iter().map(|(hold, waiting)| held(hold, waiting)).collect(),
         local_only: settings.local_only,
         max_concurrent: Some(settings.max_concurrent),
+        max_per_project: Some(settings.max_per_project),
         parked: parked.into_iter().map(|(id, reason)| HeartbeatParked { id, reason }).collect(),
         paused,
         paused_until: now.paused_until_ms.map(rfc3339),
