@@ -90,6 +90,10 @@
 //! - **Decided what a confined session may touch?** [`pure::confine`] turns it into single grants;
 //!   `threads::session::wall` says which places, and [`effects::process`] builds the wall in its
 //!   hidden verbs. A session's own temporary directory: [`effects::store`].
+//! - **Shown to people what a session says?** A driver's reader of items ([`pure::agent`]) makes
+//!   them of its stream, [`pure::logs`] makes text and JSON of them, [`commands::logs`] follows the
+//!   files.
+//! - **Counted what ended?** [`pure::tally`]; [`pure::page`] makes the page for a browser of it.
 //! - **Removed what is over?** [`pure::upkeep::retention`] decides, `threads::heartbeat::retention`
 //!   does it, a little with each beat.
 //!
@@ -101,7 +105,7 @@
 //!   [`pure::command`], its arm in [`commands::run`], and a file `src/commands/<name>.rs`, working
 //!   on the store's files, so that it works with the daemon up or down.
 //! - **An audit event:** a variant of [`pure::audit_event::AuditEvent`], a row of its test, a line
-//!   in README.md.
+//!   in `pure/reference/topics/events.md`.
 //! - **A field of the heartbeat:** [`pure::heartbeat::Heartbeat`], which the daemon writes and
 //!   every command may read back with `Store::read_heartbeat`.
 //! - **A setting:** one row in [`pure::config::SETTINGS`], from which its flag, variable, key,

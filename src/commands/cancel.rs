@@ -17,15 +17,15 @@ use crate::pure::command::code::Code;
 use crate::pure::command::typed::Typed;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::human::look::Look;
+use crate::pure::liveness::Liveness;
 use crate::pure::record::DispatchState;
-use crate::pure::record::condition::DaemonCondition;
 
 /// What became of one request.
 struct Cancelled {
     id: DispatchId,
     heeded: bool,
     state: DispatchState,
-    daemon: DaemonCondition,
+    daemon: Liveness,
 }
 
 impl Reply for Cancelled {
@@ -93,7 +93,7 @@ fn wait(place: &Place, view: &View, id: &DispatchId, left: Duration) -> Result<C
             || (now == DispatchState::Running
                 && view.is_cancel_on_record(id).map_err(Refusal::not_done)?))
     })?;
-    let daemon = heed.daemon().condition;
+    let daemon = heed.daemon().liveness;
     let heeded = match heed {
         Heed::Heeded(_) => true,
         Heed::Nobody(_) => false,

@@ -9,6 +9,7 @@ pub mod cancel;
 pub mod config;
 pub mod deny;
 pub mod doctor;
+pub mod help;
 pub mod keygen;
 pub mod list;
 pub mod logs;
@@ -109,6 +110,9 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Resume => place().and_then(|place| pause::run_resume(typed, &place, &out)),
         Verb::Submit => place().and_then(|place| submit::run(typed, &place, &out)),
         Verb::Sign => place().and_then(|place| sign::run(typed, &place, &out)),
+        Verb::Help => help::run(typed, &out),
+        Verb::Man => help::man(&out),
+        Verb::Completions => help::completions(typed, &out),
         Verb::Schema => schema::run(typed, place().ok().as_ref(), &out),
     };
     done.unwrap_or_else(|refusal| refusal.tell())

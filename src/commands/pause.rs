@@ -14,7 +14,8 @@ use crate::pure::command::code::Code;
 use crate::pure::command::typed::Typed;
 use crate::pure::heartbeat::Heartbeat;
 use crate::pure::human::look::Look;
-use crate::pure::record::condition::{DaemonCondition, DaemonFacts};
+use crate::pure::liveness::Liveness;
+use crate::pure::record::condition::DaemonFacts;
 use crate::pure::schedule::pause::Pause;
 use crate::pure::text::time::rfc3339;
 
@@ -23,7 +24,7 @@ use crate::pure::text::time::rfc3339;
 pub(super) struct Steered {
     pub request: Request,
     pub heeded: bool,
-    pub daemon: DaemonCondition,
+    pub daemon: Liveness,
     pub paused: bool,
     pub said: Said,
 }
@@ -59,7 +60,7 @@ pub(super) fn told(
     paused: bool,
     done: Said,
 ) -> Result<Steered, Refusal> {
-    let daemon = heed.daemon().condition;
+    let daemon = heed.daemon().liveness;
     let (heeded, said) = match heed {
         Heed::Heeded(_) => (true, done),
         Heed::Nobody(_) => (false, Said::Words(NOBODY.into())),
@@ -95,7 +96,7 @@ pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
     };
     let daemon = place.view().daemon();
     let stands = asked(place)? == Some(wanted);
-    if stands && (!daemon.condition.is_there() || is_so(&daemon)) {
+    if stands && (!daemon.liveness.is_there() || is_so(&daemon)) {
         return already(Request::Pause, &daemon, true, "paused already", out);
     }
     if !stands {
@@ -137,7 +138,7 @@ pub(super) fn already(
     words: &str,
     out: &Out,
 ) -> Result<Code, Refusal> {
-    let (daemon, said) = (daemon.condition, Said::Words(words.into()));
+    let (daemon, said) = (daemon.liveness, Said::Words(words.into()));
     out.answer(&Steered { request, heeded: true, daemon, paused, said })?;
     Ok(Code::Done)
 }

@@ -26,7 +26,7 @@ pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
         let ready = sender.prepare(retry(&document, &id, &new))?;
         sender.check_dir(&ready.dispatch).map_err(Refusal::NotDone)?;
         if let Some(path) = sender.drop_if_free(&ready)? {
-            let daemon = view.daemon().condition;
+            let daemon = view.daemon().liveness;
             let inbox_file = path.display().to_string();
             let sent = Submitted { id: new, inbox_file, daemon, retry_of: Some(id.clone()) };
             tell(&sent, place, out)?;

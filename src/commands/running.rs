@@ -61,7 +61,7 @@ pub fn wait_heeded(
         if is_heeded(&daemon)? {
             return Ok(Heed::Heeded(daemon));
         }
-        if !daemon.condition.is_there() {
+        if !daemon.liveness.is_there() {
             return Ok(Heed::Nobody(daemon));
         }
         let left = patience.saturating_sub(began.elapsed());

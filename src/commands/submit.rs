@@ -18,14 +18,14 @@ use crate::pure::dispatch::draft::{
 };
 use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX};
 use crate::pure::human::look::Look;
+use crate::pure::liveness::Liveness;
 use crate::pure::record::DispatchState;
-use crate::pure::record::condition::DaemonCondition;
 
 /// A dispatch that was dropped.
 pub(super) struct Submitted {
     pub id: DispatchId,
     pub inbox_file: String,
-    pub daemon: DaemonCondition,
+    pub daemon: Liveness,
     pub retry_of: Option<DispatchId>,
 }
 
@@ -56,7 +56,7 @@ pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
 pub(super) fn tell(submitted: &Submitted, place: &Place, out: &Out) -> Result<(), Refusal> {
     if !submitted.daemon.is_there() {
         out.note("no daemon runs: it waits for one");
-    } else if submitted.daemon == DaemonCondition::Drain {
+    } else if submitted.daemon == Liveness::Drain {
         out.note("the daemon stops: it waits for the next one");
     } else if place.store.pause().is_ok_and(|pause| pause.is_some()) {
         out.note("the daemon is paused: it waits for `resume`");
@@ -108,7 +108,7 @@ fn submit(place: &Place, call: SubmitCall) -> Result<Submitted, Refusal> {
         // The id that somebody chose may stand in a file of any name.
         let is_free = !is_named || !is_known(place, &id)?;
         if is_free && let Some(path) = sender.drop_if_free(&ready)? {
-            let daemon = place.view().daemon().condition;
+            let daemon = place.view().daemon().liveness;
             let inbox_file = path.display().to_string();
             return Ok(Submitted { id, inbox_file, daemon, retry_of: None });
         }

@@ -4,8 +4,8 @@
 //! for and signals processes, `http` the only one that knows the client library, `clock` the only
 //! one that asks for the time, `secrets` keeps what no text of ours may show, `terminal` knows
 //! stdout's, `interrupt` Ctrl-C, `zone` the local time, `service_manager` tells whoever started us
-//! how we are. Effects decide nothing: they do what they are told and say what happened. `failpoint`
-//! is where a test makes them fail.
+//! how we are. Effects decide nothing: they do what they are told and say what happened.
+//! `failpoint` is where a test makes them fail.
 
 pub mod agent_program;
 pub mod agent_record;

@@ -5,8 +5,8 @@
 //! A dispatch is parsed in `dispatch`, passes the `gate`, waits in `schedule`, goes through its
 //! attempts in `attempt`, each with one `agent`, and ends as a `report`; `callback` decides when
 //! its receiver is told. `heartbeat` and `audit_event` are what the daemon writes for others to
-//! read, `record` is what is said of a dispatch, `logs` what people see of a session. `config` is
-//! what the operator may set, `command` what can be typed, `human` how values are shown, `confine`
+//! read, `logs` is what people see of a session. `config` is what the operator may set, `command`
+//! what can be typed, `record` what is said of a dispatch, `human` how values are shown, `confine`
 //! is the wall around a session, `upkeep` concerns the daemon itself, `text` serves them all.
 
 pub mod agent;
@@ -21,6 +21,7 @@ pub mod doctor;
 pub mod gate;
 pub mod heartbeat;
 pub mod human;
+pub mod liveness;
 pub mod logs;
 pub mod page;
 pub mod record;

@@ -2,9 +2,10 @@
 //! not delivered, what was rejected.
 
 use super::Examined;
+use crate::commands::running::own_beat;
 use crate::effects::clock;
 use crate::pure::doctor::Check;
-use crate::pure::doctor::running::{self, SeenDaemon};
+use crate::pure::doctor::running;
 use crate::pure::text::escape::shell_word;
 use crate::pure::text::time::rfc3339;
 
@@ -14,25 +15,26 @@ const NAMED_MAX: usize = 3;
 
 pub(super) fn look(examined: &Examined) -> Vec<Check> {
     let store = &examined.place.store;
-    let (beat, now_ms) = (store.read_heartbeat(), clock::unix_ms());
-    let holds_lock = store.is_locked();
-    let holder = store.lock_holder().filter(|_| matches!(holds_lock, Ok(true)));
-    let pid = holder.or(beat.as_ref().and_then(|beat| beat.pid));
-    let mut checks = vec![match holds_lock {
-        Err(e) => Check::warn("daemon", e.to_string(), "look whose the lock is"),
-        Ok(holds_lock) => running::check(&SeenDaemon {
-            holds_lock,
-            pid,
-            state: beat.as_ref().and_then(|beat| beat.state),
-            beat_age_ms: beat.as_ref().and_then(|beat| beat.at_ms()).map(|at_ms| now_ms - at_ms),
-        }),
+    let now_ms = clock::unix_ms();
+    let daemon = examined.place.view().daemon();
+    // Of one that holds the lock its own beat counts, else the last one that there is.
+    let beat = match daemon.holder {
+        Some(_) => own_beat(&daemon),
+        None => Some(&daemon.beat),
+    };
+    let mut checks = vec![match store.is_locked() {
+        Err(_) => Check::warn("daemon", "its lock cannot be looked at", "look whose it is"),
+        Ok(_) => {
+            let beat_age_ms = beat.and_then(|beat| beat.at_ms()).map(|at| now_ms - at);
+            running::check(daemon.liveness, daemon.pid(), beat_age_ms)
+        }
     }];
-    checks.push(match store.is_paused() {
+    checks.push(match daemon.pause.is_some() {
         true => Check::warn("paused", "nothing new is started", "gstack-dispatch-daemon resume"),
         false => Check::ok("paused", "it is not"),
     });
     checks.extend(holds(examined, now_ms));
-    let degraded = beat.and_then(|beat| beat.degraded);
+    let degraded = beat.and_then(|beat| beat.degraded.clone());
     checks.push(match degraded {
         Some(why) => Check::fail("degraded", why, "mend that; the daemon goes on by itself then"),
         None => Check::ok("degraded", "it is not"),

@@ -16,8 +16,9 @@ use crate::pure::command::code::Code;
 use crate::pure::command::status::StatusCall;
 use crate::pure::command::typed::Typed;
 use crate::pure::human::look::Look;
-use crate::pure::record::condition::DaemonCondition;
+use crate::pure::liveness::Liveness;
 use crate::pure::record::{DispatchState, Record};
+use crate::pure::schedule::pause::Pause;
 use crate::pure::text::time::rfc3339;
 
 /// How many of those that have ended are told of.
@@ -49,19 +50,16 @@ pub fn run(typed: &Typed, place: &Place, out: &mut Out) -> Result<Code, Refusal>
 }
 
 fn check(place: &Place, out: &Out) -> Result<Code, Refusal> {
-    let condition = place.view().daemon().condition;
-    let checked = Checked(condition);
+    let liveness = place.view().daemon().liveness;
+    let checked = Checked(liveness);
     out.answer(&checked)?;
-    match condition {
-        DaemonCondition::Run | DaemonCondition::Drain => Ok(Code::Done),
-        DaemonCondition::Stopped
-        | DaemonCondition::Dead
-        | DaemonCondition::Hung
-        | DaemonCondition::None => Ok(Code::NotDone),
+    match liveness {
+        Liveness::Run | Liveness::Drain => Ok(Code::Done),
+        Liveness::Stopped | Liveness::Dead | Liveness::Hung | Liveness::None => Ok(Code::NotDone),
     }
 }
 
-struct Checked(DaemonCondition);
+struct Checked(Liveness);
 
 impl Reply for Checked {
     fn text(&self, _: &Look) -> String {
@@ -115,11 +113,11 @@ impl Reply for Status {
             (self.of_state(DispatchState::Running), self.of_state(DispatchState::Queued));
         let parts = json!({
             "ts": rfc3339(daemon.now_ms),
-            "state": daemon.condition.name(),
+            "state": daemon.liveness.name(),
             "home": self.home.to_string_lossy(),
             "active": running.len(),
             "queued": queue.len(),
-            "paused": daemon.is_paused,
+            "paused": daemon.pause.is_some(),
             "sessions": running,
             "queue": queue,
             "pending": self.of_state(DispatchState::Pending),
@@ -132,7 +130,7 @@ impl Reply for Status {
             all.extend(parts);
             // All of them are in `pending`.
             all.remove("pending_count");
-            if !daemon.condition.is_there() {
+            if !daemon.liveness.is_there() {
                 // It was the trouble of a daemon that is gone.
                 all.remove("degraded");
                 all.remove("parked");
@@ -141,7 +139,8 @@ impl Reply for Status {
             if let Some(pid) = daemon.pid() {
                 all.insert("pid".into(), pid.into());
             }
-            if let Some(until) = daemon.paused_until_ms.filter(|_| daemon.is_paused) {
+            all.remove("paused_until");
+            if let Some(until) = daemon.pause.and_then(Pause::until_ms) {
                 all.insert("paused_until".into(), rfc3339(until).into());
             }
         }

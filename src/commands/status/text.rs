@@ -7,7 +7,7 @@ use crate::pure::heartbeat::HeartbeatHold;
 use crate::pure::human::look::{Look, Style};
 use crate::pure::human::table::{self, Cell, Column};
 use crate::pure::human::{amount, span, width};
-use crate::pure::record::condition::DaemonCondition;
+use crate::pure::liveness::Liveness;
 use crate::pure::record::waits::WaitsFor;
 use crate::pure::record::{DispatchState, Record};
 use crate::pure::text::escape;
@@ -23,7 +23,7 @@ const SHOWN_MAX: usize = 20;
 pub fn render(status: &Status, look: &Look) -> String {
     let mut text = first_line(status, look);
     let daemon = &status.overview.daemon;
-    if daemon.condition.is_there()
+    if daemon.liveness.is_there()
         && let Some(why) = &daemon.beat.degraded
     {
         text += &note("DEGRADED", why, Style::Bad, look);
@@ -59,14 +59,14 @@ pub fn render(status: &Status, look: &Look) -> String {
 
 fn first_line(status: &Status, look: &Look) -> String {
     let daemon = &status.overview.daemon;
-    let (word, style) = match daemon.condition {
-        DaemonCondition::Run => ("running", Style::Good),
-        DaemonCondition::Drain => ("drain", Style::Busy),
-        DaemonCondition::Stopped | DaemonCondition::None => (daemon.condition.name(), Style::Plain),
-        DaemonCondition::Dead | DaemonCondition::Hung => (daemon.condition.name(), Style::Bad),
+    let (word, style) = match daemon.liveness {
+        Liveness::Run => ("running", Style::Good),
+        Liveness::Drain => ("drain", Style::Busy),
+        Liveness::Stopped | Liveness::None => (daemon.liveness.name(), Style::Plain),
+        Liveness::Dead | Liveness::Hung => (daemon.liveness.name(), Style::Bad),
     };
     let mut said = Vec::new();
-    if let Some(pid) = daemon.pid().filter(|_| daemon.condition.is_there()) {
+    if let Some(pid) = daemon.pid().filter(|_| daemon.liveness.is_there()) {
         let since = daemon.holder.and_then(|holder| holder.since_ms);
         let age = since.map(|since| (look.now_ms - since).max(0).unsigned_abs() / 1000);
         let age = age.map(|age| format!(" for {}", span::show(age))).unwrap_or_default();
@@ -75,15 +75,13 @@ fn first_line(status: &Status, look: &Look) -> String {
         said.extend(daemon.beat.max_concurrent.map(|max| format!("{active} of {max} slots")));
     }
     let beat = daemon.beat.at_ms().map(|at| format!("last beat {}", look.when(at)));
-    match daemon.condition {
-        DaemonCondition::Run | DaemonCondition::Drain => {}
-        DaemonCondition::Hung | DaemonCondition::Stopped | DaemonCondition::Dead => {
-            said.extend(beat)
-        }
-        DaemonCondition::None => said.push("no daemon has run here".into()),
+    match daemon.liveness {
+        Liveness::Run | Liveness::Drain => {}
+        Liveness::Hung | Liveness::Stopped | Liveness::Dead => said.extend(beat),
+        Liveness::None => said.push("no daemon has run here".into()),
     }
-    if daemon.is_paused {
-        let until = daemon.paused_until_ms.map(|at| format!(" until {}", look.until(at)));
+    if let Some(pause) = daemon.pause {
+        let until = pause.until_ms().map(|at| format!(" until {}", look.until(at)));
         said.push(format!("PAUSED{}", until.unwrap_or_default()));
     }
     let home = escape::line(&look.path(&status.home.to_string_lossy()));

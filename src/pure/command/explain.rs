@@ -5,6 +5,22 @@ use super::code::Code;
 use super::row::{CommandRow, Count, ValueKind, Verb, WordRow};
 use super::typed::Typed;
 
+pub const HELP: &CommandRow = &CommandRow {
+    verb: Verb::Help,
+    name: "help",
+    words: &[WordRow::new("COMMAND|TOPIC", ValueKind::Text, Count::AtMostOne)],
+    options: &[],
+    help: "the help of a command, or a topic",
+    more: "The topics are the reference: what stands in which file, what each setting does, what \
+           each exit code means. A word that is both prints the command's help, then the topic.",
+    examples: &["help", "help submit", "help settings"],
+    codes: &[
+        (Code::Done, "printed"),
+        (Code::WrongUsage, "there is no such command or topic; the nearest is named"),
+    ],
+    takes_settings: false,
+};
+
 pub const SCHEMA: &CommandRow = &CommandRow {
     verb: Verb::Schema,
     name: "schema",
@@ -21,7 +37,54 @@ pub const SCHEMA: &CommandRow = &CommandRow {
     takes_settings: false,
 };
 
+pub const MAN: &CommandRow = &CommandRow {
+    verb: Verb::Man,
+    name: "man",
+    words: &[],
+    options: &[],
+    help: "print the man page, with all of the reference",
+    more: "Put it where man looks, or read it at once: man -l FILE.",
+    examples: &["man >~/.local/share/man/man1/gstack-dispatch-daemon.1"],
+    codes: &[(Code::Done, "printed")],
+    takes_settings: false,
+};
+
+pub const COMPLETIONS: &CommandRow = &CommandRow {
+    verb: Verb::Completions,
+    name: "completions",
+    words: &[WordRow::new("SHELL", ValueKind::Choice(SHELLS), Count::One)],
+    options: &[],
+    help: "print completions for a shell",
+    more: "bash: source it, or put it into ~/.local/share/bash-completion/completions.\n\
+           zsh: a file _gstack-dispatch-daemon in a directory of $fpath.\n\
+           fish: a file in ~/.config/fish/completions.",
+    examples: &[
+        "completions bash >/etc/bash_completion.d/gstack",
+        "completions zsh >~/.zfunc/_gstack-dispatch-daemon",
+    ],
+    codes: &[(Code::Done, "printed"), (Code::WrongUsage, "wrong usage")],
+    takes_settings: false,
+};
+
+const SHELLS: &[&str] = &["bash", "zsh", "fish"];
 const SCHEMAS: &[&str] = &["dispatch", "completion", "config", "status"];
+
+/// For whom completions are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+pub fn shell_of(typed: &Typed) -> Result<Shell, String> {
+    match typed.word(0)? {
+        Some("bash") => Ok(Shell::Bash),
+        Some("zsh") => Ok(Shell::Zsh),
+        Some("fish") => Ok(Shell::Fish),
+        _ => Err(format!("completions needs one of {}", SHELLS.join(", "))),
+    }
+}
 
 /// Which document's schema is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

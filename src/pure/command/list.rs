@@ -54,9 +54,6 @@ pub struct ListCall {
     pub is_ids: bool,
 }
 
-/// What a `--since` that says nothing is answered with.
-const SINCE_EXPECTED: &str = "expected 90s, 15m, 2h, 7d, 2026-11-20 or 2026-11-20T14:05:00Z";
-
 impl ListCall {
     pub fn of(typed: &Typed, zone: &Zone, now_ms: i64) -> Result<ListCall, String> {
         let mut states = Vec::new();
@@ -70,16 +67,18 @@ impl ListCall {
             states.extend([Failed, Timeout, Rejected]);
         }
         let since = typed.text("--since")?;
-        let since_ms = since.map(|text| {
-            let wrong = || format!("--since: {text:?}: {SINCE_EXPECTED}");
+        let since = since.map(|text| {
+            let wrong = || {
+                format!("--since: {text:?} is none of 90s, 15m, 2h, 7d, 2026-11-20, all, RFC 3339")
+            };
             Since::parse(text).ok_or_else(wrong)
         });
-        let is_since = since_ms.is_some();
-        let since_ms = since_ms.transpose()?.and_then(|since| since.ms(now_ms, zone));
+        let since = since.transpose()?;
+        let since_ms = since.and_then(|since| since.ms(now_ms, zone));
         let limit = match typed.number("--limit").map(|number| number as usize) {
             Some(0) => None,
             Some(limit) => Some(limit),
-            None if is_since => None,
+            None if since.is_some() => None,
             None => Some(LIMIT_DEFAULT),
         };
         let project = typed.text("--project")?.map(str::to_string);

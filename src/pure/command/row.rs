@@ -29,6 +29,9 @@ pub enum Verb {
     Doctor,
     Submit,
     Schema,
+    Help,
+    Man,
+    Completions,
 }
 
 /// One command.

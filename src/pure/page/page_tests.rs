@@ -84,6 +84,7 @@ fn nothing_from_outside_becomes_a_part_of_the_page() {
     let page = made(&[one]);
     assert_eq!(page.matches("<script>").count(), 1);
     assert!(!page.contains("<img") && !page.contains('\u{202e}') && !page.contains('\u{1b}'));
+    assert!(!page.contains("&gt;\" ") && !page.contains("' &"));
     assert!(!page.contains("href=\"java") && !page.contains(" style="));
     for (address, is_one) in [
         ("https://github.com/a/b/pull/7", true),

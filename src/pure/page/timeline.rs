@@ -270,7 +270,9 @@ impl Axis {
             let local = look.zone.local(at);
             let label = if step < DAY_MS { local.clock() } else { local.date() };
             let _ = write!(page, "<line class=tick x1={x:.2}% x2={x:.2}% y1=20 y2=32 />");
-            let _ = write!(page, "<text x={x:.2}% y=16 text-anchor=middle>{label}</text>");
+            // The last one has no room on its right.
+            let anchor = if x > 96.0 { "end" } else { "middle" };
+            let _ = write!(page, "<text x={x:.2}% y=16 text-anchor={anchor}>{label}</text>");
             at += step;
         }
         page.push_str("</svg></div>");

@@ -1,69 +1,20 @@
 //! How it stands with the daemon: from the lock, which tells whether one runs, and from the
 //! heartbeat, which may be a beat old.
 
-use serde::Serialize;
-
 use crate::pure::dispatch::DispatchId;
-use crate::pure::heartbeat::{DaemonState, Heartbeat, HeartbeatSession};
+use crate::pure::heartbeat::{Heartbeat, HeartbeatSession};
+use crate::pure::liveness::{HUNG_AFTER_MS, Liveness};
+use crate::pure::schedule::pause::Pause;
 
-/// A daemon whose last beat is older than this, in milliseconds, hangs.
-pub const HUNG_AFTER_MS: i64 = 5 * 60_000;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DaemonCondition {
-    Run,
-    /// It begins nothing new and ends with its last session.
-    Drain,
-    Stopped,
-    /// It says that it runs, but nobody holds the lock.
-    Dead,
-    /// It holds the lock and has not beaten for long.
-    Hung,
-    /// There is, and was, none.
-    #[default]
-    None,
-}
-
-impl DaemonCondition {
-    /// `holder`: the pid that the lock's file names, if somebody holds the lock, and when it was
-    /// taken, in milliseconds since 1970.
-    pub fn new(
-        holder: Option<LockHolder>,
-        beat: Option<&Heartbeat>,
-        now_ms: i64,
-    ) -> DaemonCondition {
-        let Some(holder) = holder else {
-            return match beat.and_then(|beat| beat.state) {
-                Some(DaemonState::Run | DaemonState::Drain) => DaemonCondition::Dead,
-                Some(DaemonState::Stopped) => DaemonCondition::Stopped,
-                None => DaemonCondition::None,
-            };
-        };
-        // The beat of an earlier daemon says nothing about the one that has just started.
-        let own = beat.filter(|beat| holder.pid.is_none() || beat.pid == holder.pid);
-        let last_ms = own.and_then(Heartbeat::at_ms).into_iter().chain(holder.since_ms).max();
-        match own.and_then(|beat| beat.state) {
-            _ if last_ms.is_some_and(|last| now_ms - last > HUNG_AFTER_MS) => DaemonCondition::Hung,
-            Some(DaemonState::Drain | DaemonState::Stopped) => DaemonCondition::Drain,
-            Some(DaemonState::Run) | None => DaemonCondition::Run,
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            DaemonCondition::Run => "run",
-            DaemonCondition::Drain => "drain",
-            DaemonCondition::Stopped => "stopped",
-            DaemonCondition::Dead => "dead",
-            DaemonCondition::Hung => "hung",
-            DaemonCondition::None => "none",
-        }
-    }
-
-    /// Whether a daemon holds the directory, whatever else it does.
-    pub fn is_there(self) -> bool {
-        matches!(self, DaemonCondition::Run | DaemonCondition::Drain | DaemonCondition::Hung)
+/// `holder`: who holds the lock, if somebody does.
+pub fn liveness(holder: Option<LockHolder>, beat: Option<&Heartbeat>, now_ms: i64) -> Liveness {
+    let Some(holder) = holder else { return Liveness::of(false, beat, now_ms) };
+    // The beat of an earlier daemon says nothing about the one that has just started.
+    let own = beat.filter(|beat| holder.pid.is_none() || beat.pid == holder.pid);
+    let is_old = holder.since_ms.is_some_and(|since| now_ms - since > HUNG_AFTER_MS);
+    match own {
+        None if is_old => Liveness::Hung,
+        own => Liveness::of(true, own, now_ms),
     }
 }
 
@@ -78,15 +29,13 @@ pub struct LockHolder {
 /// The daemon of a directory at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonFacts {
-    pub condition: DaemonCondition,
+    pub liveness: Liveness,
     pub holder: Option<LockHolder>,
     pub beat: Heartbeat,
     /// Milliseconds since 1970.
     pub now_ms: i64,
     /// Nothing new starts.
-    pub is_paused: bool,
-    /// When the pause ends by itself, in milliseconds since 1970.
-    pub paused_until_ms: Option<i64>,
+    pub pause: Option<Pause>,
     /// How many sessions may run in one lane; 0 = no limit.
     pub max_per_lane: usize,
 }
@@ -106,6 +55,7 @@ impl DaemonFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pure::heartbeat::DaemonState;
     use crate::pure::text::time::rfc3339;
 
     #[test]
@@ -119,26 +69,20 @@ mod tests {
         let held =
             |pid, age_ms| Some(LockHolder { pid: Some(pid), since_ms: Some(NOW_MS - age_ms) });
         for (holder, beat, want) in [
-            (None, None, DaemonCondition::None),
-            (None, beat(Run, 1, 0), DaemonCondition::Dead),
-            (None, beat(Drain, 1, 0), DaemonCondition::Dead),
-            (None, beat(Stopped, 1, 0), DaemonCondition::Stopped),
-            (held(1, 400_000), beat(Run, 1, 10_000), DaemonCondition::Run),
-            (held(1, 400_000), beat(Drain, 1, 10_000), DaemonCondition::Drain),
-            // It is about to let go of the lock.
-            (held(1, 400_000), beat(Stopped, 1, 10), DaemonCondition::Drain),
-            (held(1, 400_000), beat(Run, 1, 300_001), DaemonCondition::Hung),
+            (None, None, Liveness::None),
+            (None, beat(Run, 1, 0), Liveness::Dead),
+            (None, beat(Drain, 1, 0), Liveness::Dead),
+            (None, beat(Stopped, 1, 0), Liveness::Stopped),
+            (held(1, 400_000), beat(Run, 1, 10_000), Liveness::Run),
+            (held(1, 400_000), beat(Drain, 1, 10_000), Liveness::Drain),
+            (held(1, 400_000), beat(Run, 1, 300_001), Liveness::Hung),
             // It has just started, and has not beaten yet.
-            (held(2, 10), beat(Run, 1, 900_000), DaemonCondition::Run),
-            (held(2, 10), beat(Stopped, 1, 900_000), DaemonCondition::Run),
-            (held(2, 10), None, DaemonCondition::Run),
-            (held(2, 300_001), beat(Run, 1, 900_000), DaemonCondition::Hung),
+            (held(2, 10), beat(Run, 1, 900_000), Liveness::Run),
+            (held(2, 10), beat(Stopped, 1, 900_000), Liveness::Run),
+            (held(2, 10), None, Liveness::Run),
+            (held(2, 300_001), beat(Run, 1, 900_000), Liveness::Hung),
         ] {
-            assert_eq!(
-                DaemonCondition::new(holder, beat.as_ref(), NOW_MS),
-                want,
-                "{holder:?} {beat:?}"
-            );
+            assert_eq!(super::liveness(holder, beat.as_ref(), NOW_MS), want, "{holder:?} {beat:?}");
         }
     }
 }

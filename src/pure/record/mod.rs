@@ -21,6 +21,7 @@ use waits::{Peers, WaitsFor};
 
 /// Where a dispatch is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "snake_case")]
 pub enum DispatchState {
     /// Dropped, and not accepted yet.
@@ -93,6 +94,7 @@ impl DispatchState {
 
 /// One dispatch. What is not known is absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

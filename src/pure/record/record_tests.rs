@@ -3,11 +3,12 @@ use crate::pure::attempt::record::{Mode, NextStep};
 use crate::pure::dispatch::DispatchId;
 use crate::pure::gate::PendingWhy;
 use crate::pure::heartbeat::{Heartbeat, HeartbeatHold, HeartbeatParked};
-use crate::pure::record::condition::DaemonCondition;
+use crate::pure::liveness::Liveness;
 use crate::pure::record::facts::LastAttempt;
 use crate::pure::record::fields::DispatchFields;
 use crate::pure::record::waits::WaitReason;
 use crate::pure::schedule::hold::HoldKind;
+use crate::pure::schedule::pause::Pause;
 
 const NOW_MS: i64 = 1_800_000_000_000;
 
@@ -53,9 +54,9 @@ fn again() -> NextStep {
     NextStep::Queue { mode: Mode::AsIs, retries: 0, waits: 1 }
 }
 
-fn daemon(condition: DaemonCondition) -> DaemonFacts {
+fn daemon(liveness: Liveness) -> DaemonFacts {
     let beat = Heartbeat { max_concurrent: Some(2), ..Heartbeat::default() };
-    DaemonFacts { condition, beat, now_ms: NOW_MS, max_per_lane: 1, ..DaemonFacts::default() }
+    DaemonFacts { liveness, beat, now_ms: NOW_MS, max_per_lane: 1, ..DaemonFacts::default() }
 }
 
 fn degraded(mut daemon: DaemonFacts) -> DaemonFacts {
@@ -64,7 +65,7 @@ fn degraded(mut daemon: DaemonFacts) -> DaemonFacts {
 }
 
 fn paused(daemon: DaemonFacts) -> DaemonFacts {
-    DaemonFacts { is_paused: true, ..daemon }
+    DaemonFacts { pause: Some(Pause::UntilResumed), ..daemon }
 }
 
 fn holding(mut daemon: DaemonFacts, kind: HoldKind, dir: Option<&str>) -> DaemonFacts {
@@ -84,21 +85,21 @@ fn holding(mut daemon: DaemonFacts, kind: HoldKind, dir: Option<&str>) -> Daemon
 #[test]
 fn the_first_reason_that_applies_is_told() {
     use WaitReason::*;
-    let run = || daemon(DaemonCondition::Run);
+    let run = || daemon(Liveness::Run);
     let pending = || Stage::Pending(Some(PendingWhy::UntrustedProject));
     let inbox = || Stage::Inbox { file: None };
     let everything = || holding(paused(degraded(run())), HoldKind::UsageLimit, None);
     let mut parked = everything();
     parked.beat.parked.push(HeartbeatParked { id: "dispatch-a".into(), reason: "x".into() });
     for (at, (stage, daemon, want)) in [
-        (pending(), daemon(DaemonCondition::None), Some(Approval)),
+        (pending(), daemon(Liveness::None), Some(Approval)),
         (pending(), everything(), Some(Approval)),
-        (inbox(), daemon(DaemonCondition::None), Some(Daemon)),
-        (inbox(), daemon(DaemonCondition::Drain), Some(Daemon)),
+        (inbox(), daemon(Liveness::None), Some(Daemon)),
+        (inbox(), daemon(Liveness::Drain), Some(Daemon)),
         (inbox(), everything(), Some(Acceptance)),
-        (queued("/free"), daemon(DaemonCondition::Stopped), Some(Daemon)),
-        (queued("/free"), daemon(DaemonCondition::Drain), Some(Daemon)),
-        (queued("/free"), degraded(daemon(DaemonCondition::Dead)), Some(Daemon)),
+        (queued("/free"), daemon(Liveness::Stopped), Some(Daemon)),
+        (queued("/free"), daemon(Liveness::Drain), Some(Daemon)),
+        (queued("/free"), degraded(daemon(Liveness::Dead)), Some(Daemon)),
         (queued("/free"), everything(), Some(Trouble)),
         (queued("/free"), parked.clone(), Some(Trouble)),
         (in_lane("/free", attempt(1, None)), parked, Some(Trouble)),
@@ -109,14 +110,14 @@ fn the_first_reason_that_applies_is_told() {
         (queued("/free"), holding(run(), HoldKind::Auth, Some("/fre")), Some(Slot)),
         (queued("/busy"), run(), Some(Project)),
         (queued("/free"), run(), Some(Slot)),
-        (queued("/free"), daemon(DaemonCondition::Hung), Some(Slot)),
+        (queued("/free"), daemon(Liveness::Hung), Some(Slot)),
         (in_lane("/free", attempt(1, Some(again()))), run(), Some(Slot)),
         (in_lane("/free", attempt(1, Some(retry()))), run(), Some(Retry)),
         (in_lane("/free", attempt(1, Some(retry()))), paused(run()), Some(Pause)),
-        (in_lane("/free", attempt(1, Some(retry()))), daemon(DaemonCondition::Drain), Some(Daemon)),
+        (in_lane("/free", attempt(1, Some(retry()))), daemon(Liveness::Drain), Some(Daemon)),
         (in_lane("/free", attempt(1, None)), everything(), None),
-        (in_lane("/free", attempt(1, None)), daemon(DaemonCondition::Drain), None),
-        (in_lane("/free", attempt(1, None)), daemon(DaemonCondition::Dead), Some(Daemon)),
+        (in_lane("/free", attempt(1, None)), daemon(Liveness::Drain), None),
+        (in_lane("/free", attempt(1, None)), daemon(Liveness::Dead), Some(Daemon)),
         (in_lane("/free", attempt(1, Some(NextStep::Report))), everything(), None),
     ]
     .into_iter()
@@ -132,7 +133,7 @@ fn the_first_reason_that_applies_is_told() {
 
 #[test]
 fn a_sentence_says_all_of_it() {
-    let run = || daemon(DaemonCondition::Run);
+    let run = || daemon(Liveness::Run);
     let busy = facts("busy", in_lane("/busy", attempt(1, None)));
     let says = |stage, daemon| {
         let facts = facts("a", stage);
@@ -154,7 +155,7 @@ fn a_sentence_says_all_of_it() {
     );
     let back_off = says(in_lane("/free", attempt(1, Some(retry()))), run());
     assert_eq!(back_off.until, Some(rfc3339(NOW_MS + 30_000)));
-    let pause = DaemonFacts { paused_until_ms: Some(NOW_MS + 1000), ..paused(run()) };
+    let pause = DaemonFacts { pause: Some(Pause::Until(NOW_MS + 1000)), ..run() };
     assert_eq!(says(queued("/free"), pause).until, Some(rfc3339(NOW_MS + 1000)));
 }
 
@@ -168,8 +169,7 @@ fn turns_come_by_acceptance_whatever_ran_before() {
         seq("d", 12, queued("/y")),
     ];
     let peers = Peers::new(all.iter());
-    let position =
-        |at: usize| Record::new(&all[at], &daemon(DaemonCondition::Run), &peers).position;
+    let position = |at: usize| Record::new(&all[at], &daemon(Liveness::Run), &peers).position;
     assert_eq!(
         [position(0), position(1), position(2), position(3)],
         [Some(2), Some(1), None, Some(3)]
@@ -187,7 +187,7 @@ fn what_runs_is_told_from_its_files_and_from_the_heartbeat() {
         last_tool: Some("Bash".into()),
         ..HeartbeatSession::default()
     };
-    let mut daemon = daemon(DaemonCondition::Run);
+    let mut daemon = daemon(Liveness::Run);
     daemon.beat.sessions.push(session);
     let record = |number| {
         let facts = facts("a", in_lane("/x", attempt(number, None)));
@@ -225,7 +225,7 @@ fn a_report_that_refuses_a_file_is_no_failure() {
 #[test]
 fn what_is_unknown_is_absent() {
     let facts = DispatchFacts::new(None, Stage::Inbox { file: Some("dispatch-x.json".into()) });
-    let record = Record::new(&facts, &daemon(DaemonCondition::Run), &Peers::default());
+    let record = Record::new(&facts, &daemon(Liveness::Run), &Peers::default());
     let json = serde_json::to_value(&record).expect("JSON");
     let names: Vec<&String> = json.as_object().expect("an object").keys().collect();
     assert_eq!(names, ["file", "state", "waits_for"]);

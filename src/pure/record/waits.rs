@@ -9,11 +9,12 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::DispatchState;
-use super::condition::{DaemonCondition, DaemonFacts};
+use super::condition::DaemonFacts;
 use super::facts::{DispatchFacts, OpenFacts, Stage};
 use crate::pure::attempt::record::NextStep;
 use crate::pure::dispatch::{DispatchId, Lane};
 use crate::pure::heartbeat::HeartbeatHold;
+use crate::pure::liveness::Liveness;
 use crate::pure::schedule::hold::HoldKind;
 use crate::pure::text::time::{parse_rfc3339, rfc3339};
 
@@ -21,6 +22,7 @@ use crate::pure::text::time::{parse_rfc3339, rfc3339};
 const IDS_MAX: usize = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "snake_case")]
 pub enum WaitReason {
     Approval,
@@ -40,6 +42,7 @@ pub enum WaitReason {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct WaitsFor {
     pub what: WaitReason,
     /// All of it in one sentence.
@@ -165,17 +168,13 @@ fn approval(facts: &DispatchFacts, daemon: &DaemonFacts) -> WaitsFor {
 
 /// `is_new`: a daemon that stops is none for it.
 fn without_daemon(daemon: &DaemonFacts, is_new: bool) -> Option<WaitsFor> {
-    let text = match daemon.condition {
-        DaemonCondition::Run | DaemonCondition::Hung => return None,
-        DaemonCondition::Drain if !is_new => return None,
-        DaemonCondition::Drain => {
-            "waits for the next daemon: this one stops, and begins nothing new"
-        }
-        DaemonCondition::Stopped | DaemonCondition::None if is_new => {
-            "waits for a daemon: none runs"
-        }
-        DaemonCondition::Dead if is_new => "waits for a daemon: the last one died",
-        DaemonCondition::Stopped | DaemonCondition::None | DaemonCondition::Dead => {
+    let text = match daemon.liveness {
+        Liveness::Run | Liveness::Hung => return None,
+        Liveness::Drain if !is_new => return None,
+        Liveness::Drain => "waits for the next daemon: this one stops, and begins nothing new",
+        Liveness::Stopped | Liveness::None if is_new => "waits for a daemon: none runs",
+        Liveness::Dead if is_new => "waits for a daemon: the last one died",
+        Liveness::Stopped | Liveness::None | Liveness::Dead => {
             "nobody watches its session: no daemon runs; the next one takes it up"
         }
     };
@@ -199,12 +198,12 @@ fn degraded(daemon: &DaemonFacts) -> Option<WaitsFor> {
 }
 
 fn paused(daemon: &DaemonFacts) -> Option<WaitsFor> {
-    let until = daemon.paused_until_ms.map(rfc3339);
+    let until = daemon.pause?.until_ms().map(rfc3339);
     let text = match &until {
         Some(until) => format!("waits for the end of the pause, at {until} or by `resume`"),
         None => "waits for the end of the pause: resume".into(),
     };
-    daemon.is_paused.then(|| WaitsFor { until, ..waits(WaitReason::Pause, text) })
+    Some(WaitsFor { until, ..waits(WaitReason::Pause, text) })
 }
 
 fn backs_off(next: &NextStep, daemon: &DaemonFacts) -> WaitsFor {

@@ -6,8 +6,11 @@
 pub mod config_fields;
 pub mod dispatch_fields;
 pub mod field;
+pub mod markup;
+pub mod page;
 pub mod report_fields;
 pub mod schema;
 pub mod schema_of_config;
 pub mod status_fields;
+pub mod topic;
 pub mod words;

@@ -37,10 +37,7 @@ fn of_setting(setting: &Setting) -> Value {
             let words: Vec<&str> = SWITCH_WORDS.into_iter().chain(["if-possible"]).collect();
             any_of([json!({ "type": "boolean" }), json!({ "enum": words })])
         }
-        "WHAT" => {
-            let words = CHOICES.into_iter().filter(|word| takes(&json!(word)));
-            json!({ "enum": words.collect::<Vec<_>>() })
-        }
+        "WHAT" => json!({ "enum": choices_of(setting) }),
         "N" => number("integer", &takes),
         "S" | "MB" | "DAYS" | "USD" => number("number", &takes),
         "LIST" | "PORTS" => list(&takes),
@@ -48,6 +45,13 @@ fn of_setting(setting: &Setting) -> Value {
         // PATH, NAME
         _ => json!({ "type": "string" }),
     }
+}
+
+/// The words of a setting that is one of several; of others there are none.
+pub fn choices_of(setting: &Setting) -> Vec<&'static str> {
+    let takes = |word: &str| setting.apply(&mut Settings::default(), &json!(word)).is_ok();
+    let words = CHOICES.into_iter().filter(|word| setting.value == "WHAT" && takes(word));
+    words.collect()
 }
 
 /// The bounds are those of the setting's reader.

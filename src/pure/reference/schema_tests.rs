@@ -120,19 +120,27 @@ fn each_field_of_the_heartbeat_has_its_row_and_each_row_its_field() {
     ] {
         assert_eq!(of_rows(rows), sorted(names));
     }
-    let mut names = names_of::<Heartbeat>();
-    names.extend((!names.contains(&"paused_until")).then_some("paused_until"));
-    assert_eq!(of_rows(BOTH.iter().chain(HEARTBEAT)), sorted(names));
+    assert_eq!(of_rows(BOTH.iter().chain(HEARTBEAT)), sorted(names_of::<Heartbeat>()));
+}
+
+#[test]
+fn each_field_of_a_record_has_its_row_and_each_row_its_field() {
+    use crate::pure::record::{Record, waits::WaitsFor};
+    assert_eq!(of_rows(RECORD), sorted(names_of::<Record>()));
+    assert_eq!(of_rows(inner(RECORD, "waits_for")), sorted(names_of::<WaitsFor>()));
 }
 
 #[test]
 fn the_words_of_a_field_are_those_of_its_type() {
+    use crate::pure::record::{DispatchState, waits::WaitReason};
     for (words, names) in [
         (words::STATUSES, names_of::<Status>()),
         (words::ERROR_TYPES, names_of::<ErrorType>()),
         (words::APPROVED_BY, names_of::<ApprovedBy>()),
         (words::SIGNATURE_FORMS, names_of::<SignatureForm>()),
         (words::HOLD_KINDS, names_of::<HoldKind>()),
+        (words::STATES, names_of::<DispatchState>()),
+        (words::WAIT_REASONS, names_of::<WaitReason>()),
     ] {
         assert_eq!(words, names);
     }

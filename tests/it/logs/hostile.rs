@@ -52,3 +52,52 @@ fn nothing_of_an_agent_moves_the_cursor_and_a_huge_line_is_cut() {
     assert_eq!(told[1], "? \\u{1b}]0;title\\u{7}\\u{9b}2J\\u{202e}");
     assert!(told.contains(&" -- attempt 9".to_string()), "{told:?}");
 }
+
+#[test]
+fn whatever_a_session_does_to_its_stream_whoever_follows_sees_the_end() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().start();
+    for what in ["truncated", "removed", "fifo", "directory", "symlink"] {
+        let gate = lab.gate(&format!("gate-{what}"));
+        let stream = lab.active(what).join("attempt-1/stdout.jsonl");
+        let task = format!(
+            "fake: turn one\nfake: block {}\nfake: deed {what} {} /etc/passwd\nfake: turn two\n\
+             fake: result success done",
+            gate.display(),
+            stream.display()
+        );
+        lab.send(&lab.task(what, task));
+        let hold = gate.held();
+        let following = Following::start(&lab, what, &[]);
+        following.shows("one\n");
+        hold.release();
+        lab.settled(what);
+        let (code, text) = following.end();
+        assert_eq!(code, Some(0), "{what}: {text}");
+        let last = text.lines().last().unwrap_or_default();
+        assert!(
+            last.starts_with("-- completed") || last.starts_with("-- failed"),
+            "{what}: {text}"
+        );
+        assert!(!text.contains("root:"), "{what}: {text}");
+    }
+    drop(daemon);
+}
+
+#[test]
+fn an_attempt_that_the_report_does_not_count_is_made_up() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("a", "hello"));
+    lab.settled("a");
+    drop(daemon);
+    let told = lines(&lab, "a", &[]);
+    let (first, made_up) =
+        (lab.finished("a").join("attempt-1"), lab.finished("a").join("attempt-7"));
+    fs::create_dir(&made_up).expect("a folder");
+    for name in ["attempt.json", "stdout.jsonl"] {
+        fs::copy(first.join(name), made_up.join(name)).expect("a copy");
+    }
+    assert_eq!(lines(&lab, "a", &[]), told);
+    assert_eq!(logs(&lab, "a", &["--attempt", "7"]).code, 1);
+}

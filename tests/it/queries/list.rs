@@ -99,7 +99,7 @@ fn what_is_asked_for_is_listed() {
     }
     for (words, says) in [
         (&["--state", "complete"][..], "did you mean completed?"),
-        (&["--since", "soon"], "expected 90s"),
+        (&["--since", "soon"], "is none of 90s"),
         (&["--limit", "-1"], "is not a number"),
         (&["--jsn"], "did you mean --json?"),
         (&["x"], "too much"),

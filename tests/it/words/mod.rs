@@ -1,6 +1,9 @@
 //! The words: schemas, help, completions, the man page. Each is tried with the program that others
 //! would use for it.
 
+mod completions;
+mod evening;
+mod help;
 mod schema;
 
 use std::io::Write;

@@ -132,7 +132,12 @@ fn the_settings_that_are_shown_are_valid_and_a_mistake_is_not() {
     let lab = Lab::new();
     let schema = said(&lab, &["schema", "config"]);
     let mut shown = Vec::new();
-    for text in [include_str!("../../../README.md")] {
+    for text in [
+        include_str!("../../../README.md"),
+        include_str!("../../../src/pure/reference/topics/permissions.md"),
+        include_str!("../../../src/pure/reference/topics/report.md"),
+        include_str!("../../../src/pure/reference/topics/settings.md"),
+    ] {
         for block in text.split("```json\n").skip(1) {
             let block = block.split("```").next().unwrap_or_default();
             let document: Value = serde_json::from_str(block).expect("JSON");

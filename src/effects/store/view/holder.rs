@@ -1,6 +1,6 @@
 //! Whether a daemon runs, by its lock, and what its heartbeat says.
 //!
-//! A beat may be older than the daemon that holds the lock by now.
+//! A daemon that started or ended between the looks at the two is looked at again.
 
 use super::View;
 use super::names::json_ids_of;
@@ -8,20 +8,22 @@ use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::Store;
 use crate::effects::store::disk::identity;
-use crate::pure::record::condition::{DaemonCondition, DaemonFacts, LockHolder};
+use crate::pure::liveness::Liveness;
+use crate::pure::record::condition::{DaemonFacts, LockHolder, liveness};
 use crate::pure::schedule::pause::Pause;
 
 /// What a daemon does whose heartbeat does not say how many sessions a project may have.
 const MAX_PER_LANE_DEFAULT: usize = 1;
 
 impl Store {
-    /// Who holds the lock. `None`: nobody does, as far as can be told.
+    /// Who holds the lock. `None`: nobody does.
     pub fn who_holds_lock(&self) -> Option<LockHolder> {
+        // Where nobody can tell, the heartbeat has the word.
         if !self.is_locked().unwrap_or(false) {
             return None;
         }
-        let taken = identity::of_path(&self.lock_path()).ok();
-        let since_ms = taken.map(|stamp| stamp.mtime_ns / 1_000_000);
+        let stamp = identity::of_path(&self.own.join("lock")).ok();
+        let since_ms = stamp.map(|stamp| stamp.mtime_ns / 1_000_000);
         Some(LockHolder { pid: self.lock_holder(), since_ms })
     }
 }
@@ -32,25 +34,19 @@ impl View<'_> {
         let now_ms = clock::unix_ms();
         let mut holder = self.store.who_holds_lock();
         let mut beat = self.store.read_heartbeat();
-        let mut condition = DaemonCondition::new(holder, beat.as_ref(), now_ms);
-        if condition == DaemonCondition::Dead {
+        let mut is = liveness(holder, beat.as_ref(), now_ms);
+        if is == Liveness::Dead {
             // One that started or ended between the two looks is not dead.
             holder = self.store.who_holds_lock();
             beat = self.store.read_heartbeat();
-            condition = DaemonCondition::new(holder, beat.as_ref(), now_ms);
+            is = liveness(holder, beat.as_ref(), now_ms);
         }
         let beat = beat.unwrap_or_default();
-        let (is_paused, paused_until_ms) = self.pause(now_ms);
-        let max_per_lane = beat.max_per_project.unwrap_or(MAX_PER_LANE_DEFAULT);
-        DaemonFacts { condition, holder, beat, now_ms, is_paused, paused_until_ms, max_per_lane }
-    }
-
-    /// Whether nothing new starts, and until when.
-    fn pause(&self, now_ms: i64) -> (bool, Option<i64>) {
-        let pause = self.store.pause().ok().flatten();
         // An end that was asked for is heeded by the next daemon, if none runs.
-        let pause = pause.filter(|pause| !pause.is_over(now_ms) && !self.store.is_resume_asked());
-        (pause.is_some(), pause.and_then(Pause::until_ms))
+        let holds = |pause: &Pause| !pause.is_over(now_ms) && !self.store.is_resume_asked();
+        let pause = self.store.pause().ok().flatten().filter(holds);
+        let max_per_lane = beat.max_per_project.unwrap_or(MAX_PER_LANE_DEFAULT);
+        DaemonFacts { liveness: is, holder, beat, now_ms, pause, max_per_lane }
     }
 
     /// How many callbacks are not delivered: those that wait, and those that were given up.
