@@ -15,6 +15,8 @@ pub static COMMANDS: &[&CommandRow] = &[
     show::ROW,
     logs::ROW,
     wait::ROW,
+    steer::CANCEL,
+    submit::RETRY,
     report::ROW,
     steer::PAUSE,
     steer::RESUME,
