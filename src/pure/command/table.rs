@@ -30,8 +30,8 @@ pub static COMMANDS: &[&CommandRow] = &[
     service::SERVICE,
     doctor::DOCTOR,
     explain::HELP,
-    explain::MAN,
     explain::COMPLETIONS,
+    explain::MAN,
 ];
 
 /// The row of that command.
