@@ -54,9 +54,20 @@ struct Waiting<'p> {
     awaited: Vec<Awaited>,
     progress: Progress,
     next_told_ms: i64,
+    /// Only JSON says how they ended.
+    is_quiet: bool,
 }
 
 pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
+    wait(typed, place, out, false)
+}
+
+/// Does [`run`] without a word for people on stdout.
+pub fn quietly(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
+    wait(typed, place, out, true)
+}
+
+fn wait(typed: &Typed, place: &Place, out: &Out, is_quiet: bool) -> Result<Code, Refusal> {
     let call = WaitCall::of(typed);
     let view = place.view();
     let mut awaited = Vec::new();
@@ -67,7 +78,8 @@ pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
     }
     let interrupts = Interrupts::listen().map_err(Refusal::not_done)?;
     let progress = Progress::new();
-    let mut waiting = Waiting { call, view: &view, out, awaited, progress, next_told_ms: 0 };
+    let (view, next_told_ms) = (&view, 0);
+    let mut waiting = Waiting { call, view, out, awaited, progress, next_told_ms, is_quiet };
     let ended = waiting.until_done(&interrupts);
     waiting.progress.clear();
     ended
@@ -155,6 +167,7 @@ impl Waiting<'_> {
     fn tell(&self, record: &Record) -> Result<(), Refusal> {
         match self.out.is_json {
             true => self.out.json(&json!(record)),
+            false if self.is_quiet => Ok(()),
             false => self.out.text(&end_line(record)),
         }
     }
