@@ -126,6 +126,13 @@ impl Waiting<'_> {
     }
 
     fn look_at(&mut self, at: usize) -> Result<(), Refusal> {
+        let was_accepted = self.awaited[at].last.open().is_some();
+        if was_accepted
+            && !self.call.is_for_running
+            && self.view.is_at_work_still(&self.awaited[at].id)
+        {
+            return Ok(());
+        }
         let found = self.view.find(&self.awaited[at].id).map_err(Refusal::not_done)?;
         let one = &mut self.awaited[at];
         match found {
@@ -177,7 +184,8 @@ impl Waiting<'_> {
         self.progress.clear();
         let overview = Overview::read(self.view)?;
         for one in self.awaited.iter().filter(|one| one.code.is_none()) {
-            let record = overview.record(&one.last);
+            let now = self.view.find(&one.id).map_err(Refusal::not_done)?;
+            let record = overview.record(now.as_ref().unwrap_or(&one.last));
             match self.out.is_json {
                 true => self.out.json(&json!(record))?,
                 false => self.out.note(&format!("{}: {}", one.id, doing(&record))),

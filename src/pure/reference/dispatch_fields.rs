@@ -48,7 +48,11 @@ pub const DISPATCH: &[FieldRow] = &[
         FieldKind::Text,
         "who wrote it, provably: see Signatures in `help dispatch`",
     ),
-    row("clawvisor_task_id", FieldKind::Text, "the task of Clawvisor that covers it"),
+    row(
+        "clawvisor_task_id",
+        FieldKind::Text,
+        "the task of Clawvisor that covers it; accepted, not checked yet",
+    ),
     row(
         "retry_of",
         FieldKind::Anything,

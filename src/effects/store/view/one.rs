@@ -41,6 +41,12 @@ impl View<'_> {
         Ok(None)
     }
 
+    /// Whether it is accepted and has no answer yet: two looks at names, for whoever waits for one.
+    pub fn is_at_work_still(&self, id: &DispatchId) -> bool {
+        let dir = self.store.dir_in(id, Room::Active);
+        is_dir(&dir) && identity::find(&dir.join(REPORT)).is_ok_and(|report| report.is_none())
+    }
+
     fn look(&self, id: &DispatchId) -> Result<Option<DispatchFacts>> {
         // Twice, since a claim can go back to `pending/` behind our back.
         for room in [Room::Pending, Room::Active, Room::Pending, Room::Active] {
