@@ -2,7 +2,8 @@
 //! its end.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -131,13 +132,22 @@ impl Scene {
         scene
     }
 
-    /// One session behind a wall, which is built while its attempt becomes durable.
+    /// One session behind a wall, which is built while its attempt becomes durable. Its agent
+    /// leaves its mark whether or not it was given a prompt.
     pub fn behind_a_wall() -> Scene {
         let mut scene = Scene::new();
         scene.is_confined = true;
+        let marks = &scene.story.marks;
         // From behind the wall nothing can be made beside the daemon's own directory.
-        fs::write(&scene.story.marks, "").expect("write");
-        scene.send("walled", "");
+        fs::write(marks, "").expect("write");
+        let line = "start $GSTACK_DISPATCH_ID $$ $GSTACK_RUN_TOKEN";
+        let mark = format!("[ -z \"$GSTACK_RUN_TOKEN\" ] || echo \"{line}\" >>{}", marks.display());
+        let program = scene.lab.path("claude");
+        fs::write(&program, format!("#!/bin/sh\n{mark}\nexec {FIXTURES}/bin/claude \"$@\"\n"))
+            .and_then(|()| fs::set_permissions(&program, Permissions::from_mode(0o755)))
+            .expect("write a program");
+        scene.lab.send(&scene.lab.task("walled", "hello"));
+        scene.story.sent.push(id("walled"));
         scene
     }
 
@@ -208,6 +218,7 @@ impl Scene {
             None => start,
         };
         let start = if self.is_confined {
+            let start = start.set("--claude", self.lab.path("claude").display());
             start.word("--confine").set("--confine-write", self.story.marks.display())
         } else {
             start
