@@ -94,6 +94,8 @@
 //!   them of its stream, [`pure::logs`] makes text and JSON of them, [`commands::logs`] follows the
 //!   files.
 //! - **Counted what ended?** [`pure::tally`]; [`pure::page`] makes the page for a browser of it.
+//! - **Said where a dispatch is, and what it waits for?** [`pure::record`], over the facts that the
+//!   view of [`effects::store`] reads; `commands::overview` puts them together for each query.
 //! - **Removed what is over?** [`pure::upkeep::retention`] decides, `threads::heartbeat::retention`
 //!   does it, a little with each beat.
 //!

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::View;
-use super::names::{ids_of, json_ids_of};
+use super::names::{ids_of, is_dir, json_ids_of};
 use crate::effects::error::Result;
 use crate::effects::store::Room;
 use crate::pure::dispatch::DispatchId;
@@ -32,16 +32,18 @@ impl View<'_> {
                 return Ok(Lookup::Found(Box::new(facts)));
             }
         }
-        let all = self.all_ids()?;
-        let begins = |id: &&DispatchId| {
+        let begins = |id: &DispatchId| {
             let text = id.as_str();
             text.starts_with(typed)
                 || text.strip_prefix(PREFIX).is_some_and(|t| t.starts_with(typed))
         };
-        let found: Vec<DispatchId> =
-            all.iter().filter(begins).filter(|_| !typed.is_empty()).cloned().collect();
+        let found = match typed {
+            "" => Vec::new(),
+            _ => Vec::from_iter(self.ids_that(&begins)?),
+        };
         match found.as_slice() {
             [] => {
+                let all = self.ids_that(&|_| true)?;
                 let short = typed.strip_prefix(PREFIX).unwrap_or(typed);
                 let names = all.iter().filter_map(|id| id.as_str().strip_prefix(PREFIX));
                 let meant = nearest(short, names);
@@ -57,27 +59,31 @@ impl View<'_> {
         }
     }
 
-    /// Every id that stands on disk.
-    fn all_ids(&self) -> Result<BTreeSet<DispatchId>> {
+    /// Every id that stands on disk and is `wanted`.
+    fn ids_that(&self, wanted: &dyn Fn(&DispatchId) -> bool) -> Result<BTreeSet<DispatchId>> {
         let mut all = BTreeSet::new();
         let mut inbox = Vec::new();
         self.each_inbox_name(&mut |name, _| inbox.push(name))?;
+        let mut add = |ids: Vec<DispatchId>| all.extend(ids.into_iter().filter(|id| wanted(id)));
         for room in [Room::Pending, Room::Active, Room::Pending] {
-            all.extend(self.ids_in(room)?);
+            add(self.ids_in(room)?);
         }
-        all.extend(ids_of(&self.store.started)?);
-        all.extend(ids_of(&self.store.finished)?);
-        all.extend(json_ids_of(self.store.completed.path())?);
+        add(ids_of(&self.store.started)?);
+        add(ids_of(&self.store.finished)?);
+        add(json_ids_of(self.store.completed.path())?);
+        for name in self.rejected_names()? {
+            add(self.rejected_id(&name).into_iter().collect());
+        }
         for name in inbox {
             // A file is mostly named after its dispatch, and a claim has that name.
             let named =
                 name.to_str().and_then(|name| DispatchId::parse(name.strip_suffix(".json")?));
-            if named.is_none_or(|id| !all.contains(&id)) {
-                all.extend(self.inbox_file(&name).and_then(|facts| facts.id));
+            let is_claim = |id: &DispatchId| is_dir(&self.store.dir_in(id, Room::Active));
+            if !named.is_some_and(|id| all.contains(&id) || is_claim(&id)) {
+                all.extend(
+                    self.inbox_file(&name).and_then(|facts| facts.id).filter(|id| wanted(id)),
+                );
             }
-        }
-        for name in self.rejected_names()? {
-            all.extend(self.rejected_id(&name));
         }
         Ok(all)
     }
