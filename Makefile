@@ -13,7 +13,7 @@ TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [
 STATIC_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := gstack-dispatch-daemon
 
-.PHONY: page-test demo test test-latest test-slurm soak hostile fuzz mutants bench build lint static static-test dist macos-check crates install clean
+.PHONY: pictures page-test demo test test-latest test-slurm soak hostile fuzz mutants bench build lint static static-test dist macos-check crates install clean
 
 demo:
 	$(CARGO) build --locked
@@ -65,6 +65,11 @@ bench:
 
 build:
 	$(CARGO) build --locked --release
+
+# The picture in README.md, from what `status` really shows; python3.
+pictures:
+	$(CARGO) build --locked
+	tests/pictures.py "$(TARGET_DIR)/debug/$(NAME)"
 
 lint:
 	$(CARGO) fmt --check

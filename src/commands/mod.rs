@@ -5,6 +5,7 @@
 //! asks print the same. It must use effects and pure only, never a thread of the daemon.
 
 pub mod approve;
+pub mod cancel;
 pub mod config;
 pub mod deny;
 pub mod doctor;
@@ -18,8 +19,10 @@ pub mod overview;
 pub mod pause;
 pub mod release;
 pub mod report;
+pub mod retry;
 mod running;
 pub mod schema;
+mod see_through;
 mod sending;
 pub mod service;
 pub mod show;
@@ -99,6 +102,8 @@ pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
         Verb::Report => place().and_then(|place| report::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
         Verb::Service => place().and_then(|place| service::run(typed, &place, &out)),
+        Verb::Cancel => place().and_then(|place| cancel::run(typed, &place, &out)),
+        Verb::Retry => place().and_then(|place| retry::run(typed, &place, &out)),
         Verb::Config => place().and_then(|place| config::run(typed, &place, &out)),
         Verb::Pause => place().and_then(|place| pause::run(typed, &place, &out)),
         Verb::Release => place().and_then(|place| release::run(typed, &place, &out)),

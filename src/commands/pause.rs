@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::out::{Out, Reply};
-use super::running::{Heed, Running, patience, wait_heeded};
+use super::running::{Heed, not_answered, own_beat, patience, wait_heeded};
 use super::{Place, Refusal};
 use crate::effects::clock;
 use crate::effects::store::Request;
@@ -15,6 +15,7 @@ use crate::pure::command::typed::Typed;
 use crate::pure::heartbeat::Heartbeat;
 use crate::pure::human::look::Look;
 use crate::pure::liveness::Liveness;
+use crate::pure::record::condition::DaemonFacts;
 use crate::pure::schedule::pause::Pause;
 use crate::pure::text::time::rfc3339;
 
@@ -59,21 +60,17 @@ pub(super) fn told(
     paused: bool,
     done: Said,
 ) -> Result<Steered, Refusal> {
-    let daemon = heed.running().liveness;
+    let daemon = heed.daemon().liveness;
     let (heeded, said) = match heed {
         Heed::Heeded(_) => (true, done),
         Heed::Nobody(_) => (false, Said::Words(NOBODY.into())),
-        Heed::NotYet(running) => return Err(not_answered(running)),
+        Heed::NotYet(daemon) => return Err(Refusal::NotDone(not_answered(daemon))),
     };
     Ok(Steered { request, heeded, daemon, paused, said })
 }
 
 /// What is said where nobody can heed a request now.
 pub(super) const NOBODY: &str = "requested; the daemon does not run";
-
-pub(super) fn not_answered(running: &Running) -> Refusal {
-    Refusal::NotDone(format!("requested; {} has not answered", running.name()))
-}
 
 /// What the files ask for, whatever the daemon has made of it.
 fn asked(place: &Place) -> Result<Option<Pause>, Refusal> {
@@ -92,15 +89,15 @@ pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
     let until_ms = span_ms.map(|span_ms| clock::unix_ms().saturating_add(span_ms));
     let wanted = until_ms.map_or(Pause::UntilResumed, Pause::Until);
     let said = until_ms.map_or_else(|| Said::Words("paused".into()), Said::PausedUntil);
-    let is_so = |running: &Running| {
+    let is_so = |daemon: &DaemonFacts| {
         let until = wanted.until_ms().map(rfc3339);
         let says = |beat: &Heartbeat| beat.paused && beat.paused_until == until;
-        running.is_there() && running.beat.as_ref().is_some_and(says)
+        own_beat(daemon).is_some_and(says)
     };
-    let running = Running::look(place)?;
+    let daemon = place.view().daemon();
     let stands = asked(place)? == Some(wanted);
-    if stands && (!running.is_there() || is_so(&running)) {
-        return already(Request::Pause, &running, true, "paused already", out);
+    if stands && (!daemon.liveness.is_there() || is_so(&daemon)) {
+        return already(Request::Pause, &daemon, true, "paused already", out);
     }
     if !stands {
         let text = wanted.until_ms().map(|until_ms| rfc3339(until_ms) + "\n").unwrap_or_default();
@@ -108,27 +105,25 @@ pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
         place.store.take_back(&Request::Resume).map_err(Refusal::not_done)?;
         place.store.request(&Request::Pause, &text).map_err(Refusal::not_done)?;
     }
-    let heed = wait_heeded(place, patience(typed), |running| Ok(is_so(running)))?;
+    let heed = wait_heeded(place, patience(typed), |daemon| Ok(is_so(daemon)))?;
     out.answer(&told(&heed, Request::Pause, true, said)?)?;
     Ok(Code::Done)
 }
 
 pub fn run_resume(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
-    let running = Running::look(place)?;
-    let is_told = |running: &Running| {
-        running.is_there() && running.beat.as_ref().is_some_and(|beat| beat.paused)
-    };
+    let daemon = place.view().daemon();
+    let is_told = |daemon: &DaemonFacts| own_beat(daemon).is_some_and(|beat| beat.paused);
     let stands = place.store.pause().map_err(Refusal::not_done)?.is_some();
     let is_asked = place.store.is_resume_asked();
-    if !(stands || is_asked || is_told(&running)) {
-        return already(Request::Resume, &running, false, "it is not paused", out);
+    if !(stands || is_asked || is_told(&daemon)) {
+        return already(Request::Resume, &daemon, false, "it is not paused", out);
     }
     if !is_asked {
         place.store.request(&Request::Resume, "").map_err(Refusal::not_done)?;
     }
-    let heed = wait_heeded(place, patience(typed), |running| {
+    let heed = wait_heeded(place, patience(typed), |daemon| {
         let is_gone = matches!(place.store.pause(), Ok(None)) && !place.store.is_resume_asked();
-        Ok(is_gone && !is_told(running))
+        Ok(is_gone && !is_told(daemon))
     })?;
     let paused = matches!(heed, Heed::Nobody(_)) && is_paused(place)?;
     out.answer(&told(&heed, Request::Resume, paused, Said::Words("resumed".into()))?)?;
@@ -138,12 +133,12 @@ pub fn run_resume(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refus
 /// There is nothing to ask for.
 pub(super) fn already(
     request: Request,
-    running: &Running,
+    daemon: &DaemonFacts,
     paused: bool,
     words: &str,
     out: &Out,
 ) -> Result<Code, Refusal> {
-    let (daemon, said) = (running.liveness, Said::Words(words.into()));
+    let (daemon, said) = (daemon.liveness, Said::Words(words.into()));
     out.answer(&Steered { request, heeded: true, daemon, paused, said })?;
     Ok(Code::Done)
 }

@@ -5,7 +5,7 @@
 
 use super::out::Out;
 use super::pause::{Said, already, is_paused, told};
-use super::running::{Running, patience, wait_heeded};
+use super::running::{patience, wait_heeded};
 use super::{Place, Refusal};
 use crate::effects::store::Request;
 use crate::pure::command::code::Code;
@@ -21,11 +21,11 @@ pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
     }
     let request = Request::Release(agent.map(String::from));
     let is_meant = |hold: &Hold| !hold.is_budget() && agent.is_none_or(|name| hold.agent == name);
-    let running = Running::look(place)?;
+    let daemon = place.view().daemon();
     let is_asked = || place.store.is_release_asked(agent);
     if !holds.iter().any(is_meant) && !is_asked() {
         let words = agent.map_or("nothing is held".into(), |name| format!("{name} is not held"));
-        return already(request, &running, is_paused(place)?, &words, out);
+        return already(request, &daemon, is_paused(place)?, &words, out);
     }
     if !is_asked() {
         place.store.request(&request, "").map_err(Refusal::not_done)?;

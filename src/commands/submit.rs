@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::out::{Out, Reply};
-use super::running::Running;
+use super::see_through::see_through;
 use super::sending::{Sender, TOO_LARGE};
 use super::{Place, Refusal};
 use crate::effects::project;
@@ -19,6 +19,7 @@ use crate::pure::dispatch::draft::{
 use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX};
 use crate::pure::human::look::Look;
 use crate::pure::liveness::Liveness;
+use crate::pure::record::DispatchState;
 
 /// A dispatch that was dropped.
 pub(super) struct Submitted {
@@ -45,9 +46,10 @@ impl Reply for Submitted {
 
 pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
     let call = SubmitCall::of(typed).map_err(Refusal::WrongUsage)?;
+    let until = call.until;
     let submitted = submit(place, call)?;
     tell(&submitted, place, out)?;
-    Ok(Code::Done)
+    see_through(typed, until, &submitted.id, place, out)
 }
 
 /// Prints what was dropped, and who is to take it up.
@@ -63,7 +65,7 @@ pub(super) fn tell(submitted: &Submitted, place: &Place, out: &Out) -> Result<()
 }
 
 fn submit(place: &Place, call: SubmitCall) -> Result<Submitted, Refusal> {
-    let SubmitCall { document, task, project_dir, mut fields, kid } = call;
+    let SubmitCall { document, task, project_dir, mut fields, kid, .. } = call;
     let document = document.map(|source| read_text(&source)).transpose()?;
     if let Some(task) = task {
         let task = read_text(&task)?;
@@ -103,8 +105,10 @@ fn submit(place: &Place, call: SubmitCall) -> Result<Submitted, Refusal> {
             false => Refusal::NotDone(e),
         })?;
         let id = ready.dispatch.id.clone();
-        if let Some(path) = sender.drop_if_free(&ready)? {
-            let daemon = Running::look(place)?.liveness;
+        // The id that somebody chose may stand in a file of any name.
+        let is_free = !is_named || !is_known(place, &id)?;
+        if is_free && let Some(path) = sender.drop_if_free(&ready)? {
+            let daemon = place.view().daemon().liveness;
             let inbox_file = path.display().to_string();
             return Ok(Submitted { id, inbox_file, daemon, retry_of: None });
         }
@@ -116,6 +120,11 @@ fn submit(place: &Place, call: SubmitCall) -> Result<Submitted, Refusal> {
             });
         }
     }
+}
+
+fn is_known(place: &Place, id: &DispatchId) -> Result<bool, Refusal> {
+    let facts = place.view().find(id).map_err(Refusal::not_done)?;
+    Ok(facts.is_some_and(|facts| facts.state() != DispatchState::Rejected))
 }
 
 fn check_options(sender: &Sender, fields: &[TypedField]) -> Result<(), Refusal> {

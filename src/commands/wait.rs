@@ -54,9 +54,20 @@ struct Waiting<'p> {
     awaited: Vec<Awaited>,
     progress: Progress,
     next_told_ms: i64,
+    /// Only JSON says how they ended.
+    is_quiet: bool,
 }
 
 pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
+    wait(typed, place, out, false)
+}
+
+/// Does [`run`] without a word for people on stdout.
+pub fn quietly(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
+    wait(typed, place, out, true)
+}
+
+fn wait(typed: &Typed, place: &Place, out: &Out, is_quiet: bool) -> Result<Code, Refusal> {
     let call = WaitCall::of(typed);
     let view = place.view();
     let mut awaited = Vec::new();
@@ -67,7 +78,8 @@ pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
     }
     let interrupts = Interrupts::listen().map_err(Refusal::not_done)?;
     let progress = Progress::new();
-    let mut waiting = Waiting { call, view: &view, out, awaited, progress, next_told_ms: 0 };
+    let (view, next_told_ms) = (&view, 0);
+    let mut waiting = Waiting { call, view, out, awaited, progress, next_told_ms, is_quiet };
     let ended = waiting.until_done(&interrupts);
     waiting.progress.clear();
     ended
@@ -114,6 +126,13 @@ impl Waiting<'_> {
     }
 
     fn look_at(&mut self, at: usize) -> Result<(), Refusal> {
+        let was_accepted = self.awaited[at].last.open().is_some();
+        if was_accepted
+            && !self.call.is_for_running
+            && self.view.is_at_work_still(&self.awaited[at].id)
+        {
+            return Ok(());
+        }
         let found = self.view.find(&self.awaited[at].id).map_err(Refusal::not_done)?;
         let one = &mut self.awaited[at];
         match found {
@@ -155,6 +174,7 @@ impl Waiting<'_> {
     fn tell(&self, record: &Record) -> Result<(), Refusal> {
         match self.out.is_json {
             true => self.out.json(&json!(record)),
+            false if self.is_quiet => Ok(()),
             false => self.out.text(&end_line(record)),
         }
     }
@@ -164,7 +184,8 @@ impl Waiting<'_> {
         self.progress.clear();
         let overview = Overview::read(self.view)?;
         for one in self.awaited.iter().filter(|one| one.code.is_none()) {
-            let record = overview.record(&one.last);
+            let now = self.view.find(&one.id).map_err(Refusal::not_done)?;
+            let record = overview.record(now.as_ref().unwrap_or(&one.last));
             match self.out.is_json {
                 true => self.out.json(&json!(record))?,
                 false => self.out.note(&format!("{}: {}", one.id, doing(&record))),

@@ -84,6 +84,24 @@ fn a_daemon_killed_before_any_single_effect_leaves_nothing_in_an_engine() {
     });
 }
 
+/// What waits to become the agent ends by itself, before another daemon looks for it, and has run
+/// nothing: what it did would be done twice.
+#[test]
+fn a_daemon_killed_before_any_single_effect_leaves_nothing_that_waits_behind_a_wall() {
+    if !can_confine() {
+        return;
+    }
+    let count = effects_of(Scene::behind_a_wall());
+    assert!(count > 30, "{count} effects: are they counted?");
+    let points: Vec<u64> = (1..=count).collect();
+    pool::run(&points, |n| {
+        let scene = Scene::behind_a_wall();
+        run(&scene, &format!("kill@{n}"));
+        wait_until("the end of what waits", PATIENCE, || !scene.has_what_waits());
+        scene.conclude(&format!("behind a wall: kill@{n}"))
+    });
+}
+
 #[test]
 fn a_daemon_killed_again_in_its_recovery_loses_and_doubles_nothing() {
     let server = Server::start(vec![Answer::Status(200)]);

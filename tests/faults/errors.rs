@@ -159,6 +159,40 @@ fn a_retry_whose_start_the_disk_refuses_is_still_the_one_retry() {
     }
 }
 
+/// The child processes of a daemon, the dead among them.
+fn children(daemon: i32) -> String {
+    text_file(format!("/proc/{daemon}/task/{daemon}/children"))
+}
+
+#[test]
+fn a_start_that_the_disk_refuses_leaves_no_process_that_waits_behind_a_wall() {
+    if !can_confine() {
+        return;
+    }
+    let scene = Scene::behind_a_wall();
+    let trace = scene.lab.path("trace");
+    let daemon = scene.daemon().env("GSTACK_FAILPOINT_TRACE", trace.display()).spawn();
+    wait_until("its end", PATIENCE, || scene.is_done());
+    daemon.crash();
+    let text = text_file(&trace);
+    let number_of = |what: &str| {
+        let line = text.lines().find(|line| line.contains(what)).expect("an effect");
+        line.split('\t').next().and_then(|n| n.parse::<u64>().ok()).expect("a number")
+    };
+    // The verb is there before the folder is.
+    let (first, last) = (number_of("/attempt-1\t"), number_of("attempt-1/child.json"));
+    for at in first..last {
+        let scene = Scene::behind_a_wall();
+        let start = scene.daemon().set("--trouble-pause", 0.05);
+        let mut daemon = start.env("GSTACK_FAILPOINT", format!("EIO@{at}")).spawn();
+        scene.lab.report("walled");
+        wait_until("the end of what waited", PATIENCE, || children(daemon.pid).is_empty());
+        assert_eq!(daemon.stop(), 0);
+        daemon.left();
+        assert_eq!(scene.conclude(&format!("EIO@{at}")), [""; 0]);
+    }
+}
+
 #[test]
 fn a_fault_that_strikes_once_loses_nothing() {
     let server = Server::start(vec![Answer::Status(200)]);

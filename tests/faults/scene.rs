@@ -20,6 +20,8 @@ pub struct Scene {
     pub patience: Duration,
     /// Its sessions run in the stand-in of an engine, whose folder this is.
     engine: Option<PathBuf>,
+    /// Its sessions run behind a wall.
+    is_confined: bool,
     /// The only project that is trusted.
     trusted: Option<PathBuf>,
 }
@@ -35,7 +37,15 @@ impl Scene {
             invalid: 0,
             seen: BTreeMap::new(),
         };
-        Scene { lab, story, forgives: &[], patience: PATIENCE, engine: None, trusted: None }
+        Scene {
+            lab,
+            story,
+            forgives: &[],
+            patience: PATIENCE,
+            engine: None,
+            is_confined: false,
+            trusted: None,
+        }
     }
 
     /// Dispatches that wait until a person says yes or no, or until their time is over, and one that
@@ -121,6 +131,16 @@ impl Scene {
         scene
     }
 
+    /// One session behind a wall, which is built while its attempt becomes durable.
+    pub fn behind_a_wall() -> Scene {
+        let mut scene = Scene::new();
+        scene.is_confined = true;
+        // From behind the wall nothing can be made beside the daemon's own directory.
+        fs::write(&scene.story.marks, "").expect("write");
+        scene.send("walled", "");
+        scene
+    }
+
     /// The same with the daemon's directory on another disk.
     pub fn on(disk: &Path) -> Scene {
         let mut scene = Scene::new();
@@ -187,6 +207,11 @@ impl Scene {
             Some(dir) => start.set("--trusted-projects", dir.display()),
             None => start,
         };
+        let start = if self.is_confined {
+            start.word("--confine").set("--confine-write", self.story.marks.display())
+        } else {
+            start
+        };
         start
             .set("--max-concurrent", 3)
             .set("--rate-limit-backoff", 0.02)
@@ -210,6 +235,17 @@ impl Scene {
 
     fn completed(&self) -> PathBuf {
         self.story.gstack.join("dispatch/completed")
+    }
+
+    /// Whether a process waits to become an agent.
+    pub fn has_what_waits(&self) -> bool {
+        let mark = |id: &String| format!("GSTACK_DISPATCH_ID={id}");
+        let ours = format!("GSTACK_HOME={}", self.story.gstack.display());
+        let mut ids = self.story.sent.iter();
+        ids.any(|id| {
+            let found = processes_with(&[mark(id), ours.clone()]);
+            found.iter().any(|(_, line)| line.contains(" __session "))
+        })
     }
 
     /// Whether all work is done.

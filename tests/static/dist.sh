@@ -44,9 +44,9 @@ built() {
 said() {
     local file=$1
     shift
-    if env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin "$native" "$@" >"$file" 2>/dev/null; then
-        # The path under which it ran is nobody else's.
-        sed -i "s#$PWD/$native#/usr/local/bin/$name#g; s#$native#/usr/local/bin/$name#g" "$file"
+    if env -i HOME=/Users/YOU PATH=/usr/local/bin:/usr/bin:/bin "$native" "$@" >"$file" 2>/dev/null; then
+        # The path under which it ran is nobody else's. Cron's shell knows whose home it is.
+        sed -i "s#$PWD/$native#/usr/local/bin/$name#g; s#$native#/usr/local/bin/$name#g; s#>>/Users/YOU/#>>\$HOME/#" "$file"
     else
         rm -f "$file"
         echo "SKIPPED: $name $* says nothing: ${file##*/} is left out" >&2

@@ -2,7 +2,7 @@
 //! not delivered, what was rejected.
 
 use super::Examined;
-use crate::commands::running::Running;
+use crate::commands::running::own_beat;
 use crate::effects::clock;
 use crate::pure::doctor::Check;
 use crate::pure::doctor::running;
@@ -16,22 +16,25 @@ const NAMED_MAX: usize = 3;
 pub(super) fn look(examined: &Examined) -> Vec<Check> {
     let store = &examined.place.store;
     let now_ms = clock::unix_ms();
-    let running = Running::look(examined.place);
-    let beat = running.as_ref().ok().and_then(|running| running.beat.clone());
-    let mut checks = vec![match &running {
+    let daemon = examined.place.view().daemon();
+    // Of one that holds the lock its own beat counts, else the last one that there is.
+    let beat = match daemon.holder {
+        Some(_) => own_beat(&daemon),
+        None => Some(&daemon.beat),
+    };
+    let mut checks = vec![match store.is_locked() {
         Err(_) => Check::warn("daemon", "its lock cannot be looked at", "look whose it is"),
-        Ok(running) => {
-            let pid = beat.as_ref().and_then(|beat| beat.pid);
-            let beat_age_ms = beat.as_ref().and_then(|beat| beat.at_ms()).map(|at| now_ms - at);
-            running::check(running.liveness, pid, beat_age_ms)
+        Ok(_) => {
+            let beat_age_ms = beat.and_then(|beat| beat.at_ms()).map(|at| now_ms - at);
+            running::check(daemon.liveness, daemon.pid(), beat_age_ms)
         }
     }];
-    checks.push(match store.is_paused() {
+    checks.push(match daemon.pause.is_some() {
         true => Check::warn("paused", "nothing new is started", "gstack-dispatch-daemon resume"),
         false => Check::ok("paused", "it is not"),
     });
     checks.extend(holds(examined, now_ms));
-    let degraded = beat.and_then(|beat| beat.degraded);
+    let degraded = beat.and_then(|beat| beat.degraded.clone());
     checks.push(match degraded {
         Some(why) => Check::fail("degraded", why, "mend that; the daemon goes on by itself then"),
         None => Check::ok("degraded", "it is not"),

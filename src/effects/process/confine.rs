@@ -1,15 +1,17 @@
 //! Puts a wall around the present process with Landlock (landlock(7)): no privileges, no
 //! namespaces, and whatever it starts is behind the same wall.
 //!
-//! Only the hidden verbs call [`restrict`], right before they become the session's program. Which
-//! paths are granted is decided in [`crate::pure::confine`]; here they are listed and opened, never
-//! through a link. Where there is no Landlock, this says so and does nothing.
+//! Only the hidden verbs build one, right before they become the session's program. Each rule costs
+//! microseconds and there are hundreds, so that a wall is built first and entered later: a verb
+//! builds it while the daemon waits for the disk. Which paths are granted is decided in
+//! [`crate::pure::confine`]; here they are listed and opened, never through a link. Where there is
+//! no Landlock, this says so and does nothing.
 
 #[cfg(target_os = "linux")]
-pub use linux::{landlock_abi, restrict};
+pub use linux::{Ruled, landlock_abi};
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{landlock_abi, restrict};
+pub use elsewhere::{Ruled, landlock_abi};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -54,16 +56,33 @@ mod linux {
         }
     }
 
-    /// Walls this thread in, and all that it starts from now on. There is no way back.
-    pub fn restrict(confinement: &Confinement) -> Result<(), String> {
-        let status = wall(confinement).map_err(|e| e.to_string())?;
-        match status.ruleset {
-            RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
-            RulesetStatus::NotEnforced => Err("this kernel has no Landlock".into()),
+    /// A wall that stands nowhere yet: its rules.
+    pub struct Ruled(RulesetCreated);
+
+    impl Ruled {
+        pub fn new(confinement: &Confinement) -> Result<Ruled, String> {
+            rules(confinement).map(Ruled).map_err(|e| e.to_string())
+        }
+
+        /// Walls this thread in, and all that it starts from now on. There is no way back. These
+        /// files are read from behind it, too.
+        pub fn enter(self, readable: &[PathBuf]) -> Result<(), String> {
+            match self.restrict(readable).map_err(|e| e.to_string())?.ruleset {
+                RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
+                RulesetStatus::NotEnforced => Err("this kernel has no Landlock".into()),
+            }
+        }
+
+        fn restrict(self, readable: &[PathBuf]) -> Result<RestrictionStatus, RulesetError> {
+            let (mut rules, mut places) = (self.0, Places::default());
+            for path in readable {
+                rules = places.grant(rules, path, None, AccessFs::from_read(MOST))?;
+            }
+            rules.restrict_self()
         }
     }
 
-    fn wall(confinement: &Confinement) -> Result<RestrictionStatus, RulesetError> {
+    fn rules(confinement: &Confinement) -> Result<RulesetCreated, RulesetError> {
         let mut ruleset = Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::from_all(LEAST))?
@@ -91,7 +110,7 @@ mod linux {
         for device in DEVICES {
             created = places.grant(created, &Path::new("/dev").join(device), None, use_device)?;
         }
-        created.restrict_self()
+        Ok(created)
     }
 
     /// Opens what is granted. Most of it are the hundreds of entries of a few folders, so that the
@@ -156,14 +175,25 @@ mod linux {
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
+    use std::path::PathBuf;
+
     use crate::pure::confine::Confinement;
+
+    /// There is none here.
+    pub enum Ruled {}
 
     pub fn landlock_abi() -> Option<u32> {
         None
     }
 
-    pub fn restrict(_confinement: &Confinement) -> Result<(), String> {
-        Err("this system has no Landlock".into())
+    impl Ruled {
+        pub fn new(_confinement: &Confinement) -> Result<Ruled, String> {
+            Err("this system has no Landlock".into())
+        }
+
+        pub fn enter(self, _readable: &[PathBuf]) -> Result<(), String> {
+            match self {}
+        }
     }
 }
 
@@ -187,20 +217,17 @@ mod tests {
         let (secret, own, link) = (top.join("secret"), top.join("own"), top.join("link"));
         fs::create_dir_all(&secret).expect("create");
         fs::write(secret.join("key"), "a key").expect("write");
-        fs::write(&own, "its own").expect("write");
-        symlink(secret.join("key"), &link).expect("symlink");
-        let confinement = Confinement {
-            denied: vec![top.clone()],
-            own_readable: vec![own.clone(), link.clone()],
-            ..Confinement::default()
-        };
+        let confinement = Confinement { denied: vec![top.clone()], ..Confinement::default() };
         // The wall is around this thread only, and goes with it.
         let behind = thread::spawn(move || {
-            restrict(&confinement).expect("a wall");
+            let ruled = Ruled::new(&confinement).expect("a wall");
+            fs::write(&own, "its own, and made later").expect("write");
+            symlink(secret.join("key"), &link).expect("symlink");
+            ruled.enter(&[own.clone(), link.clone()]).expect("go behind it");
             [own, link, secret.join("key")].map(|path| fs::read(path).map_err(|e| e.kind()))
         });
         let denied = Err(ErrorKind::PermissionDenied);
-        let want = [Ok(b"its own".to_vec()), denied.clone(), denied];
+        let want = [Ok(b"its own, and made later".to_vec()), denied.clone(), denied];
         assert_eq!(behind.join().expect("the thread"), want);
         fs::remove_dir_all(&top).expect("remove it");
     }

@@ -35,7 +35,7 @@ pub use ask::{Heard, Question};
 pub use confine::landlock_abi;
 pub use helper::{Helper, HelperEnd, ProgramIdentity, find_program, identify, is_executable};
 pub use hook::Hook;
-pub use session::{Session, Spawn};
+pub use session::{PreparedSession, Session, SessionFiles, Spawn};
 pub use sweep::{Mark, Swept};
 pub use verb::{CONFINED_VERB, SESSION_VERB, become_confined, become_session};
 pub use watches::{InotifyUse, inotify_use};

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,6 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// After SIGKILL only a process in uninterruptible sleep lives on. We wait this long for it.
 const KILLED_WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// What is known of a session before its attempt is durable.
 pub struct Spawn<'a> {
     pub program: &'a Path,
     pub arguments: Vec<OsString>,
@@ -38,9 +39,35 @@ pub struct Spawn<'a> {
     pub variables: Vec<(&'a str, OsString)>,
     /// The wall that it runs behind, if any.
     pub confinement: Option<&'a Confinement>,
+}
+
+/// What it is given at its start.
+pub struct SessionFiles<'a> {
     pub stdin: File,
     pub stdout: File,
     pub stderr: File,
+    /// What it may read besides, if it is behind a wall.
+    pub readable: &'a [PathBuf],
+}
+
+/// A session of which nothing has run. If it is dropped, nothing will.
+pub struct PreparedSession<'p> {
+    processes: &'p Processes,
+    first: First<'p>,
+}
+
+/// What there is of a session before its agent.
+enum First<'p> {
+    Command(Box<Command>),
+    Verb(Waiting<'p>),
+}
+
+/// The process that waits to become the agent, and is ended with this value.
+struct Waiting<'p> {
+    processes: &'p Processes,
+    line: verb::Line,
+    /// `None`: it is the agent by now.
+    child: Option<Child>,
 }
 
 pub struct Session<'p> {
@@ -57,44 +84,41 @@ enum Leader {
 }
 
 impl<'p> Session<'p> {
-    pub fn spawn(processes: &'p Processes, spawn: Spawn) -> io::Result<Session<'p>> {
-        let through = match spawn.confinement {
+    /// Does all of a start that can be done before its attempt is durable.
+    pub fn prepare(processes: &'p Processes, spawn: Spawn) -> io::Result<PreparedSession<'p>> {
+        let Spawn { program, arguments, directory, variables, confinement } = spawn;
+        let through = match confinement {
             Some(_) => verb::ourselves(),
             None => processes.through.clone(),
         };
         let (mut command, line) = match through {
             Some(ourselves) => {
-                let Spawn { program, arguments, stdin, confinement, .. } = spawn;
                 let written = verb::written(confinement)?;
-                let agent = (program, arguments);
-                let (command, line) = verb::command(&ourselves, &written, agent, &stdin)?;
+                let (command, line) = verb::command(&ourselves, &written, (program, arguments))?;
                 (command, Some(line))
             }
-            None if spawn.confinement.is_some() => {
+            None if confinement.is_some() => {
                 return Err(io::Error::other("cannot be confined: our own program is not found"));
             }
             None => {
-                let mut command = Command::new(spawn.program);
-                command.args(spawn.arguments).stdin(spawn.stdin).process_group(0);
+                let mut command = Command::new(program);
+                command.args(arguments).process_group(0);
                 (command, None)
             }
         };
-        command.current_dir(spawn.directory).stdout(spawn.stdout).stderr(spawn.stderr);
+        command.current_dir(directory);
         for name in &processes.withheld {
             command.env_remove(name);
         }
-        command.envs(spawn.variables);
-        let mut child = processes.spawn(&mut command)?;
-        // The command holds copies of the locked stdout: they must go, or the lock would be ours.
-        drop(command);
-        let pid = child.id() as i32;
-        if let Some(Err(e)) = line.map(verb::Line::wait) {
-            let _ = child.kill().and_then(|()| child.wait());
-            processes.forget(pid);
-            return Err(e);
-        }
-        let start_time = procfs::stat(pid).map(|stat| stat.start_time);
-        Ok(Session { processes, leader: Leader::Ours(child), pid, start_time })
+        command.envs(variables);
+        let first = match line {
+            None => First::Command(Box::new(command)),
+            Some(line) => {
+                let child = Some(processes.spawn(&mut command)?);
+                First::Verb(Waiting { processes, line, child })
+            }
+        };
+        Ok(PreparedSession { processes, first })
     }
 
     /// Takes up a session that another daemon started, if its agent is still that very process.
@@ -190,6 +214,42 @@ impl<'p> Session<'p> {
             && failpoint::before(Effect::Signal).is_ok()
         {
             let _ = kill_process_group(pid, signal);
+        }
+    }
+}
+
+impl<'p> PreparedSession<'p> {
+    /// Starts the agent. Its attempt is durable by now.
+    pub fn start(self, files: SessionFiles) -> io::Result<Session<'p>> {
+        let processes = self.processes;
+        let child = match self.first {
+            First::Command(mut command) => {
+                command.stdin(files.stdin).stdout(files.stdout).stderr(files.stderr);
+                // The command holds copies of the locked stdout: they must go with it, or the lock
+                // would be ours.
+                processes.spawn(&mut command)?
+            }
+            First::Verb(waiting) => waiting.become_agent(files)?,
+        };
+        let pid = child.id() as i32;
+        let start_time = procfs::stat(pid).map(|stat| stat.start_time);
+        Ok(Session { processes, leader: Leader::Ours(child), pid, start_time })
+    }
+}
+
+impl Waiting<'_> {
+    fn become_agent(mut self, files: SessionFiles) -> io::Result<Child> {
+        let SessionFiles { stdin, stdout, stderr, readable } = files;
+        self.line.let_go([stdin, stdout, stderr], readable)?;
+        self.child.take().ok_or(io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill().and_then(|()| child.wait());
+            self.processes.forget(child.id() as i32);
         }
     }
 }

@@ -59,7 +59,7 @@ enum Tried {
 }
 
 impl Store {
-    fn lock_path(&self) -> PathBuf {
+    pub(in crate::effects::store) fn lock_path(&self) -> PathBuf {
         self.own.join("lock")
     }
 

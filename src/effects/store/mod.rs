@@ -73,7 +73,7 @@ pub use secret_file::{SecretFile, open_to_others, read_document, read_key_elsewh
 use session_tmp::TmpPlaces;
 pub use spent::SPENT_KEEP;
 use spent::SpentIds;
-pub use view::{CallbackFacts, EndedWalk, Lookup, View};
+pub use view::{AcceptedBytes, CallbackFacts, EndedWalk, Lookup, View};
 
 /// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.
 pub struct Store {

@@ -17,6 +17,24 @@ const CODES: &[(Code, &str)] = &[
     (Code::WrongUsage, "wrong usage"),
 ];
 
+pub const CANCEL: &CommandRow = &CommandRow {
+    verb: Verb::Cancel,
+    name: "cancel",
+    words: &[WordRow::new("ID", ValueKind::Id, Count::OneOrMore)],
+    options: &[TIMEOUT],
+    help: "end dispatches, queued or running",
+    more: "A queued one never runs; a running one is ended with all its processes. Its report is \
+           cancelled.",
+    examples: &["cancel dispatch-k3f9x2ab7q", "cancel k3f m2p --json"],
+    codes: &[
+        (Code::Done, "cancelled, or being ended; or no daemon runs, and the next one heeds it"),
+        (Code::NotDone, "it ended otherwise before, or the daemon has not answered in time"),
+        (Code::WrongUsage, "wrong usage"),
+        (Code::NoSuchDispatch, "there is no such dispatch, or several; none was cancelled"),
+    ],
+    takes_settings: false,
+};
+
 pub const PAUSE: &CommandRow = &CommandRow {
     verb: Verb::Pause,
     name: "pause",

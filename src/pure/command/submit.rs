@@ -3,7 +3,7 @@
 //! Whether an option's value could stand in a dispatch is for the rules of dispatches to say, not
 //! for this file; it only says what contradicts itself on the command line.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -21,6 +21,13 @@ const KID: OptionRow = OptionRow::with_value(
     ValueKind::Text,
     "the key that signs, if require_signature is on",
 );
+
+const WAIT: OptionRow = OptionRow::flag("--wait", "until it has ended; its exit code says how");
+
+const FOLLOW: OptionRow = OptionRow::flag("--follow", "the same, and show what it does meanwhile");
+
+const TIMEOUT: OptionRow =
+    OptionRow::with_value("--timeout", "D", ValueKind::Span, "wait or follow no longer than this");
 
 pub const SUBMIT: &CommandRow = &CommandRow {
     verb: Verb::Submit,
@@ -44,6 +51,9 @@ pub const SUBMIT: &CommandRow = &CommandRow {
         OptionRow::with_value("--learning", "T", ValueKind::Text, "for the prompt; repeatable"),
         OptionRow::with_value("--callback-url", "U", ValueKind::Text, "where the report is sent"),
         KID,
+        WAIT,
+        FOLLOW,
+        TIMEOUT,
     ],
     help: "send a dispatch",
     more: "FILE, or - for stdin, is a dispatch in JSON. Options replace its fields; where none \
@@ -52,15 +62,67 @@ pub const SUBMIT: &CommandRow = &CommandRow {
     examples: &[
         "submit --task 'fix the login test'",
         "submit --project-dir ~/git/shop --task-file plan.md",
-        "submit dispatch.json",
+        "submit dispatch.json --wait",
     ],
     codes: &[
         (Code::Done, "it is dropped; the id is on stdout"),
         (Code::NotDone, "nothing is dropped: no dispatch, its id is taken, a full disk"),
         (Code::WrongUsage, "an option is wrong; nothing is dropped"),
+        (Code::Failed, "--wait, --follow: it failed"),
+        (Code::Timeout, "its time to live ran out"),
+        (Code::Cancelled, "it was cancelled"),
+        (Code::Rejected, "it was rejected"),
+        (Code::TimedOut, "--timeout passed while it was open"),
+        (Code::Interrupted, "Ctrl-C; the dispatch goes on"),
     ],
     takes_settings: false,
 };
+
+pub const RETRY: &CommandRow = &CommandRow {
+    verb: Verb::Retry,
+    name: "retry",
+    words: &[WordRow::new("ID", ValueKind::Id, Count::One)],
+    options: &[KID, WAIT, FOLLOW, TIMEOUT],
+    help: "send a dispatch that has ended again",
+    more: "Its fields as they were, under its id with -r2, -r3, …, and with retry_of.",
+    examples: &["retry dispatch-k3f9x2ab7q", "retry k3f --follow"],
+    codes: &[
+        (Code::Done, "it is dropped; the new id is on stdout"),
+        (Code::NotDone, "nothing is dropped: it has not ended, or was rejected"),
+        (Code::WrongUsage, "wrong usage"),
+        (Code::NoSuchDispatch, "there is no such dispatch, or several"),
+        (Code::Failed, "--wait, --follow: it failed"),
+        (Code::Timeout, "its time to live ran out"),
+        (Code::Cancelled, "it was cancelled"),
+        (Code::Rejected, "it was rejected"),
+        (Code::TimedOut, "--timeout passed while it was open"),
+        (Code::Interrupted, "Ctrl-C; the dispatch goes on"),
+    ],
+    takes_settings: false,
+};
+
+/// How far a dispatch is seen through by whoever sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    Sent,
+    Ended,
+    /// What its sessions say is shown meanwhile.
+    Told,
+}
+
+impl Until {
+    fn of(typed: &Typed) -> Result<Until, String> {
+        match (typed.has("--wait"), typed.has("--follow")) {
+            (true, true) => Err("say --wait or --follow, not both".into()),
+            (true, false) => Ok(Until::Ended),
+            (false, true) => Ok(Until::Told),
+            (false, false) if typed.has("--timeout") => {
+                Err("--timeout goes with --wait or --follow".into())
+            }
+            (false, false) => Ok(Until::Sent),
+        }
+    }
+}
 
 /// Where a text comes from that can be long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +143,7 @@ pub struct SubmitCall {
     /// The other fields, in the order of the options.
     pub fields: Vec<TypedField>,
     pub kid: Option<KeyId>,
+    pub until: Until,
 }
 
 impl SubmitCall {
@@ -120,7 +183,24 @@ impl SubmitCall {
             project_dir: typed.text("--project-dir")?.map(String::from),
             fields,
             kid: kid(typed)?,
+            until: Until::of(typed)?,
         })
+    }
+}
+
+/// What is to be sent again.
+#[derive(Debug, PartialEq)]
+pub struct RetryCall {
+    /// The beginning of its id.
+    pub id: OsString,
+    pub kid: Option<KeyId>,
+    pub until: Until,
+}
+
+impl RetryCall {
+    pub fn of(typed: &Typed) -> Result<RetryCall, String> {
+        let id = typed.words.first().cloned().unwrap_or_default();
+        Ok(RetryCall { id, kid: kid(typed)?, until: Until::of(typed)? })
     }
 }
 

@@ -133,16 +133,6 @@ fn what_is_written_is_not_granted_for_reading_too_and_splits_nothing() {
 }
 
 #[test]
-fn what_is_the_session_s_own_is_read_although_its_place_is_denied() {
-    let confinement = Confinement {
-        denied: paths(&["/"]),
-        own_readable: paths(&["/home/u/copy"]),
-        ..Confinement::default()
-    };
-    assert_eq!(granted(&confinement, Read), ["/home/u/copy"]);
-}
-
-#[test]
 fn a_denied_place_is_named_for_what_lies_in_it() {
     let confinement = Confinement { denied: paths(&["/a/b"]), ..Confinement::default() };
     for (place, want) in [("/a/b", true), ("/a/b/c", true), ("/a/bc", false), ("/a", false)] {

@@ -20,8 +20,6 @@ pub struct Confinement {
     pub writable: Vec<PathBuf>,
     /// The session's own, and written although something denied lies above.
     pub own_writable: Vec<PathBuf>,
-    /// The session's own, and read although something denied lies above.
-    pub own_readable: Vec<PathBuf>,
     /// The TCP ports that it may connect to. `None`: all of them.
     pub connect: Option<Vec<u16>>,
 }
@@ -69,7 +67,6 @@ impl Confinement {
             cover(named(place, Access::Write), denied(), &[], list, &mut grants);
         }
         grants.extend(self.own_writable.iter().map(|path| named(path, Access::Write)));
-        grants.extend(self.own_readable.iter().map(|path| named(path, Access::Read)));
         grants
     }
 

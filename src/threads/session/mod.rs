@@ -22,7 +22,7 @@ use self::wall::{Wall, session_variable};
 use super::events::Cancel;
 use super::shared::context::Context;
 use super::shared::persist::{Unwritten, persist};
-use crate::effects::process::{Mark, Session, Spawn, Swept};
+use crate::effects::process::{Mark, PreparedSession, Session, Spawn, Swept};
 use crate::effects::store::{Attempt, Claim};
 use crate::effects::{agent_record, clock, git};
 use crate::pure::agent::environment::{DISPATCH_FILE, DISPATCH_ID, RUN_TOKEN, TMPDIR};
@@ -82,16 +82,15 @@ pub struct Running<'c> {
     pub wall: Option<Wall>,
 }
 
-/// Starts the agent, or the launcher that does, in the directory that `place` leads to. The attempt
-/// is durable already; the error says why no process came to be.
-pub fn launch<'c>(
+/// Prepares the agent, or the launcher that starts it, in the directory that `place` leads to. The
+/// error says why no process came to be.
+pub fn prepare<'c>(
     context: &'c Context,
     claim: &Claim,
     (program, arguments): (&Path, Vec<OsString>),
     (start, env): (&AttemptStart, &[(String, String)]),
     (place, confinement): (&Path, Option<&Confinement>),
-    files: crate::effects::store::AttemptFiles,
-) -> std::io::Result<Session<'c>> {
+) -> std::io::Result<PreparedSession<'c>> {
     let dir = start.dir();
     let mut variables = session_variables(context, claim, start);
     let hides_identity =
@@ -102,17 +101,9 @@ pub fn launch<'c>(
         variables.extend(git_identity(context, &dir));
     }
     let of_settings = env.iter().map(|(name, value)| (name.as_str(), value.into()));
-    let spawn = Spawn {
-        program,
-        arguments,
-        directory: place,
-        variables: variables.into_iter().chain(of_settings).collect(),
-        confinement,
-        stdin: files.stdin,
-        stdout: files.stdout,
-        stderr: files.stderr,
-    };
-    Session::spawn(&context.processes, spawn)
+    let variables = variables.into_iter().chain(of_settings).collect();
+    let spawn = Spawn { program, arguments, directory: place, variables, confinement };
+    Session::prepare(&context.processes, spawn)
 }
 
 /// Who commits, for an agent that cannot see it; what our own environment says of that stands.

@@ -10,7 +10,8 @@ use crate::pure::agent::{Launch, SessionRef, Summary, resume_line};
 impl Running<'_> {
     pub(super) fn resume_line(&self, claim: &Claim, summary: &Summary) -> Option<String> {
         let id = summary.session_id.clone().filter(|_| !summary.session_is_unknown)?;
-        let (dir, prompt_file) = (self.start.dir(), self.attempt.prompt_file());
+        let (dir, prompt_file) =
+            (self.start.dir(), self.context.store.prompt_file(&claim.id, self.attempt.number));
         let launch = Launch {
             session: SessionRef::Resume(id),
             terms: &self.terms,

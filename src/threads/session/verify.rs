@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Running, session_variables};
-use crate::effects::process::{Mark, Session, Spawn};
+use crate::effects::process::{Mark, Session, SessionFiles, Spawn};
 use crate::effects::store::{Claim, OutputFile, VerifyLog};
 use crate::pure::attempt::limits::StopCause;
 use crate::pure::attempt::outcome::{Checked, Ending, Exit, after_check, cut_check};
@@ -90,9 +90,9 @@ impl Running<'_> {
         cancel: &Cancel,
     ) -> Verified {
         let program = PathBuf::from(&verify.argv[0]);
-        let copy = self.context.store.copy_path(&claim.id);
+        let copy = [self.context.store.copy_path(&claim.id)];
         let wall = self.wall.clone();
-        let confinement = wall.map(|wall| wall.with_own(self.tmp.dir.clone(), vec![copy]));
+        let confinement = wall.map(|wall| wall.with_own(self.tmp.dir.clone()));
         let started = stdout.try_clone().and_then(|stderr| {
             let spawn = Spawn {
                 program: &program,
@@ -100,11 +100,10 @@ impl Running<'_> {
                 directory: &self.start.dir(),
                 variables: session_variables(self.context, claim, &self.start),
                 confinement: confinement.as_ref(),
-                stdin: self.attempt.empty_file()?,
-                stdout,
-                stderr,
             };
-            Session::spawn(&self.context.processes, spawn)
+            let stdin = self.attempt.empty_file()?;
+            let files = SessionFiles { stdin, stdout, stderr, readable: &copy };
+            Session::prepare(&self.context.processes, spawn)?.start(files)
         });
         match started {
             Ok(session) => {

@@ -67,10 +67,9 @@ pub fn wall(
 }
 
 impl Wall {
-    /// For a session that has these to itself: its temporary directory, and what it is told.
-    pub fn with_own(mut self, tmp: Option<PathBuf>, told: Vec<PathBuf>) -> Confinement {
+    /// For a session that has this temporary directory to itself.
+    pub fn with_own(mut self, tmp: Option<PathBuf>) -> Confinement {
         self.confinement.own_writable.extend(tmp);
-        self.confinement.own_readable.extend(told);
         self.confinement
     }
 

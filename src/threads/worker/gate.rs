@@ -7,7 +7,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::Worker;
-use super::start::NotStarted;
+use super::ready::NotStarted;
 use crate::effects::project;
 use crate::effects::project_dir::HeldDir;
 use crate::effects::store::{Claim, Contents, Room};

@@ -7,12 +7,13 @@
 
 mod answer;
 mod gate;
+mod ready;
 mod resume;
 mod start;
 
 use std::time::Duration;
 
-use self::start::NotStarted;
+use self::ready::NotStarted;
 use super::events::{Cancel, Event, Job, notice, notice_of};
 use super::recover::in_inbox;
 use super::session::watch::Watched;

@@ -84,6 +84,27 @@ fn without_a_terminal_nothing_is_approved_unless_it_is_said() {
 }
 
 #[test]
+fn the_beginning_of_an_id_does_and_json_is_one_document() {
+    let lab = Lab::new();
+    let daemon = gated(&lab).start();
+    send_to_wait(&lab, "abc");
+    let digest = sha256(&lab.dropped("abc"));
+    let out = command(&lab, &["approve", "ab", "--yes", "--json"]);
+    let said: Value = serde_json::from_str(&out.stdout).expect("one document");
+    assert_eq!(said, json!({"id": id("abc"), "approved": true, "sha256": digest}));
+    assert_eq!((out.code, out.stderr.as_str()), (0, ""));
+    // Stdout stays empty after an error, and nobody is asked without a terminal.
+    send_to_wait(&lab, "b");
+    let out = command(&lab, &["approve", "b", "--json"]);
+    assert_eq!((out.code, out.stdout.as_str()), (2, ""), "{out:?}");
+    let out = command(&lab, &["deny", "b", "--json", "--reason", "no"]);
+    assert_eq!(out.stdout, format!("{{\"denied\":true,\"id\":\"{}\"}}\n", id("b")));
+    lab.completed("abc");
+    lab.report("b");
+    drop(daemon);
+}
+
+#[test]
 fn a_daemon_that_is_down_heeds_what_was_said_when_it_comes_up() {
     let lab = Lab::new();
     let daemon = gated(&lab).start();

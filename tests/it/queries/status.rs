@@ -70,7 +70,7 @@ fn the_page_has_what_runs_what_waits_and_why_and_what_ended() {
     let text = said(&lab, &["status"]);
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with(&format!("running   pid {} for ", daemon.pid)), "{text}");
-    assert!(lines[0].contains("s, 1 of 2 slots  ") && lines[0].contains(".gstack"), "{text}");
+    assert!(lines[0].contains("s, 1 of 2 slots  ") && lines[0].contains("/gstack"), "{text}");
     let session = lines[1].split_whitespace().collect::<Vec<_>>();
     assert_eq!(session[..3], ["SESSIONS", &id("one"), "shop"], "{text}");
     assert!(lines[1].contains("  1 turn  ") && lines[1].contains("Bash, "), "{text}");

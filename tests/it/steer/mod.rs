@@ -1,9 +1,11 @@
 //! The commands that steer: a dispatch is sent, work is paused and resumed, holds are ended, the
 //! settings are shown. Each is run as a person or a script runs it, with the daemon up and down.
 
+mod cancel;
 mod config;
 mod pause;
 mod release;
+mod retry;
 mod submit;
 
 use std::fs;

@@ -25,8 +25,7 @@ pub fn can_run_under(prefix: &[&str]) -> bool {
 
 /// Where the kernel builds no walls, that is said in the list of what was skipped.
 pub fn can_confine() -> bool {
-    let nothing =
-        r#"{"denied":[],"writable":[],"own_writable":[],"own_readable":[],"connect":null}"#;
+    let nothing = r#"{"denied":[],"writable":[],"own_writable":[],"connect":null}"#;
     let has = can_run_under(&[super::DAEMON, "__confined", nothing]);
     if !has {
         skipped("the kernel has no Landlock");

@@ -22,6 +22,14 @@ fn folder_of_ours() -> String {
     folder.display().to_string()
 }
 
+/// A home in which one dispatch waits for a daemon.
+fn with_a_dispatch() -> Lab {
+    let lab = Lab::new();
+    fs::create_dir_all(lab.inbox()).expect("create the drop zone");
+    lab.send(&lab.task("one", "Say hello."));
+    lab
+}
+
 /// What is offered behind these words, of which the last is being typed.
 type Offered<'a> = &'a dyn Fn(&[&str]) -> Vec<String>;
 
@@ -49,6 +57,7 @@ fn offers_what_can_stand_there(shell: &str, offered: Offered) {
     has(&["run", "--max-conc"], &["--max-concurrent"]);
     has(&["--on-shutdown", ""], &["end", "leave"]);
     has(&["completions", "z"], &["zsh"]);
+    has(&["show", "dis"], &["dispatch-one"]);
 }
 
 #[test]
@@ -56,7 +65,7 @@ fn bash_completes() {
     if !is_here("bash") {
         return;
     }
-    let lab = Lab::new();
+    let lab = with_a_dispatch();
     let script = lab.path("completion.bash");
     fs::write(&script, said(&lab, &["completions", "bash"])).expect("write the script");
     let offered = |words: &[&str]| {
@@ -67,7 +76,9 @@ fn bash_completes() {
             script.display(),
             words.join(" ")
         );
-        let output = answer(Command::new("bash").args(["--norc", "-s"]), &ask);
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-s"]).env("GSTACK_HOME", &lab.gstack);
+        let output = answer(&mut bash, &ask);
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).lines().map(String::from).collect()
     };
@@ -82,7 +93,7 @@ fn fish_completes() {
     if !is_here("fish") {
         return;
     }
-    let lab = Lab::new();
+    let lab = with_a_dispatch();
     let script = lab.path("gstack-dispatch-daemon.fish");
     fs::write(&script, said(&lab, &["completions", "fish"])).expect("write the script");
     let offered = |words: &[&str]| {
@@ -93,6 +104,7 @@ fn fish_completes() {
         );
         let mut fish = Command::new("fish");
         fish.args(["--no-config"]).env("HOME", &lab.home).env("XDG_CONFIG_HOME", &lab.home);
+        fish.env("GSTACK_HOME", &lab.gstack);
         fish.env("PATH", format!("{}:/usr/bin:/bin", folder_of_ours()));
         let output = answer(&mut fish, &ask);
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -127,7 +139,7 @@ fn zsh_completes() {
     if !is_here("zsh") {
         return;
     }
-    let lab = Lab::new();
+    let lab = with_a_dispatch();
     let folder = lab.path("zfunc");
     fs::create_dir(&folder).expect("create a folder");
     let script = said(&lab, &["completions", "zsh"]);
@@ -137,6 +149,7 @@ fn zsh_completes() {
         asked.set(asked.get() + 1);
         let out = lab.path(&format!("offered-{}", asked.get()));
         let mut zsh = Command::new("zsh");
+        zsh.env("GSTACK_HOME", &lab.gstack);
         zsh.env("PATH", format!("{}:/usr/bin:/bin", folder_of_ours()));
         zsh.args(["-f", "-s"]).env("HOME", &lab.home).env("FOLDER", &folder).env("OUT", &out);
         let output = answer(zsh.env("WORDS", words.join(" ")), ZSH);

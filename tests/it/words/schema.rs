@@ -160,3 +160,35 @@ fn the_settings_that_are_shown_are_valid_and_a_mistake_is_not() {
         assert!(!errors.is_empty(), "{name}");
     }
 }
+
+/// A dispatch in each state that needs no other machine.
+#[test]
+fn the_status_and_every_record_of_it_are_valid() {
+    let lab = Lab::new();
+    let (gate, project) = (lab.gate("gate"), lab.repository("shop"));
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("failed", "fake: result refusal"));
+    lab.ended("failed", "failed", "logic_error");
+    lab.place("dispatch-bad.json", b"{\"id\": \"dispatch-bad\"}");
+    lab.report("bad");
+    lab.send(&lab.task("runs", format!("fake: block {}", gate.display())).in_dir(&project));
+    let hold = gate.held();
+    lab.send(&lab.task("waits", "Say hello.").in_dir(&project));
+    lab.heartbeat("one runs, one waits", |beat| beat["active"] == 1 && beat["queued"] == 1);
+    let schema = said(&lab, &["schema", "status"]);
+    let status: Value = serde_json::from_str(&said(&lab, &["status", "--json"])).expect("JSON");
+    assert!(status["queue"][0]["waits_for"]["what"] == "project", "{status}");
+    all_valid(&schema, &[("status".into(), status)]);
+    let records: Value = serde_json::from_str(&said(&lab, &["list", "--json"])).expect("JSON");
+    let records = records.as_array().expect("records").clone();
+    assert!(records.len() > 3, "{records:?}");
+    let mut one: Value = serde_json::from_str(&schema).expect("a schema");
+    let record = one["$defs"]["record"].take();
+    let named = records.into_iter().map(|record| (record["id"].to_string(), record));
+    all_valid(&record.to_string(), &named.collect::<Vec<_>>());
+    hold.release();
+    lab.completed("waits");
+    drop(daemon);
+    let status: Value = serde_json::from_str(&said(&lab, &["status", "--json"])).expect("JSON");
+    all_valid(&schema, &[("stopped".into(), status)]);
+}

@@ -60,13 +60,6 @@ pub struct AttemptFiles {
     pub stderr: File,
 }
 
-impl Attempt {
-    /// For an agent that is told its name.
-    pub fn prompt_file(&self) -> PathBuf {
-        self.dir.join(PROMPT_FILE)
-    }
-}
-
 impl AttemptFiles {
     /// For an agent that reads its prompt from the file itself.
     pub fn empty_stdin(&mut self) -> Result<()> {
@@ -77,6 +70,11 @@ impl AttemptFiles {
 }
 
 impl Store {
+    /// Where an attempt has its prompt, or will have it: for an agent that is told its name.
+    pub fn prompt_file(&self, id: &DispatchId, number: u32) -> PathBuf {
+        self.attempt(id, number).dir.join(PROMPT_FILE)
+    }
+
     /// Makes the attempt durable and its files ready. When this returns the agent may be started.
     pub fn begin_attempt(
         &self,

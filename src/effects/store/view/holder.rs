@@ -10,6 +10,7 @@ use crate::effects::store::Store;
 use crate::effects::store::disk::identity;
 use crate::pure::liveness::Liveness;
 use crate::pure::record::condition::{DaemonFacts, LockHolder, liveness};
+use crate::pure::schedule::pause::Pause;
 
 /// What a daemon does whose heartbeat does not say how many sessions a project may have.
 const MAX_PER_LANE_DEFAULT: usize = 1;
@@ -41,7 +42,9 @@ impl View<'_> {
             is = liveness(holder, beat.as_ref(), now_ms);
         }
         let beat = beat.unwrap_or_default();
-        let pause = self.store.pause().ok().flatten().filter(|pause| !pause.is_over(now_ms));
+        // An end that was asked for is heeded by the next daemon, if none runs.
+        let holds = |pause: &Pause| !pause.is_over(now_ms) && !self.store.is_resume_asked();
+        let pause = self.store.pause().ok().flatten().filter(holds);
         let max_per_lane = beat.max_per_project.unwrap_or(MAX_PER_LANE_DEFAULT);
         DaemonFacts { liveness: is, holder, beat, now_ms, pause, max_per_lane }
     }

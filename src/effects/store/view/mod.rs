@@ -9,6 +9,7 @@ mod audit_tail;
 mod details;
 mod ended;
 mod holder;
+mod kept;
 mod lookup;
 mod names;
 mod one;
@@ -24,6 +25,7 @@ use crate::pure::dispatch::{DispatchId, Lane};
 
 pub use details::CallbackFacts;
 pub use ended::EndedWalk;
+pub use kept::AcceptedBytes;
 pub use lookup::Lookup;
 
 /// A store as it is looked at by one command.

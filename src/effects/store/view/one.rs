@@ -19,6 +19,7 @@ use crate::effects::store::disk::files::{self, Record};
 use crate::effects::store::disk::identity;
 use crate::effects::store::drop_zone::inbox::is_inbox_name;
 use crate::pure::attempt::record::{AttemptEnd, AttemptStart};
+use crate::pure::dispatch::draft::first_run;
 use crate::pure::dispatch::{DispatchId, FILE_BYTES_MAX, Lane};
 use crate::pure::record::facts::{DispatchFacts, LastAttempt, OpenFacts, Stage};
 use crate::pure::record::fields::DispatchFields;
@@ -38,6 +39,12 @@ impl View<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether it is accepted and has no answer yet: two looks at names, for whoever waits for one.
+    pub fn is_at_work_still(&self, id: &DispatchId) -> bool {
+        let dir = self.store.dir_in(id, Room::Active);
+        is_dir(&dir) && identity::find(&dir.join(REPORT)).is_ok_and(|report| report.is_none())
     }
 
     fn look(&self, id: &DispatchId) -> Result<Option<DispatchFacts>> {
@@ -200,7 +207,7 @@ impl View<'_> {
 
     /// The ids of the dispatches that are retries of this one. Theirs are BASE-r2, BASE-r3, …
     fn retries_of(&self, id: &DispatchId) -> Vec<String> {
-        let base = retry_base(id.as_str());
+        let base = first_run(id.as_str());
         let mut found = Vec::new();
         for number in 2..RETRIES_MAX {
             let Some(retry) = DispatchId::parse(&format!("{base}-r{number}")) else { break };
@@ -232,13 +239,6 @@ impl View<'_> {
             None => self.store.answer_path(retry).symlink_metadata().ok().map(|_| None),
         }
     }
-}
-
-/// The id without `-rN`.
-fn retry_base(id: &str) -> &str {
-    let Some((base, number)) = id.rsplit_once("-r") else { return id };
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number && base.len() > "dispatch-".len() { base } else { id }
 }
 
 fn read_report(dir: &Path) -> Option<Box<Report>> {
@@ -283,20 +283,6 @@ fn read_attempts(claim: &Path) -> Result<OpenFacts> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_retry_has_the_base_of_the_first() {
-        for (id, want) in [
-            ("dispatch-a", "dispatch-a"),
-            ("dispatch-a-r2", "dispatch-a"),
-            ("dispatch-a-r12", "dispatch-a"),
-            ("dispatch-a-r", "dispatch-a-r"),
-            ("dispatch-a-rx", "dispatch-a-rx"),
-            ("dispatch--r2", "dispatch--r2"),
-        ] {
-            assert_eq!(retry_base(id), want);
-        }
-    }
 
     #[test]
     fn a_report_that_cannot_be_read_is_told_as_one() {
