@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::effects::process::Processes;
 use crate::effects::store::{Mended, Store, gstack_home};
@@ -31,6 +31,7 @@ use crate::threads::intake::{Intake, Wires};
 use crate::threads::recover::{Recovered, left_behind, recover};
 use crate::threads::recover_pending::recover_pending;
 use crate::threads::shared::abilities::Abilities;
+use crate::threads::shared::authority::Authority;
 use crate::threads::shared::board::{Board, Changed};
 use crate::threads::shared::context::Context;
 use crate::threads::shared::health::Health;
@@ -40,7 +41,7 @@ use crate::threads::shared::live::LiveSettings;
 use crate::threads::shared::self_checks::SelfChecks;
 use crate::threads::shared::sources::{Found, Sources};
 use crate::threads::shared::spending::SpendingKeeper;
-use crate::threads::{courier, on_finish, reload, signals, worker};
+use crate::threads::{authority, courier, on_finish, reload, signals, worker};
 
 /// A living daemon's heartbeat is never older than this.
 const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
@@ -69,10 +70,12 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     let agents = sources.find_agents(drivers, &settings, None)?;
     sources.check_launchers(&settings, None)?;
     courier::check_secrets(&store, &settings, &sources)?;
+    authority::check(&store, &settings, &sources)?;
     let sender = reload::sender(&settings, &sources)?;
     let (outbox_changed, outbox) = bounded(1);
     let (changed, board) = bounded(1);
     let (retired_in, retired) = unbounded();
+    let (asked_in, asked) = bounded(1);
     let (missing, unmet) = sources.missing(&settings);
     let (level, drain) = Level::new();
     let audit = Arc::new(store.open_audit(reload::rotation(&settings)).map_err(text)?);
@@ -92,6 +95,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         self_checks: SelfChecks::default(),
         spending: SpendingKeeper::default(),
         sources,
+        authority: Authority::new(asked_in),
         sender,
         home,
         outbox_changed,
@@ -101,7 +105,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     announce(&context, &mended, [warnings, missing].concat(), far);
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, scope };
-        let wake_ups = WakeUps { drain, outbox, retired, changed, board };
+        let wake_ups = WakeUps { drain, outbox, retired, asked, changed, board };
         let code = daemon.run(signals, wake_ups).unwrap_or_else(|e| {
             log::error!("{e}");
             1
@@ -209,6 +213,7 @@ struct WakeUps {
     drain: DrainSignal,
     outbox: Receiver<()>,
     retired: Receiver<DispatchId>,
+    asked: Receiver<()>,
     changed: Changed,
     board: Receiver<()>,
 }
@@ -222,7 +227,7 @@ impl<'env> Daemon<'_, 'env> {
     fn run(
         self,
         signals: signal_hook::iterator::Signals,
-        WakeUps { drain, outbox, retired, changed, board }: WakeUps,
+        WakeUps { drain, outbox, retired, asked, changed, board }: WakeUps,
     ) -> Result<i32, String> {
         let context = self.context;
         let settings = &context.settings();
@@ -261,7 +266,8 @@ impl<'env> Daemon<'_, 'env> {
             let name = format!("worker-{number}");
             self.spawn(&name, move || worker::run(context, &jobs, &events, &drain))?;
         }
-        drop((jobs, events_in));
+        self.ask_clawvisor(asked, events_in, (exit.clone(), last_in.clone()))?;
+        drop(jobs);
         self.spawn("intake", move || {
             intake.run(ready_in);
             drop(done_in);
@@ -285,6 +291,20 @@ impl<'env> Daemon<'_, 'env> {
         signals_handle.close();
         let level = &context.level;
         Ok(i32::from(level.is_kill() || level.is_lost()))
+    }
+
+    /// Starts the thread that asks Clawvisor, where there is one to be asked.
+    fn ask_clawvisor(
+        &self,
+        asked: Receiver<()>,
+        events: Sender<Event>,
+        (exit, last): (ExitSignal, Sender<Infallible>),
+    ) -> Result<(), String> {
+        let context = self.context;
+        if context.settings().clawvisor_url.is_none() {
+            return Ok(());
+        }
+        self.spawn("authority", move || authority::run(context, asked, events, exit, last))
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'env) -> Result<(), String> {

@@ -1,5 +1,5 @@
-//! The archive of finished and rejected work: `finished/`, `rejected/` and `spent/` are looked
-//! through in small pieces and thinned out. Nothing else is touched here.
+//! The archive of finished and rejected work: `finished/`, `rejected/`, `spent/` and `tasks/` are
+//! looked through in small pieces and thinned out. Nothing else is touched here.
 //!
 //! A finished dispatch loses its logs long before its folder: while the folder stands, the id is
 //! taken and the report can be read. A folder is renamed before it is removed, so that nobody ever
@@ -39,6 +39,8 @@ pub enum Shelf {
     Rejected,
     /// The ids of signed dispatches that are kept taken.
     Spent,
+    /// Which dispatch had which task of Clawvisor.
+    Tasks,
 }
 
 /// A walk through one of the shelves, which can be interrupted.
@@ -54,13 +56,17 @@ impl Store {
         match shelf {
             Shelf::Finished => self.finished_count.load(Ordering::Relaxed),
             Shelf::Rejected => self.rejected_count.load(Ordering::Relaxed),
-            Shelf::Spent => 0,
+            Shelf::Spent | Shelf::Tasks => 0,
         }
     }
 
     /// Whether there is such a shelf.
     pub fn has(&self, shelf: Shelf) -> bool {
-        shelf != Shelf::Spent || self.spent.is_there()
+        match shelf {
+            Shelf::Finished | Shelf::Rejected => true,
+            Shelf::Spent => self.spent.is_there(),
+            Shelf::Tasks => self.tasks.is_there(),
+        }
     }
 
     pub fn walk(&self, shelf: Shelf) -> Result<Walk> {
@@ -74,6 +80,7 @@ impl Store {
             Shelf::Finished => &self.finished,
             Shelf::Rejected => &self.rejected,
             Shelf::Spent => &self.spent.dir,
+            Shelf::Tasks => &self.tasks.dir,
         }
     }
 
@@ -106,7 +113,7 @@ impl Store {
         match shelf {
             Shelf::Finished => self.note_spent(name)?,
             Shelf::Rejected => {}
-            Shelf::Spent => return files::remove(&self.spent.dir.join(name)),
+            Shelf::Spent | Shelf::Tasks => return files::remove(&self.shelf(shelf).join(name)),
         }
         let dir = self.shelf(shelf).join(name);
         let going = self.shelf(shelf).join(format!("{GOING}{name}"));
@@ -160,7 +167,7 @@ impl Walk {
                 (dir.join("report.json"), log_bytes(&dir))
             }
             Shelf::Rejected => (dir.join("reason.json"), tree_bytes(&dir)),
-            Shelf::Spent => (dir.clone(), 0),
+            Shelf::Spent | Shelf::Tasks => (dir.clone(), 0),
         };
         let stamp = identity::of_path(&dated).or_else(|_| identity::of_path(&dir)).ok()?;
         let age_ms = clock::unix_ms() - stamp.mtime_ns / 1_000_000;

@@ -10,6 +10,7 @@ pub mod agents;
 pub mod budget;
 pub mod callbacks;
 pub mod changes;
+mod clawvisor;
 pub mod cli;
 pub mod confine;
 pub mod dialect;

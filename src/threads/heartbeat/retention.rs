@@ -28,7 +28,7 @@ const LOOK_EVERY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Retention<'c> {
     context: &'c Context,
     wall: WallClock,
-    keepers: [Keeper; 3],
+    keepers: [Keeper; 4],
 }
 
 /// Keeps one shelf within its limits.
@@ -65,24 +65,31 @@ struct ShelfRules {
     forget: ShelfLimits,
 }
 
-/// The rules for what is finished, for what was rejected, and for ids that are kept taken.
-fn limits(settings: &Settings) -> [ShelfRules; 3] {
+/// The rules for what is finished, for what was rejected, for ids that are kept taken, and for who
+/// had a task. The last are kept for as long as the id of any dispatch can be.
+fn limits(settings: &Settings) -> [ShelfRules; 4] {
     let forget = ShelfLimits { keep: settings.reports_keep, bytes_max: 0 };
     let logs = ShelfLimits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
     let rejected =
         ShelfLimits { keep: settings.rejected_keep, bytes_max: settings.rejected_max_bytes };
     let spent = ShelfLimits { keep: SPENT_KEEP, bytes_max: 0 };
+    let keep = match settings.reports_keep {
+        Duration::ZERO => Duration::ZERO,
+        keep => keep.max(SPENT_KEEP),
+    };
+    let tasks = ShelfLimits { keep, bytes_max: 0 };
     let all = |keep| ShelfRules { keep, forget: keep };
-    [ShelfRules { keep: logs, forget }, all(rejected), all(spent)]
+    [ShelfRules { keep: logs, forget }, all(rejected), all(spent), all(tasks)]
 }
 
 impl<'c> Retention<'c> {
     pub fn new(context: &'c Context) -> Retention<'c> {
-        let [finished, rejected, spent] = limits(&context.settings());
+        let [finished, rejected, spent, tasks] = limits(&context.settings());
         let keepers = [
             Keeper::new(Shelf::Finished, finished),
             Keeper::new(Shelf::Rejected, rejected),
             Keeper::new(Shelf::Spent, spent),
+            Keeper::new(Shelf::Tasks, tasks),
         ];
         let (now_ms, monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
         let wall = WallClock::new(context.last_beat_ms, now_ms, monotonic_ms);
@@ -188,7 +195,7 @@ impl Keeper {
         let may_be_more = gone.len() >= OLDEST_MAX;
         let removal = match self.shelf {
             Shelf::Finished => Removal::Logs,
-            Shelf::Rejected | Shelf::Spent => Removal::All,
+            Shelf::Rejected | Shelf::Spent | Shelf::Tasks => Removal::All,
         };
         self.removals.extend(gone.into_iter().map(|kept| removal(kept.name)));
         // What came since becomes too old later than this.

@@ -24,12 +24,13 @@ use crate::pure::config::launcher::Launcher;
 use crate::pure::config::terms::Terms;
 use crate::pure::dispatch::prompt::{self, Learnings};
 use crate::pure::dispatch::{Dispatch, Lane};
-use crate::pure::gate::PendingRecord;
+use crate::pure::gate::{GateRefusal, PendingRecord};
 use crate::pure::text::digest::uuid_v4;
 use crate::pure::text::hex::{hex, name_to_text};
 use crate::pure::upkeep::health::{Fault, Subsystem};
 use crate::threads::events::Event;
 use crate::threads::session::follow::Follower;
+use crate::threads::session::task::SessionTask;
 use crate::threads::session::tmp::SessionTmp;
 use crate::threads::session::wall::{self, Wall};
 use crate::threads::session::{self, Running, engine};
@@ -47,8 +48,10 @@ pub(super) enum NotStarted {
     OtherProject(Lane),
     /// It has to wait until somebody allows it.
     Waits(PendingRecord),
+    /// It has run, and Clawvisor does not say now whether it may go on.
+    AsksAgain(PendingRecord),
     /// It may not run.
-    Refused(String),
+    Refused(GateRefusal),
 }
 
 impl From<Error> for NotStarted {
@@ -132,6 +135,7 @@ impl Worker<'_> {
                     follower: Follower::new(driver, true),
                     tmp: SessionTmp::new(tmp),
                     wall,
+                    task: SessionTask::of(context, &contents.dispatch),
                 })
             }
             Err(why) => Err(self.not_started(claim, &attempt, &ready.start, why)),
