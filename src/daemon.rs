@@ -17,12 +17,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::effects::process::Processes;
+use crate::effects::service_manager::ServiceManager;
 use crate::effects::store::{Mended, Store, gstack_home};
 use crate::effects::{clock, error};
 use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::Settings;
-use crate::pure::config::cli::Flags;
+use crate::pure::config::flags::Flags;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::heartbeat::DaemonState;
 use crate::threads::events::{Event, Job};
@@ -98,6 +99,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         authority: Authority::new(asked_in),
         sender,
         home,
+        service_manager: ServiceManager::of(std::env::var_os),
         outbox_changed,
         retired: retired_in,
     };
@@ -283,6 +285,7 @@ impl<'env> Daemon<'_, 'env> {
         })?;
         if ready.recv().is_ok() {
             log::info!("ready");
+            context.service_manager.tell_ready();
         }
         self.wait(&drain, &done);
 
@@ -318,6 +321,7 @@ impl<'env> Daemon<'_, 'env> {
     /// Waits until intake has nothing left, which is when the last session has ended.
     fn wait(&self, drain: &DrainSignal, done: &Receiver<Infallible>) {
         let _ = drain.receiver().recv();
+        self.context.service_manager.tell_stopping();
         let timeout = self.context.settings().drain_timeout;
         if done.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
             log::warn!("sessions still run after {timeout:?}: ending them");

@@ -97,9 +97,9 @@
 //!
 //! - **Another agent:** one row in [`pure::agent::DRIVERS`] and a file or folder beside
 //!   `pure/agent/claude/`; nothing else (`tests/toy_driver` does it).
-//! - **A command:** a variant of [`pure::config::cli::Command`], its arm in [`main`], and a file
-//!   `src/commands/<name>.rs` on the level of [`daemon`], working on the store's files, so that it
-//!   works with the daemon up or down.
+//! - **A command:** a variant of [`pure::command::row::Verb`], its row in a file of
+//!   [`pure::command`], its arm in [`commands::run`], and a file `src/commands/<name>.rs`, working
+//!   on the store's files, so that it works with the daemon up or down.
 //! - **An audit event:** a variant of [`pure::audit_event::AuditEvent`], a row of its test, a line
 //!   in README.md.
 //! - **A field of the heartbeat:** [`pure::heartbeat::Heartbeat`], which the daemon writes and
@@ -124,19 +124,19 @@ pub mod pure;
 pub mod threads;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
-use commands::{Answer, Place, Refusal};
+use commands::out::shown;
+use commands::{Environment, Refusal};
 use effects::process;
 use effects::stderr::{self, Stderr};
 use env_logger::Target;
 use pure::agent::{self, Driver, Drivers};
-use pure::config::cli::{self, Command};
-use pure::config::verdict_verbs::{ApproveCall, Consent};
-
-const FAILED: u8 = 1;
-const WRONG_USAGE: u8 = 2;
+use pure::command::code::Code;
+use pure::command::help;
+use pure::command::parse::{self, Command};
+use pure::config::flags::Flags;
 
 /// The whole program. `args`: without the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -152,85 +152,40 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
     if args.next_if(|first| first == process::CONFINED_VERB).is_some() {
         return not_become(&process::become_confined(args));
     }
-    let answer = match cli::parse(args) {
-        Ok(Command::Help) => print(&cli::help()),
+    let code = match parse::parse(args) {
+        Ok(Command::Help(None)) => print(&help::of_program()),
+        Ok(Command::Help(Some(row))) => print(&help::of_command(row)),
         Ok(Command::Version) => {
             print(&format!("gstack-dispatch-daemon {}\n", env!("CARGO_PKG_VERSION")))
         }
-        Ok(Command::Keygen(call)) => {
-            answer(|place| Ok(commands::keygen::keygen(place, &call)?.into()), drivers)
+        Ok(Command::Other(typed)) => {
+            let environment = Environment::new(std::env::vars_os());
+            commands::run(&typed, environment, Drivers::new(drivers))
         }
-        Ok(Command::Sign(call)) => {
-            answer(|place| Ok(commands::sign::sign(place, &call)?.into()), drivers)
-        }
-        Ok(Command::Approve(call)) => approve(&call, drivers),
-        Ok(Command::Deny(call)) => {
-            answer(|place| Ok(commands::deny::deny(place, &call)?.into()), drivers)
-        }
-        Ok(Command::Run(flags)) => {
-            // This comes before any secret is read.
-            let is_shut = effects::secrets::shut_memory();
-            init_log();
-            if let Err(e) = is_shut {
-                log::warn!("processes of this user can read the daemon's memory: {e}");
-            }
-            Ok(daemon::run(&flags, Drivers::new(drivers)).unwrap_or_else(|error| refuse(&error)))
-        }
-        Err(usage) => Err((WRONG_USAGE, usage)),
+        Ok(Command::Run(typed)) => return run_daemon(&typed.flags, drivers),
+        Err(usage) => Refusal::WrongUsage(usage).tell(),
     };
-    answer.unwrap_or_else(|(code, error)| {
-        eprintln!("gstack-dispatch-daemon: {}", shown(&error));
-        ExitCode::from(code)
-    })
+    ExitCode::from(code.number())
 }
 
-/// Prints what a command gives. None of these works inside a session.
-fn answer(
-    command: impl FnOnce(&Place) -> Result<Answer, Refusal>,
-    drivers: &'static [Driver],
-) -> Result<ExitCode, (u8, String)> {
-    let place = Place::outside_of_sessions(std::env::vars_os(), Drivers::new(drivers));
-    match place.and_then(|place| command(&place)) {
-        Ok(Answer { text, warning }) => {
-            if let Some(warning) = warning {
-                eprintln!("gstack-dispatch-daemon: {}", shown(&warning));
-            }
-            print(&text)
-        }
-        Err(Refusal::NotDone(why)) => Err((FAILED, why)),
-        Err(Refusal::WrongUsage(why)) => Err((WRONG_USAGE, why)),
+fn run_daemon(flags: &Flags, drivers: &'static [Driver]) -> ExitCode {
+    // This comes before any secret is read.
+    let is_shut = effects::secrets::shut_memory();
+    init_log();
+    if let Err(e) = is_shut {
+        log::warn!("processes of this user can read the daemon's memory: {e}");
     }
+    daemon::run(flags, Drivers::new(drivers)).unwrap_or_else(|error| refuse(&error))
 }
 
-/// Shows a dispatch that waits before anybody says yes to it.
-fn approve(call: &ApproveCall, drivers: &'static [Driver]) -> Result<ExitCode, (u8, String)> {
-    let asked = |place: &Place| {
-        let waiting = commands::approve::look(place, call)?;
-        let _ = print(&waiting.to_string()).map_err(|(_, why)| Refusal::NotDone(why))?;
-        if call.consent == Consent::Asked && !is_agreed()? {
-            return Err(Refusal::NotDone("nothing is approved".into()));
-        }
-        Ok(waiting.approve(place, &call.consent)?.into())
-    };
-    answer(asked, drivers)
-}
-
-fn is_agreed() -> Result<bool, Refusal> {
-    if !std::io::stdin().is_terminal() {
-        let why = "nobody can be asked without a terminal: say --yes, or --digest SHA256";
-        return Err(Refusal::WrongUsage(why.into()));
-    }
-    eprint!("approve? [y/N] ");
-    let mut said = String::new();
-    let read = std::io::stdin().read_line(&mut said);
-    read.map_err(|e| Refusal::NotDone(format!("cannot read the answer: {e}")))?;
-    Ok(matches!(said.trim(), "y" | "Y" | "yes"))
+fn print(text: &str) -> Code {
+    commands::out::print(text).map_or_else(|refusal| refusal.tell(), |()| Code::Done)
 }
 
 /// A hidden verb could not become the program that it was called for.
 fn not_become(why: &std::io::Error) -> ExitCode {
     eprintln!("gstack-dispatch-daemon: cannot become a session: {why}");
-    ExitCode::from(FAILED)
+    ExitCode::from(Code::NotDone.number())
 }
 
 /// Why the daemon does not start: a line as the log has them, whatever level was asked for.
@@ -238,17 +193,7 @@ fn refuse(error: &str) -> ExitCode {
     let (stamp, error) = (effects::clock::stamp(), shown(error));
     // There is nobody else to tell.
     let _ = writeln!(std::io::stderr(), "{stamp} ERROR main: {error}");
-    ExitCode::from(FAILED)
-}
-
-/// A reader that hangs up early (`| head`) is no failure.
-fn print(text: &str) -> Result<ExitCode, (u8, String)> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err((FAILED, format!("cannot write the answer: {e}")))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    ExitCode::from(Code::NotDone.number())
 }
 
 /// One line an event on stderr: time, level, thread, text. `GSTACK_DISPATCHD_LOG` or `RUST_LOG`
@@ -270,9 +215,4 @@ fn init_log() {
     }
     builder.init();
     stderr::let_no_panic_wait();
-}
-
-/// What a person reads may be an agent's words: secrets are hidden, and nothing moves the cursor.
-fn shown(text: &str) -> String {
-    pure::text::escape::line(&effects::secrets::redact(text))
 }

@@ -5,21 +5,28 @@
 //! sender wrote is shown so that it cannot move the cursor or hide.
 
 use std::fmt;
+use std::io::{IsTerminal, Write};
 
-use super::{Answer, Place, Refusal};
+use serde_json::{Value, json};
+
+use super::out::{Out, Reply};
+use super::{Place, Refusal};
 use crate::effects::store::Room;
 use crate::pure::callback::destination::Origin;
-use crate::pure::config::verdict_verbs::{ApproveCall, Consent};
+use crate::pure::command::code::Code;
+use crate::pure::command::typed::Typed;
+use crate::pure::command::verdict::{ApproveCall, Consent};
 use crate::pure::dispatch::{Dispatch, DispatchId};
 use crate::pure::gate::PendingRecord;
 use crate::pure::gate::signature::Signed;
+use crate::pure::human::look::Look;
 use crate::pure::report::SignatureForm;
 use crate::pure::text::digest::sha256_hex;
 use crate::pure::text::escape;
 
 /// A dispatch that waits, and what stands in the way of running it.
 #[derive(Debug)]
-pub struct WaitingForYes {
+struct WaitingForYes {
     dispatch: Dispatch,
     signed: Option<Signed>,
     record: PendingRecord,
@@ -28,16 +35,55 @@ pub struct WaitingForYes {
 
 /// The end of a dispatch's wait, as far as a command can say.
 #[derive(Debug)]
-pub struct Approved(DispatchId);
+struct Approved {
+    id: DispatchId,
+    sha256: String,
+}
 
-impl From<Approved> for Answer {
-    fn from(Approved(id): Approved) -> Answer {
-        Answer { text: format!("approved {id}\n"), warning: None }
+impl Reply for Approved {
+    fn text(&self, _: &Look) -> String {
+        format!("approved {}\n", self.id)
+    }
+
+    fn json(&self) -> Value {
+        json!({ "id": self.id.as_str(), "approved": true, "sha256": self.sha256 })
     }
 }
 
+/// Shows what waits before anybody says yes to it.
+pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
+    let call = ApproveCall::of(typed).map_err(Refusal::WrongUsage)?;
+    place.may_act()?;
+    let waiting = look(place, &call)?;
+    match out.is_json {
+        // Stdout has one document, and whoever is asked sees on the terminal what it is about.
+        true if call.consent == Consent::Asked => {
+            let _ = write!(std::io::stderr(), "{waiting}");
+        }
+        true => {}
+        false => out.text(&waiting.to_string())?,
+    }
+    if call.consent == Consent::Asked && !is_agreed()? {
+        return Err(Refusal::NotDone("nothing is approved".into()));
+    }
+    out.answer(&waiting.approve(place, &call.consent)?)?;
+    Ok(Code::Done)
+}
+
+fn is_agreed() -> Result<bool, Refusal> {
+    if !std::io::stdin().is_terminal() {
+        let why = "nobody can be asked without a terminal: say --yes, or --digest SHA256";
+        return Err(Refusal::WrongUsage(why.into()));
+    }
+    let _ = write!(std::io::stderr(), "approve? [y/N] ");
+    let mut said = String::new();
+    let read = std::io::stdin().read_line(&mut said);
+    read.map_err(|e| Refusal::NotDone(format!("cannot read the answer: {e}")))?;
+    Ok(matches!(said.trim(), "y" | "Y" | "yes"))
+}
+
 /// Reads what waits under that id.
-pub fn look(place: &Place, call: &ApproveCall) -> Result<WaitingForYes, Refusal> {
+fn look(place: &Place, call: &ApproveCall) -> Result<WaitingForYes, Refusal> {
     let id = &call.id;
     let (_, drivers) = place.settings().map_err(Refusal::NotDone)?;
     let Some(record) = place.store.pending_record(id).map_err(Refusal::not_done)? else {
@@ -56,7 +102,7 @@ pub fn look(place: &Place, call: &ApproveCall) -> Result<WaitingForYes, Refusal>
 
 impl WaitingForYes {
     /// Asks the daemon to run it. Whoever has to be asked has said yes by now.
-    pub fn approve(&self, place: &Place, consent: &Consent) -> Result<Approved, Refusal> {
+    fn approve(&self, place: &Place, consent: &Consent) -> Result<Approved, Refusal> {
         let id = &self.dispatch.id;
         if !self.record.why.ends_by_approval() {
             let why = self.record.why.name();
@@ -74,7 +120,7 @@ impl WaitingForYes {
             Consent::Digest(_) | Consent::Yes | Consent::Asked => {}
         }
         place.store.ask_approval(id, &self.sha256).map_err(Refusal::not_done)?;
-        Ok(Approved(id.clone()))
+        Ok(Approved { id: id.clone(), sha256: self.sha256.clone() })
     }
 
     fn callback(&self) -> String {

@@ -1,21 +1,38 @@
 //! `deny`: asks the daemon never to run a dispatch that waits, and to answer it with the reason.
 
-use super::{Answer, Place, Refusal};
+use serde_json::{Value, json};
+
+use super::out::{Out, Reply};
+use super::{Place, Refusal};
 use crate::effects::store::Room;
-use crate::pure::config::verdict_verbs::DenyCall;
+use crate::pure::command::code::Code;
+use crate::pure::command::typed::Typed;
+use crate::pure::command::verdict::DenyCall;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::human::look::Look;
 
 /// A dispatch that never runs.
 #[derive(Debug)]
-pub struct Denied(DispatchId);
+struct Denied(DispatchId);
 
-impl From<Denied> for Answer {
-    fn from(Denied(id): Denied) -> Answer {
-        Answer { text: format!("denied {id}\n"), warning: None }
+impl Reply for Denied {
+    fn text(&self, _: &Look) -> String {
+        format!("denied {}\n", self.0)
+    }
+
+    fn json(&self) -> Value {
+        json!({ "id": self.0.as_str(), "denied": true })
     }
 }
 
-pub fn deny(place: &Place, DenyCall { id, reason }: &DenyCall) -> Result<Denied, Refusal> {
+pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
+    let call = DenyCall::of(typed).map_err(Refusal::WrongUsage)?;
+    place.may_act()?;
+    out.answer(&deny(place, &call)?)?;
+    Ok(Code::Done)
+}
+
+fn deny(place: &Place, DenyCall { id, reason }: &DenyCall) -> Result<Denied, Refusal> {
     if !place.store.is_in(id, Room::Pending).map_err(Refusal::not_done)? {
         return Err(Refusal::NotDone(format!("{id} does not wait for approval")));
     }

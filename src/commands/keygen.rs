@@ -4,12 +4,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Answer, Place, Refusal};
+use serde_json::{Value, json};
+
+use super::out::{Out, Reply};
+use super::{Place, Refusal};
 use crate::effects::random;
 use crate::effects::store::{create_secret, remove_secret};
-use crate::pure::config::verbs::KeygenCall;
+use crate::pure::command::code::Code;
+use crate::pure::command::keys::KeygenCall;
+use crate::pure::command::typed::Typed;
 use crate::pure::gate::key::{KEY_BYTES, KeyId};
 use crate::pure::gate::signature::SigningKey;
+use crate::pure::human::look::Look;
+use crate::pure::text::escape;
 use crate::pure::text::hex::hex;
 use crate::pure::text::{base64, pem};
 
@@ -17,14 +24,25 @@ use crate::pure::text::{base64, pem};
 #[derive(Debug)]
 pub struct MadeKey(Vec<PathBuf>);
 
-impl From<MadeKey> for Answer {
-    fn from(MadeKey(paths): MadeKey) -> Answer {
-        let text = paths.iter().map(|path| line(&path.display().to_string())).collect();
-        Answer { text, warning: None }
+impl Reply for MadeKey {
+    fn text(&self, _: &Look) -> String {
+        self.0.iter().map(|path| line(&escape::line(&path.display().to_string()))).collect()
+    }
+
+    fn json(&self) -> Value {
+        let files: Vec<_> = self.0.iter().map(|path| path.to_string_lossy()).collect();
+        json!({ "files": files })
     }
 }
 
-pub fn keygen(place: &Place, call: &KeygenCall) -> Result<MadeKey, Refusal> {
+pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
+    let call = KeygenCall::of(typed).map_err(Refusal::WrongUsage)?;
+    place.may_act()?;
+    out.answer(&keygen(place, &call)?)?;
+    Ok(Code::Done)
+}
+
+fn keygen(place: &Place, call: &KeygenCall) -> Result<MadeKey, Refusal> {
     place.store.make_directories().map_err(Refusal::not_done)?;
     let secret = random::bytes::<KEY_BYTES>();
     match call {

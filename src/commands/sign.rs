@@ -5,36 +5,63 @@
 
 use std::path::Path;
 
-use super::{Answer, Place, Refusal};
+use serde_json::{Value, json};
+
+use super::out::{Out, Reply};
+use super::{Place, Refusal};
 use crate::effects::clock;
 use crate::effects::store::{
     SecretFile, open_to_others, read_document, read_key_elsewhere, read_secret,
 };
-use crate::pure::config::verbs::SignCall;
+use crate::pure::command::code::Code;
+use crate::pure::command::keys::SignCall;
+use crate::pure::command::typed::Typed;
 use crate::pure::dispatch::{self, FILE_BYTES_MAX};
 use crate::pure::gate::canonical::Canonical;
 use crate::pure::gate::key::{KeyId, key_in};
 use crate::pure::gate::signature::{SignatureTerms, SigningKey};
+use crate::pure::human::look::Look;
 use crate::pure::text::pem;
 use crate::pure::upkeep::ownership::Guarded;
 
 const TOO_LARGE: &str = "a dispatch has at most 1 MiB";
 
-/// What is printed: a dispatch with its signature, or the signature.
+/// What is printed.
 #[derive(Debug)]
-pub struct SignedText {
-    line: String,
-    /// What is wrong with the key's file, which is used all the same.
-    warning: Option<String>,
+enum SignedText {
+    /// A dispatch with its signature, which is JSON already.
+    Dispatch(String),
+    Signature(String),
 }
 
-impl From<SignedText> for Answer {
-    fn from(SignedText { line, warning }: SignedText) -> Answer {
-        Answer { text: format!("{line}\n"), warning }
+impl Reply for SignedText {
+    /// Its bytes are what was signed, so that nothing is escaped.
+    fn text(&self, _: &Look) -> String {
+        match self {
+            SignedText::Dispatch(text) | SignedText::Signature(text) => format!("{text}\n"),
+        }
+    }
+
+    fn json(&self) -> Value {
+        match self {
+            SignedText::Dispatch(text) => serde_json::from_str(text).unwrap_or_default(),
+            SignedText::Signature(text) => json!({ "source_signature": text }),
+        }
     }
 }
 
-pub fn sign(place: &Place, call: &SignCall) -> Result<SignedText, Refusal> {
+pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
+    let call = SignCall::of(typed).map_err(Refusal::WrongUsage)?;
+    place.may_act()?;
+    let signed = sign(place, &call)?;
+    if let Some(warning) = call.key.as_deref().and_then(open_to_others) {
+        out.note(&warning);
+    }
+    out.answer(&signed)?;
+    Ok(Code::Done)
+}
+
+fn sign(place: &Place, call: &SignCall) -> Result<SignedText, Refusal> {
     let (kid, key) = find_key(place, call)?;
     let bytes = read_document(call.file.as_deref()).map_err(Refusal::not_done)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -46,8 +73,10 @@ pub fn sign(place: &Place, call: &SignCall) -> Result<SignedText, Refusal> {
     let signature = terms.sign(&canonical, &key);
     let signed = canonical.signed(&signature);
     check(place, &signed).map_err(Refusal::NotDone)?;
-    let warning = call.key.as_deref().and_then(open_to_others);
-    Ok(SignedText { line: if call.is_alone { signature } else { signed }, warning })
+    Ok(match call.is_alone {
+        true => SignedText::Signature(signature),
+        false => SignedText::Dispatch(signed),
+    })
 }
 
 /// Whether a daemon here would take it for a dispatch.

@@ -27,8 +27,13 @@ pub fn stamp() -> String {
 
 /// Milliseconds on a clock that never jumps and is the same for every process until the next boot.
 pub fn monotonic_ms() -> i64 {
+    monotonic_us() / 1000
+}
+
+/// The same in microseconds.
+pub fn monotonic_us() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1000
 }
 
 pub fn now() -> Moment {

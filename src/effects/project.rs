@@ -2,6 +2,7 @@
 //! Must not keep what it found: a link or a directory may be made or changed between two looks.
 //! What a project may do is for the settings to say.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
@@ -35,19 +36,54 @@ pub fn resolve(dir: &Path) -> Result<PathBuf, String> {
 /// exists, below which every name stands as it is written. Two ways to one directory are the same
 /// before it exists.
 pub fn resolve_nearest(path: &Path) -> PathBuf {
-    let there = |above: &Path| Some((above.canonicalize().ok()?, above.to_path_buf()));
-    let Some((mut resolved, above)) = path.ancestors().find_map(there) else {
-        return path.to_path_buf();
-    };
-    let below = path.strip_prefix(&above).map(Path::components);
-    for part in below.into_iter().flatten() {
-        match part {
-            Component::ParentDir => drop(resolved.pop()),
-            Component::Normal(name) => resolved.push(name),
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+    Resolver::default().resolve_nearest(path)
+}
+
+/// Resolves several paths of one moment, each folder above them once: most places that matter here
+/// are in the home directory, and they are asked for at each start. Not to be kept, since a link
+/// may be changed.
+#[derive(Default)]
+pub struct Resolver {
+    /// What lies in a resolved folder, and where it leads. `None`: nothing is there.
+    seen: HashMap<PathBuf, Option<PathBuf>>,
+}
+
+impl Resolver {
+    /// As [`resolve_nearest`].
+    pub fn resolve_nearest(&mut self, path: &Path) -> PathBuf {
+        if !path.is_absolute() {
+            return path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         }
+        let (mut resolved, mut is_there) = (PathBuf::new(), true);
+        for part in path.components() {
+            match part {
+                Component::ParentDir => is_there = resolved.pop() || is_there,
+                Component::Normal(name) => {
+                    resolved.push(name);
+                    match is_there.then(|| self.entry(&resolved)).flatten() {
+                        Some(leads_to) => resolved = leads_to,
+                        None => is_there = false,
+                    }
+                }
+                Component::RootDir | Component::Prefix(_) => resolved.push(part),
+                Component::CurDir => {}
+            }
+        }
+        resolved
     }
-    resolved
+
+    fn entry(&mut self, entry: &Path) -> Option<PathBuf> {
+        if let Some(seen) = self.seen.get(entry) {
+            return seen.clone();
+        }
+        let leads_to = match entry.symlink_metadata() {
+            Ok(meta) if meta.is_symlink() => entry.canonicalize().ok(),
+            Ok(_) => Some(entry.to_path_buf()),
+            Err(_) => None,
+        };
+        self.seen.insert(entry.to_path_buf(), leads_to.clone());
+        leads_to
+    }
 }
 
 /// What a directory that the settings name may be called by whoever works in it: as it is written,

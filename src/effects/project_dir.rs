@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::project;
+use super::project::{self, Resolver};
 use crate::pure::gate::place::{DirOwner, KeptPlaces};
 
 /// How often a directory is looked at again whose name is just being given to another one.
@@ -84,11 +84,12 @@ pub fn owner_of(dir: &Path) -> Option<DirOwner> {
 /// Where the places are that no session may work in.
 pub fn kept_places(home: Option<&OsStr>, gstack: &Path) -> KeptPlaces {
     let home = home.map(Path::new);
+    let mut resolver = Resolver::default();
     let secret = home.into_iter().flat_map(|home| [home.join(".ssh"), home.join(".claude")]);
     KeptPlaces {
-        home: home.map(project::resolve_nearest),
-        gstack: project::resolve_nearest(gstack),
-        secret: secret.map(|dir| project::resolve_nearest(&dir)).collect(),
+        home: home.map(|home| resolver.resolve_nearest(home)),
+        gstack: resolver.resolve_nearest(gstack),
+        secret: secret.map(|dir| resolver.resolve_nearest(&dir)).collect(),
     }
 }
 

@@ -5,18 +5,22 @@
 //! A dispatch is parsed in `dispatch`, passes the `gate`, waits in `schedule`, goes through its
 //! attempts in `attempt`, each with one `agent`, and ends as a `report`; `callback` decides when
 //! its receiver is told. `heartbeat` and `audit_event` are what the daemon writes for others to
-//! read. `config` is what the operator may set, `confine` is the wall around a session, `upkeep`
-//! concerns the daemon itself, `text` serves them all.
+//! read, `logs` is what people see of a session. `config` is what the operator may set, `command`
+//! what can be typed, `human` how values are shown, `confine` is the wall around a session,
+//! `upkeep` concerns the daemon itself, `text` serves them all.
 
 pub mod agent;
 pub mod attempt;
 pub mod audit_event;
 pub mod callback;
+pub mod command;
 pub mod config;
 pub mod confine;
 pub mod dispatch;
 pub mod gate;
 pub mod heartbeat;
+pub mod human;
+pub mod logs;
 pub mod report;
 pub mod schedule;
 pub mod text;

@@ -224,6 +224,9 @@ pub struct Report {
 
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// The dispatch that this one ran again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
     /// Absent: no gate was configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
@@ -292,6 +295,7 @@ impl Report {
             error_type: None,
             retry_count: None,
             project: None,
+            retry_of: None,
             approval: None,
             started_at: None,
             finished_at: None,

@@ -32,7 +32,7 @@ pub fn run(mut signals: Signals, context: &Context) {
         match signal {
             SIGINT => stop(context, "SIGINT"),
             SIGTERM => stop(context, "SIGTERM"),
-            SIGHUP => reload::reload(context),
+            SIGHUP => context.service_manager.while_reloading(|| reload::reload(context)),
             _ => {}
         }
     }

@@ -137,6 +137,8 @@ impl Lab {
             .args(&all[1..])
             .args(["--local-only", "--max-concurrent", &sessions.to_string()])
             .env("GSTACK_HOME", &home.dir)
+            // So that all that is measured lies on the file system that is measured.
+            .env("TMPDIR", &home.dir)
             .env("GSTACK_DISPATCHD_MAX_PER_PROJECT", "0")
             .current_dir(&home.dir);
         command

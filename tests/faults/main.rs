@@ -14,6 +14,7 @@ mod clock;
 mod crash;
 mod disk;
 mod errors;
+mod hang;
 mod planted;
 mod pool;
 mod power;

@@ -26,6 +26,7 @@ use gstack_dispatch_daemon::pure::dispatch::prompt::{self, Learnings};
 use gstack_dispatch_daemon::pure::dispatch::{DispatchId, TTL_SECONDS_DEFAULT, TTL_SECONDS_MAX};
 use gstack_dispatch_daemon::pure::report::{ERROR_CHARS_MAX, Status};
 use gstack_dispatch_daemon::pure::text::{clip, escape};
+use gstack_dispatch_daemon::pure::upkeep::rotation;
 use serde_json::Value;
 
 pub use records::control;
@@ -304,7 +305,7 @@ pub fn audit(data: &[u8]) {
     }
     let all = scratch::numbered(&log);
     let added = all.strip_prefix(data).expect("what stood there still does");
-    let torn = data.last().is_some_and(|last| *last != b'\n');
+    let torn = rotation::is_torn(&data[data.len().saturating_sub(4096)..]);
     let added =
         if torn { added.strip_prefix(b"\n").expect("the torn line is closed") } else { added };
     let added = std::str::from_utf8(added).expect("UTF-8");

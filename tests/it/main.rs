@@ -60,6 +60,7 @@ mod resume;
 mod retention;
 mod rotation;
 mod secrets;
+mod service_manager;
 mod sessions;
 mod settings;
 mod shutdown;

@@ -136,6 +136,30 @@ fn rejected_files_go_by_age_and_by_size() {
 }
 
 #[test]
+fn a_callback_that_was_given_up_goes_when_its_report_would() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(410)]);
+    let dead = |name: &str| lab.ours().join("outbox/dead").join(format!("{}.json", id(name)));
+    let daemon = lab.daemon().start();
+    for name in ["old", "new"] {
+        lab.send(&lab.task(name, "go").with("callback_url", server.url.as_str()));
+        wait_until("it is given up", PATIENCE, || dead(name).exists());
+    }
+    drop(daemon);
+    make_older(&dead("old"), 91);
+    make_older(&dead("new"), 89);
+    let mine = lab.ours().join("outbox/dead/notes.txt");
+    fs::write(&mine, "mine").expect("a file that is not the daemon's");
+    make_older(&mine, 4000);
+    let daemon = quick(&lab).start();
+    wait_until("the old one gone", PATIENCE, || !dead("old").exists());
+    lab.heartbeat("one is left", |beat| beat["callbacks_dead"] == 1);
+    assert!(dead("new").exists() && mine.exists());
+    assert_eq!(server.seen().len(), 2);
+    drop(daemon);
+}
+
+#[test]
 fn what_is_kept_for_ever_stays_and_so_does_what_is_not_over() {
     let lab = Lab::new();
     with_past(&lab, &[("a", 4000), ("b", 20)]);

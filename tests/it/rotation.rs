@@ -54,6 +54,31 @@ fn no_line_is_lost_when_the_audit_log_is_put_aside() {
     assert!(stamps.first() <= stamps.last());
 }
 
+/// The kernel writes page by page, and a kill between two pages would leave half a line (seen once
+/// in some hundred kills).
+#[test]
+fn no_line_lies_across_two_pages_where_a_kill_would_tear_it() {
+    const PAGE_BYTES: usize = 4096;
+    let lab = Lab::new();
+    let daemon = lab.daemon().set("--max-concurrent", 4).start();
+    (0..40).for_each(|n| lab.send(&lab.task(&n.to_string(), "go")));
+    (0..40).for_each(|n| drop(lab.settled(&n.to_string())));
+    daemon.crash();
+    // Where the log goes on is found out anew.
+    let daemon = lab.daemon().start();
+    (40..60).for_each(|n| lab.send(&lab.task(&n.to_string(), "go")));
+    (40..60).for_each(|n| drop(lab.settled(&n.to_string())));
+    drop(daemon);
+    let text = fs::read_to_string(lab.inbox().join("audit.jsonl")).expect("the log");
+    assert!(text.len() > 8 * PAGE_BYTES, "{} bytes are too few to tell", text.len());
+    let mut end = 0;
+    for line in text.split_inclusive('\n') {
+        let first = end + line.len() - line.trim_start().len();
+        end += line.len();
+        assert_eq!(first / PAGE_BYTES, (end - 1) / PAGE_BYTES, "at {first}: {line}");
+    }
+}
+
 #[test]
 fn only_so_many_old_logs_are_kept_and_a_gap_costs_none() {
     let lab = Lab::new();

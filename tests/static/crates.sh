@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo=${CARGO:-cargo}
-crates_max=57
+crates_max=58
 config=.cargo/deny.toml
 status=0 skipped=()
 

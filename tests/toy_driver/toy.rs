@@ -6,7 +6,7 @@
 
 use gstack_dispatch_daemon::pure::agent::environment::Variables;
 use gstack_dispatch_daemon::pure::agent::{
-    Driver, Failure, Launch, Reader, ResultEvent, SessionRef, Summary,
+    Driver, Failure, ItemReader, Launch, Reader, ResultEvent, SessionRef, StreamItem, Summary,
 };
 use gstack_dispatch_daemon::pure::report::ErrorType;
 use serde_json::Value;
@@ -20,6 +20,7 @@ pub const DRIVER: Driver = Driver {
     hides_git_identity: false,
     argv,
     reader: || Box::new(Diary::default()),
+    items: || Box::new(DiaryItems),
     takes_session_id: true,
     start_lines: 0,
     start_failure: |_| None,
@@ -89,4 +90,16 @@ fn failure(mood: &str, why: &str) -> Option<Failure> {
         _ => ErrorType::LogicError,
     };
     Some(Failure { error_type, message: format!("{mood}: {why}") })
+}
+
+/// What people see of it.
+struct DiaryItems;
+
+impl ItemReader for DiaryItems {
+    fn line(&mut self, line: &[u8], each: &mut dyn FnMut(StreamItem)) {
+        let event = serde_json::from_slice::<Value>(line).unwrap_or_default();
+        if let Some(note) = event["note"].as_str() {
+            each(StreamItem::Text(note.to_string()));
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! The archive of finished and rejected work: `finished/`, `rejected/`, `spent/` and `tasks/` are
-//! looked through in small pieces and thinned out. Nothing else is touched here.
+//! The archive of finished and rejected work: `finished/`, `rejected/`, `spent/`, `tasks/` and
+//! `outbox/dead/` are looked through in small pieces and thinned out. Nothing else is touched here.
 //!
 //! A finished dispatch loses its logs long before its folder: while the folder stands, the id is
 //! taken and the report can be read. A folder is renamed before it is removed, so that nobody ever
@@ -41,6 +41,8 @@ pub enum Shelf {
     Spent,
     /// Which dispatch had which task of Clawvisor.
     Tasks,
+    /// Callbacks that were given up.
+    DeadCallbacks,
 }
 
 /// A walk through one of the shelves, which can be interrupted.
@@ -56,7 +58,7 @@ impl Store {
         match shelf {
             Shelf::Finished => self.finished_count.load(Ordering::Relaxed),
             Shelf::Rejected => self.rejected_count.load(Ordering::Relaxed),
-            Shelf::Spent | Shelf::Tasks => 0,
+            Shelf::Spent | Shelf::Tasks | Shelf::DeadCallbacks => 0,
         }
     }
 
@@ -66,6 +68,7 @@ impl Store {
             Shelf::Finished | Shelf::Rejected => true,
             Shelf::Spent => self.spent.is_there(),
             Shelf::Tasks => self.tasks.is_there(),
+            Shelf::DeadCallbacks => self.dead_callbacks.exists(),
         }
     }
 
@@ -81,6 +84,7 @@ impl Store {
             Shelf::Rejected => &self.rejected,
             Shelf::Spent => &self.spent.dir,
             Shelf::Tasks => &self.tasks.dir,
+            Shelf::DeadCallbacks => &self.dead_callbacks,
         }
     }
 
@@ -113,7 +117,9 @@ impl Store {
         match shelf {
             Shelf::Finished => self.note_spent(name)?,
             Shelf::Rejected => {}
-            Shelf::Spent | Shelf::Tasks => return files::remove(&self.shelf(shelf).join(name)),
+            Shelf::Spent | Shelf::Tasks | Shelf::DeadCallbacks => {
+                return files::remove(&self.shelf(shelf).join(name));
+            }
         }
         let dir = self.shelf(shelf).join(name);
         let going = self.shelf(shelf).join(format!("{GOING}{name}"));
@@ -168,6 +174,10 @@ impl Walk {
             }
             Shelf::Rejected => (dir.join("reason.json"), tree_bytes(&dir)),
             Shelf::Spent | Shelf::Tasks => (dir.clone(), 0),
+            Shelf::DeadCallbacks => {
+                DispatchId::parse(name.strip_suffix(".json")?)?;
+                (dir.clone(), 0)
+            }
         };
         let stamp = identity::of_path(&dated).or_else(|_| identity::of_path(&dir)).ok()?;
         let age_ms = clock::unix_ms() - stamp.mtime_ns / 1_000_000;

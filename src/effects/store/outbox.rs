@@ -6,7 +6,7 @@
 //! folder.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -68,22 +68,18 @@ impl Store {
     /// moves it back has it sent anew.
     pub fn bury_outbox(&self, entry: &OutboxEntry) -> Result<()> {
         self.update_outbox(entry)?;
-        let (dead, name) = (self.dead_callbacks(), format!("{}.json", entry.dispatch_id));
-        match files::make_dir(&dead) {
+        let (dead, name) = (&self.dead_callbacks, format!("{}.json", entry.dispatch_id));
+        match files::make_dir(dead) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            made => made.at("make", &dead)?,
+            made => made.at("make", dead)?,
         }
         let (from, to) = (self.outbox.join(&name), dead.join(&name));
         self.asides.rename_over(&from, &to, &entry.dispatch_id)
     }
 
-    fn dead_callbacks(&self) -> PathBuf {
-        self.outbox.join("dead")
-    }
-
     /// Counts the callbacks that were given up.
     pub fn count_dead_callbacks(&self) -> Result<usize> {
-        match ids_in(&self.dead_callbacks()) {
+        match ids_in(&self.dead_callbacks) {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(0),
             found => Ok(found?.len()),
         }

@@ -113,7 +113,8 @@ impl Store {
         if self.task_holder(task)? != TaskHolder::Dispatch(id.clone()) {
             return Ok(());
         }
-        files::remove(&self.tasks.dir.join(task.as_str()))
+        files::remove(&self.tasks.dir.join(task.as_str()))?;
+        files::sync_dir(&self.tasks.dir)
     }
 
     // ---------------------------------------------------------------------------- to be completed

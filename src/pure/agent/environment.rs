@@ -31,8 +31,9 @@ pub struct Variables {
 pub const SET: &[(&str, &str)] = &[("OPENCLAW_SESSION", "1")];
 
 /// `CONDUCTOR_…` and a plan file or mode make gstack's skills put every decision to a person, or
-/// plan only. A gateway's tokens are its own.
-const WITHHELD: [&str; 11] = [
+/// plan only. A gateway's tokens are its own. A service manager asked nobody but the daemon how it
+/// is.
+const WITHHELD: [&str; 14] = [
     "CLAUDE_PLAN_FILE",
     "GSTACK_PLAN_MODE",
     "GSTACK_PLAN_MODE_FORCE",
@@ -44,6 +45,9 @@ const WITHHELD: [&str; 11] = [
     "CLAWVISOR_*",
     "CONDUCTOR_*",
     "ACPX_AUTH_*",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
 ];
 
 /// Whether a session inherits a variable. `of_agents`: the variables of all agents that there are.
@@ -96,6 +100,9 @@ mod tests {
             ("CLAUDE_PLAN_FILE", false),
             ("GSTACK_PLAN_MODE", false),
             ("GSTACK_PLAN_MODE_FORCE", false),
+            ("NOTIFY_SOCKET", false),
+            ("WATCHDOG_USEC", false),
+            ("WATCHDOG_PID", false),
         ] {
             assert_eq!(is_inherited(name, [].iter()), want, "{name}");
         }

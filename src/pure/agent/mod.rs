@@ -27,6 +27,7 @@ mod refusal;
 mod resume_line;
 #[cfg(test)]
 mod samples;
+mod stream_item;
 mod summary;
 
 use self::environment::Variables;
@@ -39,6 +40,7 @@ pub use drivers::Drivers;
 pub use own_record::{Environment, OwnRecord, RecordPlaces, SelfCheck};
 pub use own_state::OwnState;
 pub use resume_line::resume_line;
+pub use stream_item::{ItemReader, StreamItem};
 pub use summary::{
     ApiRetry, DENIAL_INPUT_CHARS_MAX, DENIALS_MAX, Failure, LimitEvent, RESULT_BYTES_MAX,
     ResultEvent, Summary, Tokens, USAGE_BYTES_MAX, WORD_BYTES_MAX,
@@ -65,6 +67,8 @@ pub struct Driver {
     pub argv: fn(&Launch) -> Vec<String>,
     /// Makes the reader of one session's stream.
     pub reader: fn() -> Box<dyn Reader>,
+    /// Makes what shows a session's stream to people.
+    pub items: fn() -> Box<dyn ItemReader>,
     /// Whether a new session gets the id that we offer. Else only its stream tells its id.
     pub takes_session_id: bool,
     /// How many lines it writes on stdout before it can still refuse to start.
@@ -109,6 +113,10 @@ impl Driver {
 
     pub fn reader(&self) -> Box<dyn Reader> {
         self.template.map_or_else(self.reader, generic::reader)
+    }
+
+    pub fn items(&self) -> Box<dyn ItemReader> {
+        self.template.map_or_else(self.items, generic::items)
     }
 
     pub fn session_is_gone(&self, summary: &Summary, error: &str) -> bool {

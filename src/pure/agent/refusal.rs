@@ -10,20 +10,26 @@ use super::Summary;
 use super::summary::DENIALS_MAX;
 use crate::pure::report::Denial;
 
-/// What programs print for EACCES and EPERM (errno(3)), by themselves or through strerror(3).
-const WORDS: [&str; 4] = ["Permission denied", "Operation not permitted", "EACCES", "EPERM"];
+/// What programs print for EACCES and EPERM (errno(3)) through strerror(3), in any case: zsh writes
+/// it in small letters, and agents run tools in the shell that they find.
+const SAYINGS: [&str; 2] = ["Permission denied", "Operation not permitted"];
+/// And by themselves. In small letters these are parts of words.
+const NAMES: [&str; 2] = ["EACCES", "EPERM"];
 /// So many calls of tools may be under way at once.
 const CALLS_MAX: usize = 64;
 
 /// Whether a tool's answer tells of a refusal.
 pub(super) fn is_refused(answer: &str) -> bool {
-    WORDS.iter().any(|words| answer.contains(words))
+    may_tell(answer.as_bytes())
 }
 
 /// Whether a line of a stream may hold such an answer. Most lines do not, and need not be parsed.
 pub(super) fn may_tell(line: &[u8]) -> bool {
-    let holds = |words: &&str| line.windows(words.len()).any(|part| part == words.as_bytes());
-    WORDS.iter().any(holds)
+    let says = |saying: &&str| {
+        line.windows(saying.len()).any(|part| part.eq_ignore_ascii_case(saying.as_bytes()))
+    };
+    let names = |name: &&str| line.windows(name.len()).any(|part| part == name.as_bytes());
+    SAYINGS.iter().any(says) || NAMES.iter().any(names)
 }
 
 /// The last calls of tools, by their ids.
@@ -63,7 +69,9 @@ mod tests {
             ("bash: /etc/x: Permission denied", true),
             ("kill: (1) - Operation not permitted", true),
             ("Error: EACCES: permission denied, open '/x'", true),
-            ("all is well", false),
+            ("(eval):1: permission denied: /etc/x", true),
+            ("(eval):kill:1: kill 1 failed: operation not permitted", true),
+            ("the sleeperman is well", false),
         ] {
             assert_eq!((is_refused(answer), may_tell(answer.as_bytes())), (want, want), "{answer}");
         }

@@ -122,6 +122,7 @@ fn blank(dispatch: &Dispatch, status: Status) -> Report {
         dispatch_id: dispatch.id.to_string(),
         target_agent: dispatch.target_agent.to_string(),
         project: Some(dispatch.project.clone()),
+        retry_of: dispatch.retry_of.as_ref().map(DispatchId::to_string),
         warnings: redacted(&warnings_of_file(dispatch)),
         ..Report::empty(status)
     }
@@ -130,7 +131,7 @@ fn blank(dispatch: &Dispatch, status: Status) -> Report {
 /// What is wrong with a dispatch that is run all the same.
 fn warnings_of_file(dispatch: &Dispatch) -> Vec<String> {
     let unknown = dispatch.unknown_fields.iter();
-    let unknown = unknown.map(|name| match nearest(name, KNOWN_FIELDS) {
+    let unknown = unknown.map(|name| match nearest(name, KNOWN_FIELDS).filter(|it| it != name) {
         Some(known) => format!("unknown field {name}: did you mean {known}?"),
         None => format!("unknown field {name}: it is ignored"),
     });

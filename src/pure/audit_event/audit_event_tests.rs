@@ -49,7 +49,7 @@ fn of_dispatches() -> Vec<Row> {
     let names = vec![s("node")];
     vec![
         (
-            Received { file: file(), sha256: s("ab"), signature: None, kid: None },
+            Received { file: file(), sha256: s("ab"), signature: None, kid: None, retry_of: None },
             "received",
             r#","file":"dispatch-a.json","sha256":"ab""#,
         ),
@@ -59,9 +59,13 @@ fn of_dispatches() -> Vec<Row> {
                 sha256: s("ab"),
                 signature: Some(SignatureForm::Strong),
                 kid: Some(s("ed:a")),
+                retry_of: Some(s("dispatch-b")),
             },
             "received",
-            r#","file":"dispatch-a.json","sha256":"ab","signature":"strong","kid":"ed:a""#,
+            concat!(
+                r#","file":"dispatch-a.json","sha256":"ab","signature":"strong","#,
+                r#""kid":"ed:a","retry_of":"dispatch-b""#,
+            ),
         ),
         (
             SchemaInvalid { error: s("a \"b\""), reason: Reason::UnsafeId, file: file() },

@@ -32,6 +32,9 @@ pub enum AuditEvent {
         signature: Option<SignatureForm>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         kid: Option<String>,
+        /// The dispatch that this one runs again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_of: Option<String>,
     },
     /// A file is rejected, for whatever reason.
     SchemaInvalid {

@@ -11,9 +11,9 @@ pub mod budget;
 pub mod callbacks;
 pub mod changes;
 mod clawvisor;
-pub mod cli;
 pub mod confine;
 pub mod dialect;
+pub mod flags;
 pub mod launcher;
 pub mod needs;
 pub mod placeholder;
@@ -25,8 +25,6 @@ mod table;
 pub mod template;
 pub mod terms;
 mod values;
-pub mod verbs;
-pub mod verdict_verbs;
 
 use serde_json::Value;
 

@@ -30,7 +30,8 @@ fn list(folder: &Path) -> Vec<Entry> {
             _ => (*text, EntryKind::Other),
         };
         let path = PathBuf::from(text);
-        (path.parent() == Some(folder)).then_some(Entry { path, kind })
+        let name = path.file_name()?.to_os_string();
+        (path.parent() == Some(folder)).then_some(Entry { name, kind })
     };
     DISK.iter().filter_map(entry).collect()
 }
@@ -115,6 +116,19 @@ fn writing_is_granted_where_it_is_named_and_not_denied() {
         (&["/tmp/own/b"], &[], &[]),
     ] {
         assert_eq!(granted(&of(writable, own), Write), *want, "{writable:?}");
+    }
+}
+
+#[test]
+fn what_is_written_is_not_granted_for_reading_too_and_splits_nothing() {
+    for (denied, writable, want) in [
+        (&[][..], &["/home/u/project"][..], &["/"][..]),
+        (&["/tmp/own"], &["/home/u/project"], &["/bin", "/home"]),
+        (&["/home/u/.ssh", "/tmp"], &["/home/u", "/home/v"], &["/bin"]),
+    ] {
+        let (denied, writable) = (paths(denied), paths(writable));
+        let confinement = Confinement { denied, writable, ..Confinement::default() };
+        assert_eq!(granted(&confinement, Read), *want);
     }
 }
 

@@ -6,6 +6,7 @@
 //! place are not granted themselves, and what is made in them later is not either. Must not look at
 //! the disk: whoever asks brings the lists of the folders on that way.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,7 @@ pub struct Grant {
 /// Something that lies in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    pub path: PathBuf,
+    pub name: OsString,
     pub kind: EntryKind,
 }
 
@@ -61,42 +62,57 @@ impl Confinement {
     pub fn grants(&self, list: &mut dyn FnMut(&Path) -> Vec<Entry>) -> Vec<Grant> {
         let mut grants = Vec::new();
         let named = |path: &Path, access| Grant { path: path.into(), access, kind: None };
-        self.cover(named(Path::new("/"), Access::Read), list, &mut grants);
+        let denied = || self.denied.iter().map(PathBuf::as_path).collect();
+        let root = named(Path::new("/"), Access::Read);
+        cover(root, denied(), &self.writable, list, &mut grants);
         for place in &self.writable {
-            self.cover(named(place, Access::Write), list, &mut grants);
+            cover(named(place, Access::Write), denied(), &[], list, &mut grants);
         }
         grants.extend(self.own_writable.iter().map(|path| named(path, Access::Write)));
         grants.extend(self.own_readable.iter().map(|path| named(path, Access::Read)));
         grants
     }
 
-    /// Grants a place, or what lies in it and is not denied. The way down to something denied is
-    /// as long as its path, so that this ends.
-    fn cover(
-        &self,
-        grant: Grant,
-        list: &mut dyn FnMut(&Path) -> Vec<Entry>,
-        grants: &mut Vec<Grant>,
-    ) {
-        if self.denier(&grant.path).is_some() {
-            return;
-        }
-        if !self.denied.iter().any(|denied| denied.starts_with(&grant.path)) {
-            return grants.push(grant);
-        }
-        for Entry { path, kind } in list(&grant.path) {
-            let inner = Grant { path, access: grant.access, kind: Some(kind) };
-            match kind {
-                EntryKind::Folder | EntryKind::Other => self.cover(inner, list, grants),
-                EntryKind::Link => {}
-            }
-        }
-    }
-
     /// The denied place that it lies in, or is.
     pub fn denier(&self, place: &Path) -> Option<&Path> {
         self.denied.iter().map(PathBuf::as_path).find(|denied| place.starts_with(denied))
     }
+}
+
+/// Grants a place, or what lies in it, but for what is denied. The way down to something denied is
+/// as long as its path, so that this ends. Nothing is granted in `seen_to`: a grant to write is one
+/// to read, and each costs time at a session's start.
+fn cover(
+    grant: Grant,
+    denied: Vec<&Path>,
+    seen_to: &[PathBuf],
+    list: &mut dyn FnMut(&Path) -> Vec<Entry>,
+    grants: &mut Vec<Grant>,
+) {
+    if denied.iter().any(|denied| grant.path.starts_with(denied)) {
+        return;
+    }
+    // By the name that leads there, so that each entry of a large folder costs a comparison.
+    let way = |denied| Some((next_name(denied, &grant.path)?, denied));
+    let ways: Vec<(&OsStr, &Path)> = denied.into_iter().filter_map(way).collect();
+    if ways.is_empty() {
+        return grants.push(grant);
+    }
+    let here = seen_to.iter().filter(|place| place.parent() == Some(&grant.path));
+    let seen_to_here: Vec<&OsStr> = here.filter_map(|place| place.file_name()).collect();
+    for Entry { name, kind } in list(&grant.path) {
+        if kind == EntryKind::Link || seen_to_here.contains(&name.as_os_str()) {
+            continue;
+        }
+        let inner = Grant { path: grant.path.join(&name), access: grant.access, kind: Some(kind) };
+        let denied = ways.iter().filter(|(way, _)| *way == name).map(|(_, denied)| *denied);
+        cover(inner, denied.collect(), seen_to, list, grants);
+    }
+}
+
+/// The name in the folder by which a path beneath it begins.
+fn next_name<'p>(path: &'p Path, folder: &Path) -> Option<&'p OsStr> {
+    Some(path.strip_prefix(folder).ok()?.components().next()?.as_os_str())
 }
 
 #[cfg(test)]

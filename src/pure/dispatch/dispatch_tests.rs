@@ -67,6 +67,25 @@ fn each_field_is_checked() {
 }
 
 #[test]
+fn a_retry_names_the_id_that_it_runs_again_and_anything_else_there_is_an_unknown_field() {
+    for (value, want) in [
+        (r#""dispatch-b""#, Some("dispatch-b")),
+        (r#""dispatch-""#, Some("dispatch-")),
+        (r#""b""#, None),
+        (r#""dispatch-/x""#, None),
+        (r#""""#, None),
+        ("null", None),
+        ("7", None),
+        (r#"["dispatch-b"]"#, None),
+    ] {
+        let d = verdict(&with(RETRY_OF, value)).expect(value);
+        assert_eq!(d.retry_of.as_ref().map(DispatchId::as_str), want, "{value}");
+        let unknown: &[&str] = if want.is_some() { &[] } else { &[RETRY_OF] };
+        assert_eq!(d.unknown_fields, unknown, "{value}");
+    }
+}
+
+#[test]
 fn what_is_no_object_is_told_apart() {
     let deep = "[".repeat(100_000);
     for (text, want) in [

@@ -53,6 +53,8 @@ pub struct Dispatch {
     pub source_signature: Option<String>,
     /// The task of Clawvisor that the sender names.
     pub clawvisor_task_id: Option<String>,
+    /// The dispatch that this one runs again.
+    pub retry_of: Option<DispatchId>,
     pub ttl_seconds: u64,
     /// Fields that the schema does not know, for the audit log and the report.
     pub unknown_fields: Vec<String>,
@@ -168,12 +170,16 @@ fn check_fields(
         callback_url: f.text_or("callback_url", None)?.filter(|url| !url.is_empty()),
         source_signature: f.text_or("source_signature", None)?,
         clawvisor_task_id: f.text_or("clawvisor_task_id", None)?.filter(|task| !task.is_empty()),
+        retry_of: f.retry_of(),
         ttl_seconds: f.ttl(ttl_seconds_min)?,
         unknown_fields: f.unknown(),
     })
 }
 
-pub const KNOWN_FIELDS: [&str; 12] = [
+/// The field that names the dispatch which is run again.
+pub const RETRY_OF: &str = "retry_of";
+
+pub const KNOWN_FIELDS: [&str; 13] = [
     "id",
     "dispatched_by",
     "task",
@@ -184,6 +190,7 @@ pub const KNOWN_FIELDS: [&str; 12] = [
     "constraints",
     "callback_url",
     "clawvisor_task_id",
+    RETRY_OF,
     "source_signature",
     "ttl_seconds",
 ];
@@ -255,8 +262,18 @@ impl Fields {
         }
     }
 
+    /// Senders may have used this name before it meant anything, so that whatever is no id is an
+    /// unknown field.
+    fn retry_of(&self) -> Option<DispatchId> {
+        self.get(RETRY_OF)?.as_str().and_then(DispatchId::parse)
+    }
+
     fn unknown(&self) -> Vec<String> {
-        let unknown = self.entries.keys().filter(|key| !KNOWN_FIELDS.contains(&key.as_str()));
+        let is_known = |key: &str| match key {
+            RETRY_OF => self.retry_of().is_some(),
+            key => KNOWN_FIELDS.contains(&key),
+        };
+        let unknown = self.entries.keys().filter(|key| !is_known(key));
         unknown.take(SHOWN_FIELDS_MAX).map(|key| one_line(key, SHOWN_CHARS_MAX)).collect()
     }
 }

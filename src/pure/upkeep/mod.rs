@@ -7,3 +7,4 @@ pub mod network_fs;
 pub mod ownership;
 pub mod retention;
 pub mod rotation;
+pub mod watchdog;

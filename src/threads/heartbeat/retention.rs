@@ -28,7 +28,7 @@ const LOOK_EVERY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Retention<'c> {
     context: &'c Context,
     wall: WallClock,
-    keepers: [Keeper; 4],
+    keepers: [Keeper; 5],
 }
 
 /// Keeps one shelf within its limits.
@@ -65,9 +65,10 @@ struct ShelfRules {
     forget: ShelfLimits,
 }
 
-/// The rules for what is finished, for what was rejected, for ids that are kept taken, and for who
-/// had a task. The last are kept for as long as the id of any dispatch can be.
-fn limits(settings: &Settings) -> [ShelfRules; 4] {
+/// The rules for what is finished, for what was rejected, for ids that are kept taken, for who had
+/// a task (as long as the id of any dispatch can be kept), and for callbacks that were given up,
+/// which are of use as long as their reports.
+fn limits(settings: &Settings) -> [ShelfRules; 5] {
     let forget = ShelfLimits { keep: settings.reports_keep, bytes_max: 0 };
     let logs = ShelfLimits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
     let rejected =
@@ -79,17 +80,18 @@ fn limits(settings: &Settings) -> [ShelfRules; 4] {
     };
     let tasks = ShelfLimits { keep, bytes_max: 0 };
     let all = |keep| ShelfRules { keep, forget: keep };
-    [ShelfRules { keep: logs, forget }, all(rejected), all(spent), all(tasks)]
+    [ShelfRules { keep: logs, forget }, all(rejected), all(spent), all(tasks), all(forget)]
 }
 
 impl<'c> Retention<'c> {
     pub fn new(context: &'c Context) -> Retention<'c> {
-        let [finished, rejected, spent, tasks] = limits(&context.settings());
+        let [finished, rejected, spent, tasks, dead] = limits(&context.settings());
         let keepers = [
             Keeper::new(Shelf::Finished, finished),
             Keeper::new(Shelf::Rejected, rejected),
             Keeper::new(Shelf::Spent, spent),
             Keeper::new(Shelf::Tasks, tasks),
+            Keeper::new(Shelf::DeadCallbacks, dead),
         ];
         let (now_ms, monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
         let wall = WallClock::new(context.last_beat_ms, now_ms, monotonic_ms);
@@ -130,12 +132,15 @@ impl Keeper {
 
     fn step(&mut self, store: &Store) -> Result<()> {
         if self.look.is_none() && self.removals.is_empty() {
-            if !store.has(self.shelf) || !self.is_due(store) {
+            if !self.is_due(store) {
                 return Ok(());
             }
             self.began = Instant::now();
             self.had_come = store.came_to(self.shelf);
             self.next = self.began + LOOK_EVERY_MIN;
+            if !store.has(self.shelf) {
+                return Ok(());
+            }
             let walk = store.walk(self.shelf)?;
             self.look =
                 Some(RetentionPass { walk, survey: Survey::default(), first_due: Duration::MAX });
@@ -195,7 +200,7 @@ impl Keeper {
         let may_be_more = gone.len() >= OLDEST_MAX;
         let removal = match self.shelf {
             Shelf::Finished => Removal::Logs,
-            Shelf::Rejected | Shelf::Spent | Shelf::Tasks => Removal::All,
+            Shelf::Rejected | Shelf::Spent | Shelf::Tasks | Shelf::DeadCallbacks => Removal::All,
         };
         self.removals.extend(gone.into_iter().map(|kept| removal(kept.name)));
         // What came since becomes too old later than this.

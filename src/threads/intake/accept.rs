@@ -264,6 +264,9 @@ impl Intake<'_> {
             tell_accepted(&dropped.name, &contents.dispatch, None);
             return self.answer_unsupported(claim, contents);
         }
+        if !matches!(word, GateWord::Refused(_)) {
+            self.take_task(&contents);
+        }
         match word {
             GateWord::Runs(_) => {
                 let position = 1 + self.ledger.queue.len();
@@ -359,7 +362,8 @@ impl Intake<'_> {
         let file = dropped.name.to_string_lossy().into_owned();
         let (sha256, signature) = (dropped.sha256.clone(), signed.map(|signed| signed.form));
         let kid = signed.and_then(|signed| signed.kid.clone());
-        audit.tell(id, &AuditEvent::Received { file, sha256, signature, kid });
+        let retry_of = dispatch.retry_of.as_ref().map(DispatchId::to_string);
+        audit.tell(id, &AuditEvent::Received { file, sha256, signature, kid, retry_of });
         if !dispatch.unknown_fields.is_empty() {
             let fields = dispatch.unknown_fields.clone();
             audit.tell(id, &AuditEvent::UnknownFields { fields });

@@ -51,6 +51,21 @@ impl Intake<'_> {
         AtGate::new(dispatch, (&dropped.bytes, signed), &dir, None).ask(self.context)
     }
 
+    /// A dispatch that has just been accepted takes the task that covers it. If that fails, it does
+    /// so at its turn.
+    pub(super) fn take_task(&self, contents: &Contents) {
+        if self.context.settings().clawvisor().is_none() {
+            return;
+        }
+        let dir = project::expand(&contents.dispatch.project_dir, self.context.home.as_deref());
+        let dir = project::resolve_nearest(&dir);
+        let shown = (contents.bytes.as_slice(), contents.accepted.signed.as_ref());
+        let at_gate = AtGate::new(&contents.dispatch, shown, &dir, Some(Room::Active));
+        if let Err(e) = at_gate.task_word(self.context) {
+            log::warn!("{e}");
+        }
+    }
+
     // ------------------------------------------------------------------------------ how many wait
 
     pub(super) fn is_pending_full(&self) -> bool {
@@ -267,12 +282,20 @@ impl Intake<'_> {
         true
     }
 
-    pub(super) fn ask_about(&self, contents: &Contents) -> Result<GateWord> {
-        let dispatch = &contents.dispatch;
-        let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
+    /// `None`: what was accepted does not stand there any more, and never runs.
+    pub(super) fn ask_about(&self, claim: &Claim) -> Result<Option<(GateWord, Contents)>> {
+        let Some(contents) = contents_in(self.context, &claim.id, Room::Pending)? else {
+            return Ok(None);
+        };
+        if claim.sha256.is_some_and(|known| hex(&known) != sha256_hex(&contents.bytes)) {
+            return Ok(None);
+        }
+        let dir = project::expand(&contents.dispatch.project_dir, self.context.home.as_deref());
         let dir = project::resolve_nearest(&dir);
-        let shown = (contents.bytes.as_slice(), contents.accepted.signed.as_ref());
-        AtGate::new(dispatch, shown, &dir, Some(Room::Pending)).ask(self.context)
+        let shown = (contents.bytes.as_slice(), claim.signed.as_deref());
+        let word = AtGate::new(&contents.dispatch, shown, &dir, Some(Room::Pending));
+        let word = word.ask(self.context)?;
+        Ok(Some((word, contents)))
     }
 
     // -------------------------------------------------------------------------------- the end

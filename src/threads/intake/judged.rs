@@ -10,7 +10,6 @@ use crate::effects::store::{Contents, Room};
 use crate::pure::gate::PendingRecord;
 use crate::pure::gate::clawvisor::{TaskAnswer, TaskId};
 use crate::pure::schedule::queue::Seq;
-use crate::threads::recover::contents_in;
 use crate::threads::recover_pending::CHANGED;
 use crate::threads::shared::gate::{self, GateWord};
 
@@ -36,17 +35,14 @@ impl Intake<'_> {
 
     fn judge_waiting(&mut self, seq: Seq) {
         let Some(waiting) = self.ledger.pending.get(seq) else { return };
-        let (id, room, before) =
-            (waiting.claim.id.clone(), waiting.claim.room, waiting.record.clone());
-        if room == Room::Active {
+        let (id, before) = (waiting.claim.id.clone(), waiting.record.clone());
+        if waiting.claim.room == Room::Active {
             return self.go_on_if_told(seq, &before);
         }
-        let read = contents_in(self.context, &id, Room::Pending);
-        let judged = read.and_then(|read| match read {
-            Some(contents) => {
-                let word = self.ask_about(&contents)?;
-                self.heed(seq, word, &contents, before)
-            }
+        let judged = self.ask_about(&waiting.claim).and_then(|asked| match asked {
+            Some((word, contents)) => self.heed(seq, word, &contents, before),
+            // Whoever waits for a person is told so when that one approves it.
+            None if before.task.is_none() => Ok(()),
             None => {
                 self.refuse_waiting(&id, &CHANGED.into());
                 Ok(())

@@ -33,7 +33,7 @@ mod workers;
 
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased, tick};
 
 use self::watcher::FileEvent;
 use super::events::{Cancel, Event, Job};
@@ -151,6 +151,7 @@ impl<'c> Intake<'c> {
         let _ = ready.send(());
         // A channel that nobody ever reads from, for turns in which nothing may be handed out.
         let (nowhere, _unread) = bounded(0);
+        let watchdog = self.context.service_manager.watchdog().map_or_else(never, tick);
         while !(self.context.level.is_drain() && self.ledger.active_count() == 0) {
             self.start_to_drain();
             self.update_halt();
@@ -166,6 +167,7 @@ impl<'c> Intake<'c> {
             };
             select_biased! {
                 recv(self.drain.receiver()) -> _ => continue,
+                recv(watchdog) -> _ => self.context.service_manager.tell_alive(),
                 recv(self.events) -> event => match event {
                     Ok(event) => self.take_in(event),
                     Err(_) => return,

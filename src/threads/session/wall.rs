@@ -9,7 +9,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::effects::process::landlock_abi;
-use crate::effects::{agent_record, git, project};
+use crate::effects::project::{self, Resolver};
+use crate::effects::{agent_record, git};
 use crate::pure::agent::Driver;
 use crate::pure::config::confine::Confine;
 use crate::pure::config::needs::CONNECT_ABI_MIN;
@@ -93,7 +94,8 @@ fn denied(context: &Context, terms: &Terms) -> Vec<PathBuf> {
     let set = terms.confine.deny.iter().map(|place| project::expand(place, home));
     let own = [store.drop_zone(), store.own_dir()].into_iter().map(Path::to_path_buf);
     let all = set.chain(own).chain(store.tmp_places().iter().cloned());
-    let both = all.flat_map(|place| [project::resolve_nearest(&place), place]);
+    let mut resolver = Resolver::default();
+    let both = all.flat_map(|place| [resolver.resolve_nearest(&place), place]);
     let mut denied: Vec<PathBuf> = both.filter(|place| place.is_absolute()).collect();
     denied.sort();
     denied.dedup();

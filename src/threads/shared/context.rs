@@ -23,6 +23,7 @@ use super::spending::SpendingKeeper;
 use crate::effects::http::callback;
 use crate::effects::process::Processes;
 use crate::effects::project;
+use crate::effects::service_manager::ServiceManager;
 use crate::effects::store::{Audit, DaemonLock, MovedAside, Store};
 use crate::pure::agent::Driver;
 use crate::pure::audit_event::AuditEvent;
@@ -63,6 +64,8 @@ pub struct Context {
     pub board: Board,
     /// When an earlier daemon beat last, in milliseconds since 1970.
     pub last_beat_ms: Option<i64>,
+    /// Whoever started us and wants to know how we are, if anybody does.
+    pub service_manager: ServiceManager,
     /// Tells the thread of `on_finish` which dispatches are retired.
     pub retired: Sender<DispatchId>,
     /// Wakes the courier; a full channel means that it is awake anyway.

@@ -15,7 +15,7 @@ use crate::effects::project;
 use crate::effects::store::Store;
 use crate::pure::agent::{Driver, Drivers};
 use crate::pure::callback::proxy::EnvProxies;
-use crate::pure::config::cli::Flags;
+use crate::pure::config::flags::Flags;
 use crate::pure::config::launcher::Launcher;
 use crate::pure::config::projects::Verify;
 use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json, terms};

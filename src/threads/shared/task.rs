@@ -55,12 +55,18 @@ impl AtGate<'_> {
         Ok(Some(word))
     }
 
-    /// Takes the task for this dispatch, or says who has it.
+    /// Takes the task for this dispatch, or says who has it. A dispatch that is not accepted yet
+    /// takes none.
     fn taken_by_another(&self, context: &Context, id: &TaskId) -> Result<Option<GateRefusal>> {
-        let holder = match context.store.give_task(id, &self.dispatch.id)? {
+        let holder = match self.room {
+            Some(_) => context.store.give_task(id, &self.dispatch.id)?,
+            None => context.store.task_holder(id)?,
+        };
+        let holder = match holder {
+            TaskHolder::Nobody => return Ok(None),
             TaskHolder::Dispatch(holder) if holder == self.dispatch.id => return Ok(None),
             TaskHolder::Dispatch(holder) => holder.to_string(),
-            TaskHolder::Nobody | TaskHolder::Unknown => "another dispatch".to_string(),
+            TaskHolder::Unknown => "another dispatch".to_string(),
         };
         let error = format!("clawvisor task {id} is for one dispatch, and {holder} has it");
         Ok(Some(GateRefusal { error, clawvisor_status: Some("active".into()) }))

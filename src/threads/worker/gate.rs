@@ -39,14 +39,14 @@ impl Worker<'_> {
     /// there: only Clawvisor is asked again.
     pub(super) fn pass_gate(
         &self,
-        contents: &Contents,
+        (claim, contents): (&Claim, &Contents),
         plan: &NextAttempt,
         held: &HeldDir,
     ) -> Result<Option<Approval>, NotStarted> {
         let at_gate = AtGate {
             dispatch: &contents.dispatch,
             bytes: &contents.bytes,
-            signed: contents.accepted.signed.as_ref(),
+            signed: claim.signed.as_deref(),
             dir: &held.path,
             owner: Some(held.owner),
             room: Some(Room::Active),

@@ -28,6 +28,8 @@ use crate::pure::attempt::sign::Sign;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, Status};
+use crate::pure::text::digest::sha256_hex;
+use crate::pure::text::hex::hex;
 use crossbeam_channel::{Receiver, Sender, after, select_biased};
 
 pub use resume::take_up;
@@ -203,17 +205,19 @@ impl Worker<'_> {
         let agents = self.context.agents();
         let names = agents.drivers.names_of_accepted();
         match self.ask(&claim.id, |store| store.read_claim(&claim.id, Room::Active, names)) {
-            Ok(Some(contents)) => course(claim, contents, false),
+            Ok(Some(contents)) if is_what_was_accepted(&claim, &contents) => {
+                course(claim, contents, false)
+            }
             Err(e) if e.fault().is_everywhere() => Opened::Not(Box::new(back(claim, &e))),
             Err(e) => {
                 log::error!("{e}");
                 self.open_damaged(claim)
             }
-            Ok(None) => self.open_damaged(claim),
+            Ok(Some(_) | None) => self.open_damaged(claim),
         }
     }
 
-    /// Our copy is gone, or does not match its digest. If nothing of the dispatch ever ran, the
+    /// Our copy is gone, or is not what was accepted. If nothing of the dispatch ever ran, the
     /// inbox file is as good, and the dispatch keeps its place in line.
     fn open_damaged(&self, claim: Claim) -> Opened {
         let (store, id) = (&self.context.store, claim.id.clone());
@@ -340,6 +344,12 @@ impl Worker<'_> {
             }
         }
     }
+}
+
+/// Whether a copy is what was accepted, as far as the daemon knows that itself. Somebody else's
+/// session can change both the copy and the record beside it.
+fn is_what_was_accepted(claim: &Claim, contents: &Contents) -> bool {
+    claim.sha256.is_none_or(|known| hex(&known) == sha256_hex(&contents.bytes))
 }
 
 /// The claim goes back into the queue: its files cannot be read just now, which is nobody's fault.

@@ -93,7 +93,7 @@ impl Worker<'_> {
         let dispatch = &contents.dispatch;
         let (driver, program) = self.agent(dispatch).map_err(NotStarted::Fault)?;
         let held = self.directory(claim, dispatch)?;
-        let approval = self.pass_gate(contents, plan, &held)?;
+        let approval = self.pass_gate((claim, contents), plan, &held)?;
         let dir = held.path.clone();
         let terms = self.terms(claim, &dir, driver, &program);
         let wall = wall::wall(context, &dir, driver, &terms).map_err(NotStarted::Fault)?;

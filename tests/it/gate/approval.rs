@@ -234,6 +234,64 @@ fn a_copy_that_was_changed_never_runs() {
     }
 }
 
+/// A session runs as our user, and another dispatch's folder is no further away than its own.
+#[test]
+fn what_was_approved_is_all_that_runs_whatever_becomes_of_its_folder_in_the_queue() {
+    let lab = Lab::new();
+    let daemon = gated(&lab).start();
+    fs::write(lab.ours().join("control/pause"), "").expect("pause");
+    lab.event("", "paused");
+    send_to_wait(&lab, "a");
+    let digest = sha256(&pending(&lab, "a").join("dispatch.json"));
+    approve(&lab, "a");
+    let folder = lab.active("a");
+    wait_until("in the queue", PATIENCE, || folder.exists());
+    let other = lab.task("a", format!("fake: mark {}", lab.path("other").display()));
+    fs::write(folder.join("dispatch.json"), other.bytes()).expect("write");
+    // So that everything there fits.
+    for record in ["accepted.json", "approval.json"] {
+        let record = folder.join(record);
+        let text = text_file(&record).replace(&digest, &sha256(&folder.join("dispatch.json")));
+        fs::write(&record, text).expect("write");
+    }
+    fs::write(lab.ours().join("control/resume"), "").expect("resume");
+    // The approval that stood there is as good as the rest of the folder.
+    wait_until("it waits again", PATIENCE, || pending(&lab, "a").join("pending.json").exists());
+    assert_eq!(sha256(&pending(&lab, "a").join("dispatch.json")), digest);
+    assert!(!has_run(&lab, "a"));
+    approve(&lab, "a");
+    lab.settled("a");
+    assert!(has_run(&lab, "a"));
+    assert!(!lab.path("other").exists(), "other words ran than those that were approved");
+    drop(daemon);
+}
+
+#[test]
+fn a_signature_that_was_written_into_the_record_of_what_waits_counts_for_nothing() {
+    let lab = Lab::new();
+    fs::create_dir_all(lab.ours()).expect("create");
+    let settings = |place: &str| {
+        let config = json!({"trusted_projects": [place], "signed_is_approved": true});
+        fs::write(lab.ours().join("config.json"), config.to_string()).expect("write");
+    };
+    settings("/nowhere");
+    let daemon = lab.daemon().start();
+    send_to_wait(&lab, "a");
+    let record = pending(&lab, "a").join("accepted.json");
+    let mut accepted = json_file(&record);
+    accepted["signed"] = json!({"form": "strong", "kid": "k", "exp": 9_999_999_999_u64});
+    fs::write(&record, accepted.to_string()).expect("write");
+    settings("/nowhere/else");
+    daemon.signal(rustix::process::Signal::HUP);
+    lab.event("", "config_reloaded");
+    lab.heartbeat("it waits on", |beat| beat["pending_count"] == 1);
+    assert!(!has_run(&lab, "a") && pending(&lab, "a").exists());
+    approve(&lab, "a");
+    let report = lab.settled("a");
+    assert_eq!(report["approval"]["by"], "person", "{report:#}");
+    drop(daemon);
+}
+
 #[test]
 fn an_approval_holds_for_its_directory_alone() {
     let lab = Lab::new();

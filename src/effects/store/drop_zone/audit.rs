@@ -1,7 +1,8 @@
 //! The audit log, `audit.jsonl`: one JSON object a line says what happened. Each line is appended
 //! with one write and never rewritten.
 //!
-//! A line that cannot be written (a full disk) waits in memory and costs no dispatch; what was
+//! A kill tears no line, since none lies across two of the pieces in which the kernel writes. A
+//! line that cannot be written (a full disk) waits in memory and costs no dispatch; what was
 //! written of it is cut off. A log that gets too large is renamed between two lines. The descriptor
 //! stays good until there is a new one, so that whatever fails or dies in between costs no line.
 
@@ -29,6 +30,9 @@ const WAITING_MAX: usize = 1000;
 
 /// How much more is written after a rotation that failed, before the next try.
 const ROTATE_AGAIN_BYTES: u64 = 1024 * 1024;
+
+/// How much of an old log's end is looked at: as much as blanks may stand there.
+const END_BYTES: u64 = 4096;
 
 /// When the log is put aside, and how many old ones are kept.
 #[derive(Clone, Copy, Debug)]
@@ -126,16 +130,18 @@ impl Audit {
 
     fn append_waiting(&self, log: &mut Log) {
         while let Some(mut line) = log.waiting.pop_front() {
-            if rotation::is_due(log.bytes, line.len() as u64, log.bytes_max) {
+            let mut text = behind_blanks(log.bytes, &line);
+            if rotation::is_due(log.bytes, text.len() as u64, log.bytes_max) {
                 self.rotate(log, &mut line);
+                text = behind_blanks(log.bytes, &line);
             }
-            if let Err(e) = append(&mut log.file, line.as_bytes()) {
+            if let Err(e) = append(&mut log.file, text.as_bytes()) {
                 let reason = format!("cannot append to {}: {e}", self.path.display());
                 log.trouble = Some((reason, fault(&e)));
                 log.waiting.push_front(line);
                 return;
             }
-            log.bytes += line.len() as u64;
+            log.bytes += text.len() as u64;
         }
         log.trouble = None;
     }
@@ -177,6 +183,12 @@ impl Audit {
             _ => self.path.with_extension(format!("jsonl.{number}")),
         }
     }
+}
+
+/// A line as it is written to a log of that length.
+fn behind_blanks(bytes: u64, line: &str) -> String {
+    let blanks = rotation::blanks_before(bytes, line.len() as u64);
+    " ".repeat(blanks as usize) + line
 }
 
 /// Appends the whole line or nothing: if a full disk takes a part of it, that part is cut off
@@ -224,10 +236,10 @@ fn open(path: &Path) -> io::Result<Opened> {
     if bytes == 0 {
         return Ok(Opened { file, bytes, torn: false });
     }
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    let torn = last != *b"\n";
+    let mut end = vec![0; bytes.min(END_BYTES) as usize];
+    file.seek(SeekFrom::End(-(end.len() as i64)))?;
+    file.read_exact(&mut end)?;
+    let torn = rotation::is_torn(&end);
     if torn {
         file.write_all(b"\n")?;
         bytes += 1;

@@ -6,6 +6,7 @@
 //! words are read only where no event came, or where a version has no field for what it says.
 
 mod errors;
+mod items;
 mod repair;
 #[cfg(test)]
 mod samples;
@@ -34,6 +35,7 @@ pub const DRIVER: Driver = Driver {
     hides_git_identity: false,
     argv,
     reader: || Box::new(stream::StreamReader::default()),
+    items: || Box::new(items::MessageItems),
     takes_session_id: true,
     start_lines: 0,
     start_failure,

@@ -6,6 +6,7 @@
 //! Tools and limits that are set for Claude Code mean nothing to it and become no argument.
 
 mod errors;
+mod items;
 mod rollout;
 #[cfg(test)]
 mod samples;
@@ -32,6 +33,7 @@ pub const DRIVER: Driver = Driver {
     hides_git_identity: false,
     argv,
     reader: || Box::new(stream::ThreadReader::default()),
+    items: || Box::new(items::ThreadItems::default()),
     takes_session_id: false,
     // It tells the thread's id before it looks at the prompt.
     start_lines: 1,

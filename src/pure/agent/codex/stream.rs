@@ -144,7 +144,7 @@ impl ThreadReader {
     }
 }
 
-fn is_tool(item: &Value) -> bool {
+pub(super) fn is_tool(item: &Value) -> bool {
     let kinds = ["command_execution", "file_change", "mcp_tool_call", "web_search"];
     item["type"].as_str().is_some_and(|kind| kinds.contains(&kind))
 }

@@ -5,6 +5,7 @@
 //! for under its older one, which its installer still makes. Must not guess a kind of failure where
 //! the stream has none: on failure it only exits with another code than 0, with words on stderr.
 
+mod items;
 mod stream;
 
 use super::environment::Variables;
@@ -22,6 +23,7 @@ pub const DRIVER: Driver = Driver {
     hides_git_identity: false,
     argv,
     reader: || Box::new(stream::CursorReader::default()),
+    items: || Box::new(items::CursorItems),
     takes_session_id: false,
     start_lines: 0,
     start_failure,

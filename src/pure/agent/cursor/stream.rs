@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use super::items::call;
 use crate::pure::agent::fields::{error_line, session_id, whole, word};
 use crate::pure::agent::mend;
 use crate::pure::agent::{
@@ -62,11 +63,7 @@ impl CursorReader {
     fn read_call(&mut self, event: &Value, summary: &mut Summary) {
         self.begin_turn(summary);
         summary.used_tools = true;
-        // `{"readToolCall": {…}}`, or `{"function": {"name": …}}` for what has no name of its own.
-        let call = event["tool_call"].as_object();
-        let kind = call.and_then(|call| call.keys().find(|key| key.ends_with("ToolCall")));
-        let name = kind.map(|kind| Value::from(kind.trim_end_matches("ToolCall")));
-        let name = name.unwrap_or_else(|| event["tool_call"]["function"]["name"].clone());
+        let (name, _) = call(&event["tool_call"]);
         summary.last_tool = word(&name).or(summary.last_tool.take());
     }
 }

@@ -6,6 +6,7 @@
 //! prompt from a file on stdin; on a pipe without data it gives up after a second.
 
 mod errors;
+mod items;
 mod stream;
 
 use super::environment::Variables;
@@ -27,6 +28,7 @@ pub const DRIVER: Driver = Driver {
     hides_git_identity: true,
     argv,
     reader: || Box::new(stream::EventReader::default()),
+    items: || Box::new(items::EventItems::default()),
     takes_session_id: true,
     start_lines: 0,
     start_failure: |_| None,

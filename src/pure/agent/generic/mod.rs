@@ -5,12 +5,13 @@
 //! not guess: an agent whose output is plain text has succeeded only if it exited with 0, and one
 //! with a stream only by its own final event.
 
+mod items;
 mod stream;
 
 use serde_json::Value;
 
 use super::environment::Variables;
-use super::{Driver, Failure, Launch, Reader, ResultEvent, SessionRef, Summary};
+use super::{Driver, Failure, ItemReader, Launch, Reader, ResultEvent, SessionRef, Summary};
 use crate::pure::config::dialect::Output;
 use crate::pure::config::placeholder::{fill, placeholders, plain_name};
 use crate::pure::config::template::{PromptWay, Template};
@@ -32,6 +33,7 @@ pub(super) fn driver(name: &'static str, template: &'static Template) -> Driver 
         hides_git_identity: false,
         argv: |_| Vec::new(),
         reader: || Box::new(stream::TextReader),
+        items: || Box::new(items::TextItems),
         takes_session_id: template.args.iter().any(|arg| has_session(arg)),
         start_lines: 0,
         start_failure: |_| None,
@@ -98,6 +100,13 @@ pub(super) fn reader(template: &'static Template) -> Box<dyn Reader> {
     match &template.dialect.output {
         Output::Text => Box::new(stream::TextReader),
         Output::Stream(rules) => Box::new(stream::RuleReader { rules, dialect: &template.dialect }),
+    }
+}
+
+pub(super) fn items(template: &'static Template) -> Box<dyn ItemReader> {
+    match &template.dialect.output {
+        Output::Text => Box::new(items::TextItems),
+        Output::Stream(rules) => Box::new(items::RuleItems { rules }),
     }
 }
 

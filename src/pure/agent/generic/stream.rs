@@ -124,7 +124,7 @@ impl RuleReader {
     }
 }
 
-fn words(value: &Value, bytes_max: usize) -> String {
+pub(super) fn words(value: &Value, bytes_max: usize) -> String {
     match value {
         Value::String(text) => clip(text, bytes_max),
         other => clip(&other.to_string(), bytes_max),

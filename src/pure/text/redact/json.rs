@@ -1,6 +1,8 @@
 //! JSON text whose texts are redacted one by one, so that it stays JSON. What is no text is left
 //! byte for byte: numbers keep their digits, and keys their order.
 
+use std::borrow::Cow;
+
 use super::{MARK, names};
 
 /// What the next text is, as far as it matters here.
@@ -24,7 +26,7 @@ pub(super) fn redact(text: &str, shown: impl Fn(&str) -> String) -> String {
             continue;
         }
         let end = at + literal(&bytes[at..]);
-        let said: String = serde_json::from_str(&text[at..end]).unwrap_or_default();
+        let said = said(&text[at..end]);
         let is_key = bytes[end..].iter().find(|b| !b.is_ascii_whitespace()) == Some(&b':');
         let hidden = match next {
             Next::Secret | Next::Secrets(_) if !is_key && !said.is_empty() => MARK.to_string(),
@@ -43,6 +45,15 @@ pub(super) fn redact(text: &str, shown: impl Fn(&str) -> String) -> String {
         at = end;
     }
     out + &text[copied..]
+}
+
+/// What a text with its quotes says.
+fn said(literal: &str) -> Cow<'_, str> {
+    let bare = literal.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match bare.filter(|bare| !bare.contains('\\')) {
+        Some(bare) => bare.into(),
+        None => serde_json::from_str::<String>(literal).unwrap_or_default().into(),
+    }
 }
 
 fn after(byte: u8, next: Next) -> Next {

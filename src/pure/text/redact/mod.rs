@@ -50,6 +50,14 @@ fn hidden(text: &str, mut found: Vec<Range<usize>>) -> String {
     out + &text[shown..]
 }
 
+/// Where this stands in a text. Most texts are a few bytes long, and `str::match_indices` spends
+/// more than that on getting ready.
+fn places(text: &str, wanted: &'static str) -> impl Iterator<Item = usize> {
+    let (bytes, wanted) = (text.as_bytes(), wanted.as_bytes());
+    let may_begin = move |at: &usize| bytes[*at] == wanted[0];
+    (0..bytes.len()).filter(may_begin).filter(move |at| bytes[*at..].starts_with(wanted))
+}
+
 /// How many of the bytes from `at` on are among `wanted`, at most `most`.
 fn run(bytes: &[u8], at: usize, most: usize, wanted: impl Fn(u8) -> bool) -> usize {
     bytes.iter().skip(at).take(most).take_while(|byte| wanted(**byte)).count()

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::{MARK, run, run_before};
+use super::{MARK, places, run, run_before};
 
 /// How much of a name is looked at, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -26,6 +26,7 @@ const NAMES: [&str; 10] = [
     "accountkey",
     "credential",
 ];
+const AUTHORIZATION: &str = "authorization";
 /// What may stand for no value at all.
 const NOTHING: [&str; 6] = ["null", "none", "nil", "true", "false", "undefined"];
 const SCHEMES: [&str; 9] =
@@ -33,9 +34,12 @@ const SCHEMES: [&str; 9] =
 
 /// Whether the value of a key of that name is a secret.
 pub(super) fn is_secret(name: &str) -> bool {
-    let mut words = name.bytes().filter(|byte| byte.is_ascii_alphanumeric()).collect::<Vec<u8>>();
-    words.make_ascii_lowercase();
-    NAMES.iter().any(|known| words.ends_with(known.as_bytes()))
+    let backwards = name.bytes().rev().filter(u8::is_ascii_alphanumeric);
+    let backwards = backwards.map(|byte| byte.to_ascii_lowercase());
+    NAMES.iter().any(|known| {
+        let mut backwards = backwards.clone();
+        known.bytes().rev().all(|byte| backwards.next() == Some(byte))
+    })
 }
 
 pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
@@ -47,7 +51,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
             continue;
         }
         let name = name_before(text, at);
-        let secret = if name.to_ascii_lowercase().ends_with("authorization") {
+        let secret = if is_authorization(name) {
             credentials(bytes, at)
         } else if is_secret(name) && !is_no_name(text, name, at) {
             value(text, at)
@@ -58,6 +62,12 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
         found.extend(secret);
     }
     options(text, found);
+}
+
+fn is_authorization(name: &str) -> bool {
+    let start = name.len().checked_sub(AUTHORIZATION.len());
+    let end = start.and_then(|start| name.as_bytes().get(start..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(AUTHORIZATION.as_bytes()))
 }
 
 /// The name that a sign at this place gives a value to; empty if there is none.
@@ -146,8 +156,8 @@ fn credentials(bytes: &[u8], at: usize) -> Option<Range<usize>> {
 /// Options whose value is a word of its own: `--password …`.
 fn options(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
-    for (at, dashes) in text.match_indices("--") {
-        let from = at + dashes.len();
+    for at in places(text, "--") {
+        let from = at + 2;
         let length = run(bytes, from, NAME_BYTES_MAX, |b| {
             b.is_ascii_alphanumeric() || b == b'-' || b == b'_'
         });

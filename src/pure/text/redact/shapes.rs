@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{run, run_before};
+use super::{places, run, run_before};
 
 /// How much of a word is looked at to tell a key from a word, in bytes.
 const LOOK_BYTES_MAX: usize = 256;
@@ -109,7 +109,11 @@ fn is_bot(bytes: &[u8], at: usize) -> bool {
 
 fn key(text: &str, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    let begins = |shape: &&Shape| bytes[at..].starts_with(shape.prefix.as_bytes());
+    // Nearly every word differs in its first byte already.
+    let begins = |shape: &&Shape| {
+        let prefix = shape.prefix.as_bytes();
+        prefix[0] == bytes[at] && bytes[at..].starts_with(prefix)
+    };
     SHAPES.iter().filter(begins).find_map(|shape| {
         let from = at + shape.prefix.len();
         let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || shape.more.contains(&byte);
@@ -207,10 +211,10 @@ fn after_scheme(text: &str, at: usize) -> Option<Range<usize>> {
 fn private_keys(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     let mut done = 0;
-    for (at, line) in text.match_indices("-----").filter(|(at, _)| {
-        bytes[at + 5..].starts_with(b"BEGIN ") || bytes[at + 5..].starts_with(b"END ")
-    }) {
-        let Some(header_end) = header_end(bytes, at + line.len()).filter(|_| at >= done) else {
+    for at in places(text, "-----")
+        .filter(|at| bytes[at + 5..].starts_with(b"BEGIN ") || bytes[at + 5..].starts_with(b"END "))
+    {
+        let Some(header_end) = header_end(bytes, at + 5).filter(|_| at >= done) else {
             continue;
         };
         let is_end = bytes[at + 5] == b'E';

@@ -3,36 +3,41 @@
 
 use std::ops::Range;
 
-use super::{MARK, run};
+use super::{MARK, places, run};
 
-/// What a webhook's address begins with; the secret is what follows.
-const WEBHOOKS: [&str; 9] = [
-    "hooks.slack.com/services/",
-    "hooks.slack.com/workflows/",
-    "hooks.slack.com/triggers/",
-    "hooks.slack-gov.com/services/",
-    "discord.com/api/webhooks/",
-    "discordapp.com/api/webhooks/",
-    "discord.com/api/v9/webhooks/",
-    "discord.com/api/v10/webhooks/",
-    "webhook.office.com/webhookb2/",
+/// What a webhook's address begins with, cut before its first full stop; the secret is what
+/// follows.
+const WEBHOOKS: [(&str, &str); 9] = [
+    ("hooks", ".slack.com/services/"),
+    ("hooks", ".slack.com/workflows/"),
+    ("hooks", ".slack.com/triggers/"),
+    ("hooks", ".slack-gov.com/services/"),
+    ("discord", ".com/api/webhooks/"),
+    ("discordapp", ".com/api/webhooks/"),
+    ("discord", ".com/api/v9/webhooks/"),
+    ("discord", ".com/api/v10/webhooks/"),
+    ("webhook", ".office.com/webhookb2/"),
 ];
+const MARK_OF_A_URL: &str = "://";
 
 pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
-    for webhook in WEBHOOKS {
-        for (at, begin) in text.match_indices(webhook) {
-            let from = at + begin.len();
-            let length = run(text.as_bytes(), from, usize::MAX, |b| {
-                b.is_ascii_alphanumeric() || b"-_/@".contains(&b)
-            });
-            found.extend((length > 0).then_some(from..from + length));
+    let bytes = text.as_bytes();
+    for dot in places(text, ".") {
+        for (host, path) in WEBHOOKS {
+            if bytes[..dot].ends_with(host.as_bytes()) && bytes[dot..].starts_with(path.as_bytes())
+            {
+                let from = dot + path.len();
+                let is_of_it = |b: u8| b.is_ascii_alphanumeric() || b"-_/@".contains(&b);
+                let length = run(bytes, from, usize::MAX, is_of_it);
+                found.extend((length > 0).then_some(from..from + length));
+            }
         }
     }
     let mut looked_to = 0;
-    for (at, mark) in text.match_indices("://") {
+    for at in places(text, MARK_OF_A_URL) {
         // A URL within another one's login would be looked through again and again.
         if at >= looked_to {
-            let (login, end) = password(text, at + mark.len());
+            let (login, end) = password(text, at + MARK_OF_A_URL.len());
             found.extend(login);
             looked_to = end;
         }
