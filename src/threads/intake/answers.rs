@@ -152,8 +152,8 @@ impl Intake<'_> {
         }
     }
 
-    /// Answers a dispatch of which nothing is left but what is in memory.
-    /// Who waited to be allowed may not run.
+    /// Answers a dispatch of which nothing is left but what is in memory. One that waited to be
+    /// allowed may not run.
     fn answer_remains(&mut self, claim: Claim, tells: bool) {
         let (id, now_ms) = (claim.id.clone(), clock::unix_ms());
         if self.context.store.is_cancel_asked(id.as_str()) {
@@ -177,8 +177,8 @@ impl Intake<'_> {
         }
         match answering.advance(self.context) {
             Ok(()) => {
-                self.requests.remove_cancel(id.as_str());
                 self.forget_verdict(&id);
+                self.requests.remove_cancel(id.as_str());
                 let names: Vec<OsString> =
                     self.ledger.close(&id).map(|open| open.names).unwrap_or_default();
                 self.inbox.look_again_at(names);

@@ -310,3 +310,31 @@ fn a_dispatch_that_waits_for_clawvisor_can_be_cancelled_and_denied() {
     assert_eq!(report["error"], json!("denied"));
     drop(daemon);
 }
+
+#[test]
+fn a_file_that_has_to_stay_in_the_inbox_takes_no_task() {
+    let lab = Lab::new();
+    let clawvisor = Clawvisor::start();
+    let mut only = task("t-1", "session");
+    only["planned_calls"] =
+        json!([{"service": SERVICE, "action": "spawn-session", "params": {"project": "right"}}]);
+    clawvisor.put(only);
+    let trusted = lab.project("trusted");
+    let daemon = asking(&lab, &clawvisor).set("--pending-max", 1);
+    let daemon = daemon.set("--trusted-projects", trusted.display()).start();
+    // What is known of the task is young from here on.
+    lab.send(&marking(&lab, "wrong", "t-1"));
+    lab.failed("wrong", "not_authorized");
+    lab.send(&lab.task("fills", "hello"));
+    waits_for(&lab, "fills", "no_clawvisor_task");
+    lab.send(&marking(&lab, "held", "t-1").with("project", "right"));
+    lab.event("", "pending_full");
+    fs::remove_file(lab.dropped("held")).expect("its file");
+    let out = lab.plain_daemon().word("deny").word(&id("fills")).output();
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    lab.ended("fills", "cancelled", "not_authorized");
+    lab.send(&marking(&lab, "right", "t-1").with("project", "right").in_dir(&trusted));
+    lab.completed("right");
+    assert!(lab.events("held").is_empty());
+    drop(daemon);
+}
