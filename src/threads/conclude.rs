@@ -10,7 +10,7 @@ use serde_json::json;
 use super::shared::context::Context;
 use crate::effects::clock;
 use crate::effects::error::Result;
-use crate::effects::store::{Claim, Committed, Contents, IdOwner, OutboxEntry, TaskHolder};
+use crate::effects::store::{Claim, Committed, Contents, IdOwner, OutboxEntry};
 use crate::pure::attempt::build_report::{self, FROM_MEMORY};
 use crate::pure::attempt::record::{AttemptEnd, NextStep};
 use crate::pure::audit_event::AuditEvent;
@@ -260,14 +260,14 @@ impl Answering {
         })
     }
 
-    /// Puts the dispatch's own task in Clawvisor down to be completed, or lets it go.
+    /// Puts the task that the dispatch has down to be completed, or lets it go. The store knows
+    /// whose it is.
     fn see_to_task(&self, context: &Context) -> Result<()> {
         let (store, id) = (&context.store, &self.claim.id);
         let named =
             self.contents.as_ref().and_then(|known| known.dispatch.clawvisor_task_id.as_deref());
         let Some(task) = named.and_then(TaskId::parse) else { return Ok(()) };
-        let is_ours = || Ok(store.task_holder(&task)? == TaskHolder::Dispatch(id.clone()));
-        if context.settings().clawvisor().is_none() || !is_ours()? {
+        if context.settings().clawvisor().is_none() {
             return Ok(());
         }
         let Report { status, error_type, attempts, .. } = &self.report;

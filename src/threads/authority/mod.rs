@@ -93,7 +93,7 @@ pub fn run(
             short: 0,
             long: 0,
             reached_ms: None,
-            ready: ReadyCheck { failures: 0, due_ms: Some(clock::monotonic_ms()) },
+            ready: ReadyCheck { failures: 0, due_ms: Some(clock::monotonic_ms()), was_made: false },
         };
         let (mut is_stopped, mut last) = (false, Some(last));
         loop {
@@ -183,8 +183,7 @@ impl<'env> Inquirer<'_, 'env> {
         let Some(origin) = self.origin() else { return };
         let now_ms = clock::monotonic_ms();
         if !is_stopped {
-            if self.ready.due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
-                self.ready.due_ms = None;
+            if self.is_ready_due(now_ms) {
                 self.ask_whether_ready(origin.clone());
             }
             self.ask_about_tasks(&origin, now_ms);

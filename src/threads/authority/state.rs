@@ -4,7 +4,7 @@
 //! A warning at most: what needs Clawvisor waits, and nothing else does. While nobody asks about a
 //! task it is asked whether it is there, until it is.
 
-use super::{Inquirer, READY_TIMEOUT};
+use super::Inquirer;
 use crate::effects::clock;
 use crate::effects::http::callback::Failure;
 use crate::effects::http::clawvisor::Reply;
@@ -16,6 +16,7 @@ use crate::pure::text::redact::redact;
 pub(super) struct ReadyCheck {
     pub failures: u32,
     pub due_ms: Option<i64>,
+    pub was_made: bool,
 }
 
 impl Inquirer<'_, '_> {
@@ -48,18 +49,35 @@ impl Inquirer<'_, '_> {
         } else if self.reached_ms.is_some_and(|reached_ms| reached_ms >= began_ms) {
             return;
         }
+        if state == ClawvisorState::Unreachable {
+            self.ready.failures = self.ready.failures.saturating_add(1);
+            self.ask_later_whether_ready(now_ms);
+        }
+        self.tell_state(state, why);
+    }
+
+    fn ask_later_whether_ready(&mut self, now_ms: i64) {
+        let delays = &self.context.settings().clawvisor_delays;
+        let pause = pause_after(self.ready.failures, delays, None);
+        self.ready.due_ms = Some(now_ms + pause.as_millis() as i64);
+    }
+
+    /// Whether it is to be asked now if it is there. While somebody asks about a task, that tells
+    /// more: a server may be there and have no answers.
+    pub(super) fn is_ready_due(&mut self, now_ms: i64) -> bool {
+        if self.ready.due_ms.is_none_or(|due_ms| due_ms > now_ms) {
+            return false;
+        }
         let known = self.context.authority.known();
         let is_asked = known.tasks.values().any(|desk| desk.waiting > 0 || desk.sessions > 0);
         drop(known);
-        if state == ClawvisorState::Unreachable {
-            self.ready.failures = self.ready.failures.saturating_add(1);
-            let delays = &self.context.settings().clawvisor_delays;
-            let pause = pause_after(self.ready.failures, delays, None);
-            // Whoever asks about a task will see.
-            let pause = if is_asked { pause.max(READY_TIMEOUT) } else { pause };
-            self.ready.due_ms = Some(now_ms + pause.as_millis() as i64);
+        if is_asked && self.ready.was_made {
+            self.ask_later_whether_ready(now_ms);
+            return false;
         }
-        self.tell_state(state, why);
+        self.ready.due_ms = None;
+        self.ready.was_made = true;
+        true
     }
 
     fn tell_state(&self, state: ClawvisorState, why: Option<String>) {

@@ -120,8 +120,19 @@ fn a_dispatch_that_was_refused_closes_no_task_of_another() {
     lab.send(&marking(&lab, "second", "t-1"));
     refused(&lab, "second", "clawvisor task t-1 is for one dispatch, and dispatch-first has it");
     lab.settled("second");
+    // One that is cancelled while it waits has no task either.
+    clawvisor.trouble("t-1", usize::MAX, Trouble::Answer(503, "{}".into()));
+    // From here on the young answer is none.
+    let asked = clawvisor.seen_of("GET", "/api/tasks/t-1").len();
+    clawvisor.requests("GET", "/api/tasks/t-1", asked + 2);
+    lab.send(&marking(&lab, "third", "t-1"));
+    waits_for(&lab, "third", "clawvisor_unreachable");
+    fs::write(lab.inbox().join("cancel-dispatch-third"), "").expect("a request");
+    lab.ended("third", "cancelled", "cancelled");
+    lab.settled("third");
     assert_eq!(completions(&clawvisor, "t-1"), 0);
     assert_eq!(clawvisor.status("t-1"), "active");
+    clawvisor.no_trouble();
     hold.release();
     lab.completed("first");
     lab.event("first", "clawvisor_completed");
@@ -151,4 +162,23 @@ fn a_task_of_a_dispatch_that_was_refused_before_it_ran_is_free_again() {
     lab.send(&marking(&lab, "second", "t-1").in_dir(&trusted));
     lab.completed("second");
     drop(daemon);
+}
+
+#[test]
+fn an_end_that_a_power_cut_takes_back_completes_no_task_twice() {
+    let lab = Lab::new();
+    let clawvisor = Clawvisor::start();
+    clawvisor.put(task("t-1", "session"));
+    let daemon = asking(&lab, &clawvisor).start();
+    lab.send(&marking(&lab, "a", "t-1"));
+    lab.completed("a");
+    lab.event("a", "clawvisor_completed");
+    lab.settled("a");
+    drop(daemon);
+    fs::rename(lab.finished("a"), lab.active("a")).expect("its folder as it was");
+    let daemon = asking(&lab, &clawvisor).start();
+    lab.settled("a");
+    drop(daemon);
+    assert_eq!(completions(&clawvisor, "t-1"), 1);
+    assert!(!lab.events("a").contains(&"clawvisor_complete_failed".to_string()));
 }

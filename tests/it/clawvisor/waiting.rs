@@ -192,7 +192,8 @@ fn an_answer_of_a_while_ago_starts_nothing() {
     lab.send(&marking(&lab, "next", "t-1"));
     lab.accepted("next");
     // It is queued by a young answer; its turn comes when that is old.
-    std::thread::sleep(std::time::Duration::from_millis(5_200));
+    let from = std::time::Instant::now();
+    wait_until("an answer that is old", PATIENCE, || from.elapsed().as_millis() > 5_200);
     let before = clawvisor.seen_of("GET", "/api/tasks/t-1").len();
     clawvisor.set_status("t-1", "expired");
     hold.release();
