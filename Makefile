@@ -1,7 +1,7 @@
 # make demo    build, and see one dispatch become a report (no account needed)
 # make test    all tests; those with the real agents need npm and say SKIPPED without it
 #
-# Also: soak (half an hour of kills and power cuts), hostile (what a session can do to its own claim; GSTACK_TEST_HOSTILE=target:action:moment), fuzz (SECONDS=60 for each target), mutants, bench (AGAINST='COMMAND'), build, lint, static, static-test, macos-check, crates, install (PREFIX, DESTDIR), test-latest, test-slurm (root; a Slurm of two nodes on this host), clean.
+# Also: soak (half an hour of kills and power cuts), hostile (what a session can do to its own claim; GSTACK_TEST_HOSTILE=target:action:moment), fuzz (SECONDS=60 for each target), mutants, page-test (Chromium, npm), bench (AGAINST='COMMAND'), build, lint, static, static-test, dist (tarballs; DIST_ARGS=--twice builds again and compares), macos-check, crates, install (PREFIX, DESTDIR), test-latest, test-slurm (root; a Slurm of two nodes on this host), clean.
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -13,7 +13,7 @@ TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [
 STATIC_TARGETS ?= x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := gstack-dispatch-daemon
 
-.PHONY: demo test test-latest test-slurm soak hostile fuzz mutants bench build lint static static-test macos-check crates install clean
+.PHONY: page-test demo test test-latest test-slurm soak hostile fuzz mutants bench build lint static static-test dist macos-check crates install clean
 
 demo:
 	$(CARGO) build --locked
@@ -54,6 +54,11 @@ fuzz:
 mutants:
 	tests/mutants.py $(MUTANTS)
 
+# The page of `report --html` in headless Chromium, with axe-core: pictures and what was found are in $(TARGET_DIR)/page.
+page-test:
+	$(CARGO) build --locked
+	tests/page/run.sh "$(TARGET_DIR)/debug/$(NAME)" "$(TARGET_DIR)/page"
+
 # Measures, beside the run's own floor, on ext4 with a journal (root mounts one where there is none); AGAINST='COMMAND' adds another daemon with the same directory, interleaved.
 bench:
 	$(CARGO) bench --locked --bench bench -- $(if $(AGAINST),--against '$(AGAINST)') $(BENCH_ARGS)
@@ -73,6 +78,10 @@ static:
 # They work in an empty root and under qemu-user, TLS too. What cannot be run here says SKIPPED.
 static-test: static
 	tests/static.sh
+
+# What is given away: a tarball for each of STATIC_TARGETS, and their checksums. The same commit gives the same bytes.
+dist:
+	CARGO="$(CARGO)" tests/static/dist.sh $(DIST_ARGS) $(STATIC_TARGETS)
 
 # Compiled and linked for macOS on Apple silicon, not run.
 macos-check:

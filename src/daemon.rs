@@ -18,10 +18,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::effects::process::Processes;
 use crate::effects::service_manager::ServiceManager;
+use crate::effects::stderr::set_format;
 use crate::effects::store::{Mended, Store, gstack_home};
 use crate::effects::{clock, error};
 use crate::pure::agent::Drivers;
 use crate::pure::audit_event::AuditEvent;
+use crate::pure::command::run::RunUntil;
 use crate::pure::config::Settings;
 use crate::pure::config::flags::Flags;
 use crate::pure::dispatch::DispatchId;
@@ -51,7 +53,7 @@ const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
 const LAST_CALLBACKS_MAX: Duration = Duration::from_secs(2);
 
 /// Runs the daemon to its end. The error is one line for the user.
-pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
+pub fn run(flags: &Flags, until: RunUntil, drivers: Drivers) -> Result<ExitCode, String> {
     // This comes before anything else can be interrupted half-way.
     let signals = signals::register().map_err(|e| format!("cannot watch for signals: {e}"))?;
     let sources = Sources::new(std::env::vars_os(), flags.clone());
@@ -61,6 +63,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     store.check_above(home.as_deref().map(Path::new)).map_err(text)?;
     let mut mended = store.check_ownership().map_err(text)?;
     let Found { settings, drivers, warnings } = sources.read(&store, &drivers)?;
+    set_format(settings.log_format);
     store.allow(&settings.allowed_uids);
     reload::check_at_start(&store, &settings)?;
     let far = far_away(&store, &settings)?;
@@ -74,9 +77,8 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
     authority::check(&store, &settings, &sources)?;
     let sender = reload::sender(&settings, &sources)?;
     let (outbox_changed, outbox) = bounded(1);
-    let (changed, board) = bounded(1);
+    let ((changed, board), (asked_in, asked)) = (bounded(1), bounded(1));
     let (retired_in, retired) = unbounded();
-    let (asked_in, asked) = bounded(1);
     let (missing, unmet) = sources.missing(&settings);
     let (level, drain) = Level::new();
     let audit = Arc::new(store.open_audit(reload::rotation(&settings)).map_err(text)?);
@@ -87,6 +89,7 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
         abilities: Abilities::default(),
         leavings: Leavings::default(),
         level,
+        until,
         paused: AtomicBool::new(store.is_paused()),
         board: Board::default(),
         last_beat_ms: store.heartbeat_at_ms(),
@@ -125,6 +128,8 @@ pub fn run(flags: &Flags, drivers: Drivers) -> Result<ExitCode, String> {
 fn hand_over(recovered: Recovered, intake: &mut Intake) {
     intake.learn_earlier(recovered.notices);
     intake.park_recovered(recovered.parked, recovered.unread);
+    let pending = recovered.pending.iter().map(|(claim, _)| claim);
+    intake.count_on_from(recovered.waiting.iter().chain(pending).map(|claim| claim.seq));
     for claim in recovered.waiting {
         intake.enqueue(claim);
     }
@@ -156,6 +161,25 @@ fn far_away(store: &Store, settings: &Settings) -> Result<Option<&'static str>, 
         )),
         far => Ok(far),
     }
+}
+
+/// Whoever works off what is there gives the last callbacks their whole time.
+fn last_callbacks_max(context: &Context) -> Duration {
+    let of_once =
+        Some(context.settings().callback_timeout).filter(|_| context.until == RunUntil::WorkedOff);
+    of_once.unwrap_or_default().max(LAST_CALLBACKS_MAX)
+}
+
+/// Whether something is left that `--once` should have worked off and could not, for what is wrong
+/// with the machine or with a dispatch's own files.
+fn is_undone(context: &Context) -> bool {
+    let is_parked = !context.board.get().parked.is_empty();
+    let why = context.health.degraded().or_else(|| is_parked.then(|| "parked".into()));
+    let why = why.filter(|_| context.until == RunUntil::WorkedOff);
+    if let Some(why) = &why {
+        log::error!("not everything could be worked off: {why}");
+    }
+    why.is_some()
 }
 
 /// Answers cron's "make sure that it runs": quietly, unless a person looks on, or the daemon that
@@ -256,8 +280,8 @@ impl<'env> Daemon<'_, 'env> {
         let mut intake = Intake::new(context, wires);
         let taken_up = std::mem::take(&mut recovered.taken_up);
         hand_over(recovered, &mut intake);
-        for (claim, step) in taken_up {
-            let cancel = intake.adopt(&claim);
+        for (mut claim, step) in taken_up {
+            let cancel = intake.adopt(&mut claim);
             let (events, drain) = (events_in.clone(), drain.clone());
             self.spawn("adopter", move || {
                 worker::take_up(context, claim, step, &cancel, &events, &drain)
@@ -290,10 +314,10 @@ impl<'env> Daemon<'_, 'env> {
         self.wait(&drain, &done);
 
         drop(until_exit);
-        let _ = last.recv_timeout(LAST_CALLBACKS_MAX);
+        let _ = last.recv_timeout(last_callbacks_max(context));
         signals_handle.close();
         let level = &context.level;
-        Ok(i32::from(level.is_kill() || level.is_lost()))
+        Ok(i32::from(level.is_kill() || level.is_lost() || is_undone(context)))
     }
 
     /// Starts the thread that asks Clawvisor, where there is one to be asked.

@@ -93,6 +93,10 @@
 //! - **Decided what a confined session may touch?** [`pure::confine`] turns it into single grants;
 //!   `threads::session::wall` says which places, and [`effects::process`] builds the wall in its
 //!   hidden verbs. A session's own temporary directory: [`effects::store`].
+//! - **Shown to people what a session says?** A driver's reader of items ([`pure::agent`]) makes
+//!   them of its stream, [`pure::logs`] makes text and JSON of them, [`commands::logs`] follows the
+//!   files.
+//! - **Counted what ended?** [`pure::tally`]; [`pure::page`] makes the page for a browser of it.
 //! - **Removed what is over?** [`pure::upkeep::retention`] decides, `threads::heartbeat::retention`
 //!   does it, a little with each beat.
 //!
@@ -104,7 +108,7 @@
 //!   [`pure::command`], its arm in [`commands::run`], and a file `src/commands/<name>.rs`, working
 //!   on the store's files, so that it works with the daemon up or down.
 //! - **An audit event:** a variant of [`pure::audit_event::AuditEvent`], a row of its test, a line
-//!   in README.md.
+//!   in `pure/reference/topics/events.md`.
 //! - **A field of the heartbeat:** [`pure::heartbeat::Heartbeat`], which the daemon writes and
 //!   every command may read back with `Store::read_heartbeat`.
 //! - **A setting:** one row in [`pure::config::SETTINGS`], from which its flag, variable, key,
@@ -130,7 +134,6 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use commands::out::shown;
 use commands::{Environment, Refusal};
 use effects::process;
 use effects::stderr::{self, Stderr};
@@ -139,6 +142,8 @@ use pure::agent::{self, Driver, Drivers};
 use pure::command::code::Code;
 use pure::command::help;
 use pure::command::parse::{self, Command};
+use pure::command::run::RunUntil;
+use pure::command::typed::Typed;
 use pure::config::flags::Flags;
 
 /// The whole program. `args`: without the program's name.
@@ -165,20 +170,21 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, drivers: &'static [Dr
             let environment = Environment::new(std::env::vars_os());
             commands::run(&typed, environment, Drivers::new(drivers))
         }
-        Ok(Command::Run(typed)) => return run_daemon(&typed.flags, drivers),
+        Ok(Command::Run(typed)) => return run_daemon(&typed, drivers),
         Err(usage) => Refusal::WrongUsage(usage).tell(),
     };
     ExitCode::from(code.number())
 }
 
-fn run_daemon(flags: &Flags, drivers: &'static [Driver]) -> ExitCode {
+fn run_daemon(typed: &Typed, drivers: &'static [Driver]) -> ExitCode {
     // This comes before any secret is read.
     let is_shut = effects::secrets::shut_memory();
-    init_log();
+    init_log(&typed.flags);
     if let Err(e) = is_shut {
         log::warn!("processes of this user can read the daemon's memory: {e}");
     }
-    daemon::run(flags, Drivers::new(drivers)).unwrap_or_else(|error| refuse(&error))
+    let until = RunUntil::of(typed);
+    daemon::run(&typed.flags, until, Drivers::new(drivers)).unwrap_or_else(|error| refuse(&error))
 }
 
 fn print(text: &str) -> Code {
@@ -193,25 +199,25 @@ fn not_become(why: &std::io::Error) -> ExitCode {
 
 /// Why the daemon does not start: a line as the log has them, whatever level was asked for.
 fn refuse(error: &str) -> ExitCode {
-    let (stamp, error) = (effects::clock::stamp(), shown(error));
+    let line = stderr::log_line("ERROR", &effects::secrets::redact(error));
     // There is nobody else to tell.
-    let _ = writeln!(std::io::stderr(), "{stamp} ERROR main: {error}");
+    let _ = writeln!(std::io::stderr(), "{line}");
     ExitCode::from(Code::NotDone.number())
 }
 
 /// One line an event on stderr: time, level, thread, text. `GSTACK_DISPATCHD_LOG` or `RUST_LOG`
-/// choose the level.
-fn init_log() {
+/// choose the level. What the flags and the environment say of its form holds at once; what
+/// `config.json` says, once it is read.
+fn init_log(flags: &Flags) {
+    stderr::set_format(flags.log_format(std::env::vars_os()));
     let level = |name| std::env::var(name).ok().filter(|level: &String| !level.is_empty());
     let filter = level("GSTACK_DISPATCHD_LOG")
         .or_else(|| level("RUST_LOG"))
         .unwrap_or_else(|| "info".into());
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(&filter).format(|out, record| {
-        let thread = std::thread::current();
-        let (stamp, name) = (effects::clock::stamp(), thread.name().unwrap_or("?"));
-        let text = shown(&record.args().to_string());
-        writeln!(out, "{stamp} {:<5} {name}: {text}", record.level())
+        let text = effects::secrets::redact(&record.args().to_string());
+        writeln!(out, "{}", stderr::log_line(record.level().as_str(), &text))
     });
     if let Ok(stderr) = Stderr::open() {
         builder.target(Target::Pipe(Box::new(stderr)));

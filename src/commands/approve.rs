@@ -10,7 +10,7 @@ use std::io::{IsTerminal, Write};
 use serde_json::{Value, json};
 
 use super::out::{Out, Reply};
-use super::{Place, Refusal};
+use super::{Place, Refusal, lookup};
 use crate::effects::store::Room;
 use crate::pure::callback::destination::Origin;
 use crate::pure::command::code::Code;
@@ -54,7 +54,8 @@ impl Reply for Approved {
 pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
     let call = ApproveCall::of(typed).map_err(Refusal::WrongUsage)?;
     place.may_act()?;
-    let waiting = look(place, &call)?;
+    let id = lookup::id_of(&lookup::one(&place.view(), &typed.words[0])?)?;
+    let waiting = look(place, &id)?;
     match out.is_json {
         // Stdout has one document, and whoever is asked sees on the terminal what it is about.
         true if call.consent == Consent::Asked => {
@@ -83,8 +84,7 @@ fn is_agreed() -> Result<bool, Refusal> {
 }
 
 /// Reads what waits under that id.
-fn look(place: &Place, call: &ApproveCall) -> Result<WaitingForYes, Refusal> {
-    let id = &call.id;
+fn look(place: &Place, id: &DispatchId) -> Result<WaitingForYes, Refusal> {
     let (_, drivers) = place.settings().map_err(Refusal::NotDone)?;
     let Some(record) = place.store.pending_record(id).map_err(Refusal::not_done)? else {
         return Err(Refusal::NotDone(format!("{id} does not wait for approval")));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::out::{Out, Reply};
-use super::{Place, Refusal};
+use super::{Place, Refusal, lookup};
 use crate::effects::store::Room;
 use crate::pure::command::code::Code;
 use crate::pure::command::typed::Typed;
@@ -28,14 +28,15 @@ impl Reply for Denied {
 pub fn run(typed: &Typed, place: &Place, out: &Out) -> Result<Code, Refusal> {
     let call = DenyCall::of(typed).map_err(Refusal::WrongUsage)?;
     place.may_act()?;
-    out.answer(&deny(place, &call)?)?;
+    let id = lookup::id_of(&lookup::one(&place.view(), &typed.words[0])?)?;
+    out.answer(&deny(place, &id, &call)?)?;
     Ok(Code::Done)
 }
 
-fn deny(place: &Place, DenyCall { id, reason }: &DenyCall) -> Result<Denied, Refusal> {
+fn deny(place: &Place, id: &DispatchId, call: &DenyCall) -> Result<Denied, Refusal> {
     if !place.store.is_in(id, Room::Pending).map_err(Refusal::not_done)? {
         return Err(Refusal::NotDone(format!("{id} does not wait for approval")));
     }
-    place.store.ask_denial(id, reason).map_err(Refusal::not_done)?;
+    place.store.ask_denial(id, &call.reason).map_err(Refusal::not_done)?;
     Ok(Denied(id.clone()))
 }

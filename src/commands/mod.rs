@@ -5,12 +5,30 @@
 //! asks print the same. It must use effects and pure only, never a thread of the daemon.
 
 pub mod approve;
+pub mod config;
 pub mod deny;
+pub mod doctor;
+pub mod help;
 pub mod keygen;
+pub mod list;
+pub mod logs;
+pub mod lookup;
 pub mod out;
+pub mod overview;
+pub mod pause;
+pub mod release;
+pub mod report;
+mod running;
+pub mod schema;
+mod sending;
+pub mod service;
+pub mod show;
 pub mod sign;
+pub mod status;
+pub mod submit;
+pub mod wait;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::effects::store::{Store, gstack_home};
@@ -19,7 +37,8 @@ use crate::pure::agent::environment::{DISPATCH_ID, RUN_TOKEN};
 use crate::pure::command::code::Code;
 use crate::pure::command::row::Verb;
 use crate::pure::command::typed::Typed;
-use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json};
+use crate::pure::config::flags::Flags;
+use crate::pure::config::{self as pure_config, Settings, VARIABLE_PREFIX, Variable};
 use out::Out;
 
 /// Why a command did not do what it was asked.
@@ -27,6 +46,11 @@ use out::Out;
 pub enum Refusal {
     NotDone(String),
     WrongUsage(String),
+    /// There is no such dispatch, or there are several, which are named.
+    NoSuchDispatch {
+        why: String,
+        others: Vec<String>,
+    },
     /// Nobody reads the answer any more, which is no failure.
     ReaderGone,
 }
@@ -47,6 +71,11 @@ impl Refusal {
                 out::note(why);
                 Code::WrongUsage
             }
+            Refusal::NoSuchDispatch { why, others } => {
+                out::note(why);
+                out::note_lines(others);
+                Code::NoSuchDispatch
+            }
             Refusal::ReaderGone => Code::Done,
         }
     }
@@ -54,15 +83,32 @@ impl Refusal {
 
 /// Does what was typed, and says what came of it.
 pub fn run(typed: &Typed, environment: Environment, drivers: Drivers) -> Code {
-    let out = Out::new(typed, &environment);
+    let mut out = Out::new(typed, &environment);
     let place = || Place::new(environment, drivers);
     let done = match typed.verb() {
         // It is no command of this table's.
         Verb::Run => Ok(Code::Done),
+        Verb::List => place().and_then(|place| list::run(typed, &place, &out)),
+        Verb::Status => place().and_then(|place| status::run(typed, &place, &mut out)),
+        Verb::Show => place().and_then(|place| show::run(typed, &place, &out)),
+        Verb::Wait => place().and_then(|place| wait::run(typed, &place, &out)),
         Verb::Approve => place().and_then(|place| approve::run(typed, &place, &out)),
+        Verb::Doctor => place().and_then(|place| doctor::run(typed, &place, &out)),
         Verb::Deny => place().and_then(|place| deny::run(typed, &place, &out)),
+        Verb::Logs => place().and_then(|place| logs::run(typed, &place, &out)),
+        Verb::Report => place().and_then(|place| report::run(typed, &place, &out)),
         Verb::Keygen => place().and_then(|place| keygen::run(typed, &place, &out)),
+        Verb::Service => place().and_then(|place| service::run(typed, &place, &out)),
+        Verb::Config => place().and_then(|place| config::run(typed, &place, &out)),
+        Verb::Pause => place().and_then(|place| pause::run(typed, &place, &out)),
+        Verb::Release => place().and_then(|place| release::run(typed, &place, &out)),
+        Verb::Resume => place().and_then(|place| pause::run_resume(typed, &place, &out)),
+        Verb::Submit => place().and_then(|place| submit::run(typed, &place, &out)),
         Verb::Sign => place().and_then(|place| sign::run(typed, &place, &out)),
+        Verb::Help => help::run(typed, &out),
+        Verb::Man => help::man(&out),
+        Verb::Completions => help::completions(typed, &out),
+        Verb::Schema => schema::run(typed, place().ok().as_ref(), &out),
     };
     done.unwrap_or_else(|refusal| refusal.tell())
 }
@@ -76,6 +122,8 @@ pub struct Environment {
     pub zone: Option<String>,
     /// Neither `NO_COLOR` nor a dumb terminal is against it.
     pub may_colour: bool,
+    /// `USER`, or `LOGNAME`.
+    user: Option<String>,
     /// The variable that only a session has.
     session: Option<String>,
     variables: Vec<Variable>,
@@ -95,6 +143,10 @@ impl Environment {
                 "HOME" if !value.is_empty() => found.home = Some(value),
                 "GSTACK_HOME" => found.gstack_home = Some(value),
                 "TZ" => found.zone = value.into_string().ok(),
+                "USER" if !value.is_empty() => found.user = value.into_string().ok(),
+                "LOGNAME" if found.user.is_none() && !value.is_empty() => {
+                    found.user = value.into_string().ok();
+                }
                 "NO_COLOR" if !value.is_empty() => found.may_colour = false,
                 "TERM" if value == "dumb" => found.may_colour = false,
                 _ => {}
@@ -139,15 +191,34 @@ impl Place {
 
     /// The settings that a daemon here would start with, and its agents.
     fn settings(&self) -> Result<(Settings, Drivers), String> {
+        self.settings_with(&Flags::default())
+    }
+
+    /// The same with these flags.
+    fn settings_with(&self, flags: &Flags) -> Result<(Settings, Drivers), String> {
         let mut settings = Settings::default();
         if let Some(bytes) = self.store.read_config().map_err(|e| e.to_string())? {
             let path = self.store.config_path();
-            strict_json::parse(&bytes)
-                .and_then(|config| config::apply_config(&mut settings, &config))
-                .map_err(|e| format!("{}: {e}", path.display()))?;
+            let read = self.drivers.read_config(&mut settings, &bytes);
+            read.map_err(|e| pure_config::mistake_in(&path.to_string_lossy(), &e))?;
         }
-        config::apply_environment(&mut settings, &self.environment.variables)?;
+        pure_config::apply_environment(&mut settings, self.variables())?;
+        flags.apply(&mut settings)?;
         let drivers = self.drivers.by(&settings)?;
         Ok((settings, drivers))
+    }
+
+    fn variables(&self) -> &[Variable] {
+        &self.environment.variables
+    }
+
+    /// Who types this.
+    fn user(&self) -> String {
+        self.environment.user.clone().unwrap_or_else(|| "unknown".into())
+    }
+
+    /// The home directory.
+    fn user_home(&self) -> Option<&OsStr> {
+        self.environment.home.as_deref()
     }
 }

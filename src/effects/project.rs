@@ -19,6 +19,21 @@ pub fn expand(project_dir: &str, home: Option<&OsStr>) -> PathBuf {
     }
 }
 
+/// A directory as somebody types it, named from the root. A leading `~/` stays; links are not
+/// followed but where `..` makes it necessary.
+pub fn from_root(typed: &str) -> Result<String, String> {
+    if typed.starts_with('/') || typed == "~" || typed.starts_with("~/") {
+        return Ok(typed.into());
+    }
+    let named = std::path::absolute(typed).and_then(|path| {
+        let goes_up = path.components().any(|part| part == Component::ParentDir);
+        if goes_up { path.canonicalize() } else { Ok(path) }
+    });
+    let named = named.map_err(|e| format!("cannot use {typed}: {e}"))?;
+    let text = named.into_os_string().into_string();
+    text.map_err(|name| format!("{} is not UTF-8: no dispatch can name it", name.display()))
+}
+
 /// Resolves a directory, which must exist and be one. The error names it.
 pub fn resolve(dir: &Path) -> Result<PathBuf, String> {
     let name = dir.display();

@@ -4,6 +4,7 @@
 //! Whoever logs a line writes it at once, so that lines keep their order and a crash loses none. A
 //! line that finds no room is dropped and counted, and the count is told with the next line that
 //! goes out. (A queue and a thread would keep a few more, and lose the last ones at every exit.)
+//! Owns in which form a line is written: the settings say it, and may change while the daemon runs.
 //! O_NONBLOCK is not set on stderr itself, since it would hit all who share that open file, such as
 //! a shell on its terminal.
 
@@ -11,12 +12,14 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::PIPE_BUF;
 
 use super::clock;
+use crate::pure::text::log_line::{LogFormat, LogLine};
 
 /// How long a line waits for a reader that is only slow. While lines are being lost, no line waits.
 const SLOW_READER: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -46,13 +49,12 @@ impl Stderr {
 
     fn say(&mut self, line: &[u8]) {
         if self.lost > 0 {
-            let (stamp, lost) = (clock::stamp(), self.lost);
-            let thread = std::thread::current();
-            let name = thread.name().unwrap_or("?");
-            let told = format!(
-                "{stamp} WARN  {name}: {lost} lines of the log were lost: stderr took nothing\n"
+            let lost = self.lost;
+            let told = log_line(
+                "WARN",
+                &format!("{lost} lines of the log were lost: stderr took nothing"),
             );
-            if !self.put(told.as_bytes()) {
+            if !self.put(format!("{told}\n").as_bytes()) {
                 self.lost += 1;
                 return;
             }
@@ -92,6 +94,21 @@ impl Write for Stderr {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// The form of every line from now on.
+pub fn set_format(format: LogFormat) {
+    IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+}
+
+/// A line of this thread's, without its end. `message` holds no secret.
+pub fn log_line(level: &str, message: &str) -> String {
+    let thread = std::thread::current();
+    let (ts, thread) = (clock::stamp(), thread.name().unwrap_or("?"));
+    let format = if IS_JSON.load(Ordering::Relaxed) { LogFormat::Json } else { LogFormat::Text };
+    LogLine { ts: &ts, level, thread, message }.format(format)
 }
 
 /// Lets a panic end the process without standing still over its message.

@@ -44,10 +44,16 @@ pub struct Heartbeat {
     pub local_only: bool,
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     pub max_concurrent: Option<usize>,
+    /// How many sessions may run in one project; 0 = no limit.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
+    pub max_per_project: Option<usize>,
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub parked: Vec<HeartbeatParked>,
     #[serde(deserialize_with = "or_default", skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// When the pause ends by itself, in RFC 3339.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<String>,
     /// The oldest of the dispatches that wait for approval.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<HeartbeatPending>,
@@ -255,8 +261,10 @@ mod tests {
             holds: vec![hold],
             local_only: true,
             max_concurrent: Some(2),
+            max_per_project: Some(1),
             parked: vec![HeartbeatParked { id: "dispatch-q".into(), reason: "cannot".into() }],
             paused: true,
+            paused_until: Some("2026-04-03T16:00:00.000Z".into()),
             pending: vec![pending],
             pending_count: Some(1),
             pid: Some(812),
@@ -276,8 +284,9 @@ mod tests {
             r#""holds":[{"agent":"claude","kind":"usage_limit","#,
             r#""probe":"dispatch-p","project":"shop","project_dir":"/git/shop","#,
             r#""reason":"five_hour: limit","until":"2026-04-03T15:00:00.000Z","waiting":4}],"#,
-            r#""local_only":true,"max_concurrent":2,"#,
+            r#""local_only":true,"max_concurrent":2,"max_per_project":1,"#,
             r#""parked":[{"id":"dispatch-q","reason":"cannot"}],"paused":true,"#,
+            r#""paused_until":"2026-04-03T16:00:00.000Z","#,
             r#""pending":[{"expires_at":"2026-04-04T14:30:00.000Z","id":"dispatch-w","#,
             r#""project":"shop","since":"2026-04-03T14:30:00.000Z","why":"untrusted_project"}],"#,
             r#""pending_count":1,"pid":812,"#,

@@ -284,7 +284,7 @@ pub struct Report {
 
 impl Report {
     /// A report that says nothing but its status, to be filled in.
-    pub(super) fn empty(status: Status) -> Report {
+    pub(in crate::pure) fn empty(status: Status) -> Report {
         Report {
             dispatch_id: String::new(),
             status,

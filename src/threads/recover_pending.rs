@@ -46,6 +46,16 @@ pub fn recover_pending_one(context: &Context, id: DispatchId, recovered: &mut Re
 fn look(context: &Context, id: &DispatchId, recovered: &mut Recovered) -> Result<()> {
     let (store, room) = (&context.store, Room::Pending);
     let folder = store.open_up_claim(id, room)?;
+    // It was answered from memory, or somebody put this there: the first answer stands.
+    if store.is_kept(id)?
+        && let Some(committed) = store.find_answer(id)?
+    {
+        context.audit.tell(id.as_str(), &AuditEvent::Recovered { step: Step::Publish });
+        let claim = remains_of(id.clone(), room);
+        let contents = in_inbox(context, &claim);
+        publish(context, Answering::of_committed(claim, contents, committed, true), recovered);
+        return Ok(());
+    }
     let committed = store.read_committed(id, room)?;
     let contents = contents_in(context, id, room)?;
     let contents = contents.filter(|read| sha256_hex(&read.bytes) == read.accepted.sha256);

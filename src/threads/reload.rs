@@ -12,6 +12,7 @@ use super::shared::live::{AgentTable, Unmet};
 use super::shared::sources::Sources;
 use crate::effects::http::callback::Sender;
 use crate::effects::process::landlock_abi;
+use crate::effects::stderr::set_format;
 use crate::effects::store::{Rotation, Store};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::changes::{self, SettingChange};
@@ -38,6 +39,7 @@ pub fn reload(context: &Context) {
     context.store.allow(&settings.allowed_uids);
     context.audit.rotate_by(rotation(&settings));
     let before = context.agents();
+    set_format(settings.log_format);
     context.live.replace(settings, agents, unmet);
     tell_agents(context, Some(&before));
     if changes.is_empty() {

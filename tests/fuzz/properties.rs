@@ -9,6 +9,7 @@
 mod records;
 mod scratch;
 mod signatures;
+mod spelled;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ pub fn dispatch(data: &[u8]) {
     match parsed {
         Ok(dispatch) => {
             assert_names_one_folder(&dispatch.id);
+            spelled::retried(data, &dispatch, TTL_SECONDS_MIN);
             let ttl = dispatch.ttl_seconds;
             let is_legal = (TTL_SECONDS_MIN..=TTL_SECONDS_MAX).contains(&ttl);
             assert!(is_legal || ttl == TTL_SECONDS_DEFAULT, "ttl_seconds {ttl}");
@@ -354,7 +356,12 @@ pub fn config(data: &[u8]) {
                 assert_eq!(settings, first, "applied again");
                 assert_sensible(&settings);
             }
-            Err(error) => assert_names_a_key(&error, &value),
+            Err(error) => {
+                assert_names_a_key(&error, &value);
+                if value.is_object() {
+                    spelled::told_with_its_line(data, &error);
+                }
+            }
         }
     }
     if data.len() > TEXT_BYTES_MAX {

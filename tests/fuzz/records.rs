@@ -92,8 +92,8 @@ fn check_requests(names: &[&OsStr]) {
                 store.remove_cancel(&text).expect("remove");
             }
             Request::Release(agent) => store.remove_release(agent.as_deref()).expect("remove"),
-            Request::Verdict(id) => store.forget_asked(&id).expect("remove"),
-            Request::Pause => assert!(store.is_paused()),
+            Request::Approve(id) | Request::Deny(id) => store.forget_asked(&id).expect("remove"),
+            Request::Pause => assert!(matches!(store.pause(), Ok(Some(_)))),
             Request::Resume => assert!(store.is_resume_asked()),
         }
     }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use gstack_dispatch_daemon::pure::dispatch::Reason;
-use gstack_dispatch_daemon::pure::gate::canonical::{Canonical, SIGNATURE_FIELD};
+use gstack_dispatch_daemon::pure::dispatch::SIGNATURE_FIELD;
+use gstack_dispatch_daemon::pure::gate::canonical::Canonical;
 use gstack_dispatch_daemon::pure::gate::key::{HeldKey, KEY_BYTES, KeyId};
 use gstack_dispatch_daemon::pure::gate::signature::{
     SignatureFacts, SignatureTerms, Signed, SigningKey, judge,

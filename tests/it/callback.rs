@@ -267,3 +267,43 @@ fn an_entry_that_holds_another_dispatch_than_its_name_is_set_aside_unsent() {
     assert_eq!(server.requests(1)[0].json()["dispatch_id"], id("b"));
     drop(daemon);
 }
+
+/// A session can write what it likes into the outbox.
+#[test]
+fn entries_that_a_session_wrote_hold_up_nobody_and_go_nowhere_else() {
+    let lab = Lab::new();
+    let server = Server::start(vec![Answer::Status(200)]);
+    let daemon = lab.daemon().start();
+    drop(daemon);
+    let outbox = lab.ours().join("outbox");
+    let entry = |name: &str| {
+        json!({
+            "dispatch_id": id(name), "url": server.url, "idempotency_key": "k", "body": "{}",
+            "tries": 0, "created_at_ms": 0, "next_at_ms": 0, "asked_pause_ms": 0,
+        })
+    };
+    let with = |name: &str, more: Value| {
+        let mut entry = entry(name);
+        entry.as_object_mut().expect("an object").extend(more.as_object().expect("too").clone());
+        fs::write(outbox.join(format!("{}.json", id(name))), entry.to_string()).expect("write");
+    };
+    for (name, end) in [("least", i64::MIN), ("most", i64::MAX)] {
+        with(name, json!({"created_at_ms": end, "next_at_ms": end, "asked_pause_ms": end}));
+    }
+    with("tries", json!({"tries": u32::MAX, "next_at_ms": i64::MAX}));
+    with("header", json!({"idempotency_key": "k\r\nAuthorization: Bearer t"}));
+    with("metadata", json!({"url": "http://169.254.169.254/"}));
+    fs::create_dir_all(outbox.join("dispatch-folder.json/x")).expect("create");
+    std::os::unix::fs::symlink("/etc/passwd", outbox.join("dispatch-link.json")).expect("link");
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("a", "hello").with("callback_url", server.url.as_str()));
+    lab.event("a", "callback_sent");
+    for name in ["header", "metadata"] {
+        assert_eq!(lab.event(name, "callback_failed")["final"], true, "{name}");
+        wait_until("it lies among the dead", PATIENCE, || {
+            outbox.join("dead").join(format!("{}.json", id(name))).exists()
+        });
+    }
+    assert!(server.seen().iter().all(|request| request.header("authorization").is_empty()));
+    drop(daemon);
+}

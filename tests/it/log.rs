@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::util::*;
 
@@ -33,6 +34,65 @@ fn a_secret_in_what_an_agent_says_is_in_no_log_and_no_report() {
         assert!(!text_file(&path).contains("sk-ant"), "{}", path.display());
     }
     assert!(!daemon.stderr().contains("sk-ant"), "{}", daemon.stderr());
+}
+
+/// Each line of a log in JSON, and its message.
+fn messages(log: &str) -> Vec<String> {
+    let line = |line: &str| -> Value {
+        serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    };
+    let mut messages = Vec::new();
+    for line in log.lines().map(line) {
+        let names: Vec<&String> = line.as_object().expect("an object").keys().collect();
+        assert_eq!(names, ["level", "message", "thread", "ts"]);
+        let ts = line["ts"].as_str().expect("a time");
+        assert!(ts.len() == 24 && ts.ends_with('Z'), "{line}");
+        messages.push(line["message"].as_str().expect("a text").to_string());
+    }
+    messages
+}
+
+#[test]
+fn a_log_for_programs_has_an_object_a_line() {
+    let lab = Lab::new();
+    fs::create_dir_all(lab.ours()).expect("create dispatchd");
+    let config = lab.ours().join("config.json");
+    fs::write(&config, r#"{"log_format": "json"}"#).expect("write config.json");
+    let mut daemon = lab.daemon().env("GSTACK_DISPATCHD_LOG_FORMAT", "json").start();
+    let dead = format!("fake: silent\nfake: stderr {HOSTILE} {KEY}\nfake: exit 1");
+    lab.send(&lab.task("a", dead));
+    lab.settled("a");
+    assert_eq!(daemon.stop(), 0);
+    let log = daemon.stderr();
+    let is_hostile = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{200b}".contains(c);
+    assert_eq!(log.chars().find(|c| is_hostile(*c)), None, "{log:?}");
+    let said = messages(&log);
+    assert!(said.iter().any(|message| message == "ready"), "{log}");
+    let dead = said.iter().find(|message| message.contains("forged")).expect("the agent's words");
+    assert!(dead.contains("\u{202e}") && !dead.contains("sk-ant"), "{dead:?}");
+    // What keeps it from starting is told in the same form; the file alone is enough, once it is read.
+    let refused = lab.daemon().set("--log-format", "json").set("--claude", "/nowhere").output();
+    assert_eq!((refused.code, messages(&refused.stderr).len()), (1, 1), "{refused:?}");
+    let refused = lab.daemon().set("--claude", "/nowhere").output();
+    assert!(messages(&refused.stderr)[0].contains("/nowhere"), "{refused:?}");
+    // A flag wins over the file.
+    let refused = lab.daemon().set("--log-format", "text").set("--claude", "/nowhere").output();
+    assert!(refused.stderr.contains(" ERROR main: "), "{refused:?}");
+}
+
+#[test]
+fn the_form_of_the_log_follows_the_settings() {
+    let lab = Lab::new();
+    let mut daemon = lab.daemon().start();
+    fs::create_dir_all(lab.ours()).expect("create dispatchd");
+    let config = lab.ours().join("config.json");
+    fs::write(&config, r#"{"log_format": "json"}"#).expect("write config.json");
+    daemon.signal(Signal::HUP);
+    wait_until("the new form", PATIENCE, || daemon.stderr().contains("\n{\"ts\":"));
+    assert_eq!(daemon.stop(), 0);
+    let log = daemon.stderr();
+    let from = log.find("\n{").expect("an object");
+    assert!(messages(&log[from + 1..]).iter().any(|message| message == "stopped"), "{log}");
 }
 
 /// What sets a title, wipes the screen, writes over the line, or turns the text around.

@@ -99,6 +99,8 @@ fn a_home_on_a_network_file_system_is_refused_unless_the_operator_wants_it() {
     for word in ["(sshfs)", "GSTACK_HOME", "--allow-network-fs", &lab.gstack.to_string_lossy()] {
         assert!(refused.stderr.contains(word), "{word}: {refused:?}");
     }
+    let doctor = lab.plain_daemon().under(&["nsenter", "-m", "-t", &pid]).word("doctor").output();
+    assert!(doctor.code == 1 && doctor.stdout.contains("fail network_fs "), "{doctor:?}");
     // This one is so empty that nothing can be made there: it gets as far as that.
     let tried = start().word("--allow-network-fs").output();
     assert_eq!(tried.code, 1);

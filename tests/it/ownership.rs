@@ -276,6 +276,28 @@ fn an_allowed_user_may_own_the_drop_zone_and_send() {
     drop(daemon);
 }
 
+/// Whoever owns the drop zone can put a link there at any moment, and has no say beyond it.
+#[test]
+fn an_answer_goes_nowhere_else_whatever_an_allowed_user_puts_in_the_place_of_all_answers() {
+    let lab = Lab::new();
+    let (answers, aside) = (lab.inbox().join("completed"), lab.inbox().join("aside"));
+    let victim = lab.project("victim");
+    let gate = lab.gate("gate");
+    // No beat looks in between.
+    let daemon = lab.daemon().set("--allowed-uids", NOBODY).set("--heartbeat", 3600).start();
+    lab.send(&lab.task("a", format!("fake: block {}", gate.display())));
+    let held = gate.held();
+    fs::rename(&answers, &aside).expect("rename");
+    std::os::unix::fs::symlink(&victim, &answers).expect("symlink");
+    held.release();
+    wait_until("it is told", PATIENCE, || daemon.stderr().contains("cannot open"));
+    assert_eq!(fs::read_dir(&victim).expect("read it").count(), 0);
+    fs::remove_file(&answers).expect("remove");
+    fs::rename(&aside, &answers).expect("rename");
+    lab.completed("a");
+    drop(daemon);
+}
+
 #[test]
 fn a_home_of_roots_that_everybody_may_write_to_is_refused() {
     if !root_here() {

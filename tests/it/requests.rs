@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use gstack_dispatch_daemon::effects::clock;
+use gstack_dispatch_daemon::pure::text::time::rfc3339;
+
 use crate::util::*;
 
 fn request(path: &PathBuf) {
@@ -224,4 +227,76 @@ fn a_cancel_of_what_is_left_of_a_dispatch_is_carried_out_and_not_called_ignored(
     hold.release();
     lab.completed("a");
     drop(second);
+}
+
+/// A pause with an end, as `pause --for` asks for it.
+fn pause_for(lab: &Lab, span: Duration) -> String {
+    let until = rfc3339(clock::unix_ms() + span.as_millis() as i64);
+    fs::create_dir_all(lab.ours().join("control")).expect("create");
+    fs::write(control(lab, ".pause"), format!("{until}\n")).expect("write");
+    fs::rename(control(lab, ".pause"), control(lab, "pause")).expect("rename");
+    until
+}
+
+#[test]
+fn a_pause_with_an_end_ends_by_itself() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().start();
+    let until = pause_for(&lab, Duration::from_secs(2));
+    let beat = lab.heartbeat("the pause", |beat| beat["paused"] == true);
+    assert_eq!(beat["paused_until"], until, "{beat:#}");
+    lab.send(&lab.task("a", "hello"));
+    lab.accepted("a");
+    assert!(!lab.events("a").contains(&"spawned".to_string()));
+    let report = lab.completed("a");
+    assert!(report["started_at"].as_str() >= Some(&until), "{until}: {report:#}");
+    let beat = lab.heartbeat("the end", |beat| beat.get("paused").is_none());
+    assert!(beat.get("paused_until").is_none() && !control(&lab, "pause").exists());
+    assert_eq!(told(&lab), ["paused", "resumed"]);
+    drop(daemon);
+}
+
+#[test]
+fn a_pause_with_an_end_holds_through_restarts_and_ends_while_no_daemon_runs() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().start();
+    let until = pause_for(&lab, Duration::from_secs(3600));
+    lab.heartbeat("the pause", |beat| beat["paused_until"] == until);
+    daemon.crash();
+    let mut daemon = lab.daemon().start();
+    lab.heartbeat("the pause again", |b| b["pid"] == daemon.pid && b["paused_until"] == until);
+    // Another end takes the place of the first; none at all means until somebody resumes.
+    let sooner = pause_for(&lab, Duration::from_secs(1800));
+    lab.heartbeat("the other end", |beat| beat["paused_until"] == sooner);
+    request(&control(&lab, "pause"));
+    lab.heartbeat("no end", |beat| beat["paused"] == true && beat.get("paused_until").is_none());
+    daemon.stop();
+    let over = pause_for(&lab, Duration::ZERO);
+    let daemon = lab.daemon().start();
+    lab.send(&lab.task("a", "hello"));
+    let report = lab.completed("a");
+    assert!(report["started_at"].as_str() >= Some(&over), "{over}: {report:#}");
+    assert!(!control(&lab, "pause").exists());
+    assert_eq!(told(&lab), ["paused", "resumed"]);
+    drop(daemon);
+}
+
+#[test]
+fn what_is_no_time_pauses_until_somebody_resumes() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().start();
+    for text in ["noon", "\u{1b}[2J", &"9".repeat(100_000)] {
+        fs::write(control(&lab, "pause"), text).expect("write");
+        let beat = lab.heartbeat("the pause", |beat| beat["paused"] == true);
+        assert!(beat.get("paused_until").is_none(), "{beat:#}");
+        request(&control(&lab, "resume"));
+        lab.heartbeat("the end", |beat| beat.get("paused").is_none());
+    }
+    drop(daemon);
+}
+
+/// What the audit log tells of pauses.
+fn told(lab: &Lab) -> Vec<String> {
+    let words = lab.audit().into_iter().filter_map(|line| line["event"].as_str().map(String::from));
+    words.filter(|word| ["paused", "resumed"].contains(&word.as_str())).collect()
 }

@@ -3,7 +3,6 @@
 
 use std::fs;
 
-use gstack_dispatch_daemon::pure::config::{Reload, SETTINGS};
 use serde_json::json;
 
 use crate::util::*;
@@ -158,21 +157,4 @@ fn a_rule_at_home_without_a_home_is_refused() {
     config(&lab, "{\"projects\": {\"~/p\": {\"strict\": true}}}");
     let said = refusal(lab.plain_daemon().no_env("HOME"));
     assert!(said.contains("~/p") && said.contains("set HOME"), "{said}");
-}
-
-#[test]
-fn the_table_in_the_readme_is_that_of_the_settings() {
-    let readme = text_file(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
-    let table = readme.lines().skip_while(|line| *line != "| flag | key | default | |");
-    let rows: Vec<&str> = table.skip(2).take_while(|line| line.starts_with('|')).collect();
-    for setting in SETTINGS {
-        let mark = match setting.reload {
-            Reload::Live => "",
-            Reload::Restart => " ↻",
-        };
-        let (usage, key, default) = (setting.usage(), setting.key, setting.default);
-        let start = format!("| `{usage}` | `{key}`{mark} | {default} | ");
-        assert!(rows.iter().any(|row| row.starts_with(&start)), "no row starts with {start}");
-    }
-    assert_eq!(rows.len(), SETTINGS.len(), "a row for each setting, and no other");
 }

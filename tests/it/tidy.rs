@@ -113,7 +113,10 @@ const EFFECTS: [(&str, &[&str]); 15] = [
     ("clock_gettime", &["effects/clock.rs"]),
     ("SystemRandom", &["effects/random.rs"]),
     ("notify::", &["threads/intake/watcher.rs"]),
-    ("\"completed\"", &["effects/store/", "threads/conclude.rs"]),
+    (
+        "\"completed\"",
+        &["effects/store/", "threads/conclude.rs", "pure/record/", "pure/reference/words.rs"],
+    ),
 ];
 
 fn misplaced_effects(sources: &[Source]) -> Vec<String> {

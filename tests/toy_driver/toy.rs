@@ -6,7 +6,8 @@
 
 use gstack_dispatch_daemon::pure::agent::environment::Variables;
 use gstack_dispatch_daemon::pure::agent::{
-    Driver, Failure, ItemReader, Launch, Reader, ResultEvent, SessionRef, StreamItem, Summary,
+    Checkup, Driver, Failure, ItemReader, Launch, Reader, ResultEvent, SessionRef, StreamItem,
+    Summary,
 };
 use gstack_dispatch_daemon::pure::report::ErrorType;
 use serde_json::Value;
@@ -34,6 +35,7 @@ pub const DRIVER: Driver = Driver {
     mode_when_confined: None,
     permission_modes: &[],
     ask_nobody: None,
+    checkup: Checkup::NONE,
     template: None,
 };
 

@@ -17,7 +17,7 @@ const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 const POLL_GRACE: Duration = Duration::from_secs(15);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum ClawvisorQuestion {
     /// Nobody has to show a token for this.
     IsReady,
     /// `wait`: the answer may wait so long for a person's decision.
@@ -39,24 +39,24 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-impl Question {
+impl ClawvisorQuestion {
     fn path(&self) -> String {
         match self {
-            Question::IsReady => "/ready".into(),
-            Question::Task { id, wait: None } => format!("/api/tasks/{id}"),
-            Question::Task { id, wait: Some(wait) } => {
+            ClawvisorQuestion::IsReady => "/ready".into(),
+            ClawvisorQuestion::Task { id, wait: None } => format!("/api/tasks/{id}"),
+            ClawvisorQuestion::Task { id, wait: Some(wait) } => {
                 format!("/api/tasks/{id}?wait=true&timeout={}", wait.as_secs())
             }
-            Question::Complete { id } => format!("/api/tasks/{id}/complete"),
+            ClawvisorQuestion::Complete { id } => format!("/api/tasks/{id}/complete"),
         }
     }
 
     fn wait(&self) -> Duration {
         match self {
-            Question::Task { wait: Some(wait), .. } => *wait + POLL_GRACE,
-            Question::Task { wait: None, .. } | Question::IsReady | Question::Complete { .. } => {
-                Duration::ZERO
-            }
+            ClawvisorQuestion::Task { wait: Some(wait), .. } => *wait + POLL_GRACE,
+            ClawvisorQuestion::Task { wait: None, .. }
+            | ClawvisorQuestion::IsReady
+            | ClawvisorQuestion::Complete { .. } => Duration::ZERO,
         }
     }
 }
@@ -65,7 +65,7 @@ impl Sender {
     /// Asks once. `timeout` bounds everything but what a long poll waits.
     pub fn ask(
         &self,
-        question: &Question,
+        question: &ClawvisorQuestion,
         origin: &Origin,
         token: Option<&str>,
         timeout: Duration,
@@ -78,7 +78,7 @@ impl Sender {
         let connect = Some(timeout.min(whole));
         let bearer = token.map(|token| format!("Bearer {token}"));
         let sent = match question {
-            Question::Complete { .. } => {
+            ClawvisorQuestion::Complete { .. } => {
                 let request = agent.post(&url).config().timeout_global(limit);
                 let mut request = request.timeout_connect(connect).build();
                 if let Some(bearer) = bearer {
@@ -86,7 +86,7 @@ impl Sender {
                 }
                 request.send_empty()
             }
-            Question::IsReady | Question::Task { .. } => {
+            ClawvisorQuestion::IsReady | ClawvisorQuestion::Task { .. } => {
                 let request = agent.get(&url).config().timeout_global(limit);
                 let mut request = request.timeout_connect(connect).build();
                 if let Some(bearer) = bearer {
@@ -114,14 +114,14 @@ mod tests {
         let id = TaskId::parse("7c9e-A_1").expect("an id");
         let wait = Some(Duration::from_secs(60));
         for (question, path, wait) in [
-            (Question::IsReady, "/ready", 0),
-            (Question::Task { id: id.clone(), wait: None }, "/api/tasks/7c9e-A_1", 0),
+            (ClawvisorQuestion::IsReady, "/ready", 0),
+            (ClawvisorQuestion::Task { id: id.clone(), wait: None }, "/api/tasks/7c9e-A_1", 0),
             (
-                Question::Task { id: id.clone(), wait },
+                ClawvisorQuestion::Task { id: id.clone(), wait },
                 "/api/tasks/7c9e-A_1?wait=true&timeout=60",
                 75,
             ),
-            (Question::Complete { id }, "/api/tasks/7c9e-A_1/complete", 0),
+            (ClawvisorQuestion::Complete { id }, "/api/tasks/7c9e-A_1/complete", 0),
         ] {
             assert_eq!(question.path(), path);
             assert_eq!(question.wait(), Duration::from_secs(wait));

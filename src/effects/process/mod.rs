@@ -4,18 +4,23 @@
 //! that ending the agent's group leaves them behind. `session` starts, waits for and ends the agent
 //! itself; `sweep` finds and ends what it left; `verb` starts it where there is a terminal or a
 //! wall, which `confine` builds; `cpu` tells whether it works; `procfs` reads /proc for all of
-//! them; `helper` runs short programs (git), `hook` the operator's own. Only the thread that owns a
+//! them; `helper` runs short programs (git), `hook` the operator's own, `ask` those that a
+//! command asks; `watches` counts who watches files. Only the thread that owns a
 //! session signals it.
 
+mod ask;
 mod confine;
 mod cpu;
 mod helper;
 mod hook;
+
 mod procfs;
 mod session;
 mod sweep;
 mod verb;
+mod watches;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -26,12 +31,14 @@ use std::time::Instant;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::failpoint::{self, Effect};
+pub use ask::{Heard, Question};
 pub use confine::landlock_abi;
 pub use helper::{Helper, HelperEnd, ProgramIdentity, find_program, identify, is_executable};
 pub use hook::Hook;
 pub use session::{Session, Spawn};
 pub use sweep::{Mark, Swept};
 pub use verb::{CONFINED_VERB, SESSION_VERB, become_confined, become_session};
+pub use watches::{InotifyUse, inotify_use};
 
 /// Knows which of our children we started ourselves; the others are orphans of sessions that the
 /// kernel gave to us.
@@ -126,6 +133,31 @@ impl Processes {
     pub fn reap_strangers(&self) {
         self.strangers();
     }
+}
+
+/// A variable of our environment.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// Our whole environment, as far as it is UTF-8.
+pub fn variables() -> BTreeMap<String, String> {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// The path of this program, as somebody would type it: a link that is exchanged at an upgrade
+/// stays a link.
+pub fn our_program() -> io::Result<PathBuf> {
+    let running = std::env::current_exe()?;
+    let typed = std::env::args_os().next().unwrap_or_default();
+    let path = std::env::var_os("PATH");
+    let named = find_program(&typed.to_string_lossy(), path.as_deref(), &[]);
+    let is_this =
+        |named: &PathBuf| identify(named).is_some() && identify(named) == identify(&running);
+    Ok(named.filter(is_this).unwrap_or(running))
 }
 
 struct Strangers {

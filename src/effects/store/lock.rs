@@ -91,6 +91,27 @@ impl Store {
         }
     }
 
+    /// Whether a daemon holds the lock, for whoever only wants to know: nothing is made or written,
+    /// and a daemon that starts at this moment gets its lock, since it tries for [`LOCK_TRY_MIN`].
+    pub fn is_locked(&self) -> Result<bool> {
+        let path = self.lock_path();
+        let file = match files::open_plain(&path) {
+            Ok(file) => file,
+            Err(e) if identity::is_nothing(&e) => return Ok(false),
+            // A daemon would move aside what stands there.
+            Err(_) if identity::of_path(&path).is_ok_and(|named| named.kind != Kind::File) => {
+                return Ok(false);
+            }
+            Err(e) => return Err(e).at("open", &path),
+        };
+        // Those who look do not keep each other away.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(e)) => Err(e).at("lock", &path),
+        }
+    }
+
     /// The pid of the holder as the file has it, for people only.
     pub fn lock_holder(&self) -> Option<u32> {
         let bytes = files::read(&self.lock_path(), PID_BYTES_MAX).ok()?.into_read()?;

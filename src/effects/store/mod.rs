@@ -11,6 +11,8 @@ mod claims;
 mod costs;
 mod disk;
 mod drop_zone;
+mod ended;
+mod examine;
 mod finishing;
 mod free_space;
 mod holds;
@@ -23,7 +25,9 @@ mod pending;
 mod secret_file;
 mod session_tmp;
 mod spent;
+mod submit;
 mod tasks;
+mod view;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -41,6 +45,7 @@ use super::failpoint::{self, Effect};
 
 pub use archive::{Shelf, Walk};
 pub use claims::accept::{IdOwner, Prepared};
+pub use claims::attempt_logs::AttemptLogs;
 pub use claims::attempts::{Attempt, AttemptFiles};
 pub use claims::claim::{Claim, Contents, InboxName, Room};
 pub use claims::output::{OutputFile, VerifyLog};
@@ -60,6 +65,7 @@ pub use drop_zone::audit::{Audit, Rotation};
 pub use drop_zone::ignored::{ignored_in_control, ignored_in_drop_zone};
 pub use drop_zone::inbox::{Dropped, Inspected, is_inbox_name};
 pub use drop_zone::requests::{Request, cancel_request, control_request, is_cancel_name};
+pub use examine::{FolderFlaw, FolderState};
 pub use keys::{FoundKeys, create_secret, remove_secret};
 pub use lock::{DaemonLock, Standing};
 use optional_dir::OptionalDir;
@@ -70,6 +76,7 @@ pub use secret_file::{SecretFile, open_to_others, read_document, read_key_elsewh
 use session_tmp::TmpPlaces;
 pub use spent::SPENT_KEEP;
 pub use tasks::{CompletingEntry, TaskHolder};
+pub use view::{CallbackFacts, EndedWalk, Lookup, View};
 
 /// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.
 pub struct Store {
@@ -162,18 +169,7 @@ impl Store {
             .at("make", &self.home)?;
         let above = self.home.parent().filter(|_| is_new);
         let mut made_in = BTreeSet::from_iter(above);
-        for dir in [
-            self.dispatch.as_path(),
-            self.completed.path(),
-            &self.own,
-            self.active.path(),
-            &self.started,
-            &self.finished,
-            &self.pending,
-            &self.rejected,
-            &self.outbox,
-            &self.control,
-        ] {
+        for dir in self.folders() {
             match self.make_ours(dir)? {
                 Private::Made => made_in.extend(dir.parent()),
                 Private::Was => {}
@@ -184,6 +180,22 @@ impl Store {
         self.spent.look()?;
         made_in.into_iter().try_for_each(files::sync_dir)?;
         Ok(mended)
+    }
+
+    /// Every folder of ours, each after the one that it stands in.
+    fn folders(&self) -> [&Path; 10] {
+        [
+            self.dispatch.as_path(),
+            self.completed.path(),
+            &self.own,
+            self.active.path(),
+            &self.started,
+            &self.finished,
+            &self.pending,
+            &self.rejected,
+            &self.outbox,
+            &self.control,
+        ]
     }
 
     fn make_ours(&self, dir: &Path) -> Result<Private> {

@@ -78,6 +78,32 @@ impl Store {
         heed(dir, judge_shared(meta.uid(), meta.mode(), me(), owners), &meta)
     }
 
+    /// Holds `completed/` where another user owns the drop zone, who could put a link in its place
+    /// at any moment: what is put below this path comes into the folder that was judged. `None`:
+    /// nobody else could.
+    #[cfg(target_os = "linux")]
+    pub(super) fn hold_completed(&self) -> Result<Option<(File, PathBuf)>> {
+        use std::os::fd::AsRawFd;
+        if self.allowed().is_empty() {
+            return Ok(None);
+        }
+        let path = self.completed.path();
+        let flags = (OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW).bits() as i32;
+        let held = OpenOptions::new().read(true).custom_flags(flags).open(path).at("open", path)?;
+        let uid = held.metadata().at("look at", path)?.uid();
+        if uid != me() {
+            return Err(foreign(path, uid, "-R "));
+        }
+        let below = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+        Ok(below.exists().then_some((held, below)))
+    }
+
+    /// Elsewhere a path leads to no open folder; the beats look whose it is.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn hold_completed(&self) -> Result<Option<(File, PathBuf)>> {
+        Ok(None)
+    }
+
     /// Who may read a report: with `completed/`, its group.
     pub(super) fn readers_of_reports(&self) -> Readers {
         let reads = |meta: fs::Metadata| meta.mode() & 0o040 != 0;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::claims::claim::{Claim, Room};
 use super::disk::files::{self, Durable, Record};
 use super::disk::identity;
+use super::drop_zone::requests::Request;
 use super::{Store, claims};
 use crate::effects::error::{Error, Result};
 use crate::pure::attempt::record::Accepted;
@@ -160,18 +161,13 @@ impl Store {
 
     /// Asks the daemon to run these bytes.
     pub fn ask_approval(&self, id: &DispatchId, sha256: &str) -> Result<()> {
-        self.ask(&self.approve_path(id), sha256)
+        self.request(&Request::Approve(id.clone()), &format!("{sha256}\n")).map(drop)
     }
 
     /// Asks the daemon never to run it. The reason is cut.
     pub fn ask_denial(&self, id: &DispatchId, reason: &str) -> Result<()> {
         let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
-        self.ask(&self.deny_path(id), &reason)
-    }
-
-    fn ask(&self, path: &Path, text: &str) -> Result<()> {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        files::replace(&self.control, name, format!("{text}\n").as_bytes(), Durable::Yes)
+        self.request(&Request::Deny(id.clone()), &format!("{reason}\n")).map(drop)
     }
 
     fn approve_path(&self, id: &DispatchId) -> PathBuf {

@@ -7,10 +7,10 @@
 
 use super::environment;
 use super::{Driver, generic};
-use crate::pure::config::Settings;
 use crate::pure::config::agents::{AgentEntries, AgentEntry};
 use crate::pure::config::dialect::Dialect;
 use crate::pure::config::template::Template;
+use crate::pure::config::{self, Settings};
 use crate::pure::dispatch::AGENTS;
 use crate::pure::text::nearest::nearest;
 
@@ -63,6 +63,13 @@ impl Drivers {
             checked.map_err(|e| format!("projects: {place}: agents: {e}"))?;
         }
         Ok(drivers)
+    }
+
+    /// Applies the bytes of `config.json`, the agents in it included. The error names the line.
+    pub fn read_config(&self, settings: &mut Settings, bytes: &[u8]) -> Result<(), String> {
+        config::apply_config_file(settings, bytes)?;
+        let agents = self.by(settings).map(drop);
+        agents.map_err(|e| config::with_line(bytes, &e))
     }
 
     fn make(&mut self, name: &str, template: &Template) -> Result<&'static Driver, String> {

@@ -55,6 +55,11 @@ impl Lines {
         self.hold(rest);
     }
 
+    /// What was not handed on so far.
+    pub fn skipped(&self) -> Skipped {
+        self.skipped
+    }
+
     /// Hands on the last line, which may lack its newline.
     pub fn finish(mut self, each: &mut dyn FnMut(&[u8])) -> Skipped {
         self.end_line(each);

@@ -7,6 +7,7 @@
 //! and SIGTERM to the process group asks a session to end, after which a driver can resume it. Only
 //! an agent that the settings describe (`generic`) may have it otherwise.
 
+mod checkup;
 pub mod claude;
 pub mod codex;
 pub mod cost;
@@ -36,6 +37,7 @@ use super::config::Settings;
 use super::config::dialect::Output;
 use super::config::template::{PromptWay, Template};
 use super::config::terms::Terms;
+pub use checkup::Checkup;
 pub use drivers::Drivers;
 pub use own_record::{Environment, OwnRecord, RecordPlaces, SelfCheck};
 pub use own_state::OwnState;
@@ -99,6 +101,8 @@ pub struct Driver {
     pub permission_modes: &'static [&'static str],
     /// An option that its program's `--help` names if it can be told that nobody answers.
     pub ask_nobody: Option<&'static str>,
+    /// What `doctor` can tell of it.
+    pub checkup: Checkup,
     /// Of a row that the settings made: it speaks in place of the functions above.
     pub template: Option<&'static Template>,
 }

@@ -38,8 +38,8 @@ pub trait ItemReader {
     /// Reads a line without its newline.
     fn line(&mut self, line: &[u8], each: &mut dyn FnMut(StreamItem));
 
-    /// Hands on what it keeps back to join it with what follows.
-    fn flush(&mut self, _each: &mut dyn FnMut(StreamItem)) {}
+    /// Hands on what it keeps back to join it with what follows: all of it, or whole lines only.
+    fn flush(&mut self, _all: bool, _each: &mut dyn FnMut(StreamItem)) {}
 }
 
 impl StreamItem {
@@ -59,7 +59,7 @@ impl StreamItem {
 pub(super) fn items_of(driver: &super::Driver, stream: &str) -> Vec<StreamItem> {
     let (mut reader, mut items) = (driver.items(), Vec::new());
     stream.lines().for_each(|line| reader.line(line.as_bytes(), &mut |item| items.push(item)));
-    reader.flush(&mut |item| items.push(item));
+    reader.flush(true, &mut |item| items.push(item));
     items
 }
 

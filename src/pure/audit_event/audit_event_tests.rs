@@ -1,6 +1,6 @@
 //! The table of all audit events: the word and the fields of each as they stand on disk, written
-//! and read back. The same table holds the list in README.md to the code, since both are the log's
-//! interface.
+//! and read back. The same table holds the list of `help events` to the code, since both are the
+//! log's interface.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::pure::gate::clawvisor::ClawvisorState::{Ready, TokenRefused};
 use crate::pure::report::{AttemptReport, SignatureForm};
 use crate::pure::schedule::hold::HeldProject;
 
-const README: &str = include_str!("../../../README.md");
+const TOPIC: &str = include_str!("../reference/topics/events.md");
 const TS: &str = "2026-04-03T14:30:00.000Z";
 
 fn s(text: &str) -> String {
@@ -307,8 +307,8 @@ fn each_event_has_its_line_and_is_read_back() {
 }
 
 #[test]
-fn the_readme_names_each_event_and_no_other() {
-    let rows = README.split("| event | more fields |\n").nth(1).expect("the table");
+fn the_topic_names_each_event_and_no_other() {
+    let rows = TOPIC.split("| event | more fields |\n").nth(1).expect("the table");
     let rows = rows.lines().skip(1).take_while(|line| line.starts_with('|'));
     let names = rows.filter_map(|row| row.split('|').nth(1));
     let told: BTreeSet<&str> = names.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();

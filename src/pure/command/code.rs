@@ -21,7 +21,40 @@ pub enum Code {
 }
 
 impl Code {
+    pub const ALL: [Code; 10] = [
+        Code::Done,
+        Code::NotDone,
+        Code::WrongUsage,
+        Code::NoSuchDispatch,
+        Code::Failed,
+        Code::Timeout,
+        Code::Cancelled,
+        Code::Rejected,
+        Code::TimedOut,
+        Code::Interrupted,
+    ];
+
     pub fn number(self) -> u8 {
         self as u8
+    }
+
+    /// What it says in general; the row of a command says what it means there.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Code::Done => "done; of a question: answered, whatever the answer is",
+            Code::NotDone => {
+                "it could not be done; `doctor` found what fails; `status --check` does not hold"
+            }
+            Code::WrongUsage => {
+                "wrong usage; of an unknown command, option or topic the nearest is named"
+            }
+            Code::NoSuchDispatch => "there is no such dispatch, or there are several",
+            Code::Failed => "the dispatch that was waited for has failed",
+            Code::Timeout => "it ran out of time",
+            Code::Cancelled => "it was cancelled",
+            Code::Rejected => "it was rejected",
+            Code::TimedOut => "`--timeout` has passed (of a request to the daemon: 1)",
+            Code::Interrupted => "Ctrl-C (of `status --watch`: 0)",
+        }
     }
 }

@@ -5,14 +5,14 @@
 use super::row::{CommandRow, OptionRow, Verb};
 use super::table::COMMANDS;
 use crate::pure::config::{Reload, SETTINGS};
-use crate::pure::human::width;
+use crate::pure::human::paragraph::{self, wrapped};
+use crate::pure::reference::topic::TOPICS;
 
 pub const PROGRAM: &str = "gstack-dispatch-daemon";
-const COLUMNS: usize = 80;
 /// Where what is said about an option begins.
 const HELP_COLUMN: usize = 27;
 
-const INTRODUCTION: &str =
+pub(super) const INTRODUCTION: &str =
     "gstack-dispatch-daemon: hands coding dispatches to a headless coding agent
 
 Usage: gstack-dispatch-daemon [run] [OPTIONS]
@@ -25,7 +25,7 @@ completed/<id>.json. Stays in the foreground; a second daemon on the same
 directory exits quietly with 0.
 ";
 
-const SIGNALS: &str = "
+pub(super) const SIGNALS: &str = "
 Signals: SIGTERM and SIGINT stop the intake and wait for running sessions; a
 second one ends them now. SIGHUP reads config.json again; what counts only
 after a restart is marked above.
@@ -39,6 +39,10 @@ pub fn of_program() -> String {
     for row in COMMANDS {
         text += &entry(&row.usage(), row.help);
     }
+    text += "\nTopics (help TOPIC):\n";
+    for topic in TOPICS {
+        text += &entry(topic.name, topic.help);
+    }
     text += "\nOptions of the daemon (each is also a variable GSTACK_DISPATCHD_<KEY> and a key\n\
              of $GSTACK_HOME/dispatchd/config.json; flags come first, then variables, then\n\
              the file):\n";
@@ -50,6 +54,9 @@ pub fn of_program() -> String {
         let (key, default) = (setting.key, setting.default);
         let said = format!("{} [key: {key}, default: {default}{later}]", setting.help);
         text += &entry(&setting.usage(), &said);
+    }
+    for option in super::run::ROW.options {
+        text += &entry(&option.usage(), option.help);
     }
     text += &entry("-h, --help", "this text");
     text += &entry("-V, --version", "the version");
@@ -101,29 +108,14 @@ fn usage_of_options(row: &CommandRow) -> String {
 
 /// An option or a command, with what is said about it.
 fn entry(usage: &str, said: &str) -> String {
-    let usage = format!("  {usage}");
-    if width::of(&usage) + 2 > HELP_COLUMN {
-        let line = format!("{}\n", usage);
-        return line + &wrapped(said, HELP_COLUMN, HELP_COLUMN);
-    }
-    let gap = HELP_COLUMN - width::of(&usage);
-    let said = wrapped(said, HELP_COLUMN, HELP_COLUMN);
-    format!("{usage}{}{}", " ".repeat(gap), said.trim_start_matches(' '))
-}
-
-/// Lines of at most 80 columns, the first indented by `first`, the others by `others`.
-pub fn wrapped(text: &str, first: usize, others: usize) -> String {
-    let mut out = String::new();
-    for (at, line) in width::wrap(text, COLUMNS - first.max(others)).iter().enumerate() {
-        let indent = if at == 0 { first } else { others };
-        out += &format!("{}{}\n", " ".repeat(indent), line.replace('\u{a0}', " "));
-    }
-    out
+    paragraph::entry(usage, said, 2, HELP_COLUMN)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pure::human::paragraph::COLUMNS;
+    use crate::pure::human::width;
 
     #[test]
     fn every_help_fits_eighty_columns() {

@@ -9,10 +9,27 @@ use super::code::Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Run,
+    Status,
+    List,
+    Show,
+    Wait,
     Approve,
+    Config,
     Deny,
+    Logs,
+    Report,
     Keygen,
+    Pause,
+    Release,
+    Resume,
     Sign,
+    Service,
+    Doctor,
+    Submit,
+    Schema,
+    Help,
+    Man,
+    Completions,
 }
 
 /// One command.

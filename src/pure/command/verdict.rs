@@ -6,7 +6,6 @@ use std::ffi::OsStr;
 use super::code::Code;
 use super::row::{CommandRow, Count, OptionRow, ValueKind, Verb, WordRow};
 use super::typed::Typed;
-use crate::pure::dispatch::DispatchId;
 
 /// How long a reason may be, in characters.
 pub const REASON_CHARS_MAX: usize = 200;
@@ -32,6 +31,7 @@ pub const APPROVE: &CommandRow = &CommandRow {
         (Code::Done, "approved"),
         (Code::NotDone, "not approved: it does not wait, or only Clawvisor can let it run"),
         (Code::WrongUsage, "wrong usage, or nobody can be asked"),
+        (Code::NoSuchDispatch, "no such dispatch, or several"),
     ],
     takes_settings: false,
 };
@@ -53,14 +53,14 @@ pub const DENY: &CommandRow = &CommandRow {
         (Code::Done, "denied"),
         (Code::NotDone, "it does not wait"),
         (Code::WrongUsage, "wrong usage"),
+        (Code::NoSuchDispatch, "no such dispatch, or several"),
     ],
     takes_settings: false,
 };
 
-/// Which dispatch may run.
+/// How a dispatch is let run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ApproveCall {
-    pub id: DispatchId,
     pub consent: Consent,
 }
 
@@ -75,10 +75,9 @@ pub enum Consent {
     Digest(String),
 }
 
-/// Which dispatch never runs, and why. The reason may be empty.
+/// Why a dispatch never runs. The reason may be empty.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DenyCall {
-    pub id: DispatchId,
     pub reason: String,
 }
 
@@ -90,20 +89,15 @@ impl ApproveCall {
             None if typed.has("--yes") => Consent::Yes,
             None => Consent::Asked,
         };
-        Ok(ApproveCall { id: dispatch_id(typed)?, consent })
+        Ok(ApproveCall { consent })
     }
 }
 
 impl DenyCall {
     pub fn of(typed: &Typed) -> Result<DenyCall, String> {
         let reason = typed.text("--reason")?.map(plain_reason).transpose()?;
-        Ok(DenyCall { id: dispatch_id(typed)?, reason: reason.unwrap_or_default() })
+        Ok(DenyCall { reason: reason.unwrap_or_default() })
     }
-}
-
-fn dispatch_id(typed: &Typed) -> Result<DispatchId, String> {
-    let word = typed.word(0)?.unwrap_or_default();
-    DispatchId::parse(word).ok_or_else(|| format!("{word} is no id of a dispatch"))
 }
 
 fn sha256(word: &OsStr) -> Result<String, String> {
@@ -146,9 +140,8 @@ mod tests {
 
     #[test]
     fn what_a_person_says_is_understood() {
-        let id = || DispatchId::parse("dispatch-a").expect("an id");
-        let approve = |consent| Said::Approve(ApproveCall { id: id(), consent });
-        let deny = |reason: &str| Said::Deny(DenyCall { id: id(), reason: reason.into() });
+        let approve = |consent| Said::Approve(ApproveCall { consent });
+        let deny = |reason: &str| Said::Deny(DenyCall { reason: reason.into() });
         let digest = "0a".repeat(32);
         for (words, want) in [
             (&["approve", "dispatch-a"][..], approve(Consent::Asked)),
@@ -170,13 +163,10 @@ mod tests {
         let long = "x".repeat(201);
         for words in [
             &["approve"][..],
-            &["approve", "a"],
-            &["approve", "dispatch-../a"],
             &["approve", "dispatch-a", "dispatch-b"],
             &["approve", "dispatch-a", "--digest", "0a"],
             &["approve", "dispatch-a", "--reason", "x"],
             &["deny"],
-            &["deny", "dispatch-a b"],
             &["deny", "dispatch-a", "--yes"],
             &["deny", "dispatch-a", "--reason", &long],
         ] {

@@ -45,8 +45,8 @@ pub(super) enum Scope {
     Project,
 }
 
-const KEYS_OF_PROJECT: [&str; 4] = ["args", "model", "env", "permission_mode"];
-const KEYS: [&str; 5] = ["program", "args", "model", "env", "permission_mode"];
+pub const KEYS_OF_PROJECT: [&str; 4] = ["args", "model", "env", "permission_mode"];
+pub const KEYS: [&str; 5] = ["program", "args", "model", "env", "permission_mode"];
 
 /// An object by name; a flag or a variable has it as text.
 pub(super) fn agents(value: &Value) -> Result<AgentEntries, String> {

@@ -44,7 +44,7 @@ pub(super) fn confine(value: &Value) -> Result<Confine, String> {
 }
 
 /// The usual places of secrets, which `usual` stands for.
-const USUAL: [&str; 24] = [
+pub const USUAL: [&str; 24] = [
     "~/.ssh",
     "~/.gnupg",
     "~/.aws",

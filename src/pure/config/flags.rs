@@ -1,9 +1,12 @@
 //! The settings as flags of the command line. Must not look at anything but what was typed: the
 //! other sources are [`super::apply_config`] and [`super::apply_environment`].
 
+use std::ffi::OsString;
+
 use serde_json::Value;
 
 use super::{SETTINGS, Setting, Settings};
+use crate::pure::text::log_line::LogFormat;
 
 /// The settings that were typed, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,6 +15,11 @@ pub struct Flags(Vec<(&'static str, Value)>);
 impl Flags {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The settings that were typed.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(key, _)| *key)
     }
 
     pub fn push(&mut self, setting: &Setting, value: Value) {
@@ -26,6 +34,24 @@ impl Flags {
             }
         }
         Ok(())
+    }
+
+    /// The form of the log as far as these and the environment say it: they may be wrong in
+    /// whatever else they say, and that has to be told in this form.
+    pub fn log_format(&self, environment: impl Iterator<Item = (OsString, OsString)>) -> LogFormat {
+        let Some(row) = SETTINGS.iter().find(|setting| setting.key == "log_format") else {
+            return LogFormat::default();
+        };
+        let variable = row.variable();
+        let ours = environment.filter(|(name, _)| *name == *variable);
+        let values = ours.map(|(_, value)| Value::from(value.to_string_lossy()));
+        let typed = self.0.iter().filter(|(key, _)| *key == row.key);
+        let Some(value) = values.chain(typed.map(|(_, value)| value.clone())).last() else {
+            return LogFormat::default();
+        };
+        let mut settings = Settings::default();
+        let _ = row.apply(&mut settings, &value);
+        settings.log_format
     }
 }
 

@@ -15,7 +15,7 @@ use super::values::{limit, strings, text, whole};
 
 const PLACEHOLDERS: [&str; 4] = ["id", "project", "dir", "ttl"];
 /// The keys of a launcher, as they stand in the settings and in the entry of a project.
-pub(super) const KEYS: [&str; 4] =
+pub const KEYS: [&str; 4] =
     ["launcher", "launcher_kill", "launcher_fail_codes", "launcher_wait_seconds"];
 
 /// One engine.

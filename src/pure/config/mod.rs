@@ -11,8 +11,10 @@ pub mod budget;
 pub mod callbacks;
 pub mod changes;
 mod clawvisor;
+mod config_file;
 pub mod confine;
 pub mod dialect;
+pub mod effective;
 pub mod flags;
 pub mod launcher;
 pub mod needs;
@@ -28,6 +30,7 @@ mod values;
 
 use serde_json::Value;
 
+pub use config_file::{apply_config_file, mistake_in, with_line};
 pub use settings::Settings;
 pub use sources::{Variable, apply_config, apply_environment};
 pub use table::SETTINGS;
@@ -87,10 +90,13 @@ impl Setting {
 
 pub const VARIABLE_PREFIX: &str = "GSTACK_DISPATCHD_";
 
+/// What the error for a key that nobody knows begins with.
+const UNKNOWN_SETTING: &str = "unknown setting ";
+
 /// The error for a key that nobody knows.
 fn unknown<'k>(key: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let meant = nearest(key, known).map(|name| format!(" (did you mean {name}?)"));
-    format!("unknown setting {key}{}", meant.unwrap_or_default())
+    format!("{UNKNOWN_SETTING}{key}{}", meant.unwrap_or_default())
 }
 
 fn keys() -> impl Iterator<Item = &'static str> {

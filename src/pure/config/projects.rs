@@ -135,7 +135,7 @@ fn places<T>(value: &Value, read: fn(&Value) -> Result<T, String>) -> Result<Pla
     }
 }
 
-const PROJECT_KEYS: [&str; 13] = [
+pub const PROJECT_KEYS: [&str; 13] = [
     "allow_tools",
     "setting_sources",
     "model",
@@ -150,7 +150,7 @@ const PROJECT_KEYS: [&str; 13] = [
     "confine_connect",
     "agents",
 ];
-const VERIFY_KEYS: [&str; 2] = ["argv", "timeout_seconds"];
+pub const VERIFY_KEYS: [&str; 2] = ["argv", "timeout_seconds"];
 
 fn project_entry(value: &Value) -> Result<Project, String> {
     let (mut project, mut own) = (Project::default(), OwnLauncher::default());
@@ -216,7 +216,10 @@ mod tests {
                 json!({"projects": "{\"/a\": {}, \"/a\": {}}"}),
                 "/a stands twice at line 1 column 20",
             ),
-            (json!({"projects": {"/a": {"max_turns": 0}}}), "/a: max_turns: must be at least 1"),
+            (
+                json!({"projects": {"/a": {"max_turns": 0}}}),
+                "/a: max_turns: must be at least 1, not 0",
+            ),
             (json!({"projects": []}), "it must be an object with an entry for each project"),
             (json!({"verify": {"a": {}}}), "a: argv must name a program"),
             (json!({"verify": {"a": {"argv": "make test"}}}), "a: \"make test\" is not a list"),

@@ -16,6 +16,7 @@ use super::values::{OnInterrupt, OnShutdown};
 use crate::pure::callback::destination::{AllowedHost, Origin};
 use crate::pure::gate::clawvisor::{TaskScope, origin_of};
 use crate::pure::gate::trust::TrustedPlace;
+use crate::pure::text::log_line::LogFormat;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -132,6 +133,7 @@ pub struct Settings {
     pub rejected_keep: Duration,
     pub rejected_max_bytes: u64,
     pub allow_network_fs: bool,
+    pub log_format: LogFormat,
     /// What was written for each setting that is not the default, by key, for people to read.
     pub(super) written: BTreeMap<&'static str, Value>,
 }

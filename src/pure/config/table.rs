@@ -1,7 +1,7 @@
 //! The table of settings: one row each, the only place of a setting's names, default and help.
 //!
 //! The defaults are read from the rows by the readers that read what an operator writes, so that a
-//! row and the default in force cannot differ. A test holds the table in README.md to the rows.
+//! row and the default in force cannot differ. The table of `help settings` is made from them.
 
 use std::collections::BTreeMap;
 
@@ -83,11 +83,11 @@ settings! {
     "budget_window_seconds", "S", "86400", budget_window = pause, Live,
         "the window of the budget";
     "agents", "JSON", unset "none", agents = agents::agents, Live,
-        "the settings of single agents, and agents of your own (see README.md)";
+        "the settings of single agents, and agents of your own (help settings)";
     "projects", "JSON", unset "none", projects = projects::projects, Live,
-        "the terms of single projects, by directory (see README.md)";
+        "the terms of single projects, by directory (help permissions)";
     "verify", "JSON", unset "none", verify = projects::verifications, Live,
-        "acceptance commands, by project directory or name (see README.md)";
+        "acceptance commands, by project directory or name (help report)";
     "trusted_projects", "LIST", unset "not set", trusted_projects = trusted_projects, Live,
         "where dispatches run without approval, e.g. '~/git/*'; set but empty: nowhere";
     "allowed_uids", "LIST", unset "none", allowed_uids = uids, Live,
@@ -99,7 +99,7 @@ settings! {
     "pending_max", "N", "1000", pending_max = at_least_one, Live,
         "while so many wait for approval, files that might have to wait too stay in the inbox";
     "confine", "[=WHAT]", "off", confine = confine::confine, Live,
-        "a wall around each session, with Landlock: on, off, or if-possible";
+        "a wall around each session, with Landlock: on (the flag alone), off, or if-possible";
     "confine_deny", "LIST", "usual", confine_deny = confine::denied, Live,
         "what a confined session can neither read nor write; usual = the usual places of secrets";
     "confine_write", "LIST", unset "none", confine_write = confine::places, Live,
@@ -117,9 +117,9 @@ settings! {
     "launcher_grace_seconds", "S", "30", launcher_grace = pause, Live,
         "how long launcher_kill may take, and then the launcher to end before it is signalled";
     "require_signature", "", "off", require_signature = switch, Live,
-        "only dispatches with a strong signature are accepted (see README.md)";
+        "only dispatches with a strong signature are accepted (help dispatch)";
     "signature_skew_seconds", "S", "300", signature_skew = within_a_day, Live,
-        "how far ahead of ours the clock of whoever signs may be";
+        "how far ahead of ours the clock of whoever signs may be; at most 86400";
     "drain_timeout_seconds", "S", "60", drain_timeout = seconds, Live,
         "how long a stop waits for running sessions";
     "on_shutdown", "WHAT", "end", on_shutdown = on_shutdown, Live,
@@ -163,7 +163,7 @@ settings! {
     "cancel_keep_seconds", "S", "600", cancel_keep = seconds, Live,
         "how long a cancel file waits for its dispatch";
     "lock_wait_seconds", "S", "3", lock_wait = seconds, Restart,
-        "how long a second daemon waits for the lock";
+        "how long a second daemon waits for the lock; at least 0.25";
     "git_timeout_seconds", "S", "10", git_timeout = pause, Live,
         "time limit of each git call";
     "callback_timeout_seconds", "S", "30", callback_timeout = pause, Live,
@@ -171,9 +171,9 @@ settings! {
     "callback_delays_seconds", "LIST", "0,5,30,120,600,3600", callback_delays = delays, Live,
         "waits before each try of a callback; the last repeats for a day";
     "callback_allow", "LIST", unset "any", callback_allow = callbacks::allowed_hosts, Live,
-        "hosts that callbacks may go to: [SCHEME://]HOST[:PORT] or *.DOMAIN";
+        "hosts that callbacks may go to: [SCHEME://]HOST[:PORT] or *.DOMAIN; an empty list is none";
     "callback_bearer", "JSON", unset "none", callback_bearer = callbacks::bearers, Live,
-        "files with the tokens of receivers, by origin (see README.md)";
+        "files with the tokens of receivers, by origin (help report)";
     "use_env_proxy", "", "off", use_env_proxy = switch, Live,
         "send callbacks, and ask Clawvisor, through the proxies of the environment, but not here";
     "on_finish", "LIST", unset "none", on_finish = callbacks::on_finish, Live,
@@ -222,4 +222,6 @@ settings! {
         "how much they may take up together, the oldest go first, 0 = however much";
     "allow_network_fs", "", "off", allow_network_fs = switch, Restart,
         "start although $GSTACK_HOME is on a network file system";
+    "log_format", "WHAT", "text", log_format = log_format, Live,
+        "the daemon's own log: text, or json with ts, level, thread and message";
 }

@@ -15,7 +15,7 @@ use crate::pure::report::ErrorType;
 use crate::pure::text::clip::one_line;
 
 /// The keys of an entry that make it a template, besides `args`.
-pub(super) const KEYS: [&str; 6] =
+pub const KEYS: [&str; 6] =
     ["output", "prompt", "resume_args", "stream", "failures", "session_unknown"];
 
 pub const PLACEHOLDERS: [&str; 6] =
@@ -142,7 +142,7 @@ fn output(output: Option<&Value>, stream: Option<&Value>) -> Result<Output, Stri
     }
 }
 
-const RULE_KEYS: [&str; 9] = [
+pub const RULE_KEYS: [&str; 9] = [
     "session",
     "text",
     "tool",
@@ -213,7 +213,7 @@ fn path(text: &str) -> Result<JsonPath, String> {
     }
 }
 
-const CLASSES: [(&str, ErrorType); 8] = [
+pub const CLASSES: [(&str, ErrorType); 8] = [
     ("rate_limit", ErrorType::RateLimit),
     ("usage_limit", ErrorType::UsageLimit),
     ("auth", ErrorType::Auth),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::pure::gate::trust::TrustedPlace;
+use crate::pure::text::log_line::LogFormat;
 
 /// The shortest pause between two tries of a callback.
 const DELAY_MIN: Duration = Duration::from_millis(100);
@@ -39,7 +40,7 @@ pub(super) fn count(value: &Value) -> Result<usize, String> {
 
 pub(super) fn at_least_one(value: &Value) -> Result<usize, String> {
     match count(value)? {
-        0 => Err("must be at least 1".into()),
+        0 => Err(format!("must be at least 1, not {value}")),
         n => Ok(n),
     }
 }
@@ -58,7 +59,7 @@ pub(super) fn seconds(value: &Value) -> Result<Duration, String> {
 pub(super) fn within_a_day(value: &Value) -> Result<Duration, String> {
     let duration = seconds(value)?;
     if duration > Duration::from_secs_f64(DAY_SECONDS) {
-        return Err("must be at most 86400".into());
+        return Err(format!("must be at most 86400, not {value}"));
     }
     Ok(duration)
 }
@@ -67,7 +68,7 @@ pub(super) fn within_a_day(value: &Value) -> Result<Duration, String> {
 pub(super) fn pause(value: &Value) -> Result<Duration, String> {
     let duration = seconds(value)?;
     if duration < Duration::from_millis(10) {
-        return Err("must be at least 0.01".into());
+        return Err(format!("must be at least 0.01, not {value}"));
     }
     Ok(duration)
 }
@@ -102,6 +103,14 @@ pub enum OnShutdown {
 pub enum OnInterrupt {
     Report,
     Retry,
+}
+
+pub(super) fn log_format(value: &Value) -> Result<LogFormat, String> {
+    match text(value)? {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("{other} is neither text nor json")),
+    }
 }
 
 pub(super) fn on_shutdown(value: &Value) -> Result<OnShutdown, String> {
@@ -165,7 +174,9 @@ pub(super) fn delays(value: &Value) -> Result<Vec<Duration>, String> {
     match delays.last() {
         None => Err("at least one delay is needed".into()),
         // The last delay repeats: without a pause it would hammer the receiver.
-        Some(last) if *last < DELAY_MIN => Err("the last delay must be at least 0.1".into()),
+        Some(last) if *last < DELAY_MIN => {
+            Err(format!("the last delay must be at least 0.1, not {}", last.as_secs_f64()))
+        }
         Some(_) => Ok(delays),
     }
 }
@@ -225,14 +236,14 @@ pub(super) fn word(value: &Value) -> Result<Option<String>, String> {
 
 pub(super) fn positive(value: &Value) -> Result<Option<u64>, String> {
     match whole(value)? {
-        0 => Err("must be at least 1".into()),
+        0 => Err(format!("must be at least 1, not {value}")),
         n => Ok(Some(n)),
     }
 }
 
 pub(super) fn budget(value: &Value) -> Result<Option<f64>, String> {
     match number(value)? {
-        0.0 => Err("must be more than 0".into()),
+        0.0 => Err(format!("must be more than 0, not {value}")),
         usd => Ok(Some(usd)),
     }
 }

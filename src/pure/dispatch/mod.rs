@@ -6,6 +6,7 @@
 //! policy asks. Duplicate keys are refused: a checker that takes the first and a runner that takes
 //! the last would see two different dispatches.
 
+pub mod draft;
 mod id;
 pub mod prompt;
 mod rejection;
@@ -168,7 +169,7 @@ fn check_fields(
         constraints: f.texts("constraints")?,
         // As in the seed, an empty URL is none.
         callback_url: f.text_or("callback_url", None)?.filter(|url| !url.is_empty()),
-        source_signature: f.text_or("source_signature", None)?,
+        source_signature: f.text_or(SIGNATURE_FIELD, None)?,
         clawvisor_task_id: f.text_or("clawvisor_task_id", None)?.filter(|task| !task.is_empty()),
         retry_of: f.retry_of(),
         ttl_seconds: f.ttl(ttl_seconds_min)?,
@@ -178,6 +179,8 @@ fn check_fields(
 
 /// The field that names the dispatch which is run again.
 pub const RETRY_OF: &str = "retry_of";
+/// The field that holds the signature, and is not signed.
+pub const SIGNATURE_FIELD: &str = "source_signature";
 
 pub const KNOWN_FIELDS: [&str; 13] = [
     "id",
@@ -191,7 +194,7 @@ pub const KNOWN_FIELDS: [&str; 13] = [
     "callback_url",
     "clawvisor_task_id",
     RETRY_OF,
-    "source_signature",
+    SIGNATURE_FIELD,
     "ttl_seconds",
 ];
 

@@ -12,10 +12,9 @@ use std::fmt;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::pure::dispatch::SIGNATURE_FIELD;
 use crate::pure::text::clip::one_line;
 
-/// The field that holds the signature, and is not signed.
-pub const SIGNATURE_FIELD: &str = "source_signature";
 /// The largest integer that every JSON library reads exactly: 2^53 − 1.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// How much of a key an error shows, in characters.

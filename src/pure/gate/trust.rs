@@ -165,6 +165,9 @@ mod tests {
             ("/srv/**/app", "/srv/a/b/c/app", true),
             ("/srv/**/app", "/srv/a/b/c", false),
             ("/srv/**", "/srv", true),
+            // Only of `*` it is said that it is never a leading dot.
+            ("/srv/**/app", "/srv/.hidden/app", true),
+            ("/srv/**/*", "/srv/.hidden", false),
             ("/srv/**/a/**/b", "/srv/a/x/a/y/b", true),
             ("/srv/**/a/**/b", "/srv/b/a", false),
             ("/srv/a*b*c", "/srv/axxbyyc", true),

@@ -26,6 +26,11 @@ pub fn count(number: u64) -> String {
     scaled(number, &["", "k", "M", "G", "T"])
 }
 
+/// `1 turn`, `12 turns`.
+pub fn of(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
 /// `$0.42`; what is not nothing is never shown as nothing.
 pub fn usd(cost: f64) -> String {
     if cost > 0.0 && cost < 0.005 { "<$0.01".into() } else { format!("${cost:.2}") }

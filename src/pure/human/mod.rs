@@ -6,6 +6,8 @@
 
 pub mod amount;
 pub mod look;
+pub mod paragraph;
+pub mod since;
 pub mod span;
 pub mod table;
 pub mod width;

@@ -22,6 +22,14 @@ pub struct Column {
     pub keeps: u8,
     /// It is not cut below this before the next ones are.
     pub columns_min: usize,
+    /// How wide it is at least, as long as there is room, so that several tables stand in line.
+    pub in_line: usize,
+}
+
+impl Column {
+    pub const fn new(header: &'static str, keeps: u8, columns_min: usize) -> Column {
+        Column { header, keeps, columns_min, in_line: 0 }
+    }
 }
 
 impl Cell {
@@ -31,6 +39,10 @@ impl Cell {
 
     pub fn styled(text: &str, style: Style) -> Cell {
         Cell { style, ..Cell::new(text) }
+    }
+
+    pub fn columns(&self) -> usize {
+        width::of(&self.text)
     }
 }
 
@@ -43,7 +55,7 @@ pub fn render(columns: &[Column], rows: &[Vec<Cell>], has_header: bool, look: &L
 }
 
 fn needed<'a>(columns: &[Column], rows: impl Iterator<Item = &'a Vec<Cell>>) -> Vec<usize> {
-    let mut widths = vec![0; columns.len()];
+    let mut widths: Vec<usize> = columns.iter().map(|column| column.in_line).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(width::of(&cell.text));
@@ -52,19 +64,29 @@ fn needed<'a>(columns: &[Column], rows: impl Iterator<Item = &'a Vec<Cell>>) -> 
     widths
 }
 
-/// The widths that the terminal has room for.
+/// The widths that the terminal has room for. Columns are narrowed first, then left out, and only
+/// then the one that is kept longest is cut.
 fn fitted(columns: &[Column], needed: &[usize], room: Option<usize>) -> Vec<usize> {
     let mut widths = needed.to_vec();
     let Some(room) = room else { return widths };
     let mut order: Vec<usize> = (0..columns.len()).collect();
     order.sort_by_key(|at| columns[*at].keeps);
-    for is_last_resort in [false, true] {
-        for at in &order {
-            let used = total(&widths);
-            let least = if is_last_resort { 1 } else { columns[*at].columns_min };
-            let least = least.min(widths[*at]);
-            widths[*at] = widths[*at].saturating_sub(used.saturating_sub(room)).max(least);
+    let Some(last) = order.pop() else { return widths };
+    for at in &order {
+        let too_much = total(&widths).saturating_sub(room);
+        let least = columns[*at].columns_min.min(widths[*at]);
+        widths[*at] = widths[*at].saturating_sub(too_much).max(least);
+    }
+    for at in &order {
+        if total(&widths) > room {
+            widths[*at] = 0;
         }
+    }
+    widths[last] = widths[last].min(room);
+    // What was left out may have made more room than was needed.
+    for at in order.iter().rev().filter(|at| widths[**at] > 0).copied().collect::<Vec<_>>() {
+        let spare = room.saturating_sub(total(&widths));
+        widths[at] = needed[at].min(widths[at] + spare);
     }
     widths
 }
@@ -100,11 +122,8 @@ mod tests {
 
     fn shown(width: Option<usize>, has_colour: bool) -> String {
         let look = Look { width, has_colour, zone: Zone::utc(), now_ms: 0, home: None };
-        let columns = [
-            Column { header: "ID", keeps: 9, columns_min: 6 },
-            Column { header: "NONE", keeps: 1, columns_min: 1 },
-            Column { header: "TASK", keeps: 0, columns_min: 4 },
-        ];
+        let columns =
+            [Column::new("ID", 9, 6), Column::new("NONE", 1, 1), Column::new("TASK", 0, 4)];
         let row = |id: &str, task: &str| {
             vec![Cell::new(id), Cell::new(""), Cell::styled(task, Style::Bad)]
         };
@@ -117,7 +136,7 @@ mod tests {
         let whole = "dispatch-a  日本語のタスク\nb           x\\u{a}\\u{1b}[2J\n";
         assert_eq!(shown(None, false), whole);
         assert_eq!(shown(Some(18), false), "dispatch-a  日本…\nb           x\\u{a…\n");
-        assert_eq!(shown(Some(12), false), "dispa…  日…\nb       x\\u…\n");
+        assert_eq!(shown(Some(12), false), "dispatch-a\nb\n");
         for width in 1..40 {
             for line in shown(Some(width), false).lines() {
                 assert!(width::of(line) <= width, "{width}: {line}");

@@ -112,6 +112,17 @@ pub fn of(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().map(of_char).sum() }
 }
 
+/// The same for text that has been coloured.
+pub fn of_painted(text: &str) -> usize {
+    let mut columns = 0;
+    let mut rest = text;
+    while let Some((plain, painted)) = rest.split_once("\u{1b}[") {
+        columns += of(plain);
+        rest = painted.split_once('m').map_or("", |(_, rest)| rest);
+    }
+    columns + of(rest)
+}
+
 /// The text within so many columns; what was cut ends with `…`.
 pub fn cut(text: &str, columns: usize) -> String {
     if of(text) <= columns {
@@ -192,6 +203,11 @@ mod tests {
         ] {
             assert_eq!(of(text), want, "{text}");
         }
+    }
+
+    #[test]
+    fn colours_take_no_room() {
+        assert_eq!(of_painted("\u{1b}[31m日本\u{1b}[0m x"), 6);
     }
 
     #[test]

@@ -4,12 +4,15 @@
 //! Owns the marks and the limits. Must not let words pass for a mark: a line of the agent that
 //! begins like one gets a blank in front, and whatever could move a cursor is shown.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{AfterAttempt, AttemptBegun, AttemptOver, LogItem};
 use crate::pure::agent::{RESULT_BYTES_MAX, StreamItem};
-use crate::pure::report::ErrorType;
-use crate::pure::text::clip::one_line;
+use crate::pure::human::amount;
+use crate::pure::human::look::Look;
+use crate::pure::human::span;
+use crate::pure::report::Report;
 use crate::pure::text::escape;
 
 /// A call of a tool is one line of at most this many characters.
@@ -30,24 +33,16 @@ const ERROR: &str = "  ! ";
 const STDERR: &str = "  2> ";
 const OTHER: &str = "? ";
 
-/// How times are shown: with the local zone, which only whoever prints knows.
-pub struct Clock<'a> {
-    /// The instant, in the local zone, with its offset. Milliseconds since 1970.
-    pub instant: &'a dyn Fn(i64) -> String,
-    /// A length of time, in milliseconds.
-    pub length: &'a dyn Fn(u64) -> String,
-}
-
 /// Makes lines of one dispatch's items.
 pub struct Renderer<'a> {
-    clock: Clock<'a>,
+    look: &'a Look,
     /// What the agent said since the last thing that it did.
     last_words: String,
 }
 
 impl<'a> Renderer<'a> {
-    pub fn new(clock: Clock<'a>) -> Renderer<'a> {
-        Renderer { clock, last_words: String::new() }
+    pub fn new(look: &'a Look) -> Renderer<'a> {
+        Renderer { look, last_words: String::new() }
     }
 
     /// Hands on the lines of an item, without newlines.
@@ -70,7 +65,7 @@ impl<'a> Renderer<'a> {
     fn begun(&self, attempt: u32, begun: &AttemptBegun) -> String {
         let mut text = format!("{NOTE}attempt {attempt}");
         if let Some(at) = begun.started_at_ms {
-            text += &format!(", {}", (self.clock.instant)(at));
+            text += &format!(", {}", self.look.stamp(at));
         }
         if let Some(id) = &begun.session_id {
             text += &format!(", session {}", shown(id));
@@ -83,19 +78,19 @@ impl<'a> Renderer<'a> {
 
     /// `None`: what the end of the dispatch says next is all that there is to say.
     fn over(&self, attempt: u32, over: &AttemptOver) -> Option<String> {
-        let kind = over.error_type.map_or("ended".into(), kind_word);
+        let kind = over.error_type.map_or("ended".into(), word);
         let then = match over.then {
             AfterAttempt::Report => return None,
             AfterAttempt::Retry { delay_ms, .. } => {
-                format!("again in {}", (self.clock.length)(delay_ms))
+                format!("again in {}", span::show(delay_ms.div_ceil(1000)))
             }
             AfterAttempt::Hold { until_ms: None } => format!("waits for {kind}"),
             AfterAttempt::Hold { until_ms: Some(at) } => {
-                format!("waits for {kind} until {}", (self.clock.instant)(at))
+                format!("waits for {kind} until {}", self.look.stamp(at))
             }
         };
-        let after = over.duration.map(|seconds| (self.clock.length)((seconds * 1000.0) as u64));
-        let after = after.map(|length| format!(" after {length}")).unwrap_or_default();
+        let after = over.duration.map(|seconds| format!(" after {}", span::show_seconds(seconds)));
+        let after = after.unwrap_or_default();
         let error = over.error.as_deref().map(|error| format!(": {}", shown(error)));
         let error = error.unwrap_or_default();
         Some(format!("{NOTE}attempt {attempt} ended{after}: {kind}{error}; {then}"))
@@ -119,7 +114,7 @@ impl<'a> Renderer<'a> {
                 answer(if *is_error { ERROR } else { ANSWER }, text, line);
             }
             StreamItem::Other(text) => {
-                line(&format!("{OTHER}{}", escape::line(&one_line(text, ANSWER_CHARS_MAX))));
+                line(&format!("{OTHER}{}", short(text, ANSWER_CHARS_MAX)));
             }
         }
         self.last_words.clear();
@@ -158,13 +153,22 @@ fn call(tool: &str, input: &Value) -> String {
         Value::Object(fields) if fields.is_empty() => String::new(),
         other => telling.map_or_else(|| other.to_string(), String::from),
     };
-    let head = format!("{CALL}{}", one_line(tool, CALL_CHARS_MAX / 2));
+    let head = format!("{CALL}{}", short(tool, CALL_CHARS_MAX / 2));
     let room = CALL_CHARS_MAX.saturating_sub(head.chars().count() + 2);
-    let line = match one_line(&text, room) {
+    match short(&text, room) {
         text if text.is_empty() => head,
         text => format!("{head}: {text}"),
-    };
-    escape::line(&line)
+    }
+}
+
+/// One line of at most so many characters, as they are shown.
+fn short(text: &str, chars_max: usize) -> String {
+    let line = escape::line(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+    if line.chars().count() <= chars_max {
+        return line;
+    }
+    let cut: String = line.chars().take(chars_max.saturating_sub(1)).collect();
+    format!("{cut}…")
 }
 
 fn answer(mark: &str, text: &str, line: &mut dyn FnMut(&str)) {
@@ -197,22 +201,34 @@ fn answer(mark: &str, text: &str, line: &mut dyn FnMut(&str)) {
 /// A line as it is shown: a tab stays, and whatever could move a cursor otherwise does not.
 fn shown(line: &str) -> String {
     let line = line.strip_suffix('\r').unwrap_or(line);
-    line.split('\t').map(escape::line).collect::<Vec<_>>().join("\t")
+    escape::text(line).replace('\n', "\\u{a}")
 }
 
-/// An error's type as it stands in reports.
-pub fn kind_word(kind: ErrorType) -> String {
-    let value = serde_json::to_value(kind).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_string()
-}
-
-/// A count of tokens: `12.3k`.
-pub fn tokens(count: u64) -> String {
-    match count {
-        0..1_000 => count.to_string(),
-        1_000..999_950 => format!("{:.1}k", count as f64 / 1e3),
-        _ => format!("{:.1}M", count as f64 / 1e6),
+/// The last line: how the dispatch ended.
+pub fn outcome(report: &Report) -> String {
+    let state = word(report.status);
+    let error = |kind| (kind, report.error.as_deref());
+    if let Some((kind, error)) = report.error_type.map(|kind| error(word(kind))) {
+        let error = error.map(|error| format!(": {}", shown(error))).unwrap_or_default();
+        return format!("{NOTE}{state}: {kind}{error}");
     }
+    let mut text = format!("{NOTE}{state} in {}", span::show(report.duration));
+    if let Some(turns) = report.num_turns {
+        text += &format!(", {turns} turn{}", if turns == 1 { "" } else { "s" });
+    }
+    if let Some(cost) = report.total_cost_usd {
+        text += &format!(", {}", amount::usd(cost));
+    }
+    if let (Some(input), Some(output)) = (report.input_tokens, report.output_tokens) {
+        text += &format!(", {} tokens in, {} out", amount::count(input), amount::count(output));
+    }
+    text
+}
+
+/// A name as it stands in reports.
+fn word(name: impl Serialize) -> String {
+    let value = serde_json::to_value(name).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_string()
 }
 
 #[cfg(test)]

@@ -3,13 +3,16 @@
 use serde_json::json;
 
 use super::*;
+use crate::pure::human::zone::Zone;
+use crate::pure::report::{ErrorType, Status};
 
-fn clock() -> Clock<'static> {
-    Clock { instant: &|ms| format!("@{ms}"), length: &|ms| format!("{}s", ms / 1000) }
+fn look() -> Look {
+    Look { width: None, has_colour: false, zone: Zone::utc(), now_ms: 0, home: None }
 }
 
 fn lines(items: &[LogItem]) -> Vec<String> {
-    let mut renderer = Renderer::new(clock());
+    let look = look();
+    let mut renderer = Renderer::new(&look);
     let mut lines = Vec::new();
     for item in items {
         renderer.item(1, item, &mut |line| lines.push(line.to_string()));
@@ -36,11 +39,11 @@ fn answered(text: &str, is_error: bool) -> LogItem {
 #[test]
 fn a_session_is_told_as_the_contract_shows_it() {
     let begun = AttemptBegun {
-        started_at_ms: Some(5),
+        started_at_ms: Some(5_000),
         session_id: Some("b1880125".into()),
         resumed: false,
     };
-    let again = AttemptBegun { resumed: true, session_id: None, started_at_ms: Some(9) };
+    let again = AttemptBegun { resumed: true, session_id: None, started_at_ms: Some(9_000) };
     let over = AttemptOver {
         duration: Some(12.0),
         error_type: Some(ErrorType::RateLimit),
@@ -52,7 +55,7 @@ fn a_session_is_told_as_the_contract_shows_it() {
         duration: None,
         error_type: Some(ErrorType::UsageLimit),
         error: None,
-        then: AfterAttempt::Hold { until_ms: Some(7) },
+        then: AfterAttempt::Hold { until_ms: Some(7_000) },
         ..over.clone()
     };
     let silent = AttemptOver { then: AfterAttempt::Report, ..over.clone() };
@@ -69,15 +72,15 @@ fn a_session_is_told_as_the_contract_shows_it() {
         LogItem::AttemptEnded(silent),
     ];
     let want = [
-        "-- attempt 1, @5, session b1880125",
+        "-- attempt 1, 1970-01-01 00:00:05 +00:00, session b1880125",
         "I look at the tests first.",
         "> Bash: cargo test",
         "  | running 3 tests",
         "? Segmentation fault",
         "  2> warning: …",
         "-- attempt 1 ended after 12s: rate_limit: API Error: 429; again in 30s",
-        "-- attempt 1, @9, resumed",
-        "-- attempt 1 ended: usage_limit; waits for usage_limit until @7",
+        "-- attempt 1, 1970-01-01 00:00:09 +00:00, resumed",
+        "-- attempt 1 ended: usage_limit; waits for usage_limit until 1970-01-01 00:00:07 +00:00",
     ];
     assert_eq!(lines(&items), want);
 }
@@ -164,10 +167,28 @@ fn a_result_that_repeats_the_last_words_is_not_shown_again() {
 }
 
 #[test]
-fn counts_of_tokens_are_short() {
-    for (count, want) in
-        [(0, "0"), (999, "999"), (12_345, "12.3k"), (999_949, "999.9k"), (1_250_000, "1.2M")]
-    {
-        assert_eq!(tokens(count), want);
+fn the_last_line_says_what_came_of_it() {
+    let report = Report {
+        duration: 130,
+        num_turns: Some(12),
+        total_cost_usd: Some(0.42),
+        input_tokens: Some(12_345),
+        output_tokens: Some(3_100),
+        ..Report::empty(Status::Completed)
+    };
+    let failed = Report {
+        error_type: Some(ErrorType::LogicError),
+        error: Some("no\u{1b}[2J".into()),
+        ..Report::empty(Status::Failed)
+    };
+    for (report, want) in [
+        (report, "-- completed in 2m 10s, 12 turns, $0.42, 12.3k tokens in, 3.1k out"),
+        (
+            Report { num_turns: Some(1), ..Report::empty(Status::Completed) },
+            "-- completed in 0s, 1 turn",
+        ),
+        (failed, "-- failed: logic_error: no\\u{1b}[2J"),
+    ] {
+        assert_eq!(outcome(&report), want);
     }
 }

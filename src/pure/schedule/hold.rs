@@ -303,7 +303,7 @@ impl Holds {
     /// In how many milliseconds the first of the holds opens.
     pub fn next_wake_ms(&self, now_ms: i64) -> Option<i64> {
         let shut = self.list.iter().filter(|h| h.probe.is_none() && h.is_shut(now_ms));
-        shut.map(|hold| hold.until_ms - now_ms).min()
+        shut.map(|hold| hold.until_ms.saturating_sub(now_ms)).min()
     }
 
     /// When the first budget is to be counted again, in milliseconds since 1970.

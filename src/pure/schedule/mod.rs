@@ -6,4 +6,5 @@
 pub mod budget;
 mod held;
 pub mod hold;
+pub mod pause;
 pub mod queue;

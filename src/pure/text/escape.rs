@@ -18,12 +18,25 @@ pub fn line(text: &str) -> String {
     out
 }
 
+/// Does [`line`] to a text of several lines: newlines and tabs stay.
+pub fn text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for piece in text.split_inclusive(['\n', '\t']) {
+        let rest = piece.trim_end_matches(['\n', '\t']);
+        out.push_str(&line(rest));
+        out.push_str(&piece[rest.len()..]);
+    }
+    out
+}
+
 /// The same for a document of JSON, in which controls below U+0020 are escaped already.
 pub fn json(document: &str) -> String {
     let mut out = String::with_capacity(document.len());
     for c in document.chars() {
         if is_harmful(c) {
-            let _ = write!(out, "\\u{:04x}", c as u32);
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
         } else {
             out.push(c);
         }
@@ -40,10 +53,19 @@ pub fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// C0, DEL and C1 controls; zero-width and bidirectional controls.
+/// C0, DEL and C1 controls; bidirectional controls; and all that takes no width (Unicode's
+/// Default_Ignorable_Code_Point, and the marks of annotations): a model reads what a person does
+/// not see.
 fn is_harmful(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        )
+        || matches!(c, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+        || matches!(c, '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}')
+        || matches!(c, '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -57,10 +79,29 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_sees_is_shown() {
+        // "rm" in tag characters, which a model reads as if they were letters.
+        assert_eq!(line("hi\u{e0072}\u{e006d}"), "hi\\u{e0072}\\u{e006d}");
+        for hidden in
+            "\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{200b}\u{200d}\u{2060}\u{2064}\u{2066}\u{206a}\
+                       \u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{1d173}\u{e0001}\u{e0100}\u{e01ef}"
+                .chars()
+        {
+            assert_eq!(line(&hidden.to_string()), format!("\\u{{{:x}}}", hidden as u32));
+        }
+    }
+
+    #[test]
+    fn a_text_keeps_its_lines() {
+        assert_eq!(text("a\tb\n\n\x1bc\r\nd"), "a\tb\n\n\\u{1b}c\\u{d}\nd");
+        assert_eq!(text("\u{9b}"), "\\u{9b}");
+    }
+
+    #[test]
     fn a_document_means_the_same_without_its_controls() {
-        let value = serde_json::json!({ "a\x1b": "\u{7f}\u{9b}\u{202e}é\n" });
+        let value = serde_json::json!({ "a\x1b": "\u{7f}\u{9b}\u{202e}é\n\u{e0072}" });
         let escaped = json(&value.to_string());
-        assert_eq!(escaped, r#"{"a\u001b":"\u007f\u009b\u202eé\n"}"#);
+        assert_eq!(escaped, r#"{"a\u001b":"\u007f\u009b\u202eé\n\udb40\udc72"}"#);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).ok(), Some(value));
     }
 

@@ -7,6 +7,8 @@ pub mod clip;
 pub mod digest;
 pub mod escape;
 pub mod hex;
+pub mod log_line;
+pub mod members;
 pub mod nearest;
 pub mod pem;
 pub mod redact;

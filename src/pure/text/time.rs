@@ -31,6 +31,16 @@ pub fn file_stamp(unix_ms: i64) -> String {
     rfc3339(unix_ms).replace([':', '-'], "").replace('.', "_")
 }
 
+/// Reads back the stamp that a file's name begins with.
+pub fn read_file_stamp(name: &str) -> Option<i64> {
+    let stamp = name.get(.."20260403T143000_123Z".len())?;
+    let part = |from: usize, to: usize| stamp.get(from..to);
+    let (date, clock) = ((part(0, 4)?, part(4, 6)?, part(6, 8)?), (part(9, 11)?, part(11, 13)?));
+    let ((year, month, day), (hour, minute)) = (date, clock);
+    let (second, ms) = (part(13, 15)?, part(16, 19)?);
+    parse_rfc3339(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}.{ms}Z"))
+}
+
 /// Reads back what [`rfc3339`] writes; `None` for anything else.
 pub fn parse_rfc3339(text: &str) -> Option<i64> {
     let b = text.as_bytes();
@@ -108,6 +118,8 @@ mod tests {
             assert_eq!(parse_rfc3339(want), Some(ms));
         }
         assert_eq!(file_stamp(1_775_226_600_123), "20260403T143000_123Z");
+        assert_eq!(read_file_stamp("20260403T143000_123Z-0a1b"), Some(1_775_226_600_123));
+        assert_eq!(read_file_stamp("20260403"), None);
         assert_eq!(parse_rfc3339("yesterday"), None);
     }
 }

@@ -26,7 +26,7 @@ use super::shared::tokens::clawvisor_token;
 use crate::effects::clock;
 use crate::effects::error::Error;
 use crate::effects::http::callback::Failure;
-use crate::effects::http::clawvisor::{Question, Reply};
+use crate::effects::http::clawvisor::{ClawvisorQuestion, Reply};
 use crate::effects::store::Store;
 use crate::pure::callback::delivery::retry_after;
 use crate::pure::callback::destination::Origin;
@@ -200,7 +200,7 @@ impl<'env> Inquirer<'_, 'env> {
         let (sender, answered_in) = (&self.context.sender, self.answered_in.clone());
         self.spawn(move || {
             let began_ms = clock::monotonic_ms();
-            let reply = sender.ask(&Question::IsReady, &origin, None, READY_TIMEOUT);
+            let reply = sender.ask(&ClawvisorQuestion::IsReady, &origin, None, READY_TIMEOUT);
             let _ = answered_in.send(Heard::Ready(reply, began_ms));
         });
     }
@@ -237,7 +237,7 @@ impl<'env> Inquirer<'_, 'env> {
         let body = move || {
             let reply = means.map_err(not_sent).and_then(|means| {
                 let wait = may_wait.then_some(means.settings.clawvisor_wait);
-                let question = Question::Task { id: of.clone(), wait };
+                let question = ClawvisorQuestion::Task { id: of.clone(), wait };
                 let timeout = means.settings.clawvisor_timeout;
                 sender.ask(&question, &means.origin, Some(&means.token), timeout)
             });
@@ -257,7 +257,7 @@ impl<'env> Inquirer<'_, 'env> {
         let body = move || {
             let reply = means.map_err(not_sent).and_then(|means| {
                 let timeout = means.settings.clawvisor_timeout;
-                let question = Question::Complete { id: task };
+                let question = ClawvisorQuestion::Complete { id: task };
                 sender.ask(&question, &means.origin, Some(&means.token), timeout)
             });
             let _ = answered_in.send(Heard::Completion(TriedCompletion { entry, reply }));

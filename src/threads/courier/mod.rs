@@ -189,7 +189,7 @@ impl Courier<'_, '_> {
             tries => self.pause_after(tries).unwrap_or_default(),
         };
         let decided = decided.max(asked_pause(entry));
-        let left_ms = (entry.next_at_ms - clock::unix_ms()).max(0) as u64;
+        let left_ms = entry.next_at_ms.saturating_sub(clock::unix_ms()).max(0) as u64;
         Duration::from_millis(left_ms).min(decided).as_millis() as i64
     }
 

@@ -88,8 +88,8 @@ pub fn write(context: &Context, state: DaemonState) {
 }
 
 fn beat(context: &Context, state: DaemonState) -> Heartbeat {
-    let Snapshot { queued, paused, sessions, parked, pending_count, pending, holds } =
-        context.board.get();
+    let now = context.board.get();
+    let Snapshot { queued, paused, sessions, parked, pending_count, pending, holds, .. } = now;
     let progress = context.board.all_progress().clone();
     let settings = context.settings();
     let beat = Heartbeat {
@@ -100,8 +100,10 @@ fn beat(context: &Context, state: DaemonState) -> Heartbeat {
         holds: holds.into_iter().map(|(hold, waiting)| held(hold, waiting)).collect(),
         local_only: settings.local_only,
         max_concurrent: Some(settings.max_concurrent),
+        max_per_project: Some(settings.max_per_project),
         parked: parked.into_iter().map(|(id, reason)| HeartbeatParked { id, reason }).collect(),
         paused,
+        paused_until: now.paused_until_ms.map(rfc3339),
         pending: pending.into_iter().map(waits).collect(),
         pending_count: Some(pending_count).filter(|count| *count > 0),
         pid: Some(std::process::id()),

@@ -276,7 +276,7 @@ impl Intake<'_> {
             GateWord::Waits(record) | GateWord::Asks(record) => {
                 tell_accepted(&dropped.name, &contents.dispatch, None);
                 claim.room = Room::Pending;
-                self.enter(&claim);
+                self.enter(&mut claim);
                 self.wait_in_pending(claim, record);
             }
             GateWord::Refused(why) => {
@@ -304,19 +304,19 @@ impl Intake<'_> {
         })
     }
 
-    fn answer_unsupported(&mut self, claim: Claim, contents: Contents) {
+    fn answer_unsupported(&mut self, mut claim: Claim, contents: Contents) {
         let name = contents.dispatch.target_agent;
         let event = AuditEvent::UnsupportedAgent { target_agent: name.to_string() };
         self.context.audit.tell(claim.id.as_str(), &event);
         let error = self.context.agents().unsupported(name);
-        self.enter(&claim);
+        self.enter(&mut claim);
         let told = (Status::Failed, ErrorType::UnsupportedAgent, error.as_str());
         self.answer_now(claim, contents, None, told);
     }
 
-    fn answer_refused(&mut self, claim: Claim, contents: Contents, why: &GateRefusal) {
+    fn answer_refused(&mut self, mut claim: Claim, contents: Contents, why: &GateRefusal) {
         gate::tell_refused(self.context, &claim.id, why);
-        self.enter(&claim);
+        self.enter(&mut claim);
         let told = (Status::Failed, ErrorType::NotAuthorized, why.error.as_str());
         self.answer_now(claim, contents, None, told);
     }

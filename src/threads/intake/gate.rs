@@ -5,7 +5,7 @@
 //! able to approve. A request stays on disk until what it asks for is on record, so that a crash
 //! repeats it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
 use std::time::Instant;
 
@@ -31,8 +31,9 @@ use crate::threads::shared::gate::{self, AtGate, GateWord, expires_at_ms};
 /// What the gate keeps besides the claims that wait.
 #[derive(Default)]
 pub(super) struct GateDesk {
-    /// Files that stay in the inbox until fewer dispatches wait, the first first.
+    /// Files that stay in the inbox until fewer dispatches wait, the first first, each once.
     held_back: VecDeque<OsString>,
+    held_names: HashSet<OsString>,
     is_full_told: bool,
     /// Requests that may be half-written, with when each is looked at again. All wait equally long.
     doubtful: VecDeque<(Instant, DispatchId)>,
@@ -80,7 +81,9 @@ impl Intake<'_> {
             self.context.audit.tell("", &AuditEvent::PendingFull);
         }
         self.inbox.names.note(dropped.name.clone(), dropped.stamp);
-        self.gate.held_back.push_back(dropped.name);
+        if self.gate.held_names.insert(dropped.name.clone()) {
+            self.gate.held_back.push_back(dropped.name);
+        }
     }
 
     /// Brings back the first of the files that were held back, if there is room now.
@@ -90,8 +93,17 @@ impl Intake<'_> {
         }
         let Some(name) = self.gate.held_back.pop_front() else { return false };
         self.gate.is_full_told = !self.gate.held_back.is_empty();
+        self.gate.held_names.remove(&name);
         self.inbox.doubt(name);
         true
+    }
+
+    /// Looks at all files that were held back: by new settings they may not have to wait.
+    pub(super) fn look_at_held_back(&mut self) {
+        self.gate.held_names.clear();
+        for name in std::mem::take(&mut self.gate.held_back) {
+            self.inbox.doubt(name);
+        }
     }
 
     // ------------------------------------------------------------------------------------ to wait
@@ -108,8 +120,8 @@ impl Intake<'_> {
     }
 
     /// A dispatch of an earlier daemon that still has to wait.
-    pub fn enter_pending(&mut self, claim: Claim, record: PendingRecord) {
-        self.enter(&claim);
+    pub fn enter_pending(&mut self, mut claim: Claim, record: PendingRecord) {
+        self.enter(&mut claim);
         self.ledger.pending.add(claim, record);
         self.is_news = true;
     }

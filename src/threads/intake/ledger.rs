@@ -6,7 +6,7 @@
 //! `open` from its acceptance to its answer, whatever else it stands in, since its id is taken that
 //! long.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,9 @@ use crate::threads::shared::context::Context;
 /// With what was parsed of them they take two or three times as much.
 const CONTENTS_BYTES_MAX: usize = 512 * 1024;
 
+/// A larger number is no number of ours: a session can write what it likes into its own record.
+const SEQ_MAX: Seq = 1 << 53;
+
 pub(super) struct Ledger<'c> {
     pub queue: Queue<Claim>,
     /// Claims that wait outside the queue, because the names of their files are gone.
@@ -38,6 +41,8 @@ pub(super) struct Ledger<'c> {
     pub pending: PendingClaims<'c>,
     open: HashMap<DispatchId, OpenDispatch>,
     active: HashMap<DispatchId, ActiveSession>,
+    /// The places in line of all that is open, each of which is one dispatch's.
+    seqs: HashSet<Seq>,
     next_seq: Seq,
     /// The size of the contents that waiting claims keep.
     contents_bytes: usize,
@@ -106,6 +111,7 @@ impl<'c> Ledger<'c> {
             pending: PendingClaims::new(context),
             open: HashMap::new(),
             active: HashMap::new(),
+            seqs: HashSet::new(),
             next_seq: 1,
             contents_bytes: 0,
             is_news: true,
@@ -175,20 +181,34 @@ impl<'c> Ledger<'c> {
 
     // ------------------------------------------------------------------------- into the ledger
 
-    /// Opens a dispatch. [`super::inbox::Inbox::belongs`] enters its names.
-    pub fn enter(&mut self, claim: &Claim) {
-        self.next_seq = self.next_seq.max(claim.seq + 1);
+    /// What is accepted next comes after these.
+    pub fn count_on_from(&mut self, seqs: impl Iterator<Item = Seq>) {
+        let last = seqs.filter(|seq| *seq <= SEQ_MAX).max();
+        self.next_seq = self.next_seq.max(last.unwrap_or_default() + 1);
+    }
+
+    /// Opens a dispatch. [`super::inbox::Inbox::belongs`] enters its names. Gives its place in
+    /// line: what it says itself, unless another one has it.
+    #[must_use]
+    pub fn enter(&mut self, claim: &Claim) -> Seq {
+        let is_free = claim.seq <= SEQ_MAX && !self.seqs.contains(&claim.seq);
+        let seq = if is_free { claim.seq } else { self.next_seq };
+        self.seqs.insert(seq);
+        self.next_seq = self.next_seq.max(seq + 1);
         let open = OpenDispatch {
             lane: claim.lane.clone(),
             sha256: claim.sha256,
             names: Vec::with_capacity(claim.names.len()),
             is_detached: claim.is_detached,
             room: claim.room,
-            seq: claim.seq,
+            seq,
             project: claim.project.to_string(),
         };
-        self.open.insert(claim.id.clone(), open);
+        if let Some(before) = self.open.insert(claim.id.clone(), open).filter(|b| b.seq != seq) {
+            self.seqs.remove(&before.seq);
+        }
         self.is_news = true;
+        seq
     }
 
     /// Keeps the contents of a new dispatch with its claim, if there is room for them.
@@ -261,7 +281,7 @@ impl<'c> Ledger<'c> {
 
     /// A dispatch is done with, or left to the next daemon.
     pub fn leave(&mut self, id: &DispatchId) -> Option<OpenDispatch> {
-        let open = self.open.remove(id)?;
+        let open = self.close(id)?;
         if self.active.remove(id).is_some() {
             self.queue.release(&open.lane);
         }
@@ -338,7 +358,9 @@ impl<'c> Ledger<'c> {
 
     /// A dispatch that nobody works on is answered.
     pub fn close(&mut self, id: &DispatchId) -> Option<OpenDispatch> {
-        self.open.remove(id)
+        let open = self.open.remove(id)?;
+        self.seqs.remove(&open.seq);
+        Some(open)
     }
 
     /// Sees what has become of one claim that waited for the last scan, once everything that the

@@ -19,6 +19,7 @@ mod judged;
 mod ledger;
 mod nameless;
 mod names;
+mod once;
 mod overdue;
 mod parked;
 mod pending;
@@ -43,6 +44,7 @@ use super::shared::level::DrainSignal;
 use crate::effects::store::{Claim, InboxName};
 use crate::pure::heartbeat::PENDING_SHOWN_MAX;
 use crate::pure::schedule::hold::Notice;
+use crate::pure::schedule::queue::Seq;
 use crate::pure::upkeep::health::Subsystem;
 use gate::GateDesk;
 use halt::{Halt, PauseChange};
@@ -125,20 +127,29 @@ impl<'c> Intake<'c> {
     }
 
     /// A dispatch that has been accepted, now or by an earlier daemon, waits for its turn.
-    pub fn enqueue(&mut self, claim: Claim) {
-        self.enter(&claim);
+    pub fn enqueue(&mut self, mut claim: Claim) {
+        self.enter(&mut claim);
         self.ledger.enqueue(claim);
     }
 
     /// Somebody already works on a dispatch of an earlier daemon. Gives the flag by which it can be
     /// cancelled.
-    pub fn adopt(&mut self, claim: &Claim) -> Cancel {
+    pub fn adopt(&mut self, claim: &mut Claim) -> Cancel {
         self.enter(claim);
         self.ledger.adopt(claim)
     }
 
-    fn enter(&mut self, claim: &Claim) {
-        self.ledger.enter(claim);
+    /// What an earlier daemon accepted keeps its order, and what comes next comes after it.
+    pub fn count_on_from(&mut self, seqs: impl Iterator<Item = Seq>) {
+        self.ledger.count_on_from(seqs);
+    }
+
+    fn enter(&mut self, claim: &mut Claim) {
+        claim.seq = self.ledger.enter(claim);
+        self.enter_names(claim);
+    }
+
+    fn enter_names(&mut self, claim: &Claim) {
         for InboxName { name, seen } in &claim.names {
             self.inbox.belongs(&mut self.ledger, name, *seen, &claim.id);
         }
@@ -156,10 +167,12 @@ impl<'c> Intake<'c> {
             self.start_to_drain();
             self.update_halt();
             self.holds.expire(&self.ledger.queue);
+            self.expire_pause();
             // Nothing else may happen for a long time now.
             self.tell();
             let pace = self.step();
             let may_hand_out = self.may_hand_out();
+            self.stop_if_worked_off(pace, may_hand_out);
             let jobs = self.jobs.as_ref().filter(|_| may_hand_out).cloned();
             let timer = match pace {
                 Pace::Busy => at(Instant::now()),
@@ -222,6 +235,7 @@ impl<'c> Intake<'c> {
         self.ledger.follow_settings(&self.context.settings());
         self.holds.follow_settings();
         self.judge_pending_anew();
+        self.look_at_held_back();
         self.inbox.scan_soon();
         self.is_news = true;
     }
@@ -297,15 +311,16 @@ impl<'c> Intake<'c> {
             return never();
         }
         let (cancels, holds) = (self.requests.next_due(), self.holds.next_due(&self.ledger.queue));
+        let pause = self.requests.pause_end();
         let due = match self.halt.until() {
-            Some(until) => [Some(until), cancels, holds, None, None, None, None, None],
+            Some(until) => [Some(until), cancels, holds, pause, None, None, None, None, None],
             None => {
                 let settling = self.inbox.settling.next_due();
                 let (overdue, names) =
                     (self.ledger.overdue.next_due(), self.ledger.nameless.next_scan());
                 let (pending, verdicts) = (self.ledger.pending.next_due(), self.next_verdict_due());
                 let scan = Some(self.inbox.next_scan);
-                [scan, cancels, holds, settling, overdue, names, pending, verdicts]
+                [scan, cancels, holds, pause, settling, overdue, names, pending, verdicts]
             }
         };
         due.into_iter().flatten().min().map_or_else(never, at)
@@ -324,6 +339,7 @@ impl<'c> Intake<'c> {
             pending,
             queued: self.ledger.waiting_count(),
             paused: self.context.is_paused(),
+            paused_until_ms: self.requests.paused_until_ms(),
             sessions: self.ledger.sessions(),
             parked: self.parked.list(),
             holds: self.holds.list(&self.ledger.queue),

@@ -122,7 +122,9 @@ impl Intake<'_> {
         unread: Vec<(DispatchId, String)>,
     ) {
         for (answering, error) in parked {
-            self.enter(answering.claim());
+            // It has been in line.
+            let _ = self.ledger.enter(answering.claim());
+            self.enter_names(answering.claim());
             self.park(answering, error);
         }
         self.is_news |= !unread.is_empty();

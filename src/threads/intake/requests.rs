@@ -8,15 +8,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Intake;
 use super::ignored::Ignored;
 use super::ledger::Ledger;
+use crate::effects::clock;
 use crate::effects::error::Result;
 use crate::effects::store::{IdOwner, Request, cancel_request, control_request};
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::schedule::pause::Pause;
+use crate::pure::text::time::rfc3339;
 use crate::pure::upkeep::health::Subsystem;
 use crate::threads::shared::context::Context;
 
@@ -27,6 +30,7 @@ pub(super) struct Requests<'c> {
     waiting: HashMap<String, Instant>,
     /// The same cancels, the oldest first.
     by_age: BTreeSet<(Instant, String)>,
+    pause: Option<Pause>,
 }
 
 /// The requests that stand on disk, but for those about the pause.
@@ -40,7 +44,7 @@ struct StandingRequests {
 
 impl<'c> Requests<'c> {
     pub fn new(context: &'c Context) -> Requests<'c> {
-        Requests { context, waiting: HashMap::new(), by_age: BTreeSet::new() }
+        Requests { context, waiting: HashMap::new(), by_age: BTreeSet::new(), pause: None }
     }
 
     /// When the first cancel has waited long enough.
@@ -92,7 +96,9 @@ impl<'c> Requests<'c> {
                 // A cancel that stands in both places is one.
                 Some(Request::Cancel(id)) => drop(found.cancels.insert(text_of(id))),
                 Some(Request::Pause | Request::Resume) => {}
-                Some(Request::Release(_) | Request::Verdict(_)) | None => found.others.push(name),
+                Some(Request::Release(_) | Request::Approve(_) | Request::Deny(_)) | None => {
+                    found.others.push(name);
+                }
             }
         }
         // A cancel that was taken back is looked at too, and waits no longer.
@@ -100,26 +106,53 @@ impl<'c> Requests<'c> {
         (found, scanned)
     }
 
-    /// Pauses the daemon, or ends the pause, as the files say. Gives whether that changed anything.
-    fn follow_pause(&self) -> bool {
+    /// Pauses the daemon, or ends the pause, as the files and the clock say. Gives whether that
+    /// changed anything.
+    fn follow_pause(&mut self) -> bool {
         let store = &self.context.store;
-        if store.is_resume_asked()
-            && let Err(e) = store.resume()
-        {
+        let pause = store.pause().unwrap_or_else(|e| {
+            log::error!("{e}");
+            self.pause
+        });
+        let is_over = pause.is_some_and(|pause| pause.is_over(clock::unix_ms()));
+        let ends = is_over || store.is_resume_asked();
+        if ends && let Err(e) = store.resume() {
             log::error!("{e}");
         }
-        let paused = store.is_paused();
-        let has_changed = self.context.paused.swap(paused, Ordering::AcqRel) != paused;
-        if has_changed {
-            let (event, word) = if paused {
-                (AuditEvent::Paused, "paused")
-            } else {
-                (AuditEvent::Resumed, "resumed")
-            };
+        // A pause that is over is over, whatever becomes of its file.
+        let stays = |_: &Pause| !is_over && !matches!(store.pause(), Ok(None));
+        let pause = if ends { pause.filter(stays) } else { pause };
+        let before = std::mem::replace(&mut self.pause, pause);
+        let paused = pause.is_some();
+        if self.context.paused.swap(paused, Ordering::AcqRel) != paused {
+            let event = if paused { AuditEvent::Paused } else { AuditEvent::Resumed };
             self.context.audit.tell("", &event);
-            log::info!("{word}");
+            match pause.map(|pause| pause.until_ms().map(rfc3339)) {
+                Some(Some(until)) => log::info!("paused until {until}"),
+                Some(None) => log::info!("paused"),
+                None => log::info!("resumed"),
+            }
+            return true;
         }
-        has_changed
+        before != pause
+    }
+
+    /// When the pause ends, in milliseconds since 1970, if it ends by itself.
+    pub fn paused_until_ms(&self) -> Option<i64> {
+        self.pause?.until_ms()
+    }
+
+    /// The same as a time to wake up at.
+    pub fn pause_end(&self) -> Option<Instant> {
+        if self.context.level.is_lost() {
+            return None;
+        }
+        let left_ms = self.paused_until_ms()? - clock::unix_ms();
+        Instant::now().checked_add(Duration::from_millis(left_ms.max(0).unsigned_abs()))
+    }
+
+    fn is_pause_over(&self) -> bool {
+        self.pause.is_some_and(|pause| pause.is_over(clock::unix_ms()))
     }
 
     /// Looks at the cancel file of that id, if there is one. Gives the open dispatch that it
@@ -223,7 +256,7 @@ impl Intake<'_> {
         match control_request(name) {
             Some(Request::Cancel(id)) => self.look_at_cancel_of(&text_of(id)),
             Some(Request::Pause | Request::Resume) => self.look_at_pause(),
-            Some(Request::Verdict(id)) => self.look_at_verdict(&id),
+            Some(Request::Approve(id) | Request::Deny(id)) => self.look_at_verdict(&id),
             Some(Request::Release(agent))
                 if self.context.store.is_release_asked(agent.as_deref()) =>
             {
@@ -232,6 +265,13 @@ impl Intake<'_> {
             Some(Request::Release(_)) | None => {}
         }
         self.inbox.ignored.tell_request(name);
+    }
+
+    /// Ends a pause that is over.
+    pub(super) fn expire_pause(&mut self) {
+        if self.requests.is_pause_over() && self.context.has_lock() {
+            self.look_at_pause();
+        }
     }
 
     fn look_at_pause(&mut self) {

@@ -387,7 +387,7 @@ impl Running<'_> {
             used_tools: summary.used_tools,
             since_ms: first.at_ms,
             // If the clock was set meanwhile, the times of files say nothing.
-            clock_was_set: (now.at_ms - first.at_ms).abs_diff(elapsed_ms as i64) > 1000,
+            clock_was_set: now.at_ms.saturating_sub(first.at_ms).abs_diff(elapsed_ms as i64) > 1000,
             timeout: self.context.settings().git_timeout,
             confinement: self.wall.as_ref().map(Wall::for_reading),
         };

@@ -43,6 +43,8 @@ pub struct Progress {
 pub struct Snapshot {
     pub queued: usize,
     pub paused: bool,
+    /// Milliseconds since 1970.
+    pub paused_until_ms: Option<i64>,
     /// Longest first.
     pub sessions: Vec<RunningSession>,
     /// The dispatches that their own trouble keeps from going on, and why.

@@ -27,6 +27,7 @@ use crate::effects::service_manager::ServiceManager;
 use crate::effects::store::{Audit, DaemonLock, MovedAside, Store};
 use crate::pure::agent::Driver;
 use crate::pure::audit_event::AuditEvent;
+use crate::pure::command::run::RunUntil;
 use crate::pure::config::Settings;
 use crate::pure::config::projects::Verify;
 use crate::pure::config::terms::{self, Terms};
@@ -58,6 +59,8 @@ pub struct Context {
     /// While this is set nothing new is started, and no retry. Intake sets it, from the control
     /// files.
     pub paused: AtomicBool,
+    /// When the daemon ends by itself.
+    pub until: RunUntil,
     /// What is wrong just now.
     pub health: Health,
     /// What the heartbeat tells.

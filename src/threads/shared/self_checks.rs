@@ -1,7 +1,9 @@
 //! What the agents' programs said when they were asked whether their sessions can work here.
 //!
-//! Each is asked once, before its first session, with the variables that the settings give that
-//! session, and again when its program has another path: an agent that is never used costs nothing.
+//! Each is asked once, before its first session, and again when its program has another path: an
+//! agent that is never used costs nothing. It is asked with the variables that the settings give
+//! that session, and in a temporary directory as sessions have one: Codex has no sandbox where its
+//! home lies in the temporary directory.
 //! Must not keep a session from starting: what fails here is a warning in its report.
 
 use std::collections::BTreeMap;
@@ -11,8 +13,11 @@ use std::time::Duration;
 
 use super::abilities::{Asker, EnvOfAgent, borrowed};
 use crate::effects::process::Helper;
+use crate::effects::random;
+use crate::pure::agent::environment::TMPDIR;
 use crate::pure::agent::{Driver, SelfCheck};
 use crate::pure::config::terms::Terms;
+use crate::pure::text::hex::hex;
 
 /// A check takes milliseconds.
 const CHECK_MAX: Duration = Duration::from_secs(10);
@@ -78,19 +83,26 @@ impl Asker<'_> {
         let (Some(name), Ok(stdout)) = (program.to_str(), self.store.scratch_file()) else {
             return true;
         };
+        let tmp = self.store.make_tmp(&hex(&random::bytes::<16>())).ok();
+        let place = tmp.as_ref().and_then(|dir| Some((TMPDIR, dir.to_str()?)));
+        let variables: Vec<_> = place.into_iter().chain(borrowed(env)).collect();
         let helper = Helper {
             program: name,
             arguments,
             directory: dir,
-            variables: &borrowed(env),
+            variables: &variables,
             removed_prefix: "GSTACK_DISPATCHD_",
             stdout: stdout.into(),
             timeout: CHECK_MAX,
             confinement: None,
         };
-        self.processes.run(helper).unwrap_or_else(|e| {
+        let is_well = self.processes.run(helper).unwrap_or_else(|e| {
             log::debug!("cannot ask {name}: {e}");
             true
-        })
+        });
+        if let Some(Err(e)) = tmp.map(|dir| self.store.remove_tmp(&dir, CHECK_MAX)) {
+            log::debug!("{e}");
+        }
+        is_well
     }
 }

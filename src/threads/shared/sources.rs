@@ -10,17 +10,17 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::live::{AgentTable, Unmet};
+use crate::effects::agent_program::find_agent;
 use crate::effects::process::{find_program, is_executable};
 use crate::effects::project;
 use crate::effects::store::Store;
-use crate::pure::agent::{Driver, Drivers};
+use crate::pure::agent::Drivers;
 use crate::pure::callback::proxy::EnvProxies;
 use crate::pure::config::flags::Flags;
 use crate::pure::config::launcher::Launcher;
 use crate::pure::config::projects::Verify;
-use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, strict_json, terms};
+use crate::pure::config::{self, Settings, VARIABLE_PREFIX, Variable, terms};
 use crate::pure::dispatch::DEFAULT_AGENT;
-use crate::pure::text::escape;
 
 /// The variable with the secret of callbacks: Clawvisor's own name for it.
 pub const CALLBACK_SECRET: &str = "CLAWVISOR_CALLBACK_SECRET";
@@ -113,13 +113,8 @@ impl Sources {
         settings.clawvisor_url.clone_from(&self.clawvisor_url);
         if let Some(bytes) = store.read_config().map_err(|e| e.to_string())? {
             let path = store.config_path();
-            let applied = strict_json::parse(&bytes)
-                .and_then(|config| config::apply_config(&mut settings, &config))
-                .and_then(|()| drivers.by(&settings).map(drop));
-            applied.map_err(|e| {
-                let word = escape::shell_word(&path.to_string_lossy());
-                format!("{}: {e}; to mend it: ${{EDITOR:-vi}} {word}", path.display())
-            })?;
+            let applied = drivers.read_config(&mut settings, &bytes);
+            applied.map_err(|e| config::mistake_in(&path.to_string_lossy(), &e))?;
         }
         let warnings = config::apply_environment(&mut settings, &self.variables)?;
         self.flags.apply(&mut settings)?;
@@ -147,7 +142,9 @@ impl Sources {
         for driver in drivers.rows() {
             let same = before.filter(|(old, _)| driver.named(old) == driver.named(settings));
             let known = same.and_then(|(_, table)| table.programs.get(driver.name).cloned());
-            match known.map_or_else(|| self.find_agent(driver, settings), Ok) {
+            match known
+                .map_or_else(|| find_agent(driver, settings, self.home(), self.path.as_deref()), Ok)
+            {
                 Ok(program) => drop(programs.insert(driver.name, program)),
                 Err(what) => match (driver.named)(settings) {
                     Some(named) => return Err(not_found(driver.name, named)),
@@ -165,23 +162,6 @@ impl Sources {
             ));
         }
         Ok(AgentTable { drivers, programs, missing })
-    }
-
-    /// The error says what was looked for, and where.
-    fn find_agent(&self, driver: &Driver, settings: &Settings) -> Result<PathBuf, String> {
-        let named = driver.named(settings);
-        let program = named.unwrap_or(driver.program);
-        if program.contains('/') {
-            let path = project::expand(program, self.home());
-            let found = find_program(&path.to_string_lossy(), None, &[]);
-            return found.ok_or_else(|| format!("{program} is no executable file"));
-        }
-        let places = driver.places.iter().map(|place| project::expand(place, self.home()));
-        let places: Vec<PathBuf> = places.filter(|place| !place.starts_with("~")).collect();
-        find_program(program, self.path.as_deref(), &places).ok_or_else(|| {
-            let places = driver.places.join(", ");
-            format!("no program {program} in PATH, {places}")
-        })
     }
 
     /// Looks for every program that a launcher needs, since no session can start, or be ended,

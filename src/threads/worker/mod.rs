@@ -26,6 +26,7 @@ use crate::pure::attempt::next_attempt::{self, Last, NextAttempt};
 use crate::pure::attempt::record::{AttemptEnd, NextStep};
 use crate::pure::attempt::sign::Sign;
 use crate::pure::audit_event::AuditEvent;
+use crate::pure::command::run::RunUntil;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::text::digest::sha256_hex;
@@ -286,6 +287,7 @@ impl Worker<'_> {
                 // now.
                 (false, 0) if plan.wait_ms > 0 && !self.context.has_lock() => continue,
                 (false, 0) => return Turn::Come,
+                (true, 0) if self.context.until == RunUntil::WorkedOff => return Turn::Left,
                 (true, 0) => LOOK_EVERY,
                 (_, left_ms) => Duration::from_millis(left_ms).min(LOOK_EVERY),
             };

@@ -284,12 +284,41 @@ fn a_signature_that_was_written_into_the_record_of_what_waits_counts_for_nothing
     settings("/nowhere/else");
     daemon.signal(rustix::process::Signal::HUP);
     lab.event("", "config_reloaded");
-    lab.heartbeat("it waits on", |beat| beat["pending_count"] == 1);
+    send_to_wait(&lab, "b");
     assert!(!has_run(&lab, "a") && pending(&lab, "a").exists());
     approve(&lab, "a");
     let report = lab.settled("a");
     assert_eq!(report["approval"]["by"], "person", "{report:#}");
+    // It has not even been in the queue before.
+    let asked = lab.events("a").into_iter().filter(|event| event == "approval_required");
+    assert_eq!(asked.count(), 1);
     drop(daemon);
+}
+
+/// A session runs as our user, and `pending/` is no further away than its own folder.
+#[test]
+fn what_has_its_answer_neither_waits_nor_runs_again_whatever_stands_in_pending() {
+    let lab = Lab::new();
+    let daemon = lab.daemon().start();
+    let ran = lab.path("ran");
+    lab.send(&lab.task("a", format!("fake: mark {}", ran.display())));
+    lab.settled("a");
+    drop(daemon);
+    let report = text_file(lab.report_path("a"));
+    fs::create_dir(pending(&lab, "a")).expect("create");
+    for name in ["accepted.json", "dispatch.json"] {
+        fs::copy(lab.finished("a").join(name), pending(&lab, "a").join(name)).expect("copy");
+    }
+    for trusts in [false, true] {
+        let daemon = if trusts { lab.daemon().start() } else { gated(&lab).start() };
+        lab.send(&lab.task("next", "hello").in_dir(&lab.project("trusted")));
+        lab.completed("next");
+        assert!(!pending(&lab, "a").exists() && !lab.active("a").exists());
+        assert_eq!(text_file(lab.report_path("a")), report);
+        assert_eq!(text_file(lab.finished("a").join("report.json")), report);
+        assert_eq!(starts(&ran), ["a"]);
+        drop(daemon);
+    }
 }
 
 #[test]

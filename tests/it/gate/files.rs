@@ -36,3 +36,34 @@ fn a_sender_may_link_a_file_into_place_and_unlink_it_elsewhere() {
     assert_eq!(lab.rejected_count(), 0);
     drop(daemon);
 }
+
+/// Who may send could otherwise have lines of ours, with words of his in them, appended to any file
+/// that he can link to.
+#[test]
+fn the_audit_log_is_written_through_nothing_that_was_planted_there() {
+    for is_running in [false, true] {
+        let lab = Lab::new();
+        let (log, victim) = (lab.inbox().join("audit.jsonl"), lab.home.join("profile"));
+        fs::create_dir_all(lab.inbox()).expect("create");
+        fs::write(&victim, "alias a=b\n").expect("write");
+        let plant = || fs::hard_link(&victim, &log).expect("link");
+        if !is_running {
+            plant();
+        }
+        let daemon = lab.daemon().set("--heartbeat", 0.05).start();
+        if is_running {
+            fs::remove_file(&log).expect("remove");
+            plant();
+        }
+        lab.send(&lab.task("a", "hello"));
+        lab.completed("a");
+        wait_until("a log of its own", PATIENCE, || {
+            fs::metadata(&log).is_ok_and(|meta| std::os::unix::fs::MetadataExt::nlink(&meta) == 1)
+        });
+        lab.send(&lab.task("b", "hello"));
+        lab.completed("b");
+        lab.event("b", "completed");
+        assert_eq!(text_file(&victim), "alias a=b\n");
+        drop(daemon);
+    }
+}

@@ -1,6 +1,5 @@
 //! The threats to who may run what, and the tests that try each through the real binary. A row
-//! without a test has its reason under "What it does not promise" in README.md. Those of signatures,
-//! callbacks and secrets stand with their own tests.
+//! without a test has its reason under "What it does not promise" in README.md.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -43,7 +42,11 @@ const THREATS: &[(&str, &[&str])] = &[
     ),
     (
         "A6: another content between the check and the use",
-        &["an_edit_after_acceptance_changes_nothing", "a_copy_that_was_changed_never_runs"],
+        &[
+            "an_edit_after_acceptance_changes_nothing",
+            "a_copy_that_was_changed_never_runs",
+            "what_was_approved_is_all_that_runs_whatever_becomes_of_its_folder_in_the_queue",
+        ],
     ),
     ("A7: endless nesting", &["bytes_that_are_no_utf8_and_endless_nesting_are_refused"]),
     ("A8: a key that stands twice", &["a_key_that_stands_twice_is_refused"]),
@@ -64,6 +67,8 @@ const THREATS: &[(&str, &[&str])] = &[
         &[
             "what_stands_in_the_place_of_an_answer_is_moved_aside_and_the_next_dispatch_runs",
             "a_link_in_place_of_the_folder_of_answers_is_refused",
+            "an_answer_goes_nowhere_else_whatever_an_allowed_user_puts_in_the_place_of_all_answers",
+            "the_audit_log_is_written_through_nothing_that_was_planted_there",
         ],
     ),
     (
@@ -128,11 +133,105 @@ const THREATS: &[(&str, &[&str])] = &[
             "while_too_many_wait_a_file_that_might_have_to_wait_stays_in_the_inbox",
         ],
     ),
+    (
+        "R2: an agent that prints without end",
+        &[
+            "a_session_that_floods_its_output_is_ended",
+            "a_session_that_writes_too_much_on_stderr_is_ended",
+            "a_check_that_floods_its_log_is_ended",
+        ],
+    ),
+    ("R3: processes and memory without end", &[]),
+    (
+        "R4: servers that an agent leaves behind",
+        &["what_a_session_that_ended_well_left_behind_is_ended_and_named"],
+    ),
+    (
+        "L1: words that move the cursor or forge a line",
+        &[
+            "no_line_of_the_log_is_forged_by_what_a_sender_wrote",
+            "approve_shows_the_whole_dispatch_so_that_nothing_in_it_can_hide",
+        ],
+    ),
     ("U1: a daemon that runs as root", &["a_daemon_that_runs_as_root_says_so"]),
+    (
+        "U2: a core, and another process that reads our memory",
+        &["nobody_reads_the_daemon_and_it_still_finds_and_adopts_its_sessions"],
+    ),
+    ("U3: a heartbeat or an audit line that a session wrote", &[]),
+    (
+        "U4: a session that has work of its own run",
+        &[
+            "a_session_cannot_have_a_dispatch_of_its_own_run",
+            "no_session_approves_by_accident",
+            "what_has_its_answer_neither_waits_nor_runs_again_whatever_stands_in_pending",
+        ],
+    ),
+    (
+        "N1: a callback into the machine or its cloud",
+        &[
+            "no_spelling_of_a_forbidden_address_is_connected_to",
+            "only_hosts_of_callback_allow_are_told",
+            "entries_that_a_session_wrote_hold_up_nobody_and_go_nowhere_else",
+        ],
+    ),
+    (
+        "N2: a redirect",
+        &[
+            "a_redirect_is_not_followed_and_is_no_answer",
+            "a_redirect_to_another_port_carries_nothing_there",
+        ],
+    ),
+    (
+        "N3: an answer without end",
+        &[
+            "an_answer_without_end_and_one_that_would_unpack_to_one_are_answers_all_the_same",
+            "a_receiver_that_hangs_delays_nobody",
+        ],
+    ),
+    (
+        "N4: somebody in between",
+        &[
+            "a_server_that_vouches_for_itself_is_not_believed",
+            "a_proxy_counts_only_where_it_is_asked_for_and_never_for_this_machine",
+        ],
+    ),
+    (
+        "N5: secrets in a report",
+        &[
+            "sixty_secrets_in_all_that_others_say_are_in_no_file_of_ours_and_no_callback",
+            "a_token_goes_to_its_own_origin_and_nowhere_else",
+        ],
+    ),
+    (
+        "S1: a field that was swapped",
+        &["a_swap_of_any_field_is_refused_and_another_spelling_is_not"],
+    ),
+    (
+        "S2: a signature that is shown again",
+        &[
+            "the_same_bytes_again_are_a_redelivery_whatever_became_of_their_time_and_answer",
+            "a_signed_id_stays_taken_after_all_of_its_dispatch_was_pruned",
+            "a_signature_that_is_shown_again_starts_nothing_whatever_the_clock_says",
+        ],
+    ),
+    ("S3: an oracle", &["one_text_is_said_of_all_that_is_wrong_with_a_signature"]),
+    ("S4: a weaker form", &["what_follows_from_a_signature_is_the_table"]),
+    (
+        "S5: a key that others know",
+        &[
+            "a_key_that_turns_wrong_is_never_used_and_still_counts_as_one",
+            "a_wrong_key_at_the_start_is_told_with_what_to_type",
+        ],
+    ),
 ];
 
 /// What README.md says of a row without a test.
-const UNTRIED: &[(&str, &str)] = &[("P3", "- Orders that hide in a dispatch's words")];
+const UNTRIED: &[(&str, &str)] = &[
+    ("P3", "- Orders that hide in a dispatch's words"),
+    ("R3", "- Limits on a session's processes and memory"),
+    ("U3", "- Protection from processes of the same user"),
+];
 
 fn tests_of(dir: &str) -> String {
     let mut text = String::new();

@@ -169,6 +169,31 @@ fn while_too_many_wait_a_file_that_might_have_to_wait_stays_in_the_inbox() {
 }
 
 #[test]
+fn a_file_that_was_held_back_does_not_wait_for_room_that_it_no_longer_needs() {
+    let lab = Lab::new();
+    fs::create_dir_all(lab.ours()).expect("create");
+    let trusts = |dir: PathBuf| {
+        let config = json!({"trusted_projects": [dir], "pending_max": 1}).to_string();
+        fs::write(lab.ours().join("config.json"), config).expect("write");
+    };
+    trusts(lab.path("trusted"));
+    let daemon = lab.daemon().start();
+    send_to_wait(&lab, "a");
+    for name in ["b", "c"] {
+        lab.send(&lab.task(name, "hello"));
+    }
+    lab.event("", "pending_full");
+    trusts(lab.path("project-b"));
+    daemon.signal(Signal::HUP);
+    lab.completed("b");
+    assert!(pending(&lab, "a").exists());
+    assert_eq!(lab.events("c"), [""; 0]);
+    approve(&lab, "a");
+    waits(&lab, "c");
+    drop(daemon);
+}
+
+#[test]
 fn the_time_in_line_counts_from_the_approval() {
     let lab = Lab::new();
     let start = || gated(&lab).set("--queue-timeout", 1);

@@ -38,8 +38,11 @@ const fn folder(name: &'static str, path: &'static str, knows: Knows) -> Target 
 }
 
 const STDERR: &str = "stderr.log";
+/// Whoever is to be told of the answer of such a cell is told.
+pub const OUTBOX: &str = "outbox";
+pub const ON_FINISH: &str = "on_finish";
 
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 27] = [
     folder("claim", "dispatchd/active/{id}", Knows::Restart),
     file("dispatch.json", "dispatchd/active/{id}/dispatch.json", Knows::Nothing),
     file("accepted.json", "dispatchd/active/{id}/accepted.json", Knows::Nothing),
@@ -56,7 +59,14 @@ pub const TARGETS: [Target; 20] = [
     file(".tmp.end.json", "dispatchd/active/{id}/attempt-1/.tmp.end.json", Knows::Nothing),
     file("reading", "dispatchd/active/{id}/attempt-1/reading", Knows::Restart),
     folder("attempt-2", "dispatchd/active/{id}/attempt-2", Knows::Restart),
+    file("pending.json", "dispatchd/active/{id}/pending.json", Knows::Nothing),
+    file("approval.json", "dispatchd/active/{id}/approval.json", Knows::Nothing),
     file("started", "dispatchd/started/{id}", Knows::Nothing),
+    folder("pending", "dispatchd/pending/{id}", Knows::Nothing),
+    file("approve", "dispatchd/control/approve-{id}", Knows::Nothing),
+    file("spent", "dispatchd/spent/{id}", Knows::Nothing),
+    file(OUTBOX, "dispatchd/outbox/{id}.json", Knows::Nothing),
+    file(ON_FINISH, "dispatchd/on_finish/{id}.json", Knows::Nothing),
     folder("finished", "dispatchd/finished/{id}", Knows::Answer),
     file("completed", "dispatch/completed/{id}.json", Knows::Answer),
     file(".tmp.completed", "dispatch/completed/.tmp.{id}.json", Knows::Nothing),

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::cells::{ALL_CLAIMS, Cell, Gates, Moment};
+use super::cells::{ALL_CLAIMS, Cell, Gates, Moment, ON_FINISH, OUTBOX};
 use super::forgery::{self, Bystander};
 use super::parts::*;
 use crate::util::*;
@@ -49,6 +49,8 @@ struct Scene<'a> {
     cells: &'a [Cell],
     moment: Moment,
     slots: Slots,
+    /// Takes the callbacks.
+    receiver: Server,
     answers: RefCell<BTreeMap<String, Vec<u8>>>,
     wrongs: RefCell<Wrongs>,
 }
@@ -70,7 +72,8 @@ pub fn play(cells: &[Cell], slots: Slots) -> Played {
     let lab = Lab::new();
     let moment = cells[0].moment;
     let (answers, wrongs) = Default::default();
-    let scene = Scene { lab: &lab, cells, moment, slots, answers, wrongs };
+    let receiver = Server::start(vec![Answer::Status(200)]);
+    let scene = Scene { lab: &lab, cells, moment, slots, receiver, answers, wrongs };
     let bystander = Bystander::start();
     if scene.act(&bystander).is_none() {
         let answers = scene.answers.borrow();
@@ -158,6 +161,9 @@ impl Scene<'_> {
         let start = self.lab.daemon().set("--max-concurrent", self.slot_count());
         // A build without optimisation takes half a minute to read what may be written by default.
         let start = start.set("--drain-timeout", 1).set("--stdout-max-mb", 100);
+        let is_told = self.cells.iter().any(|cell| cell.target.name == ON_FINISH);
+        let tee = format!("tee -a {}", self.lab.path("told").display());
+        let start = if is_told { start.set("--on-finish", tee) } else { start };
         let start = if is_root() && modes_matter() { start.under(&ORDINARY) } else { start };
         let mut daemon = start.spawn();
         let mut ended = false;
@@ -230,7 +236,11 @@ impl Scene<'_> {
         let with = forgery::prepare(lab, cell, bystander);
         let path = cell.target.path(lab, &id(&name));
         let orders = cell.orders(&path, &with, &marks_of(lab, &name), gates);
-        lab.send(&lab.task(&name, orders).with("ttl_seconds", self.moment.ttl_seconds()));
+        let dispatch = lab.task(&name, orders).with("ttl_seconds", self.moment.ttl_seconds());
+        lab.send(&match cell.target.name {
+            OUTBOX => dispatch.with("callback_url", self.receiver.url.as_str()),
+            _ => dispatch,
+        });
     }
 
     fn marked(&self, name: &str, word: &str) -> usize {
@@ -244,7 +254,10 @@ impl Scene<'_> {
             environ.split(|b| *b == 0).any(|variable| variable == wanted)
         };
         let all = self.lab.processes().into_iter();
-        all.filter(|(pid, _)| is_its(*pid)).map(|(_, line)| line).collect()
+        // Who is told of its answer is no process of the session.
+        let is_told = |line: &str| line.contains("tee -a ");
+        let its = all.filter(|(pid, line)| is_its(*pid) && !is_told(line));
+        its.map(|(_, line)| line).collect()
     }
 
     /// The answer to a cell, if there is one. What the session put there is none, unless the next
@@ -386,6 +399,9 @@ impl Scene<'_> {
             if !left.is_empty() {
                 self.wrong(&name, format!("left running: {left:?}"));
             }
+            if !self.is_told(cell) {
+                self.wrong(&name, "its answer was told to nobody");
+            }
             let answers = self.answers.borrow();
             let Some(answer) = answers.get(&name) else { continue };
             if plain_file(&self.lab.report_path(&name)).as_ref() != Some(answer) {
@@ -394,6 +410,19 @@ impl Scene<'_> {
             if plain_file(&self.lab.finished(&name).join("report.json")).as_ref() != Some(answer) {
                 self.wrong(&name, "its answer is not in finished/");
             }
+        }
+    }
+
+    /// Whether those who are to be told of its answer were.
+    fn is_told(&self, cell: &Cell) -> bool {
+        let id = id(&cell.name());
+        match cell.target.name {
+            OUTBOX => self.receiver.seen().iter().any(|told| told.json()["task_id"] == *id),
+            ON_FINISH => {
+                let told = fs::read_to_string(self.lab.path("told")).unwrap_or_default();
+                told.contains(&format!("\"dispatch_id\": \"{id}\""))
+            }
+            _ => true,
         }
     }
 }

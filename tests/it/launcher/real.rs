@@ -1,17 +1,17 @@
-//! Launchers of this machine, as README.md shows them.
+//! Launchers of this machine, as `help settings` shows them.
 
 use std::fs;
 
 use super::*;
 
-const README: &str = include_str!("../../../README.md");
+const TOPIC: &str = include_str!("../../../src/pure/reference/topics/settings.md");
 
-/// The recipe of README.md that begins with these words, less the home directory of its reader.
+/// The recipe that begins with these words, less the home directory of its reader.
 fn recipe(lab: &Lab, words: &str) -> Value {
-    let section = README.split("\n## Engines\n").nth(1).expect("the section");
-    let lines = section.lines().take_while(|line| !line.starts_with("## "));
     let begins = format!("{{\"launcher\": [{words}, ");
-    let line = lines.clone().find(|line| line.starts_with(&begins)).expect("a recipe");
+    // The lines after its first are indented.
+    let recipes = TOPIC.replace("\n  ", " ");
+    let line = recipes.lines().find(|line| line.starts_with(&begins)).expect("a recipe");
     let home = lab.home.display().to_string();
     let path = format!("PATH={FIXTURES}/bin:/usr/local/bin:/usr/bin:/bin");
     let line = line.replace("/home/me", &home).replace("PATH=/usr/local/bin:/usr/bin:/bin", &path);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{block, died_in_session, interrupted, kill_agent, mark};
 use crate::util::*;
@@ -309,3 +309,44 @@ fn a_planted_link_at_the_reports_name_is_replaced_and_not_followed() {
 }
 
 // ----------------------------------------------------------------------------------- at any moment
+
+/// A session can write what it likes into its own record, and into those of others.
+#[test]
+fn a_place_in_line_that_was_forged_costs_nobody_an_answer() {
+    let lab = Lab::new();
+    let gate = lab.gate("gate");
+    let one = || lab.daemon().set("--max-concurrent", 1).set("--max-per-project", 0);
+    let daemon = one().start();
+    let project = lab.project("shared");
+    let task = |name: &str| {
+        let mark = format!("fake: mark {}", lab.path("ran").display());
+        lab.task(name, mark).in_dir(&project)
+    };
+    lab.send(&lab.task("a", format!("fake: block {}", gate.display())).in_dir(&project));
+    let held = gate.held();
+    for name in ["b", "c", "d"] {
+        lab.send(&task(name));
+        lab.accepted(name);
+    }
+    daemon.crash();
+    let place = |name: &str| json_file(&lab.active(name).join("accepted.json"))["seq"].clone();
+    let forge = |name: &str, seq: Value| {
+        let path = lab.active(name).join("accepted.json");
+        let mut record = json_file(&path);
+        record["seq"] = seq;
+        fs::write(&path, record.to_string()).expect("write");
+    };
+    forge("a", json!(u64::MAX));
+    forge("c", place("b"));
+    let daemon = one().start();
+    lab.send(&task("e"));
+    lab.accepted("e");
+    held.release();
+    for name in ["b", "c", "d", "e"] {
+        lab.completed(name);
+    }
+    let ran = starts(&lab.path("ran"));
+    assert_eq!((ran[0].as_str(), ran.len(), ran[3].as_str()), ("b", 4, "e"), "{ran:?}");
+    lab.settled("a");
+    drop(daemon);
+}

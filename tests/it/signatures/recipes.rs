@@ -1,4 +1,4 @@
-//! The recipes of README.md, run as they stand there: shell with jq and openssl, Python, and our own
+//! The recipes of `help dispatch`, run as they stand there: shell with jq and openssl, Python, and our own
 //! command sign alike, to the vectors of the contract.
 
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 
-const README: &str = include_str!("../../../README.md");
+const TOPIC: &str = include_str!("../../../src/pure/reference/topics/dispatch.md");
 const IAT: &str = "1775228400";
 /// Document, key, kid, TTL, signature.
 const VECTORS: [(&str, &str, &str, u64, &str); 3] = [
@@ -38,7 +38,7 @@ const SECOND: &str = r#"{"id":"dispatch-v2.vector_2","dispatched_by":"cron \u201
 
 /// The first block of that language in the section about signatures.
 fn block(language: &str) -> String {
-    let section = README.split("## Signatures\n").nth(1).expect("the section");
+    let section = TOPIC.split("## Signatures\n").nth(1).expect("the section");
     let block = section.split(&format!("```{language}\n")).nth(1).expect("a block");
     block.split("```").next().expect("its end").to_string()
 }
@@ -49,7 +49,8 @@ fn shell(kid: &str) -> String {
     match kid.strip_prefix("ed:") {
         None => block.replace("KID.key", "key").replace("kid=KID", &format!("kid={kid}")),
         Some(_) => {
-            let lines = block.lines().filter(|line| !line.starts_with("sig="));
+            let is_shared = |line: &&str| line.starts_with("sig=") || line.contains("-binary");
+            let lines = block.lines().filter(|line| !is_shared(line));
             let lines: Vec<&str> =
                 lines.map(|line| line.strip_prefix("# ed: ").unwrap_or(line)).collect();
             let block = lines.join("\n").replace("KEY=$(cat KID.key) ", "");

@@ -21,11 +21,13 @@ use serde_json::Value;
 use self::cluster::Cluster;
 use crate::util::*;
 
-/// The engine of all projects: the recipe for Slurm in README.md.
+/// The engine of all projects: the recipe for Slurm in `help settings`.
 fn engine() -> Value {
-    let readme = include_str!("../../../README.md").lines();
+    let topic = include_str!("../../../src/pure/reference/topics/settings.md");
+    // The lines after its first are indented.
+    let topic = topic.replace("\n  ", " ");
     let mut recipes =
-        readme.filter(|line| line.starts_with("{\"launcher\"") && line.contains("srun"));
+        topic.lines().filter(|line| line.starts_with("{\"launcher\"") && line.contains("srun"));
     serde_json::from_str(recipes.next().expect("a recipe")).expect("JSON")
 }
 

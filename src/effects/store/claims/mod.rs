@@ -4,6 +4,7 @@
 //! Nothing is decided here: what the records mean is for `pure::attempt` to say.
 
 pub(super) mod accept;
+pub(in crate::effects::store) mod attempt_logs;
 pub(super) mod attempts;
 pub(super) mod claim;
 pub(super) mod names;

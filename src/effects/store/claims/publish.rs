@@ -113,7 +113,9 @@ impl Store {
     /// Publishes a copy, never a link, since the drop zone must not reach our file. The copy is
     /// durable, since the inbox file goes next.
     pub fn publish(&self, id: &DispatchId, report: &[u8]) -> Result<()> {
-        let (dir, name) = (self.completed.path(), format!("{id}.json"));
+        let held = self.hold_completed().map_err(Error::of_all)?;
+        let dir = held.as_ref().map_or(self.completed.path(), |(_, below)| below);
+        let name = format!("{id}.json");
         let how = (Durable::FileOnly, self.readers_of_reports());
         let published = self.asides.replace_for(dir, &name, id.as_str(), report, how);
         // Whatever was in the way has been moved, so what fails now is the folder, which all share.

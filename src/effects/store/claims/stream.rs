@@ -1,8 +1,8 @@
 //! A session's stream, `stdout.jsonl`: it is read once, from front to back, while the session still
 //! writes it or after its end.
 //!
-//! This module knows no events. Whoever reads sets a mark first and takes it back after
-//! ([`super::reading`]).
+//! This module knows no events. The daemon sets a mark before it reads and takes it back after
+//! ([`super::reading`]); a command that shows the stream marks nothing.
 
 use std::fs::File;
 use std::io;
@@ -25,8 +25,8 @@ pub struct Stream {
     file: Arc<File>,
     path: PathBuf,
     read: u64,
-    /// The attempt whose mark is set.
-    of: Attempt,
+    /// The attempt whose mark is set. `None`: a command reads, and may die as it likes.
+    of: Option<Attempt>,
     /// The mark of a running session, from the first reading on.
     mark: Option<ReadingMark>,
 }
@@ -46,12 +46,44 @@ impl Stream {
     /// Opens the stream at its beginning. `None` if nothing is left of it.
     pub fn open(attempt: &Attempt) -> Option<Stream> {
         let (file, path) = (attempt.stdout()?, attempt.stdout_path());
-        Some(Stream { file, path, read: 0, of: attempt.clone(), mark: None })
+        Some(Stream { file, path, read: 0, of: Some(attempt.clone()), mark: None })
+    }
+
+    /// The stream in this file, for a command.
+    pub(in crate::effects::store) fn of_file(file: File, path: PathBuf) -> Stream {
+        Stream { file: Arc::new(file), path, read: 0, of: None, mark: None }
+    }
+
+    /// How long the stream is, in bytes.
+    pub fn size(&self) -> Result<u64> {
+        Ok(self.file.metadata().at("look at", &self.path)?.len())
+    }
+
+    /// Leaves out what stands before the first line that begins within the last `bytes`. False if
+    /// no line begins there.
+    pub fn begin_near_end(&mut self, bytes: u64) -> Result<bool> {
+        let size = self.size()?;
+        if bytes >= size {
+            self.read = 0;
+            return Ok(true);
+        }
+        // One byte earlier: a line may begin with the first byte that counts.
+        let mut at = size - bytes - 1;
+        let mut piece = [0; PIECE_BYTES];
+        while at < size {
+            let read = self.file.read_at(&mut piece, at).at("read", &self.path)?;
+            if let Some(end) = piece[..read].iter().position(|byte| *byte == b'\n') {
+                self.read = at + end as u64 + 1;
+                return Ok(self.read < size);
+            }
+            at += (read as u64).max(1);
+        }
+        Ok(false)
     }
 
     /// Looks how long the stream is. One that was cut is read from its beginning.
     pub fn look(&mut self) -> Result<News> {
-        let size = self.file.metadata().at("look at", &self.path)?.len();
+        let size = self.size()?;
         let is_cut = size < self.read;
         if is_cut {
             self.read = 0;
@@ -61,8 +93,8 @@ impl Stream {
 
     /// Feeds the unread part to `each`, in pieces, but not all of it if it is long.
     pub fn read_some(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
-        if self.mark.is_none() {
-            self.mark = Some(self.of.reading_mark()?);
+        if let (None, Some(of)) = (&self.mark, &self.of) {
+            self.mark = Some(of.reading_mark()?);
         }
         self.mark(ReadingMark::set)?;
         let read = self.read(LOOK_BYTES_MAX, each);

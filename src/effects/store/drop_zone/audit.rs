@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +21,7 @@ use crate::effects::failpoint::{self, Effect};
 use crate::effects::secrets;
 use crate::effects::store::Store;
 use crate::effects::store::disk::{files, identity};
+use crate::effects::store::ownership::me;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::upkeep::health::Fault;
 use crate::pure::upkeep::rotation;
@@ -30,6 +31,10 @@ const WAITING_MAX: usize = 1000;
 
 /// How much more is written after a rotation that failed, before the next try.
 const ROTATE_AGAIN_BYTES: u64 = 1024 * 1024;
+
+/// How often what stands in the log's place is put aside before the log is given up for now.
+const LOOKS_MAX: u32 = 3;
+const ROOT: u32 = 0;
 
 /// How much of an old log's end is looked at: as much as blanks may stand there.
 const END_BYTES: u64 = 4096;
@@ -216,22 +221,38 @@ struct Opened {
     torn: bool,
 }
 
+/// Opens the log's own file, and makes it if nothing stands there. Who may write to the drop zone
+/// can plant something: a link, a FIFO, a file of his own, a second name of a file of ours. Nothing
+/// is written through that; it is put aside.
+fn open_own(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600).custom_flags(flags);
+    for _ in 0..LOOKS_MAX {
+        if fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
+            put_planted_aside(path)?;
+        }
+        failpoint::before(Effect::Create(path))?;
+        let file = options.open(path)?;
+        let meta = file.metadata()?;
+        let is_ours = [me(), ROOT].contains(&meta.uid());
+        if is_ours && meta.nlink() <= 1 {
+            return Ok(file);
+        }
+        put_planted_aside(path)?;
+    }
+    Err(io::Error::other("something else stands there at each look"))
+}
+
+fn put_planted_aside(path: &Path) -> io::Result<()> {
+    let aside = path.with_extension(format!("jsonl.{}", clock::unix_ms()));
+    log::warn!("{} is no file of ours alone: it is {} now", path.display(), aside.display());
+    files::rename(path, &aside)
+}
+
 /// Opens the log for appending. A torn last line is closed, never cut off, since it is evidence.
 fn open(path: &Path) -> io::Result<Opened> {
-    // Nothing is written through what somebody planted there.
-    if fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        let aside = path.with_extension(format!("jsonl.{}", clock::unix_ms()));
-        files::rename(path, &aside)?;
-    }
-    failpoint::before(Effect::Create(path))?;
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(flags)
-        .open(path)?;
+    let mut file = open_own(path)?;
     let mut bytes = file.metadata()?.len();
     if bytes == 0 {
         return Ok(Opened { file, bytes, torn: false });

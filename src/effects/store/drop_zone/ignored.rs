@@ -30,7 +30,8 @@ pub fn ignored_in_control(name: &OsStr) -> Option<&'static str> {
         _ if name.as_bytes().starts_with(b".") => None,
         None => Some("it is no request that the daemon knows"),
         Some(Request::Cancel(_)) => ignored_cancel(name),
-        Some(Request::Pause | Request::Resume | Request::Release(_) | Request::Verdict(_)) => None,
+        Some(Request::Approve(_) | Request::Deny(_) | Request::Release(_)) => None,
+        Some(Request::Pause | Request::Resume) => None,
     }
 }
 

@@ -7,20 +7,42 @@ use std::path::{Path, PathBuf};
 
 use crate::effects::error::{At, Result};
 use crate::effects::store::Store;
-use crate::effects::store::disk::{files, identity};
+use crate::effects::store::disk::files::{self, Record};
+use crate::effects::store::disk::identity;
 use crate::pure::attempt::record::Identity;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::schedule::pause::Pause;
+
+/// More than any time takes.
+const PAUSE_BYTES_MAX: u64 = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The `Err` is what was typed, if that is no id: such a file is removed when its time is over.
     Cancel(std::result::Result<DispatchId, String>),
-    /// A person's yes or no to a dispatch that waits for it.
-    Verdict(DispatchId),
+    /// A person's yes to a dispatch that waits for it.
+    Approve(DispatchId),
+    Deny(DispatchId),
     Pause,
     Resume,
     /// Holds are to end: all of them, or those of one agent.
     Release(Option<String>),
+}
+
+impl Request {
+    /// The name of its file.
+    pub fn name(&self) -> String {
+        match self {
+            Request::Cancel(Ok(id)) => format!("cancel-{id}"),
+            Request::Cancel(Err(text)) => format!("cancel-{text}"),
+            Request::Approve(id) => format!("approve-{id}"),
+            Request::Deny(id) => format!("deny-{id}"),
+            Request::Pause => "pause".into(),
+            Request::Resume => "resume".into(),
+            Request::Release(None) => "release".into(),
+            Request::Release(Some(agent)) => format!("release-{agent}"),
+        }
+    }
 }
 
 pub fn is_cancel_name(name: &OsStr) -> bool {
@@ -43,14 +65,14 @@ pub fn control_request(name: &OsStr) -> Option<Request> {
         Some(name) if name.starts_with("release-") => {
             name.strip_prefix("release-").map(|agent| Request::Release(Some(agent.into())))
         }
-        Some(name) if verdict_of(name).is_some() => verdict_of(name).map(Request::Verdict),
-        _ => cancel_request(name),
+        Some(name) => verdict(name).or_else(|| cancel_request(OsStr::new(name))),
+        None => None,
     }
 }
 
-fn verdict_of(name: &str) -> Option<DispatchId> {
-    let id = name.strip_prefix("approve-").or_else(|| name.strip_prefix("deny-"))?;
-    DispatchId::parse(id)
+fn verdict(name: &str) -> Option<Request> {
+    let of = |begin| name.strip_prefix(begin).and_then(DispatchId::parse);
+    of("approve-").map(Request::Approve).or_else(|| of("deny-").map(Request::Deny))
 }
 
 impl Store {
@@ -99,16 +121,31 @@ impl Store {
         [self.dispatch.join(&name), self.control.join(&name)]
     }
 
-    /// The daemon is paused as long as the file is there, so a restart changes nothing.
+    /// Whether a pause is asked for, over or not.
     pub fn is_paused(&self) -> bool {
         is_request(&self.control.join("pause"))
+    }
+
+    /// The pause that is asked for, if one is: its file stays as long as it lasts, so that a
+    /// restart changes nothing.
+    pub fn pause(&self) -> Result<Option<Pause>> {
+        let path = self.control.join("pause");
+        if !self.is_paused() {
+            return Ok(None);
+        }
+        Ok(match files::read(&path, PAUSE_BYTES_MAX)? {
+            Record::Read(bytes) => Some(Pause::read(&String::from_utf8_lossy(&bytes))),
+            Record::Unreadable => Some(Pause::UntilResumed),
+            Record::Absent => None,
+        })
     }
 
     pub fn is_resume_asked(&self) -> bool {
         is_request(&self.control.join("resume"))
     }
 
-    /// Ends a pause. The request goes last, so that a crash in between repeats it.
+    /// Ends a pause that was asked to end, or is over. The request goes last, so that a crash in
+    /// between repeats it.
     pub fn resume(&self) -> Result<()> {
         files::remove(&self.control.join("pause"))?;
         files::remove(&self.control.join("resume"))

@@ -13,7 +13,7 @@ mod samples;
 mod stream;
 
 use super::environment::Variables;
-use super::{Driver, Failure, Launch, OwnState, SessionRef, Summary};
+use super::{Checkup, Driver, Failure, Launch, OwnState, SessionRef, Summary};
 use crate::pure::config::terms::Terms;
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;
@@ -65,6 +65,22 @@ pub const DRIVER: Driver = Driver {
         "plan",
     ],
     ask_nobody: Some(ASK_NOBODY),
+    checkup: Checkup {
+        login_files: &[OwnState {
+            moved_by: Some(("CLAUDE_CONFIG_DIR", ".credentials.json")),
+            usual: ".claude/.credentials.json",
+            is_folder: false,
+        }],
+        login_variables: &[
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_AUTH_TOKEN",
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            "CLAUDE_CODE_USE_BEDROCK",
+            "CLAUDE_CODE_USE_VERTEX",
+            "CLAUDE_CODE_USE_FOUNDRY",
+        ],
+        unlisted_options: &["--max-turns"],
+    },
     template: None,
 };
 

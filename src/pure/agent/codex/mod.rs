@@ -13,7 +13,9 @@ mod samples;
 mod stream;
 
 use super::environment::Variables;
-use super::{Driver, Failure, Launch, OwnRecord, OwnState, SelfCheck, SessionRef, Summary};
+use super::{
+    Checkup, Driver, Failure, Launch, OwnRecord, OwnState, SelfCheck, SessionRef, Summary,
+};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;
 
@@ -52,6 +54,15 @@ pub const DRIVER: Driver = Driver {
     mode_when_confined: Some(NO_WALLS),
     permission_modes: &[NO_WALLS, "read-only", WORKSPACE],
     ask_nobody: None,
+    checkup: Checkup {
+        login_files: &[OwnState {
+            moved_by: Some(("CODEX_HOME", "auth.json")),
+            usual: ".codex/auth.json",
+            is_folder: false,
+        }],
+        login_variables: &["CODEX_API_KEY", "OPENAI_API_KEY"],
+        unlisted_options: &[],
+    },
     template: None,
 };
 

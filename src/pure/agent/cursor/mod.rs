@@ -10,7 +10,7 @@ mod stream;
 
 use super::environment::Variables;
 use super::permission::allowed_command;
-use super::{Driver, Failure, Launch, OwnState, SessionRef};
+use super::{Checkup, Driver, Failure, Launch, OwnState, SessionRef};
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType};
 use crate::pure::text::clip::one_line;
 
@@ -42,6 +42,15 @@ pub const DRIVER: Driver = Driver {
     mode_when_confined: None,
     permission_modes: &["ask", "plan"],
     ask_nobody: None,
+    checkup: Checkup {
+        login_files: &[OwnState {
+            moved_by: None,
+            usual: ".config/cursor/auth.json",
+            is_folder: false,
+        }],
+        login_variables: &["CURSOR_API_KEY"],
+        unlisted_options: &[],
+    },
     template: None,
 };
 

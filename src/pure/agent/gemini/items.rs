@@ -48,12 +48,10 @@ impl ItemReader for EventItems {
         }
     }
 
-    fn flush(&mut self, each: &mut dyn FnMut(StreamItem)) {
-        // A line that has begun is joined with its rest, if there are whole ones before it.
-        let rest = match self.pieces.rfind('\n') {
-            Some(at) => self.pieces.split_off(at + 1),
-            None => String::new(),
-        };
+    fn flush(&mut self, all: bool, each: &mut dyn FnMut(StreamItem)) {
+        let whole =
+            if all { self.pieces.len() } else { self.pieces.rfind('\n').map_or(0, |at| at + 1) };
+        let rest = self.pieces.split_off(whole);
         self.tell_pieces(each);
         self.pieces = rest;
     }

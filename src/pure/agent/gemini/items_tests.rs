@@ -55,9 +55,10 @@ fn pieces_are_joined_and_whoever_follows_gets_whole_lines_first() {
     for words in ["one ", "line\ntw", "o"] {
         reader.line(piece(words).as_bytes(), &mut each);
     }
-    reader.flush(&mut each);
-    reader.flush(&mut each);
-    reader.flush(&mut each);
+    reader.flush(false, &mut each);
+    reader.flush(false, &mut each);
+    reader.flush(true, &mut each);
+    reader.flush(true, &mut each);
     reader.line(piece("!").as_bytes(), &mut each);
     reader.line(b"no json", &mut each);
     reader.line(br#"{"type":"result","status":"error","error":{"message":"why"}}"#, &mut each);

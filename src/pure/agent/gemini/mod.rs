@@ -11,7 +11,7 @@ mod stream;
 
 use super::environment::Variables;
 use super::permission::allowed_command;
-use super::{Driver, Launch, OwnState, SessionRef, Summary};
+use super::{Checkup, Driver, Launch, OwnState, SessionRef, Summary};
 
 pub const DRIVER: Driver = Driver {
     name: "gemini",
@@ -46,6 +46,21 @@ pub const DRIVER: Driver = Driver {
     mode_when_confined: None,
     permission_modes: &[AUTO_EDIT, "default", "plan", "yolo"],
     ask_nobody: None,
+    checkup: Checkup {
+        login_files: &[OwnState {
+            moved_by: Some(("GEMINI_CLI_HOME", ".gemini/oauth_creds.json")),
+            usual: ".gemini/oauth_creds.json",
+            is_folder: false,
+        }],
+        login_variables: &[
+            "GEMINI_API_KEY",
+            "GOOGLE_API_KEY",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_GENAI_USE_VERTEXAI",
+            "GOOGLE_GENAI_USE_GCA",
+        ],
+        unlisted_options: &[],
+    },
     template: None,
 };
 

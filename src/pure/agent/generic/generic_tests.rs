@@ -74,7 +74,7 @@ fn the_prompt_may_be_one_line_of_json() {
     assert!(!plain.reads_prompt_file() && !plain.can_resume());
 }
 
-/// The dialect of `agy`, as README.md shows it.
+/// The dialect of `agy`, as `help settings` shows it.
 fn agy() -> &'static Driver {
     driver_of(json!({
         "resume_args": ["--conversation", "{session}"], "output": "stream",

@@ -11,7 +11,9 @@ mod stream;
 use serde_json::Value;
 
 use super::environment::Variables;
-use super::{Driver, Failure, ItemReader, Launch, Reader, ResultEvent, SessionRef, Summary};
+use super::{
+    Checkup, Driver, Failure, ItemReader, Launch, Reader, ResultEvent, SessionRef, Summary,
+};
 use crate::pure::config::dialect::Output;
 use crate::pure::config::placeholder::{fill, placeholders, plain_name};
 use crate::pure::config::template::{PromptWay, Template};
@@ -47,6 +49,7 @@ pub(super) fn driver(name: &'static str, template: &'static Template) -> Driver 
         mode_when_confined: None,
         permission_modes: &[],
         ask_nobody: None,
+        checkup: Checkup::NONE,
         template: Some(template),
     }
 }

@@ -152,6 +152,8 @@ fn urls_lose_their_passwords_and_webhooks_their_path() {
     for (text, want) in [
         ("git clone https://u:pw@host/x", "git clone https://u:[redacted]@host/x"),
         ("redis://:p@ss@h:1/0", "redis://:[redacted]@h:1/0"),
+        ("cannot clone https://u:hunter2-and-mo…", "cannot clone https://u:[redacted]…"),
+        ("cannot clone https://u:hunter2-and-mo", "cannot clone https://u:[redacted]"),
         ("postgres://u:p/w#x@h/db y", "postgres://u:[redacted]@h/db y"),
         ("a://u:p@h,b://u:q@h", "a://u:[redacted]@h,b://u:[redacted]@h"),
         (

@@ -60,6 +60,10 @@ fn password(text: &str, from: usize) -> (Option<Range<usize>>, usize) {
         looked_to = from + run(bytes, from, usize::MAX, is_url);
         end = text[start..looked_to].find('@').map(|at| start + at);
     }
+    // A text may have been cut off in the middle of the password.
+    let cut = text.strip_suffix('…').unwrap_or(text).len();
+    let is_cut = looked_to == text.len() && start + digits < cut && bytes[from] != b'[';
+    end = end.or(is_cut.then_some(cut));
     looked_to = end.unwrap_or(looked_to);
     let secret = end.map(|end| start..end).filter(|secret| !secret.is_empty());
     (secret.filter(|secret| &text[secret.clone()] != MARK), looked_to)
