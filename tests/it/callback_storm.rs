@@ -78,6 +78,43 @@ fn each_callback_arrives_through_kills_under_one_key_and_after_its_report() {
     storm(15, 15);
 }
 
+/// The pauses are the usual ones, a thousandth as long, so that an hour is 3.6 seconds.
+#[test]
+fn none_is_lost_in_an_outage_of_an_hour() {
+    const HOUR: Duration = Duration::from_millis(3_600);
+    const CALLBACKS: usize = 20;
+    let lab = Lab::new();
+    // Nobody listens there until the hour is over.
+    let address = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        listener.local_addr().expect("an address")
+    };
+    let start = || {
+        let start = lab.daemon().set("--callback-delays", "0,0.005,0.03,0.12,0.6,3.6");
+        start.set("--heartbeat", 0.5).set("--max-concurrent", 4).set("--max-per-project", 0).start()
+    };
+    let daemon = start();
+    for n in 0..CALLBACKS {
+        let task = lab.task(&format!("n{n}"), "hello");
+        lab.send(&task.with("callback_url", format!("http://{address}/")));
+    }
+    let outbox = lab.ours().join("outbox");
+    let waiting = || {
+        let entries = fs::read_dir(&outbox).expect("the outbox").flatten();
+        entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "json")).count()
+    };
+    wait_until("all wait for their receiver", PATIENCE, || waiting() == CALLBACKS);
+    daemon.crash();
+    let _daemon = start();
+    thread::sleep(HOUR);
+    assert_eq!(waiting(), CALLBACKS, "one was given up");
+    let listener = TcpListener::bind(address).expect("its port again");
+    let server = Server::watching(listener, vec![Answer::Status(200)], |_| {});
+    wait_until("all is delivered", PATIENCE, || waiting() == 0);
+    let ids = server.seen().iter().map(|request| request.json()["task_id"].to_string());
+    assert_eq!(ids.collect::<BTreeSet<_>>().len(), CALLBACKS);
+}
+
 /// For `make soak`.
 #[test]
 #[ignore = "some minutes"]
