@@ -76,5 +76,6 @@ mod terminal;
 mod tidy;
 mod tmpfs;
 mod told;
+mod tour;
 mod verify;
 mod words;
