@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::effects::process::Processes;
 use crate::effects::service_manager::ServiceManager;
@@ -34,6 +34,7 @@ use crate::threads::intake::{Intake, Wires};
 use crate::threads::recover::{Recovered, left_behind, recover};
 use crate::threads::recover_pending::recover_pending;
 use crate::threads::shared::abilities::Abilities;
+use crate::threads::shared::authority::Authority;
 use crate::threads::shared::board::{Board, Changed};
 use crate::threads::shared::context::Context;
 use crate::threads::shared::health::Health;
@@ -43,7 +44,7 @@ use crate::threads::shared::live::LiveSettings;
 use crate::threads::shared::self_checks::SelfChecks;
 use crate::threads::shared::sources::{Found, Sources};
 use crate::threads::shared::spending::SpendingKeeper;
-use crate::threads::{courier, on_finish, reload, signals, worker};
+use crate::threads::{authority, courier, on_finish, reload, signals, worker};
 
 /// A living daemon's heartbeat is never older than this.
 const STALE_HEARTBEAT_MS: i64 = 5 * 60 * 1000;
@@ -73,9 +74,10 @@ pub fn run(flags: &Flags, until: RunUntil, drivers: Drivers) -> Result<ExitCode,
     let agents = sources.find_agents(drivers, &settings, None)?;
     sources.check_launchers(&settings, None)?;
     courier::check_secrets(&store, &settings, &sources)?;
+    authority::check(&store, &settings, &sources)?;
     let sender = reload::sender(&settings, &sources)?;
     let (outbox_changed, outbox) = bounded(1);
-    let (changed, board) = bounded(1);
+    let ((changed, board), (asked_in, asked)) = (bounded(1), bounded(1));
     let (retired_in, retired) = unbounded();
     let (missing, unmet) = sources.missing(&settings);
     let (level, drain) = Level::new();
@@ -97,6 +99,7 @@ pub fn run(flags: &Flags, until: RunUntil, drivers: Drivers) -> Result<ExitCode,
         self_checks: SelfChecks::default(),
         spending: SpendingKeeper::default(),
         sources,
+        authority: Authority::new(asked_in),
         sender,
         home,
         service_manager: ServiceManager::of(std::env::var_os),
@@ -107,7 +110,7 @@ pub fn run(flags: &Flags, until: RunUntil, drivers: Drivers) -> Result<ExitCode,
     announce(&context, &mended, [warnings, missing].concat(), far);
     thread::scope(|scope| {
         let daemon = Daemon { context: &context, scope };
-        let wake_ups = WakeUps { drain, outbox, retired, changed, board };
+        let wake_ups = WakeUps { drain, outbox, retired, asked, changed, board };
         let code = daemon.run(signals, wake_ups).unwrap_or_else(|e| {
             log::error!("{e}");
             1
@@ -236,6 +239,7 @@ struct WakeUps {
     drain: DrainSignal,
     outbox: Receiver<()>,
     retired: Receiver<DispatchId>,
+    asked: Receiver<()>,
     changed: Changed,
     board: Receiver<()>,
 }
@@ -249,7 +253,7 @@ impl<'env> Daemon<'_, 'env> {
     fn run(
         self,
         signals: signal_hook::iterator::Signals,
-        WakeUps { drain, outbox, retired, changed, board }: WakeUps,
+        WakeUps { drain, outbox, retired, asked, changed, board }: WakeUps,
     ) -> Result<i32, String> {
         let context = self.context;
         let settings = &context.settings();
@@ -288,7 +292,8 @@ impl<'env> Daemon<'_, 'env> {
             let name = format!("worker-{number}");
             self.spawn(&name, move || worker::run(context, &jobs, &events, &drain))?;
         }
-        drop((jobs, events_in));
+        self.ask_clawvisor(asked, events_in, (exit.clone(), last_in.clone()))?;
+        drop(jobs);
         self.spawn("intake", move || {
             intake.run(ready_in);
             drop(done_in);
@@ -313,6 +318,20 @@ impl<'env> Daemon<'_, 'env> {
         signals_handle.close();
         let level = &context.level;
         Ok(i32::from(level.is_kill() || level.is_lost() || is_undone(context)))
+    }
+
+    /// Starts the thread that asks Clawvisor, where there is one to be asked.
+    fn ask_clawvisor(
+        &self,
+        asked: Receiver<()>,
+        events: Sender<Event>,
+        (exit, last): (ExitSignal, Sender<Infallible>),
+    ) -> Result<(), String> {
+        let context = self.context;
+        if context.settings().clawvisor_url.is_none() {
+            return Ok(());
+        }
+        self.spawn("authority", move || authority::run(context, asked, events, exit, last))
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'env) -> Result<(), String> {

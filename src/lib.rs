@@ -54,6 +54,9 @@
 //! - **Decided who may run what?** [`pure::gate`], over facts that `threads::shared::gate` gathers:
 //!   intake asks at the acceptance, a worker right before the start (`threads::worker::gate`), and
 //!   `threads::recover_pending` at each start of the daemon. What waits: `threads::intake::gate`.
+//! - **Asked what Clawvisor says?** `threads::authority` asks, over [`effects::http`], and
+//!   `threads::shared::authority` keeps the answers for intake, workers and sessions;
+//!   [`pure::gate::clawvisor`] says what an answer means, [`pure::gate::asking`] when to ask again.
 //! - **Decided that an agent is held (a usage limit, refused credentials)?**
 //!   [`pure::schedule::hold`], from the signs of attempts; `threads::intake::holds` keeps them.
 //! - **Decided that a budget is used up?** [`pure::schedule::budget`] counts, in

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::gate::PendingWhy;
+use super::gate::clawvisor::ClawvisorState;
 use super::schedule::hold::HoldKind;
 use super::text::time::parse_rfc3339;
 
@@ -31,6 +32,9 @@ pub struct Heartbeat {
     /// How many callbacks were given up and lie in `outbox/dead/`.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_none")]
     pub callbacks_dead: usize,
+    /// How well Clawvisor can be asked; absent where it is not.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
+    pub clawvisor: Option<HeartbeatClawvisor>,
     /// What is wrong with the daemon, in words.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     pub degraded: Option<String>,
@@ -133,6 +137,14 @@ pub struct HeartbeatHold {
 pub struct HeartbeatParked {
     pub id: String,
     pub reason: String,
+}
+
+/// How well Clawvisor can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatClawvisor {
+    /// In RFC 3339.
+    pub since: String,
+    pub state: ClawvisorState,
 }
 
 /// A dispatch that waits for approval.
@@ -241,6 +253,10 @@ mod tests {
         Heartbeat {
             active: 1,
             callbacks_dead: 2,
+            clawvisor: Some(HeartbeatClawvisor {
+                since: "T1".into(),
+                state: ClawvisorState::TokenRefused,
+            }),
             degraded: Some("no space".into()),
             holds: vec![hold],
             local_only: true,
@@ -263,7 +279,8 @@ mod tests {
     #[test]
     fn a_heartbeat_is_written_as_it_always_was_and_read_back() {
         let text = concat!(
-            r#"{"active":1,"callbacks_dead":2,"degraded":"no space","#,
+            r#"{"active":1,"callbacks_dead":2,"clawvisor":{"since":"T1","state":"token_refused"},"#,
+            r#""degraded":"no space","#,
             r#""holds":[{"agent":"claude","kind":"usage_limit","#,
             r#""probe":"dispatch-p","project":"shop","project_dir":"/git/shop","#,
             r#""reason":"five_hour: limit","until":"2026-04-03T15:00:00.000Z","waiting":4}],"#,

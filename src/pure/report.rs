@@ -179,6 +179,9 @@ pub struct Approval {
     /// The key by which the signature is right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kid: Option<String>,
+    /// The task of Clawvisor that covers the dispatch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clawvisor_task_id: Option<String>,
 }
 
 /// What a dispatch's signature showed.

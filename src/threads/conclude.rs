@@ -18,6 +18,8 @@ use crate::pure::callback::body::body;
 use crate::pure::callback::destination::{destination, is_task_of};
 use crate::pure::dispatch::Dispatch;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::gate::clawvisor::TaskId;
+use crate::pure::gate::completing::{TaskFate, fate};
 use crate::pure::gate::signature::Signed;
 use crate::pure::report::{Approval, AttemptReport, ErrorType, Report, Status};
 use crate::pure::text::digest::sha256_hex;
@@ -57,8 +59,8 @@ impl Answering {
     pub fn new(claim: Claim, contents: Option<Contents>, mut report: Report) -> Answering {
         let signed = contents.as_ref().and_then(|contents| contents.accepted.signed.as_ref());
         if let Some(shown) = signed.and_then(Signed::approval) {
-            let Approval { by, at, .. } = report.approval.unwrap_or_default();
-            report.approval = Some(Approval { by, at, ..shown });
+            let Approval { by, at, clawvisor_task_id, .. } = report.approval.unwrap_or_default();
+            report.approval = Some(Approval { by, at, clawvisor_task_id, ..shown });
         }
         let (bytes, step) = (Vec::new(), Step::Commit);
         Answering { claim, contents, report, bytes, step, is_afresh: false }
@@ -163,6 +165,7 @@ impl Answering {
                 }
                 Step::Callback => {
                     self.put_callback(context)?;
+                    self.see_to_task(context)?;
                     Step::Finishing
                 }
                 Step::Finishing => {
@@ -257,8 +260,29 @@ impl Answering {
         })
     }
 
+    /// Puts the task that the dispatch has down to be completed, or lets it go. The store knows
+    /// whose it is.
+    fn see_to_task(&self, context: &Context) -> Result<()> {
+        let (store, id) = (&context.store, &self.claim.id);
+        let named =
+            self.contents.as_ref().and_then(|known| known.dispatch.clawvisor_task_id.as_deref());
+        let Some(task) = named.and_then(TaskId::parse) else { return Ok(()) };
+        if context.settings().clawvisor().is_none() {
+            return Ok(());
+        }
+        let Report { status, error_type, attempts, .. } = &self.report;
+        // A session may have written what is found committed.
+        let has_run = !attempts.is_empty() || store.has_started(id)?;
+        match fate(*status, *error_type, has_run) {
+            TaskFate::IsCompleted => store.put_completing(&task, id),
+            TaskFate::IsFree => store.take_task_back(&task, id),
+            TaskFate::Stands => Ok(()),
+        }
+    }
+
     fn tell(&self, context: &Context) {
         audit_end(context, self.claim.id.as_str(), &self.report);
+        context.authority.wake();
         let Some((_, url)) = self.callback(context) else { return };
         if is_relayed_to_nobody(context, url) {
             let why = "callback_url is a task of Clawvisor, which relays no report".into();
@@ -297,7 +321,7 @@ impl Answering {
 }
 
 fn is_relayed_to_nobody(context: &Context, url: &str) -> bool {
-    context.sources.clawvisor().is_some_and(|clawvisor| is_task_of(url, clawvisor))
+    context.settings().clawvisor().is_some_and(|clawvisor| is_task_of(url, &clawvisor))
 }
 
 /// How the attempts before that number ended, as their records have it.

@@ -14,6 +14,7 @@ use crate::pure::attempt::record::AttemptEnd;
 use crate::pure::attempt::sign::Sign;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::gate::PendingRecord;
+use crate::pure::gate::clawvisor::TaskId;
 use crate::pure::schedule::hold::Notice;
 
 /// One claim on its way to a worker, with the flag by which it can be cancelled.
@@ -68,13 +69,16 @@ pub enum Event {
     /// The claim goes back into the queue, first in line: it is a retry of an adopted session, or
     /// it ran into a hold.
     Again { claim: Claim },
-    /// At its turn the claim turned out to need somebody's approval; it is in `pending/` by now.
+    /// At its turn the claim turned out to need somebody's word. It is in `pending/` by now, unless
+    /// it has run before.
     Waits { claim: Claim, record: PendingRecord },
     /// At its turn, no file of the dispatch was found under a name that it is known by. Intake sees
     /// whether it has another name.
     Nameless { claim: Claim },
     /// An attempt says something about its agent. This is sent before what becomes of its claim.
     Notice(Box<Notice>),
+    /// Clawvisor has answered about a task that a claim waits for.
+    TaskAnswered { task: TaskId },
     /// The dispatch is left as it stands on disk, for the next daemon.
     Left { id: DispatchId },
     /// The dispatch's own trouble keeps its answer from being seen through; intake looks at it

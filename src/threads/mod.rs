@@ -8,6 +8,7 @@
 //! daemon left, and the way from a decided report to an answered dispatch. `events` go between
 //! intake and the owners of claims; what all threads use is in `shared`.
 
+pub mod authority;
 pub mod conclude;
 pub mod courier;
 pub mod events;

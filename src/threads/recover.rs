@@ -292,7 +292,8 @@ pub(super) fn claim_of(
 /// Since when it has waited for its first start. Only who limits the wait needs to know.
 fn waits_since_ms(context: &Context, id: &DispatchId, accepted_at_ms: i64) -> i64 {
     let settings = context.settings();
-    if settings.queue_timeout.is_none() || settings.trusted_projects.is_none() {
+    let is_gated = settings.trusted_projects.is_some() || settings.clawvisor().is_some();
+    if settings.queue_timeout.is_none() || !is_gated {
         return accepted_at_ms;
     }
     let approval = context.store.approval(id, Room::Active).ok().flatten();

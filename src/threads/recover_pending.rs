@@ -7,7 +7,7 @@
 use super::conclude::Answering;
 use super::recover::{Recovered, claim_of, contents_in, in_inbox, publish, remains_of};
 use super::shared::context::Context;
-use super::shared::gate::{AtGate, GateWord};
+use super::shared::gate::{self, AtGate, GateWord};
 use crate::effects::error::Result;
 use crate::effects::store::{Committed, Room};
 use crate::effects::{clock, project};
@@ -15,6 +15,7 @@ use crate::pure::attempt::build_report;
 use crate::pure::attempt::recovery::Step;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::DispatchId;
+use crate::pure::gate::PendingRecord;
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::text::digest::sha256_hex;
 
@@ -71,7 +72,7 @@ fn look(context: &Context, id: &DispatchId, recovered: &mut Recovered) -> Result
     let dir = project::expand(&contents.dispatch.project_dir, context.home.as_deref());
     let dir = project::resolve_nearest(&dir);
     let shown = (contents.bytes.as_slice(), contents.accepted.signed.as_ref());
-    match AtGate::new(id, shown, &dir, Some(room)).ask(context)? {
+    match AtGate::new(&contents.dispatch, shown, &dir, Some(room)).ask(context)? {
         GateWord::Runs(_) => {
             store.sync_approval(id)?;
             store.move_to_active(&mut claim)?;
@@ -86,10 +87,17 @@ fn look(context: &Context, id: &DispatchId, recovered: &mut Recovered) -> Result
             }
             recovered.pending.push((claim, record));
         }
+        // It waits for what it waited for until Clawvisor has answered.
+        GateWord::Asks(record) => {
+            let record = match store.pending_record(id)? {
+                Some(before) => PendingRecord { task: record.task, ..before },
+                None => record,
+            };
+            recovered.pending.push((claim, record));
+        }
         GateWord::Refused(why) => {
-            let event = AuditEvent::NotAuthorized { error: why.clone(), clawvisor_status: None };
-            context.audit.tell(id.as_str(), &event);
-            let told = (Status::Failed, ErrorType::NotAuthorized, why.as_str());
+            gate::tell_refused(context, id, &why);
+            let told = (Status::Failed, ErrorType::NotAuthorized, why.error.as_str());
             let answering =
                 Answering::without_session(context, claim, contents, Vec::new(), None, told);
             publish(context, answering, recovered);
@@ -109,8 +117,7 @@ fn recover_changed(
     let answering = match committed {
         Some(report) => Answering::of_committed(claim, None, report, false),
         None => {
-            let event = AuditEvent::NotAuthorized { error: CHANGED.into(), clawvisor_status: None };
-            context.audit.tell(id.as_str(), &event);
+            gate::tell_refused(context, id, &CHANGED.into());
             let (agent, now_ms) = (claim.agent, clock::unix_ms());
             let kind = ErrorType::NotAuthorized;
             let report = build_report::to_remains(id, agent, "", (kind, CHANGED), now_ms);

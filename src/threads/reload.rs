@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use super::authority;
 use super::shared::context::Context;
 use super::shared::live::{AgentTable, Unmet};
 use super::shared::sources::Sources;
@@ -63,6 +64,7 @@ fn read(context: &Context) -> Result<New, String> {
     let found = context.sources.read(&context.store, &agents.drivers)?;
     check_walls(&found.settings)?;
     check_keys(&context.store, &found.settings)?;
+    authority::check_url(&found.settings)?;
     let changes = changes::changes(&now, &found.settings);
     let settings = changes::in_force(&now, found.settings);
     let before = Some((&*now, &*agents));

@@ -254,6 +254,7 @@ fn assert_endings(driver: &'static Driver, data: &[u8], summary: &Summary) {
     let stderr = String::from_utf8_lossy(&data[data.len().saturating_sub(1000)..]);
     for (stop, exit) in STOPS.into_iter().flat_map(|stop| exits.map(|exit| (stop, exit))) {
         let ending = classify(&Evidence {
+            clawvisor_task: "",
             driver,
             stop,
             ttl_seconds: 3600,

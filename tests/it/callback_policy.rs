@@ -201,18 +201,21 @@ fn a_proxy_counts_only_where_it_is_asked_for_and_never_for_this_machine() {
 #[test]
 fn a_task_of_clawvisor_gets_no_report() {
     let lab = Lab::new();
-    let server = Server::start(vec![Answer::Status(200)]);
-    let daemon = lab.daemon().env("CLAWVISOR_URL", format!("{}/", server.url)).start();
-    let task = format!("{}/api/tasks/t-1/complete", server.url);
-    lab.send(&lab.task("task", "hello").with("callback_url", task));
+    let clawvisor = Clawvisor::start();
+    clawvisor.put(task("t-1", "standing"));
+    let daemon = lab.daemon().env("CLAWVISOR_URL", format!("{}/", clawvisor.url));
+    let daemon = daemon.env("CLAWVISOR_AGENT_TOKEN", TOKEN).start();
+    let by_task = |name: &str| lab.task(name, "hello").with("clawvisor_task_id", "t-1");
+    let url = format!("{}/api/tasks/t-2/complete", clawvisor.url);
+    lab.send(&by_task("task").with("callback_url", url));
     let line = lab.event("task", "callback_skipped");
     assert!(line["why"].as_str().is_some_and(|why| why.contains("Clawvisor")), "{line}");
     lab.settled("task");
     assert!(!outbox(&lab, "task").exists() && !dead(&lab, "task").exists());
-    let other = format!("{}/clawvisor/callback", server.url);
-    lab.send(&lab.task("other", "hello").with("callback_url", other));
+    let other = format!("{}/clawvisor/callback", clawvisor.url);
+    lab.send(&by_task("other").with("callback_url", other));
     lab.event("other", "callback_sent");
-    assert_eq!(server.seen().len(), 1);
+    assert_eq!(clawvisor.seen_of("POST", "/").len(), 1);
     drop(daemon);
 }
 

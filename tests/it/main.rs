@@ -18,6 +18,7 @@ mod callback_policy;
 mod callback_signed;
 mod callback_storm;
 mod claude;
+mod clawvisor;
 mod cli;
 mod clocks;
 mod codex;

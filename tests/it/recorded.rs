@@ -199,6 +199,7 @@ fn judge(
     stderr: &str,
 ) -> Ending {
     classify(&Evidence {
+        clawvisor_task: "",
         driver: claude(),
         stop,
         ttl_seconds: 3600,

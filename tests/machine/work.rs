@@ -296,6 +296,7 @@ fn note_reading(w: &mut World, id: u32, number: u32) -> Result<()> {
 
 fn classify_as(stop: Option<StopCause>, exit: Option<Exit>, summary: &Summary) -> Ending {
     classify(&Evidence {
+        clawvisor_task: "",
         driver: &claude::DRIVER,
         stop,
         ttl_seconds: 60,

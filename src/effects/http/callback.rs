@@ -1,4 +1,4 @@
-//! The only module that knows HTTP: one POST, with every limit set, and a plain answer.
+//! The way out over HTTP, and the POST of a callback: every limit set, and a plain answer.
 //!
 //! The library's defaults are wrong for us. It has no timeout, turns a redirected POST into a GET
 //! that succeeds, treats error statuses in its own way, and hands everything, even what is meant
@@ -77,11 +77,20 @@ impl Sender {
         *self.way.write().unwrap_or_else(PoisonError::into_inner) = way;
     }
 
+    /// What sends to that origin, and to nowhere else.
+    pub(super) fn agent_to(
+        &self,
+        origin: &Origin,
+        timeout: Duration,
+    ) -> std::result::Result<Agent, Failure> {
+        let way = self.way.read().unwrap_or_else(PoisonError::into_inner).clone();
+        way.to(origin, timeout)
+    }
+
     /// Makes one try.
     pub fn post(&self, letter: &Letter) -> std::result::Result<HttpAnswer, Failure> {
         let began = Instant::now();
-        let way = self.way.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let agent = way.to(letter.origin, letter.timeout)?;
+        let agent = self.agent_to(letter.origin, letter.timeout)?;
         let left = letter.timeout.saturating_sub(began.elapsed());
         let mut request = agent
             .post(letter.url)
@@ -104,7 +113,7 @@ impl Sender {
 }
 
 /// The library's words for a URL that it cannot send to may hold the URL.
-fn failure(origin: &Origin, e: &ureq::Error) -> Failure {
+pub(super) fn failure(origin: &Origin, e: &ureq::Error) -> Failure {
     let is_final = matches!(e, ureq::Error::BadUri(_) | ureq::Error::Http(_));
     let why = if is_final { "nothing can be sent to that URL".into() } else { e.to_string() };
     Failure { why: format!("{}: {why}", origin.host), is_final }

@@ -3,4 +3,5 @@
 //! so that the library can be replaced here alone.
 
 pub mod callback;
+pub mod clawvisor;
 mod lookup;

@@ -1,5 +1,5 @@
-//! The archive of finished and rejected work: `finished/`, `rejected/`, `spent/` and `outbox/dead/`
-//! are looked through in small pieces and thinned out. Nothing else is touched here.
+//! The archive of finished and rejected work: `finished/`, `rejected/`, `spent/`, `tasks/` and
+//! `outbox/dead/` are looked through in small pieces and thinned out. Nothing else is touched here.
 //!
 //! A finished dispatch loses its logs long before its folder: while the folder stands, the id is
 //! taken and the report can be read. A folder is renamed before it is removed, so that nobody ever
@@ -39,6 +39,8 @@ pub enum Shelf {
     Rejected,
     /// The ids of signed dispatches that are kept taken.
     Spent,
+    /// Which dispatch had which task of Clawvisor.
+    Tasks,
     /// Callbacks that were given up.
     DeadCallbacks,
 }
@@ -56,7 +58,7 @@ impl Store {
         match shelf {
             Shelf::Finished => self.finished_count.load(Ordering::Relaxed),
             Shelf::Rejected => self.rejected_count.load(Ordering::Relaxed),
-            Shelf::Spent | Shelf::DeadCallbacks => 0,
+            Shelf::Spent | Shelf::Tasks | Shelf::DeadCallbacks => 0,
         }
     }
 
@@ -65,6 +67,7 @@ impl Store {
         match shelf {
             Shelf::Finished | Shelf::Rejected => true,
             Shelf::Spent => self.spent.is_there(),
+            Shelf::Tasks => self.tasks.is_there(),
             Shelf::DeadCallbacks => self.dead_callbacks.exists(),
         }
     }
@@ -80,6 +83,7 @@ impl Store {
             Shelf::Finished => &self.finished,
             Shelf::Rejected => &self.rejected,
             Shelf::Spent => &self.spent.dir,
+            Shelf::Tasks => &self.tasks.dir,
             Shelf::DeadCallbacks => &self.dead_callbacks,
         }
     }
@@ -113,7 +117,7 @@ impl Store {
         match shelf {
             Shelf::Finished => self.note_spent(name)?,
             Shelf::Rejected => {}
-            Shelf::Spent | Shelf::DeadCallbacks => {
+            Shelf::Spent | Shelf::Tasks | Shelf::DeadCallbacks => {
                 return files::remove(&self.shelf(shelf).join(name));
             }
         }
@@ -169,7 +173,7 @@ impl Walk {
                 (dir.join("report.json"), log_bytes(&dir))
             }
             Shelf::Rejected => (dir.join("reason.json"), tree_bytes(&dir)),
-            Shelf::Spent => (dir.clone(), 0),
+            Shelf::Spent | Shelf::Tasks => (dir.clone(), 0),
             Shelf::DeadCallbacks => {
                 DispatchId::parse(name.strip_suffix(".json")?)?;
                 (dir.clone(), 0)

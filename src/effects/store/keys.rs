@@ -102,6 +102,11 @@ impl Store {
         Ok(path)
     }
 
+    /// The token that Clawvisor knows us by.
+    pub fn clawvisor_token_path(&self) -> PathBuf {
+        self.home.join(".clawvisor-token")
+    }
+
     /// The secret that callbacks are signed with.
     pub fn callback_secret_path(&self) -> PathBuf {
         self.home.join(".callback-secret")

@@ -17,6 +17,7 @@ mod free_space;
 mod holds;
 mod keys;
 mod lock;
+mod optional_dir;
 mod outbox;
 mod ownership;
 mod pending;
@@ -24,6 +25,7 @@ mod secret_file;
 mod session_tmp;
 mod spent;
 mod submit;
+mod tasks;
 mod view;
 mod window;
 
@@ -66,13 +68,14 @@ pub use drop_zone::requests::{Request, cancel_request, control_request, is_cance
 pub use examine::{FolderFlaw, FolderState};
 pub use keys::{FoundKeys, create_secret, remove_secret};
 pub use lock::{DaemonLock, Standing};
+use optional_dir::OptionalDir;
 pub use outbox::OutboxEntry;
 pub use ownership::Mended;
 pub use pending::{Asked, WaitingDispatch};
 pub use secret_file::{SecretFile, open_to_others, read_document, read_key_elsewhere, read_secret};
 use session_tmp::TmpPlaces;
 pub use spent::SPENT_KEEP;
-use spent::SpentIds;
+pub use tasks::{CompletingEntry, TaskHolder};
 pub use view::{AcceptedBytes, CallbackFacts, EndedWalk, Lookup, View};
 
 /// The layout. Sharing it is cheap: every thread borrows the one that the daemon opened.
@@ -92,7 +95,11 @@ pub struct Store {
     dead_callbacks: PathBuf,
     control: PathBuf,
     keys: PathBuf,
-    spent: SpentIds,
+    spent: OptionalDir,
+    /// Which dispatch has a task of Clawvisor.
+    tasks: OptionalDir,
+    /// Tasks that are still to be completed.
+    completing: OptionalDir,
     /// When the drop zone was found writable by others and shut, in nanoseconds since 1970; 0 if it
     /// never was.
     shut_at_ns: AtomicI64,
@@ -132,7 +139,9 @@ impl Store {
             dead_callbacks: own.join("outbox/dead"),
             control: own.join("control"),
             keys: own.join("keys"),
-            spent: SpentIds::new(own.join("spent")),
+            spent: OptionalDir::new(own.join("spent")),
+            tasks: OptionalDir::new(own.join("tasks")),
+            completing: OptionalDir::new(own.join("completing")),
             shut_at_ns: AtomicI64::new(0),
             finished_count: AtomicU64::new(0),
             rejected_count: AtomicU64::new(0),

@@ -5,9 +5,7 @@
 //! way of a dispatch. Only who prunes such a folder early (`reports_keep_days`) leaves this in its
 //! place.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 use std::time::Duration;
 
 use super::Store;
@@ -16,7 +14,7 @@ use super::claims::publish::REPORT;
 use super::disk::files::{self, Durable, Record};
 use super::disk::identity;
 use crate::effects::clock;
-use crate::effects::error::{At, Result};
+use crate::effects::error::Result;
 use crate::pure::dispatch::DispatchId;
 
 /// A signature is valid for a day at most, from at most a day after it was accepted, and an id
@@ -24,29 +22,6 @@ use crate::pure::dispatch::DispatchId;
 pub const SPENT_KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// A digest in hex.
 const SHA256_DIGITS: u64 = 64;
-
-/// The folder, and whether it is there, so that nobody looks for an id while it is not.
-pub(super) struct SpentIds {
-    pub dir: PathBuf,
-    is_there: AtomicBool,
-}
-
-impl SpentIds {
-    pub fn new(dir: PathBuf) -> SpentIds {
-        SpentIds { dir, is_there: AtomicBool::new(false) }
-    }
-
-    /// Looks whether an earlier daemon made the folder.
-    pub fn look(&self) -> Result<()> {
-        let is_there = identity::find(&self.dir)?.is_some();
-        self.is_there.store(is_there, Ordering::Release);
-        Ok(())
-    }
-
-    pub fn is_there(&self) -> bool {
-        self.is_there.load(Ordering::Acquire)
-    }
-}
 
 impl Store {
     /// Whether that id is spent, and the digest of its bytes if that is known.
@@ -79,12 +54,7 @@ impl Store {
             None if identity::find(&self.keys)?.is_some() => String::new(),
             None => return Ok(()),
         };
-        match files::make_dir(&self.spent.dir) {
-            Ok(()) => files::sync_dir(&self.own)?,
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e).at("make", &self.spent.dir),
-        }
-        self.spent.is_there.store(true, Ordering::Release);
+        self.spent.make(&self.own)?;
         files::replace(&self.spent.dir, name, sha256.as_bytes(), Durable::Yes)
     }
 }

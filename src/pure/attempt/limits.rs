@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::pure::agent::Summary;
 use crate::pure::config::Settings;
 use crate::pure::config::launcher::Launcher;
+use crate::pure::gate::clawvisor::TaskEnd;
 
 /// Why *we* ended a session. It is recorded before our first signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,10 @@ pub enum StopCause {
     QueueTimeout,
     /// The session had begun, and its model never said a word.
     Unanswered,
+    /// Its task in Clawvisor was revoked, denied or cancelled.
+    TaskRevoked,
+    TaskDenied,
+    TaskCancelled,
 }
 
 impl StopCause {
@@ -50,6 +55,36 @@ impl StopCause {
             StopCause::TmpLimit => "its temporary directory takes up too much",
             StopCause::QueueTimeout => "it has waited too long for its engine",
             StopCause::Unanswered => "its model has not said a word",
+            StopCause::TaskRevoked => "its task in Clawvisor was revoked",
+            StopCause::TaskDenied => "its task in Clawvisor was denied",
+            StopCause::TaskCancelled => "its task in Clawvisor was cancelled",
+        }
+    }
+
+    pub fn of_task(end: TaskEnd) -> StopCause {
+        match end {
+            TaskEnd::Revoked => StopCause::TaskRevoked,
+            TaskEnd::Denied => StopCause::TaskDenied,
+            TaskEnd::Cancelled => StopCause::TaskCancelled,
+        }
+    }
+
+    /// The status of its task in Clawvisor, if that is the cause.
+    pub fn task_end(self) -> Option<TaskEnd> {
+        match self {
+            StopCause::TaskRevoked => Some(TaskEnd::Revoked),
+            StopCause::TaskDenied => Some(TaskEnd::Denied),
+            StopCause::TaskCancelled => Some(TaskEnd::Cancelled),
+            StopCause::Ttl
+            | StopCause::Cancelled
+            | StopCause::Shutdown
+            | StopCause::Stalled
+            | StopCause::StartTimeout
+            | StopCause::OutputLimit
+            | StopCause::ResultGrace
+            | StopCause::TmpLimit
+            | StopCause::QueueTimeout
+            | StopCause::Unanswered => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::limits::{StopCause, StopLimits, has_begun};
 use super::warnings::{count, warnings_of_stream};
 use crate::pure::agent::{Driver, Failure, ResultEvent, Summary};
 use crate::pure::config::launcher::Launcher;
+use crate::pure::gate::clawvisor::TaskEnd;
 use crate::pure::report::{ERROR_CHARS_MAX, ErrorType, Status};
 use crate::pure::text::clip::one_line;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,8 @@ pub struct Evidence<'a> {
     /// `None`: we did not see it (an adopted session).
     pub exit: Option<Exit>,
     pub summary: &'a Summary,
+    /// The task of Clawvisor that lets it run; empty if none does.
+    pub clawvisor_task: &'a str,
     pub stdout_bytes: u64,
     pub stderr_tail: &'a str,
 }
@@ -77,6 +80,11 @@ fn stopped(e: &Evidence, stop: StopCause) -> Ending {
         }
         StopCause::Cancelled => {
             (Status::Cancelled, ErrorType::Cancelled, "cancelled while it ran".to_string())
+        }
+        StopCause::TaskRevoked | StopCause::TaskDenied | StopCause::TaskCancelled => {
+            let status = stop.task_end().map_or("", TaskEnd::name);
+            let error = format!("clawvisor task {} is {status}", e.clawvisor_task);
+            (Status::Cancelled, ErrorType::NotAuthorized, error)
         }
         StopCause::Shutdown => {
             let error = "ended because the daemon was shut down".to_string();
@@ -271,11 +279,16 @@ pub fn after_check(ending: Ending, checked: &Checked, timeout_seconds: f64) -> E
     Ending { warnings: ending.warnings, ..failed(ErrorType::VerifyFailed, &error) }
 }
 
-/// The ending where a cancel or the daemon's end cut off the check, and the dispatch with it.
-pub fn cut_check(ending: Ending, cause: StopCause) -> Ending {
-    let (error_type, why) = match cause {
-        StopCause::Cancelled => (ErrorType::Cancelled, "cancelled"),
-        _ => (ErrorType::Shutdown, "the daemon was shut down"),
+/// The ending where a cancel, the daemon's end or Clawvisor's word cut off the check, and the
+/// dispatch with it.
+pub fn cut_check(ending: Ending, cause: StopCause, clawvisor_task: &str) -> Ending {
+    let (error_type, why) = match (cause, cause.task_end()) {
+        (StopCause::Cancelled, _) => (ErrorType::Cancelled, "cancelled".to_string()),
+        (_, Some(end)) => {
+            let why = format!("clawvisor task {clawvisor_task} is {}", end.name());
+            (ErrorType::NotAuthorized, why)
+        }
+        (_, None) => (ErrorType::Shutdown, "the daemon was shut down".to_string()),
     };
     let error = format!("{why} while the finished work was verified");
     let failed = failed(error_type, &error);

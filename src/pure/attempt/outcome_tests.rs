@@ -55,6 +55,7 @@ fn launched_ending(
         launcher,
         exit,
         summary,
+        clawvisor_task: "t-1",
         stdout_bytes: 100 * summary.lines,
         stderr_tail: stderr,
     })
@@ -102,6 +103,7 @@ fn our_own_stop_comes_first() {
                 (StopCause::Ttl, Status::Timeout, ErrorType::Timeout),
                 (StopCause::Cancelled, Status::Cancelled, ErrorType::Cancelled),
                 (StopCause::Shutdown, Status::Cancelled, ErrorType::Shutdown),
+                (StopCause::TaskRevoked, Status::Cancelled, ErrorType::NotAuthorized),
             ] {
                 let ending = ending_with(&summary, exit, Some(stop), "I refuse");
                 assert_eq!((ending.status, ending.error_type), (status, Some(error_type)));
@@ -276,11 +278,29 @@ fn only_a_check_that_exits_with_0_passes() {
         assert_eq!((got.status, got.error_type), (Status::Failed, Some(ErrorType::VerifyFailed)));
         assert_eq!(got.error, Some(format!("the acceptance command did not pass: {want}")));
     }
-    for (cause, error_type) in
-        [(StopCause::Cancelled, ErrorType::Cancelled), (StopCause::Shutdown, ErrorType::Shutdown)]
-    {
-        let got = cut_check(good(), cause);
+    let cut = "while the finished work was verified";
+    for (cause, error_type, why) in [
+        (StopCause::Cancelled, ErrorType::Cancelled, "cancelled"),
+        (StopCause::Shutdown, ErrorType::Shutdown, "the daemon was shut down"),
+        (StopCause::TaskRevoked, ErrorType::NotAuthorized, "clawvisor task t-1 is revoked"),
+    ] {
+        let got = cut_check(good(), cause, "t-1");
         assert_eq!((got.status, got.error_type), (Status::Cancelled, Some(error_type)));
+        assert_eq!(got.error, Some(format!("{why} {cut}")));
+    }
+}
+
+#[test]
+fn a_task_that_ends_is_the_error_of_its_session() {
+    for (cause, status) in [
+        (StopCause::TaskRevoked, "revoked"),
+        (StopCause::TaskDenied, "denied"),
+        (StopCause::TaskCancelled, "cancelled"),
+    ] {
+        let ending = ending_with(&begun(), SIGTERM, Some(cause), "");
+        assert_eq!(ending.error, Some(format!("clawvisor task t-1 is {status}")));
+        let end = cause.task_end().expect("a task's end");
+        assert_eq!((end.name(), StopCause::of_task(end)), (status, cause));
     }
 }
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::pure::attempt::limits::StopCause;
 use crate::pure::attempt::recovery::{Follow, Resume, ResumeAttempt};
 use crate::pure::audit_event::AuditEvent::*;
+use crate::pure::gate::clawvisor::ClawvisorState::{Ready, TokenRefused};
 use crate::pure::report::{AttemptReport, SignatureForm};
 use crate::pure::schedule::hold::HeldProject;
 
@@ -21,6 +22,10 @@ fn s(text: &str) -> String {
 fn not_completed(status: Status, exit_code: Option<Option<i32>>) -> NotCompleted {
     let error_type = Some(ErrorType::Timeout);
     NotCompleted { duration: 7, exit_code, error_type, retry_count: 1, status }
+}
+
+fn completion(status: Option<u16>, error: Option<&str>, is_final: bool) -> CompletionTry {
+    CompletionTry { status, error: error.map(s), tries: 1, is_final }
 }
 
 fn begun(project: Option<&str>) -> HoldBegun {
@@ -99,6 +104,16 @@ fn of_dispatches() -> Vec<Row> {
             r#","error":"no""#,
         ),
         (
+            NotAuthorized { error: s("no"), clawvisor_status: Some(s("expired")) },
+            "not_authorized",
+            r#","error":"no","clawvisor_status":"expired""#,
+        ),
+        (
+            SessionRevoked { attempt: 2, clawvisor_status: s("revoked") },
+            "session_revoked",
+            r#","attempt":2,"clawvisor_status":"revoked""#,
+        ),
+        (
             UnsupportedAgent { target_agent: s("codex") },
             "unsupported_agent",
             r#","target_agent":"codex""#,
@@ -153,6 +168,21 @@ fn of_dispatches() -> Vec<Row> {
             CallbackSkipped { why: s("relays nothing") },
             "callback_skipped",
             r#","why":"relays nothing""#,
+        ),
+        (
+            ClawvisorCompleted(completion(Some(200), None, true)),
+            "clawvisor_completed",
+            r#","status":200,"try":1,"final":true"#,
+        ),
+        (
+            ClawvisorCompleteSkipped(completion(Some(403), None, true)),
+            "clawvisor_complete_skipped",
+            r#","status":403,"try":1,"final":true"#,
+        ),
+        (
+            ClawvisorCompleteFailed(completion(None, Some("refused"), false)),
+            "clawvisor_complete_failed",
+            r#","error":"refused","try":1,"final":false"#,
         ),
         (
             OnFinish {
@@ -231,6 +261,16 @@ fn of_the_daemon() -> Vec<Row> {
         ),
         (ConfigRefused { error: s("bad") }, "config_refused", r#","error":"bad""#),
         (PendingFull, "pending_full", ""),
+        (
+            AuditEvent::ClawvisorState { state: Ready, error: None },
+            "clawvisor_state",
+            r#","state":"ready""#,
+        ),
+        (
+            AuditEvent::ClawvisorState { state: TokenRefused, error: Some(s("401")) },
+            "clawvisor_state",
+            r#","state":"token_refused","error":"401""#,
+        ),
         (Paused, "paused", ""),
         (Resumed, "resumed", ""),
         (LockRetaken { pid: 812 }, "lock_retaken", r#","pid":812"#),
@@ -338,6 +378,9 @@ fn the_steps_of_recovery_are_called_as_they_always_were() {
         "tmplimit",
         "queuetimeout",
         "unanswered",
+        "taskrevoked",
+        "taskdenied",
+        "taskcancelled",
     ];
     let stopped = causes.map(|cause| format!("goonstopping({cause})"));
     let given_up = causes.map(|cause| format!("giveup(some({cause}))"));

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::attempt::recovery::Step;
 use super::dispatch::Reason;
 use super::gate::PendingWhy;
+use super::gate::clawvisor::ClawvisorState;
 use super::report::{ApprovedBy, ErrorType, Report, SignatureForm, Status};
 use super::schedule::hold::{Hold, HoldChange, HoldKind, Why};
 use super::text::time::rfc3339;
@@ -78,6 +79,11 @@ pub enum AuditEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clawvisor_status: Option<String>,
     },
+    /// Clawvisor's word ended a session that ran.
+    SessionRevoked {
+        attempt: u32,
+        clawvisor_status: String,
+    },
     /// A dispatch cannot start at once.
     Queued {
         queue_depth: usize,
@@ -126,6 +132,11 @@ pub enum AuditEvent {
     CallbackSkipped {
         why: String,
     },
+    /// A dispatch is over, and its task in Clawvisor too.
+    ClawvisorCompleted(CompletionTry),
+    /// The task is the orchestrator's own to complete.
+    ClawvisorCompleteSkipped(CompletionTry),
+    ClawvisorCompleteFailed(CompletionTry),
     /// The operator's program was given a report.
     OnFinish {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,6 +210,12 @@ pub enum AuditEvent {
     ConfigRefused {
         error: String,
     },
+    /// Clawvisor can be asked now, or not any more.
+    ClawvisorState {
+        state: ClawvisorState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     Paused,
     Resumed,
     LockRetaken {
@@ -234,6 +251,20 @@ pub enum IgnoredWhy {
     Digest,
     /// No such dispatch waits for a person.
     NotPending,
+}
+
+/// A try to complete a task in Clawvisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletionTry {
+    /// What Clawvisor answered, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(rename = "try")]
+    pub tries: u32,
+    #[serde(rename = "final")]
+    pub is_final: bool,
 }
 
 /// The end of a dispatch that was not completed.

@@ -22,7 +22,7 @@ const PLAIN: [Step; 10] = [
     attempt(ResumeAttempt::Judge),
 ];
 
-const CAUSES: [StopCause; 10] = [
+const CAUSES: [StopCause; 13] = [
     StopCause::Ttl,
     StopCause::Cancelled,
     StopCause::Shutdown,
@@ -33,6 +33,9 @@ const CAUSES: [StopCause; 10] = [
     StopCause::TmpLimit,
     StopCause::QueueTimeout,
     StopCause::Unanswered,
+    StopCause::TaskRevoked,
+    StopCause::TaskDenied,
+    StopCause::TaskCancelled,
 ];
 
 const fn attempt(resume: ResumeAttempt) -> Step {
@@ -82,6 +85,9 @@ fn word_of_cause(cause: StopCause) -> &'static str {
         StopCause::TmpLimit => "tmplimit",
         StopCause::QueueTimeout => "queuetimeout",
         StopCause::Unanswered => "unanswered",
+        StopCause::TaskRevoked => "taskrevoked",
+        StopCause::TaskDenied => "taskdenied",
+        StopCause::TaskCancelled => "taskcancelled",
     }
 }
 

@@ -163,9 +163,16 @@ mod tests {
     }
 
     #[test]
-    fn slots_places_and_the_lock_need_a_restart_and_nothing_else() {
+    fn slots_places_the_lock_and_clawvisor_s_url_need_a_restart_and_nothing_else() {
         let restart = SETTINGS.iter().filter(|setting| setting.reload == Reload::Restart);
         let restart: Vec<&str> = restart.map(|setting| setting.key).collect();
-        assert_eq!(restart, ["max_concurrent", "lock_wait_seconds", "allow_network_fs"]);
+        let wanted = [
+            "max_concurrent",
+            "lock_wait_seconds",
+            "clawvisor_url",
+            "clawvisor_plain_http",
+            "allow_network_fs",
+        ];
+        assert_eq!(restart, wanted);
     }
 }

@@ -10,6 +10,7 @@ pub mod agents;
 pub mod budget;
 pub mod callbacks;
 pub mod changes;
+mod clawvisor;
 mod config_file;
 pub mod confine;
 pub mod dialect;

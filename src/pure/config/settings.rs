@@ -14,6 +14,7 @@ use super::confine::Confine;
 use super::projects::{Places, Project, Verify};
 use super::values::{OnInterrupt, OnShutdown};
 use crate::pure::callback::destination::{AllowedHost, Origin};
+use crate::pure::gate::clawvisor::{TaskScope, origin_of};
 use crate::pure::gate::trust::TrustedPlace;
 use crate::pure::text::log_line::LogFormat;
 
@@ -103,7 +104,18 @@ pub struct Settings {
     /// A program and its arguments; empty = none.
     pub on_finish: Vec<String>,
     pub on_finish_timeout: Duration,
-    /// PEM file of the authorities to trust for callbacks; `None` = the built-in list.
+    /// What Clawvisor's origin is said to be; [`Settings::clawvisor`] is what counts.
+    pub clawvisor_url: Option<String>,
+    pub clawvisor_plain_http: bool,
+    pub clawvisor_service: String,
+    pub clawvisor_scope: TaskScope,
+    pub clawvisor_require_task: bool,
+    pub clawvisor_poll: Duration,
+    pub clawvisor_wait: Duration,
+    pub clawvisor_timeout: Duration,
+    /// Never empty.
+    pub clawvisor_delays: Vec<Duration>,
+    /// PEM file of the authorities to trust for https; `None` = the built-in list.
     pub ca_file: Option<String>,
     /// Process names that a session may leave behind.
     pub spare: Vec<String>,
@@ -144,6 +156,18 @@ impl Settings {
 
     /// Whether anything but the drop zone's mode says who may run what.
     pub fn is_gated(&self) -> bool {
-        self.trusted_projects.is_some() || self.require_signature
+        self.trusted_projects.is_some() || self.require_signature || self.clawvisor().is_some()
+    }
+
+    /// Where Clawvisor is asked. `None`: it is not.
+    pub fn clawvisor(&self) -> Option<Origin> {
+        let url = self.clawvisor_url.as_deref().filter(|_| !self.local_only)?;
+        origin_of(url, self.clawvisor_plain_http).ok()
+    }
+
+    /// What is wrong with Clawvisor's URL, if it is to be asked.
+    pub fn wrong_clawvisor_url(&self) -> Option<String> {
+        let url = self.clawvisor_url.as_deref().filter(|_| !self.local_only)?;
+        origin_of(url, self.clawvisor_plain_http).err()
     }
 }

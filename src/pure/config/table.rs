@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::values::*;
-use super::{Reload, Setting, Settings, agents, callbacks, confine, launcher, projects};
+use super::{Reload, Setting, Settings, agents, callbacks, clawvisor, confine, launcher, projects};
 
 /// A row is the key, what `--help` shows for the value, the default, the field and its reader, when
 /// a change takes effect, and then the help. `unset` marks a row without a default: its words say
@@ -59,7 +59,7 @@ settings! {
     "max_per_project", "N", "1", max_per_project = count, Live,
         "sessions at once in one project (git repository), 0 = no limit";
     "local_only", "", "off", local_only = switch, Live,
-        "send no callbacks; reports stay on disk";
+        "send no callbacks and ask no Clawvisor; reports stay on disk";
     "claude", "PATH", unset "looked up", claude = optional_text, Live,
         "the Claude Code program";
     "allow_tools", "LIST", unset "none", allow_tools = tool_list, Live,
@@ -175,13 +175,31 @@ settings! {
     "callback_bearer", "JSON", unset "none", callback_bearer = callbacks::bearers, Live,
         "files with the tokens of receivers, by origin (help report)";
     "use_env_proxy", "", "off", use_env_proxy = switch, Live,
-        "send callbacks through the proxies of the environment, but not to this machine";
+        "send callbacks, and ask Clawvisor, through the proxies of the environment, but not here";
     "on_finish", "LIST", unset "none", on_finish = callbacks::on_finish, Live,
         "a program that gets each report on stdin, with its arguments; split at blanks, no shell";
     "on_finish_timeout_seconds", "S", "60", on_finish_timeout = pause, Live,
         "time limit of one run of it";
+    "clawvisor_url", "URL", unset "$CLAWVISOR_URL", clawvisor_url = optional_text, Restart,
+        "Clawvisor's origin: dispatches run as its tasks allow (see README.md)";
+    "clawvisor_plain_http", "", "off", clawvisor_plain_http = switch, Restart,
+        "http may lead to another machine, although others can read the token then";
+    "clawvisor_service", "NAME", "local.gstack-coding", clawvisor_service = clawvisor::service, Live,
+        "the service that a task must authorize";
+    "clawvisor_scope", "WHAT", "action", clawvisor_scope = clawvisor::scope, Live,
+        "what makes a task cover a dispatch: action, bound (to its text and place), or status";
+    "clawvisor_require_task", "", "off", clawvisor_require_task = switch, Live,
+        "a dispatch without a task is refused, instead of waiting for approval";
+    "clawvisor_poll_seconds", "S", "30", clawvisor_poll = pause, Live,
+        "how often the task of a running session is looked at";
+    "clawvisor_wait_seconds", "S", "60", clawvisor_wait = clawvisor::wait, Live,
+        "how long one question about an undecided task may wait for the decision, 1 to 120";
+    "clawvisor_timeout_seconds", "S", "10", clawvisor_timeout = pause, Live,
+        "time limit of all other questions to Clawvisor";
+    "clawvisor_delays_seconds", "LIST", "1,5,15,30", clawvisor_delays = delays, Live,
+        "waits before Clawvisor is asked again when it has no answer; the last repeats";
     "ca_file", "PATH", unset "built in", ca_file = optional_text, Live,
-        "PEM file of the authorities to trust for https callbacks, instead of the built-in list";
+        "PEM file of the authorities to trust for https, instead of the built-in list";
     "spare", "LIST", "gpg-agent,ssh-agent", spare = list, Live,
         "processes that a session may leave behind";
     "trouble_pause_seconds", "S", "5", trouble_pause = pause, Live,

@@ -7,9 +7,11 @@ fn facts(clawvisor: Option<TaskWord>, trust: Trust) -> GateFacts {
 #[test]
 fn each_row_of_the_table_is_decided_as_it_stands_there() {
     use ApprovedBy::{Clawvisor, TrustedProject};
-    use GateDecision::{Refuse, Run, Wait};
+    use GateDecision::{Ask, Refuse, Run, Wait};
     use PendingWhy::*;
-    let covers = |names_dir, auto_execute| Some(TaskWord::Covers { names_dir, auto_execute });
+    let covers = |names_dir, auto_execute| {
+        Some(TaskWord::Covers { names_dir, auto_execute, is_for_one: true })
+    };
     let no_task = |required| Some(TaskWord::NoTask { required });
     let refused = |why: &str| Refuse(why.into());
     let by_clawvisor = || Run(Some(Clawvisor));
@@ -42,6 +44,7 @@ fn each_row_of_the_table_is_decided_as_it_stands_there() {
             Wait(ClawvisorUnreachable),
             Wait(ClawvisorUnreachable),
         ),
+        (Some(TaskWord::Unasked), Ask, Ask, Ask),
     ] {
         let columns =
             [(Trust::NotSet, not_set), (Trust::Trusted, trusted), (Trust::Untrusted, untrusted)];

@@ -1,12 +1,16 @@
 //! The gate: whether a dispatch runs, waits until somebody allows it, or is refused.
 //!
 //! [`decide`] is the one decision, over facts that others gathered: [`place`] says what a project
-//! directory may not be, [`trust`] which ones the operator trusts, [`signature`] who wrote the
+//! directory may not be, [`trust`] which ones the operator trusts, [`clawvisor`] what a task there
+//! allows ([`asking`] when it is asked, [`completing`] how it ends), [`signature`] who wrote the
 //! dispatch, in its [`canonical`] form and by a [`key`]. The place is asked first, since no word of
 //! anybody makes a dangerous one right. Must not know where a fact comes from: what was not asked,
 //! or not answered, is never a yes.
 
+pub mod asking;
 pub mod canonical;
+pub mod clawvisor;
+pub mod completing;
 pub mod key;
 pub mod place;
 pub mod signature;
@@ -15,6 +19,7 @@ pub mod trust;
 use serde::{Deserialize, Serialize};
 
 use super::report::ApprovedBy;
+use clawvisor::TaskId;
 use trust::Trust;
 
 /// Why a dispatch waits in `pending/`. The names are those of the audit log and the heartbeat.
@@ -61,15 +66,34 @@ pub enum TaskWord {
         names_dir: bool,
         /// Some entry that covers it runs without asking each time.
         auto_execute: bool,
+        /// The task is for one dispatch.
+        is_for_one: bool,
     },
     /// The dispatch names no task. `required`: the settings ask for one.
     NoTask { required: bool },
     /// A person has not decided about the task, or about its scope.
     Undecided,
-    /// The task allows no such dispatch; the text says why.
-    Denies(String),
+    /// The task allows no such dispatch.
+    Denies(GateRefusal),
     /// Nothing can be said now.
     Unreachable,
+    /// There is no answer yet that is young enough.
+    Unasked,
+}
+
+/// Why a dispatch never runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateRefusal {
+    /// The answer's error.
+    pub error: String,
+    /// The status of its task in Clawvisor, if that is the reason.
+    pub clawvisor_status: Option<String>,
+}
+
+impl<T: Into<String>> From<T> for GateRefusal {
+    fn from(error: T) -> GateRefusal {
+        GateRefusal { error: error.into(), clawvisor_status: None }
+    }
 }
 
 /// All that the decision rests on.
@@ -91,14 +115,15 @@ pub enum GateDecision {
     /// It runs. `None`: no gate was configured.
     Run(Option<ApprovedBy>),
     Wait(PendingWhy),
-    /// It never runs, and the text is the answer's error.
-    Refuse(String),
+    /// Clawvisor has to be asked before anything is decided.
+    Ask,
+    Refuse(GateRefusal),
 }
 
 pub fn decide(facts: &GateFacts) -> GateDecision {
-    use GateDecision::{Refuse, Run, Wait};
+    use GateDecision::{Ask, Refuse, Run, Wait};
     if let Some(why) = &facts.misplaced {
-        return Refuse(why.clone());
+        return Refuse(why.as_str().into());
     }
     let by_clawvisor = Run(Some(ApprovedBy::Clawvisor));
     let asked = match (&facts.clawvisor, facts.trust) {
@@ -116,6 +141,7 @@ pub fn decide(facts: &GateFacts) -> GateDecision {
         (Some(TaskWord::Undecided), _) => Wait(PendingWhy::ClawvisorPending),
         (Some(TaskWord::Denies(why)), _) => Refuse(why.clone()),
         (Some(TaskWord::Unreachable), _) => Wait(PendingWhy::ClawvisorUnreachable),
+        (Some(TaskWord::Unasked), _) => Ask,
     };
     match asked {
         Wait(why) if why.ends_by_approval() && facts.has_approval => Run(Some(ApprovedBy::Person)),
@@ -132,6 +158,25 @@ pub struct PendingRecord {
     pub why: PendingWhy,
     /// The canonical directory, as [`crate::pure::text::hex::name_to_text`] writes it.
     pub dir: String,
+    /// The task that Clawvisor is asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Nobody has been told that it waits, since Clawvisor may answer at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_untold: bool,
+}
+
+impl PendingRecord {
+    pub fn task_id(&self) -> Option<TaskId> {
+        TaskId::parse(self.task.as_deref()?)
+    }
+
+    /// Whether somebody has to be told of this, who knows what it waited for `before`. A wait that
+    /// Clawvisor alone can end is told once, whichever of the two it is.
+    pub fn is_news_after(&self, before: &PendingRecord) -> bool {
+        let for_person = |record: &PendingRecord| record.why.ends_by_approval();
+        before.is_untold || self.why != before.why && (for_person(self) || for_person(before))
+    }
 }
 
 /// The content of `approval.json` in a dispatch's folder: a person's yes, to these bytes in this

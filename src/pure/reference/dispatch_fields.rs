@@ -51,7 +51,7 @@ pub const DISPATCH: &[FieldRow] = &[
     row(
         "clawvisor_task_id",
         FieldKind::Text,
-        "the task of Clawvisor that covers it; accepted, not checked yet",
+        "the task in Clawvisor that lets it run, where Clawvisor is set up",
     ),
     row(
         "retry_of",

@@ -97,6 +97,7 @@ const APPROVAL: &[FieldRow] = &[
     row("at", FieldKind::Time, "when that was decided"),
     row("signature", FieldKind::Choice(SIGNATURE_FORMS), "`strong`, `seed`, `unchecked`"),
     row("kid", FieldKind::Text, "the key by which the signature is right"),
+    row("clawvisor_task_id", FieldKind::Text, "the task in Clawvisor that covers the dispatch"),
 ];
 
 pub const ATTEMPT: &[FieldRow] = &[

@@ -15,7 +15,8 @@ const NUMBER_PATTERN: &str = r"^\s*[-+.0-9eE]+\s*$";
 const DIRECTORY_PATTERN: &str = "^(/|~/|~$)";
 const NAME_PATTERN: &str = "^[a-z][a-z0-9_-]{0,39}$";
 /// The words of all settings that are one of several.
-const CHOICES: [&str; 6] = ["end", "leave", "report", "retry", "text", "json"];
+const CHOICES: [&str; 9] =
+    ["end", "leave", "report", "retry", "text", "json", "action", "bound", "status"];
 const SWITCH_WORDS: [&str; 9] = ["on", "off", "true", "false", "yes", "no", "1", "0", ""];
 
 pub fn of_config() -> Value {

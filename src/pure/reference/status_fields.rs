@@ -36,6 +36,7 @@ pub const HEARTBEAT: &[FieldRow] = &[
     row("sessions", FieldKind::Objects(SESSION), "the running sessions, longest first"),
     row("pending_count", FieldKind::Count, "how many dispatches wait for approval, if any do"),
     row("pending", FieldKind::Objects(PENDING), "the 50 oldest of these"),
+    row("clawvisor", FieldKind::Object(CLAWVISOR), "how well Clawvisor can be asked, where it is"),
 ];
 
 /// What the status alone has, or has otherwise.
@@ -57,6 +58,16 @@ pub const STATUS: &[FieldRow] = &[
     row("finished", FieldKind::Records, "the 10 newest that have ended").required(),
     row("undelivered", FieldKind::Count, "callbacks that are not delivered yet").required(),
     row("rejected", FieldKind::Count, "rejected files that are kept").required(),
+];
+
+const CLAWVISOR: &[FieldRow] = &[
+    row(
+        "state",
+        FieldKind::Choice(&["ready", "unreachable", "token_refused"]),
+        "`ready`, `unreachable`, `token_refused`",
+    )
+    .required(),
+    row("since", FieldKind::Time, "since when").required(),
 ];
 
 const HOLD: &[FieldRow] = &[

@@ -5,20 +5,19 @@
 //! unsigned or without its token. Must not show one.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
 use crate::effects::project;
 use crate::effects::secrets;
-use crate::effects::store::{SecretFile, Store, read_secret};
+use crate::effects::store::Store;
 use crate::pure::callback::destination::Origin;
 use crate::pure::callback::signature::CallbackSecret;
 use crate::pure::config::Settings;
-use crate::pure::upkeep::ownership::Guarded;
 use crate::threads::shared::context::Context;
 use crate::threads::shared::sources::{CALLBACK_SECRET, Sources};
+use crate::threads::shared::tokens::{secret_text, token_in, unusable};
 
 pub(super) struct Secrets {
     /// What signs; `None`: nothing is signed.
@@ -47,7 +46,7 @@ impl Secrets {
     fn read(store: &Store, settings: &Settings, sources: &Sources) -> Secrets {
         let token = |(origin, path): (&Origin, &String)| {
             let path = project::expand(path, sources.home());
-            (origin.clone(), token(&path))
+            (origin.clone(), token_in(&path))
         };
         Secrets {
             signing: signing(store, sources),
@@ -92,37 +91,8 @@ fn signing(store: &Store, sources: &Sources) -> Result<Option<CallbackSecret>> {
             value.lines().for_each(secrets::hold);
             (Path::new(CALLBACK_SECRET), Some(value))
         }
-        None => (path.as_path(), text(&path)?),
+        None => (path.as_path(), secret_text(&path)?),
     };
     let Some(text) = text else { return Ok(None) };
     CallbackSecret::parse(&text).map(Some).map_err(|why| unusable(place, why))
-}
-
-fn token(path: &Path) -> Result<String> {
-    match text(path)? {
-        None => Err(Error::new("read", path, ErrorKind::NotFound.into())),
-        Some(token) if !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()) => {
-            Ok(token)
-        }
-        Some(_) => Err(unusable(path, "it is no token: one line of visible ASCII")),
-    }
-}
-
-/// What a file with a secret says. `None`: there is no such file.
-fn text(path: &Path) -> Result<Option<String>> {
-    match read_secret(path, Guarded::Secret)? {
-        SecretFile::Absent => Ok(None),
-        SecretFile::Wrong(line) => {
-            let whole = format!("cannot use {}: ", path.display());
-            Err(unusable(path, line.strip_prefix(&whole).unwrap_or(&line)))
-        }
-        SecretFile::Read(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(unusable(path, "it is no text")),
-        },
-    }
-}
-
-fn unusable(place: &Path, why: &str) -> Error {
-    Error::new("use", place, io::Error::new(ErrorKind::InvalidData, why))
 }

@@ -20,7 +20,8 @@ use crate::effects::clock;
 use crate::pure::agent::Tokens;
 use crate::pure::dispatch::DispatchId;
 use crate::pure::heartbeat::{
-    DaemonState, Heartbeat, HeartbeatHold, HeartbeatParked, HeartbeatPending, HeartbeatSession,
+    DaemonState, Heartbeat, HeartbeatClawvisor, HeartbeatHold, HeartbeatParked, HeartbeatPending,
+    HeartbeatSession,
 };
 use crate::pure::schedule::hold::Hold;
 use crate::pure::text::time::rfc3339;
@@ -94,6 +95,7 @@ fn beat(context: &Context, state: DaemonState) -> Heartbeat {
     let beat = Heartbeat {
         active: sessions.len(),
         callbacks_dead: context.board.callbacks_dead(),
+        clawvisor: settings.clawvisor().and_then(|_| clawvisor(context)),
         degraded: context.health.degraded(),
         holds: holds.into_iter().map(|(hold, waiting)| held(hold, waiting)).collect(),
         local_only: settings.local_only,
@@ -112,6 +114,11 @@ fn beat(context: &Context, state: DaemonState) -> Heartbeat {
         version: Some(env!("CARGO_PKG_VERSION").into()),
     };
     beat.bounded()
+}
+
+fn clawvisor(context: &Context) -> Option<HeartbeatClawvisor> {
+    let (state, since_ms) = context.authority.state()?;
+    Some(HeartbeatClawvisor { since: rfc3339(since_ms), state })
 }
 
 /// What is not known is left out.

@@ -28,7 +28,7 @@ const LOOK_EVERY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Retention<'c> {
     context: &'c Context,
     wall: WallClock,
-    keepers: [Keeper; 4],
+    keepers: [Keeper; 5],
 }
 
 /// Keeps one shelf within its limits.
@@ -65,25 +65,32 @@ struct ShelfRules {
     forget: ShelfLimits,
 }
 
-/// The rules for what is finished, for what was rejected, for ids that are kept taken, and for
-/// callbacks that were given up, which are of use as long as their reports.
-fn limits(settings: &Settings) -> [ShelfRules; 4] {
+/// The rules for what is finished, for what was rejected, for ids that are kept taken, for who had
+/// a task (as long as the id of any dispatch can be kept), and for callbacks that were given up,
+/// which are of use as long as their reports.
+fn limits(settings: &Settings) -> [ShelfRules; 5] {
     let forget = ShelfLimits { keep: settings.reports_keep, bytes_max: 0 };
     let logs = ShelfLimits { keep: settings.logs_keep, bytes_max: settings.logs_max_bytes };
     let rejected =
         ShelfLimits { keep: settings.rejected_keep, bytes_max: settings.rejected_max_bytes };
     let spent = ShelfLimits { keep: SPENT_KEEP, bytes_max: 0 };
+    let keep = match settings.reports_keep {
+        Duration::ZERO => Duration::ZERO,
+        keep => keep.max(SPENT_KEEP),
+    };
+    let tasks = ShelfLimits { keep, bytes_max: 0 };
     let all = |keep| ShelfRules { keep, forget: keep };
-    [ShelfRules { keep: logs, forget }, all(rejected), all(spent), all(forget)]
+    [ShelfRules { keep: logs, forget }, all(rejected), all(spent), all(tasks), all(forget)]
 }
 
 impl<'c> Retention<'c> {
     pub fn new(context: &'c Context) -> Retention<'c> {
-        let [finished, rejected, spent, dead] = limits(&context.settings());
+        let [finished, rejected, spent, tasks, dead] = limits(&context.settings());
         let keepers = [
             Keeper::new(Shelf::Finished, finished),
             Keeper::new(Shelf::Rejected, rejected),
             Keeper::new(Shelf::Spent, spent),
+            Keeper::new(Shelf::Tasks, tasks),
             Keeper::new(Shelf::DeadCallbacks, dead),
         ];
         let (now_ms, monotonic_ms) = (clock::unix_ms(), clock::monotonic_ms());
@@ -193,7 +200,7 @@ impl Keeper {
         let may_be_more = gone.len() >= OLDEST_MAX;
         let removal = match self.shelf {
             Shelf::Finished => Removal::Logs,
-            Shelf::Rejected | Shelf::Spent | Shelf::DeadCallbacks => Removal::All,
+            Shelf::Rejected | Shelf::Spent | Shelf::Tasks | Shelf::DeadCallbacks => Removal::All,
         };
         self.removals.extend(gone.into_iter().map(|kept| removal(kept.name)));
         // What came since becomes too old later than this.

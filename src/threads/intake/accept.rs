@@ -17,6 +17,7 @@ use crate::effects::store::{
 use crate::pure::attempt::record::Accepted;
 use crate::pure::audit_event::AuditEvent;
 use crate::pure::dispatch::{self, Dispatch, DispatchId, Reason, Rejection};
+use crate::pure::gate::GateRefusal;
 use crate::pure::gate::signature::Signed;
 use crate::pure::report::{ErrorType, Status};
 use crate::pure::text::clip::one_line;
@@ -230,7 +231,8 @@ impl Intake<'_> {
             true => self.at_acceptance(&dropped, &dispatch, signed.as_ref()),
             false => Ok(GateWord::Runs(None)),
         };
-        if matches!(word, Ok(GateWord::Waits(_))) && self.is_pending_full() {
+        let may_wait = matches!(word, Ok(GateWord::Waits(_) | GateWord::Asks(_)));
+        if may_wait && self.is_pending_full() {
             return self.hold_back(dropped);
         }
         let prepared = word.and_then(|word| self.prepare(&dropped, &dispatch, &signed, word));
@@ -262,13 +264,16 @@ impl Intake<'_> {
             tell_accepted(&dropped.name, &contents.dispatch, None);
             return self.answer_unsupported(claim, contents);
         }
+        if !matches!(word, GateWord::Refused(_)) {
+            self.take_task(&contents);
+        }
         match word {
             GateWord::Runs(_) => {
                 let position = 1 + self.ledger.queue.len();
                 tell_accepted(&dropped.name, &contents.dispatch, Some(position));
                 self.let_wait(claim, contents);
             }
-            GateWord::Waits(record) => {
+            GateWord::Waits(record) | GateWord::Asks(record) => {
                 tell_accepted(&dropped.name, &contents.dispatch, None);
                 claim.room = Room::Pending;
                 self.enter(&mut claim);
@@ -292,7 +297,7 @@ impl Intake<'_> {
         let dir = store.drop_zone_identity()?;
         let prepared = store.prepare(dropped, dispatch, seq, dir, signed.clone())?;
         Ok(match &word {
-            GateWord::Waits(record) => {
+            GateWord::Waits(record) | GateWord::Asks(record) => {
                 (store.prepare_pending(prepared, &dispatch.id, record)?, word)
             }
             GateWord::Runs(_) | GateWord::Refused(_) => (prepared, word),
@@ -309,11 +314,10 @@ impl Intake<'_> {
         self.answer_now(claim, contents, None, told);
     }
 
-    fn answer_refused(&mut self, mut claim: Claim, contents: Contents, error: &str) {
-        let event = AuditEvent::NotAuthorized { error: error.into(), clawvisor_status: None };
-        self.context.audit.tell(claim.id.as_str(), &event);
+    fn answer_refused(&mut self, mut claim: Claim, contents: Contents, why: &GateRefusal) {
+        gate::tell_refused(self.context, &claim.id, why);
         self.enter(&mut claim);
-        let told = (Status::Failed, ErrorType::NotAuthorized, error);
+        let told = (Status::Failed, ErrorType::NotAuthorized, why.error.as_str());
         self.answer_now(claim, contents, None, told);
     }
 

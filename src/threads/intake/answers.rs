@@ -17,6 +17,8 @@ use crate::pure::report::{ErrorType, Status};
 use crate::pure::upkeep::health::Subsystem;
 use crate::threads::conclude::{Answering, earlier_attempts};
 use crate::threads::recover::{contents_in, in_inbox};
+use crate::threads::recover_pending::CHANGED;
+use crate::threads::shared::gate::tell_refused;
 
 impl Intake<'_> {
     /// Cancels an open dispatch: one that runs is asked to end, one that waits is answered.
@@ -76,6 +78,15 @@ impl Intake<'_> {
         &mut self,
         id: &DispatchId,
     ) -> Option<(Claim, Contents, Option<AttemptEnd>)> {
+        self.take_out_telling(id, true)
+    }
+
+    /// The same; false: that the dispatch may not run has been told.
+    pub(super) fn take_out_telling(
+        &mut self,
+        id: &DispatchId,
+        tells: bool,
+    ) -> Option<(Claim, Contents, Option<AttemptEnd>)> {
         let room = self.ledger.open(id)?.room;
         let read = contents_in(self.context, id, room);
         let read = read.and_then(|contents| Ok((contents, self.context.store.last_end(id)?)));
@@ -96,7 +107,7 @@ impl Intake<'_> {
         let contents = contents.or(claim.contents.take().map(|contents| *contents));
         let Some(contents) = contents.or_else(|| in_inbox(self.context, &claim)) else {
             log::error!("{id}: its folder cannot be read");
-            self.answer_remains(claim);
+            self.answer_remains(claim, tells);
             return None;
         };
         Some((claim, contents, last))
@@ -141,15 +152,24 @@ impl Intake<'_> {
         }
     }
 
-    /// Answers a dispatch of which nothing is left but what is in memory.
-    fn answer_remains(&mut self, claim: Claim) {
+    /// Answers a dispatch of which nothing is left but what is in memory. One that waited to be
+    /// allowed may not run.
+    fn answer_remains(&mut self, claim: Claim, tells: bool) {
         let (id, now_ms) = (claim.id.clone(), clock::unix_ms());
         if self.context.store.is_cancel_asked(id.as_str()) {
             let event = AuditEvent::CancelRequested { running: false };
             self.context.audit.tell(id.as_str(), &event);
         }
-        let error = "cancelled, or out of time, when its records were gone or damaged already";
-        let told = (ErrorType::Interrupted, error);
+        let told = match claim.room {
+            Room::Active => (
+                ErrorType::Interrupted,
+                "cancelled, or out of time, when its records were gone or damaged already",
+            ),
+            Room::Pending => (ErrorType::NotAuthorized, CHANGED),
+        };
+        if claim.room == Room::Pending && tells {
+            tell_refused(self.context, &id, &CHANGED.into());
+        }
         let report = build_report::to_remains(&id, claim.agent, &claim.project, told, now_ms);
         let mut answering = Answering::new(claim, None, report);
         if !answering.is_ours(self.context) {
@@ -157,6 +177,7 @@ impl Intake<'_> {
         }
         match answering.advance(self.context) {
             Ok(()) => {
+                self.forget_verdict(&id);
                 self.requests.remove_cancel(id.as_str());
                 let names: Vec<OsString> =
                     self.ledger.close(&id).map(|open| open.names).unwrap_or_default();

@@ -13,11 +13,11 @@ use super::Intake;
 use crate::effects::clock;
 use crate::effects::error::{Error, Result};
 use crate::effects::project;
-use crate::effects::store::{Asked, Claim, Dropped, Room};
+use crate::effects::store::{Asked, Claim, Contents, Dropped, Room};
 use crate::pure::audit_event::{AuditEvent, IgnoredWhy};
 use crate::pure::dispatch::{Dispatch, DispatchId};
 use crate::pure::gate::signature::Signed;
-use crate::pure::gate::{PendingRecord, PersonApproval};
+use crate::pure::gate::{GateRefusal, PendingRecord, PersonApproval};
 use crate::pure::report::{ApprovedBy, ErrorType, Status};
 use crate::pure::schedule::queue::Seq;
 use crate::pure::text::digest::sha256_hex;
@@ -26,7 +26,7 @@ use crate::pure::upkeep::health::Subsystem;
 use crate::threads::recover::contents_in;
 use crate::threads::recover_pending::CHANGED;
 use crate::threads::shared::board::PendingSnapshot;
-use crate::threads::shared::gate::{AtGate, GateWord, expires_at_ms};
+use crate::threads::shared::gate::{self, AtGate, GateWord, expires_at_ms};
 
 /// What the gate keeps besides the claims that wait.
 #[derive(Default)]
@@ -49,7 +49,22 @@ impl Intake<'_> {
     ) -> Result<GateWord> {
         let dir = project::expand(&dispatch.project_dir, self.context.home.as_deref());
         let dir = project::resolve_nearest(&dir);
-        AtGate::new(&dispatch.id, (&dropped.bytes, signed), &dir, None).ask(self.context)
+        AtGate::new(dispatch, (&dropped.bytes, signed), &dir, None).ask(self.context)
+    }
+
+    /// A dispatch that has just been accepted takes the task that covers it. If that fails, it does
+    /// so at its turn.
+    pub(super) fn take_task(&self, contents: &Contents) {
+        if self.context.settings().clawvisor().is_none() {
+            return;
+        }
+        let dir = project::expand(&contents.dispatch.project_dir, self.context.home.as_deref());
+        let dir = project::resolve_nearest(&dir);
+        let shown = (contents.bytes.as_slice(), contents.accepted.signed.as_ref());
+        let at_gate = AtGate::new(&contents.dispatch, shown, &dir, Some(Room::Active));
+        if let Err(e) = at_gate.task_word(self.context) {
+            log::warn!("{e}");
+        }
     }
 
     // ------------------------------------------------------------------------------ how many wait
@@ -112,8 +127,13 @@ impl Intake<'_> {
     }
 
     /// A dispatch may run: it takes its old place in the queue. If that fails, it waits on.
-    fn release(&mut self, seq: Seq) -> Result<()> {
+    pub(super) fn release(&mut self, seq: Seq) -> Result<()> {
         let Some(mut pending) = self.ledger.pending.take(seq) else { return Ok(()) };
+        if pending.claim.room == Room::Active {
+            self.ledger.queue_up(pending.claim);
+            self.is_news = true;
+            return Ok(());
+        }
         if let Err(e) = self.context.store.move_to_active(&mut pending.claim) {
             self.ledger.pending.add(pending.claim, pending.record);
             return Err(e);
@@ -211,7 +231,7 @@ impl Intake<'_> {
         }
     }
 
-    fn verdict_failed(&mut self, e: &Error) {
+    pub(super) fn verdict_failed(&mut self, e: &Error) {
         log::error!("{e}");
         if e.fault().is_everywhere() {
             self.halt.begin(Subsystem::Inbox, &e.to_string());
@@ -222,7 +242,7 @@ impl Intake<'_> {
         let read = contents_in(self.context, id, Room::Pending)?;
         let is_unchanged = read.is_some_and(|read| sha256_hex(&read.bytes) == approval.sha256);
         if !is_unchanged {
-            self.refuse_waiting(id, CHANGED);
+            self.refuse_waiting(id, &CHANGED.into());
             return Ok(());
         }
         let (by, sha256) = (ApprovedBy::Person, approval.sha256.clone());
@@ -243,7 +263,7 @@ impl Intake<'_> {
             "" => "denied".to_string(),
             reason => format!("denied: {reason}"),
         };
-        self.end_waiting(id, Status::Cancelled, &error);
+        self.end_waiting(id, Status::Cancelled, &error, true);
     }
 
     // ------------------------------------------------------------------------- what time says
@@ -270,32 +290,12 @@ impl Intake<'_> {
         let error = format!("not approved within {seconds} s: {}", why.name());
         self.ledger.pending.look_again(seq);
         self.context.audit.tell(id.as_str(), &AuditEvent::ApprovalExpired { why });
-        self.end_waiting(&id, Status::Cancelled, &error);
+        self.end_waiting(&id, Status::Cancelled, &error, true);
         true
     }
 
-    /// Judges everything that waits once more: the settings have changed.
-    pub(super) fn judge_pending_anew(&mut self) {
-        for waiting in self.ledger.pending.drain() {
-            let (id, seq) = (waiting.claim.id.clone(), waiting.claim.seq);
-            let word = self.ask_about(&waiting.claim);
-            self.ledger.pending.add(waiting.claim, waiting.record);
-            match word {
-                Ok(Some(GateWord::Runs(_))) => {
-                    if let Err(e) = self.release(seq) {
-                        self.verdict_failed(&e);
-                    }
-                }
-                Ok(Some(GateWord::Refused(why))) => self.refuse_waiting(&id, &why),
-                Ok(Some(GateWord::Waits(_)) | None) => {}
-                Err(e) => log::error!("{e}"),
-            }
-        }
-    }
-
-    /// `None`: what was accepted does not stand there any more. It never runs, and whoever approves
-    /// it is told so.
-    fn ask_about(&self, claim: &Claim) -> Result<Option<GateWord>> {
+    /// `None`: what was accepted does not stand there any more, and never runs.
+    pub(super) fn ask_about(&self, claim: &Claim) -> Result<Option<(GateWord, Contents)>> {
         let Some(contents) = contents_in(self.context, &claim.id, Room::Pending)? else {
             return Ok(None);
         };
@@ -305,20 +305,21 @@ impl Intake<'_> {
         let dir = project::expand(&contents.dispatch.project_dir, self.context.home.as_deref());
         let dir = project::resolve_nearest(&dir);
         let shown = (contents.bytes.as_slice(), claim.signed.as_deref());
-        AtGate::new(&claim.id, shown, &dir, Some(Room::Pending)).ask(self.context).map(Some)
+        let word = AtGate::new(&contents.dispatch, shown, &dir, Some(Room::Pending));
+        let word = word.ask(self.context)?;
+        Ok(Some((word, contents)))
     }
 
     // -------------------------------------------------------------------------------- the end
 
     /// A dispatch that waits never runs.
-    fn refuse_waiting(&mut self, id: &DispatchId, error: &str) {
-        let event = AuditEvent::NotAuthorized { error: error.into(), clawvisor_status: None };
-        self.context.audit.tell(id.as_str(), &event);
-        self.end_waiting(id, Status::Failed, error);
+    pub(super) fn refuse_waiting(&mut self, id: &DispatchId, why: &GateRefusal) {
+        gate::tell_refused(self.context, id, why);
+        self.end_waiting(id, Status::Failed, &why.error, false);
     }
 
-    fn end_waiting(&mut self, id: &DispatchId, status: Status, error: &str) {
-        let Some((claim, contents, last)) = self.take_out(id) else { return };
+    fn end_waiting(&mut self, id: &DispatchId, status: Status, error: &str, tells: bool) {
+        let Some((claim, contents, last)) = self.take_out_telling(id, tells) else { return };
         self.answer_now(claim, contents, last, (status, ErrorType::NotAuthorized, error));
     }
 

@@ -151,9 +151,9 @@ impl<'c> Ledger<'c> {
         self.active.len()
     }
 
-    /// How many wait, in the queue or for a name.
+    /// How many wait, in the queue, for a name, or for Clawvisor's word to go on.
     pub fn waiting_count(&self) -> usize {
-        self.queue.len() + self.nameless.len()
+        self.queue.len() + self.nameless.len() + self.pending.aside_count()
     }
 
     pub fn next_seq(&self) -> Seq {
@@ -227,7 +227,7 @@ impl<'c> Ledger<'c> {
     }
 
     /// Puts a claim into the queue, in the place that its number of acceptance gives it.
-    fn queue_up(&mut self, mut claim: Claim) {
+    pub fn queue_up(&mut self, mut claim: Claim) {
         claim.names = Vec::new();
         self.queue.push(claim.seq, &claim.lane.clone(), claim.agent, claim);
     }

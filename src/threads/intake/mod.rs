@@ -15,6 +15,7 @@ mod halt;
 mod holds;
 mod ignored;
 mod inbox;
+mod judged;
 mod ledger;
 mod nameless;
 mod names;

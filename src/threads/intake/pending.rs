@@ -1,5 +1,5 @@
 //! The dispatches that wait in `pending/` until somebody allows them, and when the time of each is
-//! over.
+//! over; and those that have run, and wait for Clawvisor's word before they go on.
 //!
 //! They take no slot, and others pass them. The wait counts from the acceptance by the wall clock,
 //! which is all that outlasts the daemon; within the daemon's life it counts by the monotonic one.
@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::effects::clock;
-use crate::effects::store::Claim;
+use crate::effects::store::{Claim, Room};
 use crate::pure::dispatch::DispatchId;
 use crate::pure::gate::PendingRecord;
+use crate::pure::gate::clawvisor::TaskId;
 use crate::pure::schedule::queue::Seq;
 use crate::threads::shared::context::Context;
 use crate::threads::shared::gate::expires_at_ms;
@@ -35,15 +36,31 @@ impl<'c> PendingClaims<'c> {
         PendingClaims { context, claims: BTreeMap::new(), ends: BTreeSet::new() }
     }
 
+    /// How many wait in `pending/`.
     pub fn len(&self) -> usize {
-        self.claims.len()
+        self.in_pending().count()
+    }
+
+    /// How many have run before.
+    pub fn aside_count(&self) -> usize {
+        self.claims.len() - self.len()
+    }
+
+    fn in_pending(&self) -> impl Iterator<Item = &PendingClaim> {
+        self.claims.values().filter(|waiting| waiting.claim.room == Room::Pending)
     }
 
     pub fn add(&mut self, mut claim: Claim, record: PendingRecord) {
         claim.names = Vec::new();
         let left_ms = expires_at_ms(self.context, claim.accepted_at_ms) - clock::unix_ms();
         let end = Instant::now() + Duration::from_millis(left_ms.max(0).unsigned_abs());
-        self.ends.insert((end, claim.seq));
+        // Whoever has run has no time to be allowed in.
+        if claim.room == Room::Pending {
+            self.ends.insert((end, claim.seq));
+        }
+        if let Some(task) = record.task_id() {
+            self.context.authority.wait_on(&task);
+        }
         self.claims.insert(claim.seq, PendingClaim { claim, record, end });
     }
 
@@ -54,6 +71,7 @@ impl<'c> PendingClaims<'c> {
     pub fn take(&mut self, seq: Seq) -> Option<PendingClaim> {
         let taken = self.claims.remove(&seq)?;
         self.ends.remove(&(taken.end, seq));
+        self.forget_task(&taken);
         Some(taken)
     }
 
@@ -76,14 +94,28 @@ impl<'c> PendingClaims<'c> {
         self.ends.insert((pending.end, seq));
     }
 
-    /// The oldest of them, at most so many.
+    fn forget_task(&self, waiting: &PendingClaim) {
+        if let Some(task) = waiting.record.task_id() {
+            self.context.authority.stop_waiting(&task);
+        }
+    }
+
+    /// Those that wait for that task.
+    pub fn of_task(&self, task: &TaskId) -> Vec<Seq> {
+        let is_of = |record: &PendingRecord| record.task.as_deref() == Some(task.as_str());
+        self.claims.iter().filter(|(_, one)| is_of(&one.record)).map(|(seq, _)| *seq).collect()
+    }
+
+    /// The oldest in `pending/`, at most so many.
     pub fn oldest(&self, most: usize) -> impl Iterator<Item = &PendingClaim> {
-        self.claims.values().take(most)
+        self.in_pending().take(most)
     }
 
     /// Takes all of them out, to be judged anew.
     pub fn drain(&mut self) -> Vec<PendingClaim> {
         self.ends.clear();
-        std::mem::take(&mut self.claims).into_values().collect()
+        let claims: Vec<_> = std::mem::take(&mut self.claims).into_values().collect();
+        claims.iter().for_each(|waiting| self.forget_task(waiting));
+        claims
     }
 }

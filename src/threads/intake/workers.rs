@@ -61,6 +61,7 @@ impl Intake<'_> {
                 self.put_back(claim);
             }
             Event::Waits { claim, record } => self.put_aside_pending(claim, record),
+            Event::TaskAnswered { task } => self.look_at_task(&task),
             Event::Again { claim } => self.put_back(claim),
             Event::Parked { answering, error } => self.park(*answering, error),
             Event::Nameless { claim } => self.put_aside_nameless(claim),

@@ -7,6 +7,7 @@
 pub mod engine;
 pub mod follow;
 mod resume_line;
+pub mod task;
 pub mod tmp;
 pub mod verify;
 pub mod wall;
@@ -17,6 +18,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use self::follow::Follower;
+use self::task::SessionTask;
 use self::tmp::SessionTmp;
 use self::wall::{Wall, session_variable};
 use super::events::Cancel;
@@ -80,6 +82,7 @@ pub struct Running<'c> {
     pub tmp: SessionTmp,
     /// What runs for it runs behind the same wall.
     pub wall: Option<Wall>,
+    pub task: SessionTask<'c>,
 }
 
 /// Prepares the agent, or the launcher that starts it, in the directory that `place` leads to. The
@@ -325,6 +328,7 @@ impl Running<'_> {
         {
             ending.warnings.push(warning.into());
         }
+        ending.warnings.extend(self.task.warning().filter(|_| self.stop.is_none()));
         let is_wanted = self.terms.confine.confine != Confine::Off;
         let has_wall = self.start.confined.is_some();
         ending.warnings.extend(warnings_of_wall(&summary, has_wall, is_wanted));
@@ -358,6 +362,7 @@ impl Running<'_> {
             launcher: self.launcher.as_ref(),
             exit,
             summary,
+            clawvisor_task: &self.task.named,
             stdout_bytes: self.follower.seen.bytes,
             stderr_tail,
         })

@@ -66,7 +66,10 @@ impl Running<'_> {
         };
         let checked = match verified {
             Verified::Ran(checked) => checked,
-            Verified::Cut(cause) => return Some((cut_check(ending, cause), None)),
+            Verified::Cut(cause) => {
+                self.tell_of_task_end(&claim.id, cause);
+                return Some((cut_check(ending, cause, &self.task.named), None));
+            }
             Verified::Left => return None,
         };
         let output = log.map(|log| redact(&log.tail()));

@@ -14,6 +14,7 @@ use crate::effects::store::Record;
 use crate::pure::attempt::limits::{self, Observation, StopCause};
 use crate::pure::attempt::outcome::Exit;
 use crate::pure::attempt::record::{BegunRecord, StopRecord};
+use crate::pure::audit_event::AuditEvent;
 use crate::pure::config::OnShutdown;
 use crate::pure::dispatch::DispatchId;
 use crate::threads::events::Cancel;
@@ -89,8 +90,10 @@ impl Running<'_> {
             return Some(StopCause::Cancelled);
         }
         let Context { level, .. } = self.context;
-        let is_to_end = level.is_kill() || level.is_lost() && self.is_gone();
-        is_to_end.then_some(StopCause::Shutdown)
+        if level.is_kill() || level.is_lost() && self.is_gone() {
+            return Some(StopCause::Shutdown);
+        }
+        self.task.end()
     }
 
     fn reason_to_stop(&self, cancel: &Cancel) -> Option<StopCause> {
@@ -144,9 +147,18 @@ impl Running<'_> {
         }
     }
 
+    /// Tells that Clawvisor's word ends it, if that is the cause.
+    pub(super) fn tell_of_task_end(&self, id: &DispatchId, cause: StopCause) {
+        let Some(end) = cause.task_end() else { return };
+        let (attempt, clawvisor_status) = (self.start.attempt, end.name().into());
+        let event = AuditEvent::SessionRevoked { attempt, clawvisor_status };
+        self.context.audit.tell(id.as_str(), &event);
+    }
+
     /// Records why, then ends it.
     fn end(&mut self, id: &DispatchId, cause: StopCause) -> Option<Exit> {
         log::info!("ending attempt {} of {id}: {}", self.attempt.number, cause.words());
+        self.tell_of_task_end(id, cause);
         // The limits hold even on a disk that takes nothing; a crash before the end is then judged
         // by the stream.
         if let Err(e) = self.attempt.write_stop(&StopRecord { cause, at: clock::stamp() }) {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::Sender;
 
 use super::abilities::{Abilities, Asker, EnvOfAgent};
+use super::authority::Authority;
 use super::board::Board;
 use super::health::Health;
 use super::leavings::Leavings;
@@ -48,6 +49,8 @@ pub struct Context {
     /// What was spent within the window of the budget.
     pub spending: SpendingKeeper,
     pub sources: Sources,
+    /// What Clawvisor says, where it is asked.
+    pub authority: Authority,
     /// The sender of callbacks.
     pub sender: callback::Sender,
     /// The directory that `~/` in a dispatch means.

@@ -15,7 +15,6 @@ use crate::effects::process::{find_program, is_executable};
 use crate::effects::project;
 use crate::effects::store::Store;
 use crate::pure::agent::Drivers;
-use crate::pure::callback::destination::Origin;
 use crate::pure::callback::proxy::EnvProxies;
 use crate::pure::config::flags::Flags;
 use crate::pure::config::launcher::Launcher;
@@ -25,6 +24,8 @@ use crate::pure::dispatch::DEFAULT_AGENT;
 
 /// The variable with the secret of callbacks: Clawvisor's own name for it.
 pub const CALLBACK_SECRET: &str = "CLAWVISOR_CALLBACK_SECRET";
+/// The variable with the token that Clawvisor knows its agents by.
+pub const CLAWVISOR_TOKEN: &str = "CLAWVISOR_AGENT_TOKEN";
 
 /// What does not change as long as the daemon runs.
 pub struct Sources {
@@ -36,8 +37,10 @@ pub struct Sources {
     proxies: EnvProxies,
     /// The secret of callbacks, if the environment has it.
     callback_secret: Option<OsString>,
-    /// Where the Clawvisor of this machine's agents is, if the environment says it.
-    clawvisor: Option<Origin>,
+    /// Clawvisor's token, if the environment has it.
+    clawvisor_token: Option<OsString>,
+    /// Where the Clawvisor of this machine's agents is said to be, if the environment says it.
+    clawvisor_url: Option<String>,
 }
 
 /// The settings, and what people should be told.
@@ -53,7 +56,7 @@ impl Sources {
     pub fn new(environment: impl Iterator<Item = (OsString, OsString)>, flags: Flags) -> Sources {
         let (mut variables, mut home, mut path) = (Vec::new(), None, None);
         let (mut proxies, mut callback_secret) = (EnvProxies::default(), None);
-        let mut clawvisor = None;
+        let (mut clawvisor_token, mut clawvisor_url) = (None, None);
         for (name, value) in environment {
             let text = name.to_string_lossy();
             if text.starts_with(VARIABLE_PREFIX) {
@@ -65,13 +68,25 @@ impl Sources {
                 path = Some(value);
             } else if name == CALLBACK_SECRET {
                 callback_secret = Some(value).filter(|value| !value.is_empty());
+            } else if name == CLAWVISOR_TOKEN {
+                clawvisor_token = Some(value).filter(|value| !value.is_empty());
             } else if name == "CLAWVISOR_URL" {
-                clawvisor = value.to_str().and_then(|url| Origin::of_url(url).ok());
+                let value = value.to_string_lossy().into_owned();
+                clawvisor_url = Some(value).filter(|value| !value.is_empty());
             } else if let Some(value) = value.to_str() {
                 proxies.take(&text, value);
             }
         }
-        Sources { variables, flags, home, path, proxies, callback_secret, clawvisor }
+        Sources {
+            variables,
+            flags,
+            home,
+            path,
+            proxies,
+            callback_secret,
+            clawvisor_token,
+            clawvisor_url,
+        }
     }
 
     pub fn home(&self) -> Option<&OsStr> {
@@ -83,8 +98,8 @@ impl Sources {
         if settings.use_env_proxy { self.proxies.clone() } else { EnvProxies::default() }
     }
 
-    pub fn clawvisor(&self) -> Option<&Origin> {
-        self.clawvisor.as_ref()
+    pub fn clawvisor_token(&self) -> Option<&OsStr> {
+        self.clawvisor_token.as_deref()
     }
 
     pub fn callback_secret(&self) -> Option<&OsStr> {
@@ -95,6 +110,7 @@ impl Sources {
     /// is mended.
     pub fn read(&self, store: &Store, drivers: &Drivers) -> Result<Found, String> {
         let mut settings = Settings::default();
+        settings.clawvisor_url.clone_from(&self.clawvisor_url);
         if let Some(bytes) = store.read_config().map_err(|e| e.to_string())? {
             let path = store.config_path();
             let applied = drivers.read_config(&mut settings, &bytes);

@@ -9,8 +9,7 @@ use crate::effects::error::Error;
 use crate::effects::store::Claim;
 use crate::pure::attempt::build_report;
 use crate::pure::attempt::record::AttemptEnd;
-use crate::pure::audit_event::AuditEvent;
-use crate::pure::gate::PendingRecord;
+use crate::pure::gate::{GateRefusal, PendingRecord};
 use crate::pure::report::{AttemptReport, ErrorType, Status};
 use crate::threads::conclude::{Answering, earlier_attempts};
 use crate::threads::events::Event;
@@ -41,16 +40,17 @@ impl Worker<'_> {
     }
 
     /// Answers a dispatch that may not run (again).
-    pub(super) fn refuse(&self, course: Course, error: &str) -> Event {
-        let event = AuditEvent::NotAuthorized { error: error.into(), clawvisor_status: None };
-        self.context.audit.tell(course.id().as_str(), &event);
-        self.answer_without(course, Status::Failed, ErrorType::NotAuthorized, error)
+    pub(super) fn refuse(&self, course: Course, why: GateRefusal) -> Event {
+        gate::tell_refused(self.context, course.id(), &why);
+        self.answer_without(course, Status::Failed, ErrorType::NotAuthorized, &why.error)
     }
 
     /// Puts a dispatch of which nothing has run (back) into `pending/`. Intake keeps it there.
     pub(super) fn wait_for_approval(&self, mut course: Course, record: PendingRecord) -> Event {
-        let accepted = &course.contents.accepted;
-        gate::tell_required(self.context, &course.claim.id, accepted, record.why);
+        if !record.is_untold {
+            let accepted = &course.contents.accepted;
+            gate::tell_required(self.context, &course.claim.id, accepted, record.why);
+        }
         match self.context.store.move_to_pending(&mut course.claim, &record) {
             Ok(()) => Event::Waits { claim: course.claim, record },
             Err(e) if e.fault().is_everywhere() => back(course.claim, &e),

@@ -188,7 +188,8 @@ impl Worker<'_> {
             NotStarted::Damaged(e) => self.answer_damaged(course, &e),
             NotStarted::Trouble(error) => Event::Back { claim: course.claim, error },
             NotStarted::Waits(record) => self.wait_for_approval(course, record),
-            NotStarted::Refused(error) => self.refuse(course, &error),
+            NotStarted::AsksAgain(record) => Event::Waits { claim: course.claim, record },
+            NotStarted::Refused(why) => self.refuse(course, why),
             NotStarted::OtherProject(lane) => {
                 course.claim.lane = lane;
                 Event::Again { claim: course.claim }

@@ -22,7 +22,7 @@ use crate::pure::config::projects::Verify;
 use crate::pure::config::terms::Terms;
 use crate::pure::dispatch::prompt::{self, Learnings};
 use crate::pure::dispatch::{Dispatch, Lane};
-use crate::pure::gate::PendingRecord;
+use crate::pure::gate::{GateRefusal, PendingRecord};
 use crate::pure::text::digest::uuid_v4;
 use crate::pure::text::hex::{hex, name_to_text};
 use crate::threads::session::engine;
@@ -41,8 +41,10 @@ pub(super) enum NotStarted {
     OtherProject(Lane),
     /// It has to wait until somebody allows it.
     Waits(PendingRecord),
+    /// It has run, and Clawvisor does not say now whether it may go on.
+    AsksAgain(PendingRecord),
     /// It may not run.
-    Refused(String),
+    Refused(GateRefusal),
 }
 
 impl From<Error> for NotStarted {

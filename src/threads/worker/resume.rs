@@ -26,6 +26,7 @@ use crate::threads::conclude::Answering;
 use crate::threads::events::{Cancel, Event};
 use crate::threads::recover::in_inbox;
 use crate::threads::session::follow::Follower;
+use crate::threads::session::task::SessionTask;
 use crate::threads::session::tmp::SessionTmp;
 use crate::threads::session::wall::{self, Wall};
 use crate::threads::session::{Running, Settled, engine, mark_by_name};
@@ -183,6 +184,7 @@ impl Worker<'_> {
             stop: None,
             is_below_us: false,
             follower: Follower::new(driver, readings == 0),
+            task: SessionTask::of(self.context, dispatch),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::pure::dispatch::Dispatch;
 use crate::pure::upkeep::health::{Fault, Subsystem};
 use crate::threads::events::Event;
 use crate::threads::session::follow::Follower;
+use crate::threads::session::task::SessionTask;
 use crate::threads::session::tmp::SessionTmp;
 use crate::threads::session::{self, Running};
 
@@ -77,6 +78,7 @@ impl Worker<'_> {
             follower: Follower::new(driver, true),
             tmp: SessionTmp::new(tmp),
             wall,
+            task: SessionTask::of(self.context, &contents.dispatch),
         })
     }
 

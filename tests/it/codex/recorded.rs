@@ -125,6 +125,7 @@ impl Recorded {
 
     fn judge(&self, summary: &Summary, stop: Option<StopCause>) -> Ending {
         classify(&Evidence {
+            clawvisor_task: "",
             driver: &codex::DRIVER,
             stop,
             ttl_seconds: 3600,

@@ -210,3 +210,35 @@ fn the_time_in_line_counts_from_the_approval() {
     lab.completed("a");
     drop(daemon);
 }
+
+#[test]
+fn a_changed_copy_whose_file_is_gone_is_refused_whatever_is_asked() {
+    let lab = Lab::new();
+    let daemon = gated(&lab).start();
+    let names = ["approved", "cancelled", "denied"];
+    for name in names {
+        send_to_wait(&lab, name);
+        let copy = pending(&lab, name).join("dispatch.json");
+        let digest = sha256(&copy);
+        fs::remove_file(lab.dropped(name)).expect("its file");
+        let text = text_file(&copy).replace("fake: mark", "fake: turn x");
+        fs::remove_file(&copy).expect("its copy");
+        fs::write(&copy, text).expect("another copy");
+        match name {
+            "approved" => ask(&lab, "approve", name, &digest),
+            "denied" => ask(&lab, "deny", name, "no"),
+            _ => fs::write(lab.inbox().join("cancel-dispatch-cancelled"), "").expect("cancel"),
+        }
+        let report = lab.failed(name, "not_authorized");
+        let error = "its copy in pending/ is not what was accepted any more: it never runs";
+        assert_eq!(report["error"], error, "{report:#}");
+        lab.settled(name);
+        let told = lab.events(name).iter().filter(|event| *event == "not_authorized").count();
+        assert_eq!(told, 1, "{:?}", lab.events(name));
+        assert!(!has_run(&lab, name));
+    }
+    for word in ["approve", "deny"] {
+        names.iter().for_each(|name| assert!(!control(&lab, word, name).exists()));
+    }
+    drop(daemon);
+}

@@ -110,6 +110,7 @@ impl Recording {
     fn judge(&self, stop: Option<StopCause>, exit: Option<Exit>) -> (Summary, Ending) {
         let summary = self.summary();
         let ending = classify(&Evidence {
+            clawvisor_task: "",
             driver: &gemini::DRIVER,
             stop,
             ttl_seconds: 3600,

@@ -7,6 +7,7 @@
 //! checked when it is first seen. What failed stays on disk, and is printed.
 
 mod checks;
+mod clawvisor;
 mod daemon;
 mod dispatch;
 pub mod dump;
@@ -21,6 +22,7 @@ mod server;
 mod waiting;
 
 pub use self::checks::*;
+pub use self::clawvisor::*;
 pub use self::daemon::*;
 pub use self::dispatch::*;
 pub use self::files::*;

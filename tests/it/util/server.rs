@@ -129,7 +129,7 @@ fn serve(
         .write_all(format!("{head}Content-Length: 0\r\nConnection: close\r\n\r\n").as_bytes());
 }
 
-fn read_request(stream: &mut TcpStream) -> Option<Request> {
+pub(super) fn read_request(stream: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
