@@ -212,7 +212,8 @@ impl Record {
     pub fn shown_kind(&self) -> Option<String> {
         let kind = self.error_type.and_then(|kind| serde_json::to_value(kind).ok());
         let kind = kind.as_ref().and_then(|kind| kind.as_str()).map(str::to_string);
-        kind.or_else(|| self.reason.clone()).filter(|kind| kind != self.shown_state().name())
+        // The reason of a rejection says more than that it is one.
+        self.reason.clone().or(kind).filter(|kind| kind != self.shown_state().name())
     }
 
     /// When it ended, in milliseconds since 1970.

@@ -166,13 +166,15 @@ fn a_watched_status_fits_its_window_and_gives_it_back() {
     for signal in ["C-c", "TERM"] {
         window.runs(&format!("{DAEMON} status --watch"));
         // Each part has as many rows as leave room for the others.
-        let screen = window.shows(|screen| screen.contains("… 14 more"), "a small picture");
+        let is_small = |screen: &str| screen.contains("… 14 more") && screen.contains("over-0 ");
+        let screen = window.shows(is_small, "a small picture");
         assert!(screen.starts_with("running ") && screen.contains("FINISHED"), "{screen}");
         assert_eq!((extent(&screen).1, window.modes().as_str()), (SMALL.1, DRAWN_ON), "{screen}");
         assert!(extent(&screen).0 <= SMALL.0, "{screen}");
         assert!(window.painted().contains("\u{1b}[1mSESSIONS"), "{}", window.painted());
         window.resize(LARGE);
-        let screen = window.shows(|screen| screen.contains("… 10 more"), "a large picture");
+        let is_large = |screen: &str| screen.contains("… 10 more") && screen.contains("over-0 ");
+        let screen = window.shows(is_large, "a large picture");
         assert!(extent(&screen).0 <= LARGE.0 && extent(&screen).1 < LARGE.1, "{screen}");
         assert!(screen.contains("dispatch-waits-19 ") && screen.contains("FINISHED"), "{screen}");
         window.resize(TINY);
@@ -181,7 +183,7 @@ fn a_watched_status_fits_its_window_and_gives_it_back() {
             window.shows(|screen| extent(screen).1 == TINY.1 && is_cut(screen), "a cut one");
         assert!(extent(&screen).0 <= TINY.0, "{screen}");
         window.resize(SMALL);
-        window.shows(|screen| screen.contains("… 14 more"), "the small picture again");
+        window.shows(is_small, "the small picture again");
         match signal {
             "C-c" => drop(window.tmux(&["send-keys", "C-c"])),
             _ => crate::util::signal(window.ours(), rustix::process::Signal::TERM),
