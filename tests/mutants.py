@@ -582,6 +582,8 @@ ROWS = [
      [(IT, "queries::pipes")]),
     ("all ids of a line are found before anything is done", "commands/lookup.rs", "Lookup::Several(ids) => Err(several(view, &typed, &ids)?),",
      "Lookup::Several(ids) => Ok(view.find(&ids[0]).map_err(Refusal::not_done)?.ok_or(several(view, &typed, &ids)?)?),", [(IT, "queries::lookup")]),
+    ("a dumb terminal is not drawn on", "commands/out.rs", "let can_draw = is_terminal && !environment.is_dumb;", "let can_draw = is_terminal;", [(IT, "tour::screen")]),
+    ("each part of a watched status keeps a row", "commands/status/watch.rs", "if most == 1 || text.lines().count() <= rows {", "if most > 0 {", [(IT, "tour::screen")]),
     ("the terminal is given back", "effects/terminal.rs", "let _ = write(b\"\\x1b[0m\\x1b[?25h\\x1b[?1049l\");", "", [(IT, "queries::terminal")]),
 ]
 # Names of rows that no test can notice, and why.

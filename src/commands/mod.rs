@@ -127,6 +127,8 @@ pub struct Environment {
     pub zone: Option<String>,
     /// Neither `NO_COLOR` nor a dumb terminal is against it.
     pub may_colour: bool,
+    /// The terminal, if there is one, takes text and nothing else.
+    pub is_dumb: bool,
     /// `USER`, or `LOGNAME`.
     user: Option<String>,
     /// The variable that only a session has.
@@ -153,7 +155,7 @@ impl Environment {
                     found.user = value.into_string().ok();
                 }
                 "NO_COLOR" if !value.is_empty() => found.may_colour = false,
-                "TERM" if value == "dumb" => found.may_colour = false,
+                "TERM" if value == "dumb" => (found.may_colour, found.is_dumb) = (false, true),
                 _ => {}
             }
         }

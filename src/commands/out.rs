@@ -25,6 +25,8 @@ pub struct Out {
     pub look: Look,
     pub is_json: bool,
     pub is_terminal: bool,
+    /// It is a terminal with a cursor that can be moved.
+    pub can_draw: bool,
 }
 
 impl Out {
@@ -42,7 +44,8 @@ impl Out {
             now_ms: clock::unix_ms(),
             home: environment.home.as_ref().and_then(|home| home.to_str()).map(str::to_string),
         };
-        Out { look, is_json: typed.is_json(), is_terminal }
+        let can_draw = is_terminal && !environment.is_dumb;
+        Out { look, is_json: typed.is_json(), is_terminal, can_draw }
     }
 
     /// Prints the answer as it was asked for.

@@ -236,10 +236,7 @@ fn end_line(record: &Record) -> String {
     let mut said = Vec::new();
     said.extend(record.duration.or(record.elapsed).map(span::show));
     said.extend(record.total_cost_usd.map(amount::usd));
-    let kind = record.error_type.and_then(|kind| serde_json::to_value(kind).ok());
-    let kind = kind.as_ref().and_then(|kind| kind.as_str()).map(str::to_string);
-    let why: Vec<String> =
-        kind.or_else(|| record.reason.clone()).into_iter().chain(record.error.clone()).collect();
+    let why: Vec<String> = record.shown_kind().into_iter().chain(record.error.clone()).collect();
     said.extend(Some(why.join(": ")).filter(|why| !why.is_empty()));
     let line = format!("{} {} {}", record.shown_id(), record.shown_state().name(), said.join(", "));
     shown(line.trim_end()) + "\n"

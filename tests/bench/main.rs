@@ -40,7 +40,7 @@ const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/baselin
 const USAGE: &str = "usage: cargo bench --bench bench -- [OPTIONS]
   --against CMD     another daemon: a command line, to which --local-only and --max-concurrent N are added
   --quick           less of everything: minutes instead of half an hour, and rougher
-  --only NAME       just this measurement (may be repeated): latency start idle output held log waiting burst recovery confined
+  --only NAME       just this measurement (may be repeated): latency start idle output held log commands waiting burst recovery confined
   --json FILE       write the figures to FILE too (tests/bench/baseline.json is the baseline that is kept)
   --baseline FILE   compare with the figures in FILE (default: tests/bench/baseline.json, if it is there)
 GSTACK_BENCH_DIR: where to measure (default: target/tmp if that is ext4 with a journal, else one made on a loop device there)";

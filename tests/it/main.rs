@@ -77,5 +77,6 @@ mod terminal;
 mod tidy;
 mod tmpfs;
 mod told;
+mod tour;
 mod verify;
 mod words;

@@ -6,7 +6,7 @@ use crate::commands::list::style_of;
 use crate::commands::status::text::in_local_time;
 use crate::pure::human::look::{Look, Style};
 use crate::pure::human::{amount, span, width};
-use crate::pure::record::{DispatchState, Record};
+use crate::pure::record::DispatchState;
 use crate::pure::report::{AttemptReport, GitFacts, Report, VerifyReport};
 use crate::pure::text::escape;
 use crate::pure::text::time::parse_rfc3339;
@@ -101,7 +101,7 @@ impl Page<'_> {
     fn head(&mut self, Shown { record, advice, .. }: &Shown) {
         self.line("dispatch", record.shown_id());
         let state = record.shown_state();
-        let kind = error_name(record);
+        let kind = record.shown_kind();
         let state_text = match kind {
             Some(kind) => format!("{} ({kind})", state.name()),
             None => state.name().to_string(),
@@ -239,12 +239,6 @@ fn plain(line: &str) -> String {
             if at == 0 { part } else { rest }
         })
         .collect()
-}
-
-fn error_name(record: &Record) -> Option<String> {
-    let kind = record.error_type.and_then(|kind| serde_json::to_value(kind).ok());
-    let kind = kind.as_ref().and_then(|kind| kind.as_str()).map(str::to_string);
-    kind.or_else(|| record.reason.clone())
 }
 
 fn git_text(git: &GitFacts) -> String {

@@ -41,8 +41,9 @@ pub fn run(typed: &Typed, place: &Place, out: &mut Out) -> Result<Code, Refusal>
         }
         StatusCall::Check => check(place, out),
         StatusCall::Watch if out.is_json => watch::lines(place, out),
-        StatusCall::Watch if !out.is_terminal => Err(Refusal::WrongUsage(
-            "status --watch needs a terminal; status --json --watch prints a line on each change"
+        StatusCall::Watch if !out.can_draw => Err(Refusal::WrongUsage(
+            "status --watch needs a terminal that is not dumb; status --json --watch prints a line \
+             on each change"
                 .into(),
         )),
         StatusCall::Watch => watch::screen(place, out),
@@ -97,7 +98,7 @@ impl Status {
 
 impl Reply for Status {
     fn text(&self, look: &Look) -> String {
-        text::render(self, look)
+        text::render(self, text::SHOWN_MAX, look)
     }
 
     fn json(&self) -> Value {

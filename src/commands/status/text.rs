@@ -17,10 +17,11 @@ use crate::pure::text::time::parse_rfc3339;
 const LABEL_COLUMNS: usize = 8;
 /// Where the directory stands if no terminal says how wide it is.
 const HOME_COLUMN: usize = 74;
-/// How many of those that wait are shown on a terminal.
-const SHOWN_MAX: usize = 20;
+/// How many of one kind are shown on a terminal.
+pub(super) const SHOWN_MAX: usize = 20;
 
-pub fn render(status: &Status, look: &Look) -> String {
+/// The whole page. On a terminal no part of it has more than `most` rows, with the rest counted.
+pub(super) fn render(status: &Status, most: usize, look: &Look) -> String {
     let mut text = first_line(status, look);
     let daemon = &status.overview.daemon;
     if daemon.liveness.is_there()
@@ -36,6 +37,7 @@ pub fn render(status: &Status, look: &Look) -> String {
     let parts = [&running, &queue, &pending, &inbox, &finished];
     let records = || parts.into_iter().flatten();
     let in_line = InLine {
+        most: if look.width.is_some() { most } else { usize::MAX },
         id: records().map(|record| Cell::new(record.shown_id()).columns()).max().unwrap_or(0),
         project: records().map(|record| Cell::new(project(record)).columns()).max().unwrap_or(0),
     };
@@ -108,6 +110,8 @@ fn note(label: &str, said: &str, style: Style, look: &Look) -> String {
 
 /// The columns that all parts share.
 struct InLine {
+    /// So many rows.
+    most: usize,
     id: usize,
     project: usize,
 }
@@ -123,7 +127,7 @@ fn part(
     look: &Look,
     cells: &dyn Fn(&Record, usize) -> Vec<Cell>,
 ) -> String {
-    let shown = if look.width.is_some() { SHOWN_MAX } else { usize::MAX };
+    let shown = in_line.most;
     let row = |(at, record): (usize, &&Record)| {
         let mut row = vec![
             Cell::styled(&labelled(label, at, record), Style::Bold),
@@ -200,11 +204,9 @@ fn waiting(record: &Record, look: &Look) -> Vec<Cell> {
 
 fn ended(record: &Record, look: &Look) -> Vec<Cell> {
     let state = record.shown_state();
-    let kind = record.error_type.and_then(|kind| serde_json::to_value(kind).ok());
-    let kind = kind.as_ref().and_then(|kind| kind.as_str()).or(record.reason.as_deref());
     vec![
         Cell::styled(state.name(), style_of(state)),
-        Cell::new(kind.unwrap_or_default()),
+        Cell::new(&record.shown_kind().unwrap_or_default()),
         Cell::new(&record.ended_ms().map(|at| look.when(at)).unwrap_or_default()),
         Cell::new(&record.duration.map(span::show).unwrap_or_default()),
         Cell::new(&record.total_cost_usd.map(amount::usd).unwrap_or_default()),

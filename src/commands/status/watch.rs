@@ -6,13 +6,15 @@
 
 use serde_json::Value;
 
-use super::read;
+use super::text::{SHOWN_MAX, render};
+use super::{Status, read};
 use crate::commands::out::{Out, Reply};
 use crate::commands::{Place, Refusal};
 use crate::effects::clock;
 use crate::effects::interrupt::Interrupts;
 use crate::effects::terminal::{self, Screen, Size};
 use crate::pure::command::code::Code;
+use crate::pure::human::look::Look;
 use crate::pure::human::width;
 
 /// How long it is between two looks, in milliseconds.
@@ -29,7 +31,7 @@ pub fn screen(place: &Place, out: &mut Out) -> Result<Code, Refusal> {
         let is_resized = interrupts.was_resized();
         out.look.width = Some(size.columns);
         out.look.now_ms = clock::unix_ms();
-        let frame = frame(&read(place)?.text(&out.look), size);
+        let frame = frame(&picture(&read(place)?, &out.look, size.rows), size);
         if frame != last || is_resized {
             out.text(&frame)?;
             last = frame;
@@ -39,6 +41,18 @@ pub fn screen(place: &Place, out: &mut Out) -> Result<Code, Refusal> {
             return Ok(Code::Done);
         }
         out.needs_reader()?;
+    }
+}
+
+/// With as many rows of each part as leave room for all parts.
+fn picture(status: &Status, look: &Look, rows: usize) -> String {
+    let mut most = SHOWN_MAX;
+    loop {
+        let text = render(status, most, look);
+        if most == 1 || text.lines().count() <= rows {
+            return text;
+        }
+        most -= 1;
     }
 }
 

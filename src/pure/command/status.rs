@@ -16,12 +16,12 @@ pub const ROW: &CommandRow = &CommandRow {
     more: "The first line says how it stands with the daemon: running, drain (it stops after its \
            last session), stopped, dead (it says that it runs, but does not), hung (no heartbeat \
            for 5 minutes), none.\n\
-           --watch needs a terminal; --json --watch prints a line whenever something changed.",
+           --watch needs a terminal that is not dumb (TERM); --json --watch prints a line whenever something changed.",
     examples: &["status", "status --watch", "status --check || echo 'no daemon'"],
     codes: &[
         (Code::Done, "answered"),
         (Code::NotDone, "--check: no daemon runs and beats"),
-        (Code::WrongUsage, "wrong usage, or --watch without a terminal"),
+        (Code::WrongUsage, "wrong usage, or --watch without such a terminal"),
     ],
     takes_settings: false,
 };

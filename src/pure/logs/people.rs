@@ -207,10 +207,10 @@ fn shown(line: &str) -> String {
 /// The last line: how the dispatch ended.
 pub fn outcome(record: &Record) -> String {
     let state = record.shown_state().name();
-    let kind = record.reason.clone().or_else(|| record.error_type.map(word));
-    if let Some(kind) = kind {
-        let error = record.error.as_deref().map(|error| format!(": {}", shown(error)));
-        return format!("{NOTE}{state}: {}{}", shown(&kind), error.unwrap_or_default());
+    let why = record.shown_kind().into_iter().chain(record.error.clone());
+    let why: Vec<String> = why.map(|text| shown(&text)).collect();
+    if !why.is_empty() {
+        return format!("{NOTE}{state}: {}", why.join(": "));
     }
     let mut text = format!("{NOTE}{state} in {}", span::show(record.duration.unwrap_or_default()));
     if let Some(turns) = record.num_turns {

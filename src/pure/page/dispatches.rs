@@ -156,7 +156,9 @@ fn steps(dispatch: &EndedDispatch, look: &Look, page: &mut Html) {
         free_since = from.zip(ms).map(|(from, ms)| from.saturating_add(ms));
     }
     let at = dispatch.finished_at_ms().map(|at| format!("{}: ", look.stamp(at)));
-    let why = report.error_type.map(|kind| format!(", {}", word(&kind))).unwrap_or_default();
+    let kind = report.error_type.map(|kind| word(&kind));
+    let kind = kind.filter(|kind| *kind != word(&report.status));
+    let why = kind.map(|kind| format!(", {kind}")).unwrap_or_default();
     let error = report.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
     step(&format!("{}{}{why}{error}", at.unwrap_or_default(), word(&report.status)));
 }

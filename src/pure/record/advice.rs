@@ -39,6 +39,8 @@ pub fn advice(record: &Record) -> Advice {
         (DispatchState::Timeout, None) => ("It ran out of time.", Some(format!("logs {id}"))),
         (DispatchState::Cancelled, None) => ("Somebody cancelled it.", Some(format!("retry {id}"))),
     };
+    // What was to be done about it was done.
+    let hint = record.retried_as.last().map(|later| format!("show {later}")).or(hint);
     Advice { why: why.into(), hint }
 }
 

@@ -208,6 +208,14 @@ impl Record {
         self.state.unwrap_or(DispatchState::Inbox)
     }
 
+    /// What kind of end it was, where its state does not say so.
+    pub fn shown_kind(&self) -> Option<String> {
+        let kind = self.error_type.and_then(|kind| serde_json::to_value(kind).ok());
+        let kind = kind.as_ref().and_then(|kind| kind.as_str()).map(str::to_string);
+        // The reason of a rejection says more than that it is one.
+        self.reason.clone().or(kind).filter(|kind| kind != self.shown_state().name())
+    }
+
     /// When it ended, in milliseconds since 1970.
     pub fn ended_ms(&self) -> Option<i64> {
         parse_rfc3339(self.finished_at.as_deref()?)

@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod burst;
+pub mod commands;
 pub mod confined;
 pub mod held;
 pub mod idle;
@@ -18,13 +19,14 @@ use crate::table::Table;
 /// Name (for `--only`), what it is, and the measurement.
 pub type Case = (&'static str, &'static str, fn(&Lab, &mut Table));
 
-pub const CASES: [Case; 10] = [
+pub const CASES: [Case; 11] = [
     ("latency", "single dispatches, one after the other", latency::run),
     ("start", "process start → first heartbeat", start::run),
     ("idle", "idle", idle::run),
     ("output", "a session with much output", output::run),
     ("held", "32 sessions that stand still", held::run),
     ("log", "dispatches under a long audit log", log::run),
+    ("commands", "the commands that look, with many dispatches that are over", commands::run),
     ("waiting", "waiting files", waiting::run),
     ("burst", "a burst of renames", burst::run),
     ("recovery", "restart with accepted claims", recovery::run),

@@ -33,13 +33,13 @@ fn objects(text: &str) -> Vec<Value> {
 }
 
 /// A command that follows, with its output in a file.
-struct Following {
+pub(crate) struct Following {
     child: Child,
     path: PathBuf,
 }
 
 impl Following {
-    fn start(lab: &Lab, name: &str, words: &[&str]) -> Following {
+    pub(crate) fn start(lab: &Lab, name: &str, words: &[&str]) -> Following {
         let path = lab.path(&format!("followed-{name}-{}", words.join("")));
         let (mark, value) = lab.mark().split_once('=').expect("NAME=VALUE");
         let child = Command::new(DAEMON)
@@ -66,7 +66,7 @@ impl Following {
     }
 
     /// Waits until it has shown this.
-    fn shows(&self, words: &str) {
+    pub(crate) fn shows(&self, words: &str) {
         wait_until(&format!("{words:?} to be shown"), PATIENCE, || self.text().contains(words));
     }
 
@@ -75,7 +75,7 @@ impl Following {
     }
 
     /// Waits for its end: the code, and all that it showed.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let status = wait_for("the command's end", PATIENCE, || {
             self.child.try_wait().expect("wait for the command")
         });
