@@ -106,12 +106,14 @@ fn none_is_lost_in_an_outage_of_an_hour() {
     wait_until("all wait for their receiver", PATIENCE, || waiting() == CALLBACKS);
     daemon.crash();
     let _daemon = start();
+    // The outage itself: no event marks its end.
     thread::sleep(HOUR);
     assert_eq!(waiting(), CALLBACKS, "one was given up");
     let listener = TcpListener::bind(address).expect("its port again");
     let server = Server::watching(listener, vec![Answer::Status(200)], |_| {});
     wait_until("all is delivered", PATIENCE, || waiting() == 0);
-    let ids = server.seen().iter().map(|request| request.json()["task_id"].to_string());
+    let seen = server.seen();
+    let ids = seen.iter().map(|request| request.json()["task_id"].to_string());
     assert_eq!(ids.collect::<BTreeSet<_>>().len(), CALLBACKS);
 }
 

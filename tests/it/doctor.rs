@@ -211,7 +211,8 @@ fn an_agent_that_hangs_is_ended_with_all_that_it_started() {
     assert_eq!(lab.processes(), []);
     // What one that ends leaves behind goes too.
     agent(&lab, "setsid sleep 7777 >/dev/null 2>&1 &");
-    assert_eq!(said(doctor(&lab, &[])).1, 0);
+    let (checks, code) = said(doctor(&lab, &[]));
+    assert_eq!(code, 0, "{checks:#}");
     assert_eq!(lab.processes(), []);
 }
 
