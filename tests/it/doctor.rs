@@ -22,9 +22,12 @@ fn agent(lab: &Lab, more: &str) -> PathBuf {
     program
 }
 
+/// Another process writes it: a fork of this one would hold it open for writing for a moment, and
+/// the kernel runs no such file (ETXTBSY).
 fn write_script(path: &Path, script: &str) {
-    fs::write(path, script).expect("write a program");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("make it executable");
+    let words = ["-c", "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"", "sh"];
+    let written = Command::new("sh").args(words).arg(path).arg(script).status().expect("sh");
+    assert!(written.success(), "{}", path.display());
 }
 
 /// A directory in which a daemon has run, an agent, and its login.
