@@ -50,16 +50,22 @@ impl Worker<'_> {
 
     fn begin_ready(&self, course: &mut Course, ready: Ready) -> Result<Running<'_>, NotStarted> {
         let Course { claim, contents, .. } = course;
-        // The session may be on another machine, where ours is not.
-        let tmp = match ready.launcher {
-            Some(_) => None,
-            None => Some(self.context.store.make_tmp(&ready.start.run_token)?),
+        // A wall is built while the disk is waited for. Where there is none, what is made now would
+        // only be one more thing that the disk has to write first.
+        let early = match ready.wall {
+            Some(_) => Some(self.prepare(claim, &contents.dispatch, &ready)?),
+            None => None,
         };
-        let prepared = self.prepare(claim, &contents.dispatch, &ready, tmp.clone())?;
         let (attempt, files) = self.make_durable(claim, contents, &ready)?;
-        let session = self
-            .start_agent((claim, &contents.dispatch), &attempt, &ready, (prepared, files))
-            .map_err(|why| self.not_started(claim, &attempt, why))?;
+        let prepared = match early {
+            Some(prepared) => Ok(prepared),
+            None => self.prepare(claim, &contents.dispatch, &ready),
+        };
+        let started = prepared.and_then(|(prepared, tmp)| {
+            let told = (claim as &Claim, &contents.dispatch);
+            Ok((self.start_agent(told, &attempt, &ready, (prepared, files))?, tmp))
+        });
+        let (session, tmp) = started.map_err(|why| self.not_started(claim, &attempt, why))?;
         let Ready { driver, terms, start, wall, launcher, verify, .. } = ready;
         Ok(Running {
             context: self.context,
@@ -82,15 +88,19 @@ impl Worker<'_> {
         })
     }
 
-    /// Does what needs no durable attempt: a wall is built while the disk is waited for.
+    /// Does what needs no durable attempt, in a temporary directory of the session's own.
     fn prepare(
         &self,
         claim: &Claim,
         dispatch: &Dispatch,
         ready: &Ready,
-        tmp: Option<PathBuf>,
-    ) -> Result<PreparedSession<'_>, NotStarted> {
+    ) -> Result<(PreparedSession<'_>, Option<PathBuf>), NotStarted> {
         let Ready { driver, program, dir, held, terms, session, start, wall, launcher, .. } = ready;
+        // The session may be on another machine, where ours is not.
+        let tmp = match launcher {
+            Some(_) => None,
+            None => Some(self.context.store.make_tmp(&start.run_token)?),
+        };
         let prompt_file = self.context.store.prompt_file(&claim.id, start.attempt);
         let arguments = driver.argv(&Launch {
             session: session.clone(),
@@ -100,12 +110,12 @@ impl Worker<'_> {
             project: &dispatch.project,
             prompt_file: &prompt_file.to_string_lossy(),
         });
-        let wall = wall.clone().map(|wall| wall.with_own(tmp));
+        let wall = wall.clone().map(|wall| wall.with_own(tmp.clone()));
         let agent = command(program, arguments, launcher.as_ref());
         let first = agent.0;
         let (told, entry) = ((start, terms.env.as_slice()), held.entry());
-        session::prepare(self.context, claim, agent, told, (&entry, wall.as_ref()))
-            .map_err(|e| why_not(&e, first, dir))
+        let prepared = session::prepare(self.context, claim, agent, told, (&entry, wall.as_ref()));
+        Ok((prepared.map_err(|e| why_not(&e, first, dir))?, tmp))
     }
 
     /// Starts the agent of an attempt that is durable.
