@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Makes fixtures/pictures/status.svg: what `status` shows on a terminal of 96 columns, of a daemon that works off a few
-dispatches with the fake agent. Run by `make pictures`; the one argument is the built daemon."""
+"""Makes the pictures of the README, of a daemon that works off a few dispatches with the fake agent: fixtures/pictures/
+status.svg, what `status` shows on a terminal of 96 columns, and page.png, the page of `report --html` in headless Chromium
+(SKIPPED where that is missing). Run by `make pictures`; the one argument is the built daemon."""
 
 import fcntl, html, json, os, pathlib, pty, re, shutil, struct, subprocess, sys, tempfile, termios, time
 
@@ -55,6 +56,20 @@ def svg(command, text):
     )
 
 
+def page(daemon, environment, home):
+    """The page of all that has ended, as Chromium shows it."""
+    made, target = home / "page.html", ROOT / "fixtures/pictures/page.png"
+    subprocess.run([daemon, "report", "--since", "all", "--html", str(made)], env=environment, check=True, stdout=subprocess.DEVNULL)
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        print("SKIPPED: the picture of the page: no Chromium is installed")
+        return
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-background-networking", "--no-first-run"]
+    size = ["--window-size=1100,900", f"--user-data-dir={home / 'chromium'}", f"--screenshot={target}"]
+    subprocess.run([chromium, *flags, *size, made.as_uri()], check=True, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    print(target)
+
+
 def until(what, so):
     end = time.monotonic() + 60
     while not so():
@@ -94,6 +109,9 @@ def main():
     try:
         until("the daemon", lambda: beat(lambda b: b["state"] == "run"))
         send("a8b1n5w0kt", "api", "result refusal")
+        for at, (id, project) in enumerate([("c1n7", "api"), ("e5k2", "shop"), ("g8p4", "site"), ("h3w9", "api"), ("j6z1", "shop")]):
+            send(id + "q0v8da", project, "turn done", f"sleep {1 + at % 3}")
+        until("five ends", lambda: all(ended(id + "q0v8da") for id in ("c1n7", "e5k2", "g8p4", "h3w9", "j6z1")))
         send("t4v9r6q1mz", "site", "turn done")
         until("two ends", lambda: ended("a8b1n5w0kt") and ended("t4v9r6q1mz"))
         send("k3f9x2ab7q", "shop", "turn I look at the tests first.", "tool Bash cargo test", f"block {fifo}")
@@ -107,6 +125,7 @@ def main():
         os.write(gate, b"\n")
         run.wait(timeout=60)
         os.close(gate)
+        page(daemon, environment, home)
         shutil.rmtree(home, ignore_errors=True)
     target = ROOT / "fixtures/pictures/status.svg"
     target.parent.mkdir(exist_ok=True)
