@@ -72,7 +72,7 @@ start() { # ARGUMENT...: the command ${daemon[@]}, with a state folder of its ow
     rm -rf "$gstack"
     mkdir -m 700 "$gstack"
     # A second try of a callback would only be in the way.
-    env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="${project#"$prefix"}" GSTACK_HOME="${gstack#"$prefix"}" \
+    env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="${project#"$prefix"}/../home" GSTACK_HOME="${gstack#"$prefix"}" \
         "${daemon[@]}" --callback-delays 0,3600 "$@" 2>>"$scratch/daemon.log" &
     pid=$!
     pids+=("$pid")
@@ -202,7 +202,7 @@ in_an_empty_root() {
     target=${binary%/release/*}
     target=${target##*/}
     [[ $target == *-musl ]] || flags=(-C target-feature=+crt-static)
-    mkdir "$root" "$root/project"
+    mkdir "$root" "$root/project" "$root/home"
     rustc --edition 2024 -O -C panic=abort -C strip=symbols ${flags[@]+"${flags[@]}"} --target "$target" \
         -o "$root/agent" tests/static/agent.rs
     cp "$binary" "$root/daemon"
@@ -232,7 +232,7 @@ under_qemu() {
         skip "qemu: qemu-$other is not installed (Debian: qemu-user-static)"
         return 0
     }
-    mkdir "$scratch/project"
+    mkdir "$scratch/project" "$scratch/home"
     daemon=("$qemu" "$binary") prefix='' project=$scratch/project gstack=$scratch/gstack host=localhost
     echo "qemu: ${daemon[*]}"
     dispatches qemu "$repo/fixtures/bin/claude" "$scratch/ca.pem"
