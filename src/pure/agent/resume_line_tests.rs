@@ -75,7 +75,7 @@ fn directories_programs_and_folders_are_one_word_each() {
         assert_eq!(line_in(claude, program, dir, set), wanted);
     }
     for dir in
-        ["/a\nb", "/a\u{202e}b", "/\x1b[2J", "/work/token=abcdefgh", "/sk-ant-api03-0123456789"]
+        ["/a\nb", "/a\u{202e}b", "/\x1b[2J", "/srv/token=abcdefgh", "/sk-ant-api03-0123456789"]
     {
         assert_eq!(line_in(claude, "claude", dir, &[]), None, "{dir}");
     }

@@ -69,12 +69,12 @@ fn refused_calls_of_tools_are_named_in_the_report() {
     }
     let place = Place::new();
     let daemon = place.lab.daemon().word("--confine").start();
-    let orders = "fake: tool Bash cat /root/.ssh/id_x\n\
-                  fake: answer cat: /root/.ssh/id_x: Permission denied\n\
+    let orders = "fake: tool Bash cat /home/u/.ssh/id_x\n\
+                  fake: answer cat: /home/u/.ssh/id_x: Permission denied\n\
                   fake: tool Bash ls\nfake: answer a file";
     place.lab.send(&place.lab.task("a", orders).in_dir(&place.project));
     let report = place.lab.completed("a");
-    let refused = json!([{"tool_name": "Bash", "input": "cat /root/.ssh/id_x"}]);
+    let refused = json!([{"tool_name": "Bash", "input": "cat /home/u/.ssh/id_x"}]);
     assert_eq!(report["confined"]["refused"], refused, "{report:#}");
     let want = "1 tool call was refused by the system, as far as its words tell: see confined";
     assert!(warnings(&report).contains(&want), "{report:#}");
